@@ -1,0 +1,27 @@
+"""Does leaving out Adam's bias correction destabilise fine-tuning?
+
+Question: BERT's original optimizer has no bias correction; its first updates are up to 6.6 times too large. Does that alone
+cause the failed runs on small data?
+
+Source: Zhang et al. (2021), section 4, Figures 1-3 and 11; Mosbach et al. (2021), Figure 5; the TNEWS replication (first source
+document), which reports that correction is *slower* but ends better.
+
+Prediction: without correction some runs end at or below the majority score, with it none do; where no run fails, the uncorrected
+arm learns faster at first.
+"""
+
+
+from stableft.grid import Grid, Protocol
+
+ARMS = {
+    "corrected": {"adam.bias_correction": True},
+    "uncorrected": {"adam.bias_correction": False},
+}
+
+
+def grid(protocol: Protocol) -> Grid:
+    """Two arms that differ in the switch alone, on every task of the protocol."""
+    return Grid("adam", protocol, ARMS, tuple(protocol.configs), tuple(protocol.seeds))
+
+
+REPORT = {}

@@ -1,0 +1,27 @@
+"""Where is the stability edge, and at which learning rate are the two arms compared?
+
+Question: for each learning rate, how do corrected and uncorrected Adam score? Uncorrected updates are up to 6.6 times larger, so
+its edge should lie at a smaller rate. The rate at which the corrected arm's mean is best becomes the protocol's.
+
+Source: Mosbach et al. (2021), Figures 5 and 9 (lr x correction on RTE); protocol section 5.1.
+
+Prediction: below the edge the uncorrected arm is as good or better (it simply takes larger steps); above it, its runs fail first.
+"""
+
+
+from stableft.grid import Grid, Protocol
+
+NUM_SEEDS = 3
+
+
+def grid(protocol: Protocol) -> Grid:
+    """Learning rates x correction, three seeds."""
+    arms = {
+        f"{'corrected' if correction else 'uncorrected'} lr={lr:.0e}": {"adam.lr": lr, "adam.bias_correction": correction}
+        for lr in protocol.learning_rates
+        for correction in (True, False)
+    }
+    return Grid("lr_grid", protocol, arms, tuple(protocol.configs), tuple(protocol.seeds)[:NUM_SEEDS])
+
+
+REPORT = {}

@@ -1,0 +1,114 @@
+"""The named scales. Every number has its source beside it; protocol.md of the sources is cited by section.
+
+``smoke``   seconds: a random tiny BERT on a toy task; proves the installation, says nothing about BERT.
+``laptop``  minutes on 2 cores: real pre-trained weights (MiniLM-L6), two real-text tasks that need no download.
+``small``   hours on 2 cores: the real RTE and TNEWS-1k with small encoders.
+``paper``   a GPU: BERT-large on RTE as Zhang et al. ran it, BERT-base-chinese on TNEWS as in the first source document.
+"""
+
+from collections.abc import Mapping
+
+from stableft.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.errors import UsageError
+from stableft.grid import Protocol
+
+# Zhang et al., section 3 and released code (protocol section 2.1): batch 32, 3 epochs, 10 % linear warm-up then linear decay to 0,
+# clipping at global norm 1, no weight decay, epsilon 1e-8, dropout 0.1, length 128, about 10 evaluations.
+RTE = RunConfig(
+    task="rte",
+    encoder="bert-large-uncased",
+    batch_size=32,
+    max_length=128,
+    max_grad_norm=1.0,
+    dropout=0.1,
+    adam=AdamConfig(lr=2e-5, eps=1e-8, weight_decay=0.0),
+    schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
+    evaluation=EvaluationConfig(num_points=10),
+)
+# The first source document (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5, 10 epochs, a point every 10 steps.
+# It is silent on warm-up, clipping, epsilon and weight decay: taken from Zhang et al., whom it sets out to test.
+TNEWS = RTE.model_copy(
+    update={
+        "task": "tnews50k",
+        "encoder": "bert-base-chinese",
+        "batch_size": 16,
+        "schedule": ScheduleConfig(num_epochs=10, warmup_ratio=0.1),
+        "evaluation": EvaluationConfig(every=10),
+    }
+)
+
+
+def _with(base: RunConfig, lr: float, **changes: object) -> RunConfig:
+    return base.model_copy(update={"adam": base.adam.model_copy(update={"lr": lr}), **changes})
+
+
+SMOKE = Protocol(
+    name="smoke",
+    summary="seconds, any machine: tiny random BERT, toy task; for tests",
+    configs={
+        "toy": _with(
+            RTE,
+            3e-3,
+            task="toy",
+            encoder="tiny-random",
+            batch_size=8,
+            max_length=32,
+            evaluation=EvaluationConfig(every=4),
+        )
+    },
+    seeds=range(2),
+    learning_rates=(1e-3, 3e-3),
+)
+
+# Learning rates: for each task the one at which the corrected arm's mean score is best in experiments/lr_grid.py.
+# docs15: 300 fixed examples at the points before the end, all at the end; 3 epochs instead of TNEWS's 10 (time).
+LAPTOP = Protocol(
+    name="laptop",
+    summary="minutes on 2 cores, no download: MiniLM-L6 on docs15 (like TNEWS-1k) and docpair (like RTE)",
+    configs={
+        "docs15": _with(
+            TNEWS,
+            2e-4,
+            task="docs15",
+            encoder="minilm-l6",
+            schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
+            evaluation=EvaluationConfig(every=10, num_examples=300),
+        ),
+        "docpair": _with(RTE, 2e-4, task="docpair", encoder="minilm-l6", evaluation=EvaluationConfig(num_points=10, test_points="last")),
+    },
+    seeds=range(5),
+    learning_rates=(5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
+)
+
+SMALL = Protocol(
+    name="small",
+    summary="hours on 2 cores, real data: RTE with MiniLM-L6, TNEWS-1k with a Chinese BERT of 4 x 512",
+    configs={
+        "rte": _with(RTE, 1e-4, encoder="minilm-l6"),
+        "tnews": _with(TNEWS, 1e-4, task="tnews", encoder="bert-4x512-zh", evaluation=EvaluationConfig(every=10, num_examples=300)),
+    },
+    seeds=range(3),
+    learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4),
+)
+
+PAPER = Protocol(
+    name="paper",
+    summary="a GPU: BERT-large on RTE (Zhang et al.), BERT-base-chinese on TNEWS 1k/47k (first source document)",
+    configs={"rte": RTE, "tnews50k": TNEWS},
+    seeds=range(50),
+    learning_rates=(1e-5, 2e-5, 3e-5, 5e-5, 1e-4),
+)
+
+PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (SMOKE, LAPTOP, SMALL, PAPER)}
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return PROTOCOLS[name]
+    except KeyError:
+        raise UsageError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}") from None

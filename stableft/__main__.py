@@ -1,0 +1,236 @@
+"""The command line: reads options, calls one function, prints. No logic."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import stableft
+from stableft import discover, runner, views
+from stableft.board import board
+from stableft.errors import MissingInput, StableftError
+from stableft.grid import Grid, Protocol, parse_seeds, select
+from stableft.records import Store
+
+
+class Exit(IntEnum):
+    """Exit codes: what a script that calls the command line can rely on."""
+
+    OK = 0
+    RUNS_FAILED = 1
+    USAGE = 2
+    MISSING_INPUT = 4
+    IO = 74
+    INTERRUPTED = 130
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Seeded grids of BERT fine-tuning runs, and the figures and tables that say what they prove.",
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+_settings = {"debug": False}
+
+Experiment = Annotated[str, typer.Argument(help="An experiment; `ls experiments` names them.")]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="Scale: smoke, laptop, small or paper.")]
+Seeds = Annotated[str | None, typer.Option(help="Such as 0-49 or 0,3,7; the protocol's own by default.")]
+Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
+Arms = Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")]
+EncoderName = Annotated[str | None, typer.Option("--encoder", help="Another encoder: a folder, a hub id or an embedded name.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting of every run, such as adam.lr=3e-5; repeatable.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", help="The results folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    _settings["debug"] = debug
+    if version:
+        out.print(stableft.__version__)
+        raise typer.Exit
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turns the errors that a user can cause into one message and an exit code."""
+
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (StableftError, OSError) as error:
+            if _settings["debug"]:
+                raise
+            err.print(f"error: {error}", style="bold red" if err.is_terminal else None, markup=False)
+            raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
+
+    return guarded
+
+
+def _grid(
+    experiment: str, protocol_name: str, *, seeds: str | None, tasks: str | None, arms: str | None, encoder: str | None,
+    overrides: list[str] | None,
+) -> Grid:  # fmt: skip
+    module = discover.experiment(experiment)
+    changes = views.parse_overrides(overrides or [])
+    if encoder:
+        changes["encoder"] = encoder
+    return select(
+        module.grid(_protocol(protocol_name)),
+        arms=_names(arms),
+        tasks=_names(tasks),
+        seeds=parse_seeds(seeds) if seeds else None,
+        overrides=changes,
+    )
+
+
+def _protocol(name: str) -> Protocol:
+    from experiments.protocol import protocol
+
+    return protocol(name)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _print(value: views.View, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(value.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        for renderable in value.text:
+            out.print(renderable)
+
+
+@app.command()
+@verb
+def plan(
+    experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
+    encoder: EncoderName = None, set_: Set = None, results: ResultsFolder = Path("results"), jobs: int | None = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """What a run would do: counts, what is missing, time and disk. Starts nothing."""
+    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, overrides=set_)
+    store = Store(results)
+    planned = runner.plan(grid, store, runner.Inputs())
+    workers = jobs or runner.default_workers()
+    _print(views.plan(planned, *runner.estimate(planned, store, workers), workers), as_json)
+
+
+@app.command()
+@verb
+def run(
+    experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
+    encoder: EncoderName = None, set_: Set = None, results: ResultsFolder = Path("results"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one per core.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run; other than 1 changes the last bits.")] = 1,
+    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
+    backend: Annotated[str, typer.Option(help="threads (a process per worker) or serial.")] = "threads",
+    max_retries: Annotated[int, typer.Option(min=0, help="Further tries for a run whose process dies.")] = 1,
+    padded: Annotated[bool, typer.Option("--padded", help="Run padded batches, as the reference implementation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
+    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, overrides=set_)
+    store, inputs = Store(results), runner.Inputs()
+    planned = runner.plan(grid, store, inputs)
+    if dry_run:
+        return _print(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
+    execution = runner.Execution(backend, jobs, threads, device, not padded, max_retries)
+    failures = []
+    try:
+        with board(err, planned) as show:
+            for status in runner.run_grid(planned, store, inputs, execution, show.progress):
+                show.ended(status)
+                if status.state != "done":
+                    failures.append(status)
+    except KeyboardInterrupt:
+        err.print("interrupted; finished runs are kept. Issue the same command to go on.")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    whole = select(
+        discover.experiment(experiment).grid(_protocol(protocol)), seeds=grid.seeds, overrides=views.parse_overrides(set_ or [])
+        | ({"encoder": encoder} if encoder else {}),
+    )  # fmt: skip
+    collected = runner.collect(whole, store, inputs)
+    _print(views.finished(grid, store, collected, failures), as_json)
+    if failures:
+        raise typer.Exit(Exit.MISSING_INPUT if all(s.state == "refused" for s in failures) else Exit.RUNS_FAILED)
+
+
+@app.command()
+@verb
+def status(
+    experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
+    encoder: EncoderName = None, set_: Set = None, results: ResultsFolder = Path("results"), as_json: Json = False,
+) -> None:  # fmt: skip
+    """Which cells of a grid are done, missing or failed."""
+    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, overrides=set_)
+    store = Store(results)
+    _print(views.status(runner.plan(grid, store, runner.Inputs()), store), as_json)
+
+
+@app.command()
+@verb
+def report(
+    experiments: Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only this scale; by default all.")] = None,
+    results: ResultsFolder = Path("results"),
+    figures: Annotated[Path, typer.Option(help="Where to write.")] = Path("figures"),
+    as_json: Json = False,
+) -> None:
+    """Regenerates figures and tables from collected results: no torch, no network."""
+    from stableft.report import render_all
+
+    for name in experiments or []:
+        discover.experiment(name)
+    store = Store(results)
+    wanted = [
+        (scale, name)
+        for scale, name in store.collected()
+        if protocol in (None, scale) and (not experiments or name in experiments) and name in discover.experiments()
+    ]
+    if not wanted:
+        raise MissingInput(f"no collected results in {results.resolve()} that match; `python -m stableft run adam` makes some")
+    written: list[Path] = []
+    for scale, name in wanted:
+        written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name)
+    _print(views.written(written), as_json)
+
+
+@app.command()
+@verb
+def ls(
+    what: Annotated[str, typer.Argument(help="experiments, protocols, tasks or encoders")] = "experiments", as_json: Json = False
+) -> None:
+    """Lists what there is, one line each."""
+    from experiments.protocol import PROTOCOLS
+
+    _print(views.listing(what, PROTOCOLS), as_json)
+
+
+@app.command()
+@verb
+def doctor(results: ResultsFolder = Path("results"), as_json: Json = False) -> None:
+    """Checks this installation: versions, weights, data, disk; says what to mend."""
+    view = views.doctor(results)
+    _print(view, as_json)
+    if not view.data["ok"]:
+        raise typer.Exit(Exit.MISSING_INPUT)
+
+
+if __name__ == "__main__":
+    app()

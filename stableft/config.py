@@ -1,0 +1,190 @@
+"""A run is a value: the frozen configuration of one fine-tuning run and the identity derived from it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stableft.errors import UsageError
+
+Seed = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+IDENTITY_SCHEMA = 1
+
+
+class Frozen(BaseModel):
+    """Immutable, strict about unknown keys and about NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AdamConfig(Frozen):
+    """AdamW with decoupled weight decay (Loshchilov & Hutter, 2019).
+
+    Attributes:
+        lr: Peak learning rate, > 0.
+        betas: Decay rates of the two moments, each in [0, 1).
+        eps: Added to the denominator, > 0. Zhang et al. use 1e-8, Mosbach et al. and BERT 1e-6.
+        weight_decay: Decoupled, toward zero, not on biases and LayerNorm weights. 0 in Zhang et al.
+        bias_correction: False leaves out both corrections from the first step on, as BERT's original optimizer does.
+        eps_placement: ``v_hat``: added to the root of the *corrected* second moment (Kingma & Ba, Algorithm 1; torch);
+            ``v``: added to the root of the raw one (Kingma & Ba's "epsilon hat"; transformers 2.x with correction). Without
+            correction the two are the same.
+    """
+
+    lr: Annotated[float, Field(gt=0)]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    bias_correction: bool = True
+    eps_placement: Literal["v_hat", "v"] = "v_hat"
+
+
+class ScheduleConfig(Frozen):
+    """Linear warm-up from 0 and linear decay to 0; length in epochs or in steps.
+
+    Attributes:
+        num_epochs: Passes over the training examples; exactly one of this and ``num_steps`` is set.
+        num_steps: Optimizer steps, data repeated as needed.
+        warmup_ratio: Share of all steps, in [0, 1]; int(ratio x steps) warm-up steps as in Zhang et al.
+        warmup_steps: Alternatively their number.
+    """
+
+    num_epochs: PositiveInt | None = None
+    num_steps: PositiveInt | None = None
+    warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.num_epochs is None) == (self.num_steps is None):
+            raise ValueError("set exactly one of num_epochs and num_steps")
+        if (self.warmup_ratio is None) == (self.warmup_steps is None):
+            raise ValueError("set exactly one of warmup_ratio and warmup_steps")
+        return self
+
+
+class EvaluationConfig(Frozen):
+    """When to evaluate; the last step always is, on everything.
+
+    Attributes:
+        every: Every that many steps. Exactly one of this and ``num_points`` is set.
+        num_points: Every num_steps // num_points steps (Zhang et al. log 10 times per run; a remainder gives one point more).
+        num_examples: Points before the end use a fixed subset of that many validation examples, stratified by label and the
+            same for every seed (rows of scope ``subset``). None: every point uses every example.
+        test_points: Whether the test split is evaluated at ``all`` points, as Zhang et al. log it, or only at the ``last``.
+    """
+
+    every: PositiveInt | None = None
+    num_points: PositiveInt | None = None
+    num_examples: PositiveInt | None = None
+    test_points: Literal["all", "last"] = "all"
+
+    @model_validator(mode="after")
+    def _one_frequency(self) -> Self:
+        if (self.every is None) == (self.num_points is None):
+            raise ValueError("set exactly one of every and num_points")
+        return self
+
+
+class RunConfig(Frozen):
+    """Everything that decides the result of one run; nothing that only decides how fast it is computed.
+
+    Attributes:
+        task: Name of a `stableft.tasks.Task`.
+        encoder: Embedded name, folder or hub id. Not part of the identity: the fingerprint of its files is.
+        head: The task head. ``linear``: dropout and one linear layer on the pooled output.
+        num_train: Use that many training examples, drawn by the sample stream; None: all.
+        seed: The replicate. The four streams below derive from it unless they are set.
+        sample_seed, init_seed, order_seed, dropout_seed: Seeds of single streams (training subset; head and other fresh
+            weights; data order; dropout masks), for studies that hold some of them fixed.
+        batch_size: Sequences per optimizer step.
+        max_length: Longest input in pieces; longer pairs are cut at the longer text's end.
+        max_grad_norm: Global clipping norm; None: no clipping.
+        dropout: Probability on hidden states, attention weights and the head's input, in [0, 1).
+        precision: ``fp32``, or ``bf16``: autocast with fp32 weights and optimizer state.
+    """
+
+    task: str
+    encoder: str
+    head: Literal["linear"] = "linear"
+    num_train: PositiveInt | None = None
+    seed: Seed = 0
+    sample_seed: Seed | None = None
+    init_seed: Seed | None = None
+    order_seed: Seed | None = None
+    dropout_seed: Seed | None = None
+    batch_size: PositiveInt
+    max_length: Annotated[int, Field(ge=3)] = 128
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    adam: AdamConfig
+    schedule: ScheduleConfig
+    evaluation: EvaluationConfig
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    def stream_seed(self, name: str) -> int:
+        """The seed of one named stream: its own where set, else the run's."""
+        own = getattr(self, f"{name}_seed", None)
+        return self.seed if own is None else own
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces; equal values give equal text on every platform. NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def run_id(config: RunConfig, *, data: str, weights: str) -> str:
+    """The identity of a run: 16 hex digits of a SHA-256 over all scientific fields and the content it starts from.
+
+    Unset fields are absent from the hashed text, so a new optional field leaves old identities as they are. The encoder's name
+    or path is replaced by the content of its files.
+
+    Args:
+        config: The resolved configuration.
+        data: Fingerprint of the task's data.
+        weights: Fingerprint of the encoder's files.
+    """
+    fields = config.model_dump(mode="json", exclude_none=True, exclude={"encoder"})
+    text = canonical_json({"schema": IDENTITY_SCHEMA, "config": fields, "data": data, "weights": weights})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def with_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
+    """A copy with dotted fields replaced, validated as a whole.
+
+    Args:
+        config: The base.
+        overrides: Such as ``{"adam.lr": 1e-4}``.
+
+    Raises:
+        UsageError: an unknown field, or a configuration that can't be.
+    """
+    tree = config.model_dump()
+    for dotted, value in overrides.items():
+        *path, leaf = dotted.split(".")
+        node: Any = tree
+        for part in path:
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or leaf not in node:
+            raise UsageError(f"unknown configuration field {dotted!r}; known: {', '.join(field_names())}")
+        node[leaf] = value
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"impossible configuration: {reasons}") from error
+
+
+def field_names(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+    """All dotted field names of a configuration, in order of declaration."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += field_names(kind, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names

@@ -1,0 +1,1 @@
+"""Figures. One file per kind: ``data(results)`` returns exactly the numbers that ``plot(results)`` draws."""

@@ -1,0 +1,119 @@
+"""Curves over training: the mean over seeds per arm, and every failed run on its own (Zhang et al. 2021, Figures 3 and 11)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stableft import statistics, tables
+from stableft.errors import MissingInput
+from stableft.figures import style
+from stableft.records import CELL, Results
+
+MEAN, FAILED = "mean", "failed run"
+CAPTION = (
+    "Mean over seeds; shaded: pointwise 95 % percentile bootstrap interval over seeds. Thin lines: failed runs (final score at or "
+    "below the majority score, or diverged). Runs that diverged are not part of a mean, except of the score's."
+)
+
+
+def data(results: Results, *, split: str, metric: str, interval: int | None = None) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Series logged at every step (split ``train``) are averaged over consecutive intervals of steps, the point standing at the
+    interval's end, as Zhang et al. log the training loss; steps after the last whole interval are left out, as there. Evaluations
+    are taken as they are: on the fixed subset where a point was evaluated on one, else on the whole split.
+
+    Only runs that finished and have a value at every point enter the mean, so that it is over the same runs throughout; a run that
+    diverged is drawn as far as it got. The exception is the score: where a run has none, it counts at the majority score, as in the
+    score table.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        split: ``train``, ``validation`` or ``test``.
+        metric: Name of the logged series.
+        interval: Steps per point of a training series, >= 1; None: a tenth of the run (floor, at least 1), as Zhang et al.
+
+    Returns:
+        Columns task, arm, series (``mean`` or ``failed run``), seed (NA for means), step, value, low, high (95 %, NaN for single
+        runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
+
+    Raises:
+        MissingInput: no runs, or no such series.
+    """
+    scores = tables.final_scores(results)
+    points = _points(results, split, metric, interval)
+    frames = []
+    for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):
+        here = points[(points["task"] == task) & (points["arm"] == arm)]
+        if here.empty:
+            continue
+        majority = runs["majority_score"].iloc[0] if metric == "score" else np.nan
+        grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
+        failed = [_run(grid.loc[seed], seed) for seed in runs.loc[runs["failed"], "seed"]]
+        whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
+        cell = [_mean(whole), *failed]
+        frames += [part.assign(task=str(task), arm=str(arm), majority_score=majority) for part in cell if len(part)]
+    if not frames:
+        raise MissingInput(f"the results hold no metric {metric!r} on split {split!r}")
+    columns = ["task", "arm", "series", "seed", "step", "value", "low", "high", "n", "majority_score"]
+    return pd.concat(frames, ignore_index=True)[columns].astype({"seed": "Int64", "step": "int64"})
+
+
+def plot(results: Results, *, split: str, metric: str, interval: int | None = None) -> Figure:
+    """One panel per task: mean curve and interval per arm, failed runs as thin lines, dotted majority line for scores.
+
+    Args and errors are those of `data`.
+    """
+    frame = data(results, split=split, metric=metric, interval=interval)
+    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    styles = style.arm_styles(frame["arm"])
+    with style.context():
+        figure, axes = style.panels(frame["task"].nunique())
+        for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
+            for arm, curves in of_task.groupby("arm", sort=False, observed=True):
+                _draw(panel, curves, str(arm), styles[str(arm)])
+            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            panel.set(title=task, xlabel="step", ylabel=f"{split} {names[task] if metric == 'score' else metric.replace('_', ' ')}")
+            panel.set_xlim(left=0)
+        style.legend(figure)
+    return figure
+
+
+def _points(results: Results, split: str, metric: str, interval: int | None) -> pd.DataFrame:
+    metrics = results.metrics
+    wanted = (metrics["split"] == split) & (metrics["metric"] == metric) & metrics["scope"].isin(["", "subset"])
+    rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    if split != "train":
+        return rows.sort_values("scope", ascending=False).drop_duplicates([*CELL, "step"])
+    width = interval or np.maximum(1, rows["num_steps"] // 10)
+    rows["step"] = -(-rows["step"] // width) * width
+    rows = rows[rows["step"] <= rows["num_steps"] // width * width]
+    return rows.groupby([*CELL, "step"], sort=False, observed=True)["value"].mean().reset_index()
+
+
+def _mean(grid: pd.DataFrame) -> pd.DataFrame:
+    if grid.empty:
+        return pd.DataFrame()
+    low, high = statistics.curve_interval(grid, np.random.default_rng(statistics.RESAMPLING_SEED))
+    mean = {"series": MEAN, "seed": pd.NA, "step": grid.columns, "value": grid.mean().to_numpy(), "low": low, "high": high}
+    return pd.DataFrame({**mean, "n": len(grid)})
+
+
+def _run(values: pd.Series, seed: int) -> pd.DataFrame:
+    values = values.dropna()
+    line = {"series": FAILED, "seed": seed, "step": values.index, "value": values.to_numpy()}
+    return pd.DataFrame({**line, "low": np.nan, "high": np.nan, "n": 1})
+
+
+def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+    mean = curves[curves["series"] == MEAN]
+    if len(mean):
+        panel.fill_between(mean["step"], mean["low"], mean["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
+        every = max(1, len(mean) // 10)
+        panel.plot(mean["step"], mean["value"], **look._asdict(), markevery=every, zorder=2.5, label=arm)
+    for _, line in curves[curves["series"] == FAILED].groupby("seed"):
+        # A run that diverged before its second point would be an invisible line.
+        marker = "." if len(line) == 1 else ""
+        thin = {"color": look.color, "linewidth": 0.5, "alpha": 0.7, "marker": marker}
+        panel.plot(line["step"], line["value"], **thin, zorder=1.8, label=f"{arm}, failed run")

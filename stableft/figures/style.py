@@ -1,0 +1,140 @@
+"""How every figure looks, and how it is written: same arm, same look; same figure, same bytes."""
+
+import io
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PANEL = (3.3, 2.2)  # inches: one column of a two-column page
+LEGEND_HEIGHT = 0.35
+INK, LIGHT_INK = "#333333", "#999999"
+
+RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so text measures the same on every machine
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "stableft",
+}
+
+# Without these the files carry the date and the version of matplotlib.
+METADATA: dict[str, dict[str, str | None]] = {
+    "pdf": {"CreationDate": None, "Creator": "stableft", "Producer": "stableft"},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": "stableft"},
+}
+
+
+class ArmStyle(NamedTuple):
+    """The look of one arm. Arms differ in all three, so that they stay apart without colour."""
+
+    color: str
+    marker: str
+    linestyle: str
+
+
+KNOWN_ARMS = {"corrected": ArmStyle("#0072B2", "o", "-"), "uncorrected": ArmStyle("#D55E00", "s", "--")}
+# The rest of the palette of Okabe & Ito (2008), without yellow, which is too faint for lines on white.
+OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+OTHER_MARKERS = ("^", "D", "v", "<", ">", "h", "p")  # no cross: that is a failed run
+OTHER_LINES = ("-.", "-", "--", ":")
+
+
+def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
+    """The look of each arm: fixed for the known ones, by alphabetical position among the others.
+
+    Position, not order of appearance, so that two figures of an experiment agree whatever their row order.
+    """
+    names = list(dict.fromkeys(arms))
+    others = sorted(set(names) - set(KNOWN_ARMS))
+    looks = map(ArmStyle, itertools.cycle(OTHER_COLORS), itertools.cycle(OTHER_MARKERS), itertools.cycle(OTHER_LINES))
+    styles = KNOWN_ARMS | dict(zip(others, looks, strict=False))
+    return {name: styles[name] for name in names}
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """The style, on top of matplotlib's defaults rather than of the user's matplotlibrc; to be used while drawing and saving."""
+    with matplotlib.style.context(["default", RC]):
+        yield
+
+
+def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` equal panels in at most ``columns`` columns, with room for a legend above; sizes in inches."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows + LEGEND_HEIGHT), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
+
+
+def legend(figure: Figure, columns: int | None = None) -> None:
+    """One legend above all panels, where it cannot hide data; a label that occurs in several panels is listed once."""
+    entries = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    columns = columns or max(1, int(figure.get_figwidth() // 1.3))
+    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(columns, len(entries)))
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Writes ``<stem>.pdf``, ``.png`` and ``.svg``; the same figure gives the same bytes.
+
+    Args:
+        figure: What to write.
+        stem: Path without suffix; its folder exists.
+
+    Returns:
+        The paths written. Each appears complete or not at all.
+    """
+    written = []
+    for suffix, metadata in METADATA.items():
+        buffer = io.BytesIO()
+        with context():
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+        written.append(write(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
+    return written
+
+
+def write(path: Path, content: bytes) -> Path:
+    """Writes a file so that readers see the old one or the whole new one, never a part."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_bytes(content)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def majority_line(axes: Axes, score: float) -> None:
+    """The dotted line at which a run counts as failed; nothing where ``score`` is NaN."""
+    if score == score:
+        axes.axhline(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
+
+
+def failed_key(axes: Axes) -> None:
+    """The legend entry of the crosses that mark failed runs, whatever their arm."""
+    axes.plot([], [], marker="x", linestyle="none", color=INK, markersize=4, label="failed run")

@@ -1,0 +1,308 @@
+"""The loop: executes a `Setup` and knows no technique by name."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stableft.bias import bias_ratio
+from stableft.config import RunConfig
+from stableft.encoders import Encoder
+from stableft.models import Model, Place, load_model, load_tokenizer
+from stableft.optim import AdamW, UpdateMeter, lr_factor
+from stableft.packing import Tokens, by_length, epochs, tokenise
+from stableft.scores import SCORES
+from stableft.seeds import stream, stream_entropy
+from stableft.tasks import Task, TaskData
+
+EVALUATION_SPLITS = ("validation", "test")
+SUBSET = "subset"
+
+
+class Row(NamedTuple):
+    """One logged value: ``scope`` is "" or says what part of the split or of the model it is about."""
+
+    step: int
+    split: str
+    metric: str
+    scope: str
+    value: float
+
+
+class Predictions(NamedTuple):
+    """What the model says about one split at the end of training: (N,) labels and predictions, (N, K) probabilities."""
+
+    split: str
+    labels: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task's splits, tokenised for one encoder, with piece ids replaced by positions in ``pieces``."""
+
+    task: Task
+    splits: dict[str, Tokens]
+    pieces: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is computed; none of it is part of the run's identity.
+
+    Attributes:
+        device: A torch device, such as ``cpu`` or ``cuda:0``.
+        packed: Without padding, or padded as the reference.
+        evaluation_tokens: Tokens per evaluation batch. About 2,048 is fastest on a CPU.
+    """
+
+    device: str = "cpu"
+    packed: bool = True
+    evaluation_tokens: int = 2048
+
+
+@dataclass(frozen=True)
+class ParamGroup:
+    """Parameters of one role, depth and kind of decay: the finest partition that any technique needs."""
+
+    place: Place
+    params: tuple[nn.Parameter, ...]
+    lr_scale: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that is decided before step 0.
+
+    Attributes:
+        model: Changed in place by training.
+        groups: Partition of its parameters.
+        fresh: Names of parameters without a pre-trained value.
+        train_indices: Examples to train on: all, or the drawn subset.
+        num_steps: Optimizer steps, T.
+        warmup_steps: W = int(warmup_ratio x T) unless given.
+        evaluation_steps: Ascending, ends with T.
+    """
+
+    model: Model
+    groups: tuple[ParamGroup, ...]
+    fresh: frozenset[str]
+    train_indices: NDArray[np.int64]
+    num_steps: int
+    warmup_steps: int
+    evaluation_steps: tuple[int, ...]
+
+
+def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
+    """Tokenises the splits of a task and renumbers the pieces that occur in them."""
+    tokenizer = load_tokenizer(encoder)
+    raw = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits = {
+        name: tokenise(examples, tokenizer, max_length=max_length, lower_case=encoder.lower_case)
+        for name, examples in raw.items()
+        if examples
+    }
+    pieces = np.unique(np.concatenate([tokens.ids for tokens in splits.values()]))
+    renumbered = {
+        name: Tokens(np.searchsorted(pieces, tokens.ids), tokens.segments, tokens.offsets, tokens.labels)
+        for name, tokens in splits.items()
+    }
+    return Data(task, renumbered, pieces)
+
+
+def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution) -> Setup:
+    """The plain fine-tuning setup of a configuration."""
+    init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
+    num_labels = max(1, len(data.task.labels))
+    model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed)
+    model.to(execution.device)
+    indices = _train_indices(config, len(data.splits["train"]))
+    num_steps, warmup_steps = schedule_steps(config, len(indices))
+    return Setup(
+        model=model,
+        groups=_groups(model, config.adam.weight_decay),
+        fresh=fresh,
+        train_indices=indices,
+        num_steps=num_steps,
+        warmup_steps=warmup_steps,
+        evaluation_steps=evaluation_steps(config, num_steps),
+    )
+
+
+def schedule_steps(config: RunConfig, num_train: int) -> tuple[int, int]:
+    """Optimizer steps T = epochs x ceil(N / batch size), and warm-up steps W."""
+    schedule = config.schedule
+    num_steps = schedule.num_steps or (schedule.num_epochs or 0) * -(-num_train // config.batch_size)
+    if schedule.warmup_steps is not None:
+        return num_steps, schedule.warmup_steps
+    return num_steps, int((schedule.warmup_ratio or 0.0) * num_steps)
+
+
+def evaluation_steps(config: RunConfig, num_steps: int) -> tuple[int, ...]:
+    """Steps after which to evaluate: regular ones and the last."""
+    every = config.evaluation.every or max(1, num_steps // (config.evaluation.num_points or 1))
+    return tuple(sorted({*range(every, num_steps + 1, every), num_steps}))
+
+
+def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> Iterator[Row | Predictions]:
+    """Trains, yielding rows as they arise and, at the end, predictions for each evaluation split.
+
+    Evaluation draws from no stream, so its frequency moves nothing. A non-finite loss ends the run: its row is the last one
+    and no predictions follow; that is data, not an error.
+    """
+    model, device = setup.model, execution.device
+    optimizer = _optimizer(setup, config)
+    meter = UpdateMeter(optimizer)
+    tokens = data.splits["train"]
+    batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
+    subset = evaluation_subset(data, config.evaluation.num_examples)
+    # Dropout of torch modules knows only the global generator; nothing else draws from it between here and the end.
+    torch.manual_seed(stream_entropy(config.stream_seed("dropout"), "dropout"))
+    model.train()
+    for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
+        step = done + 1
+        lr = config.adam.lr * lr_factor(done, setup.num_steps, setup.warmup_steps)
+        for group, plan in zip(optimizer.param_groups, setup.groups, strict=True):
+            group["lr"] = lr * plan.lr_scale
+        batch = tokens.batch(setup.train_indices[batch_indices], device)
+        with _autocast(config, device):
+            logits = model(batch)
+        loss = _losses(logits, batch.labels, data.task.kind).mean()
+        yield Row(step, "train", "loss", "", value := loss.item())
+        if not np.isfinite(value):
+            return
+        loss.backward()
+        max_norm = float("inf") if config.max_grad_norm is None else config.max_grad_norm
+        grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
+        meter.before()
+        optimizer.step()
+        update_norm, ratio = meter.after()
+        optimizer.zero_grad()
+        expected = 1.0 if config.adam.bias_correction else float(bias_ratio(step, *config.adam.betas))
+        values = {"lr": lr, "grad_norm": grad_norm, "update_norm": update_norm, "update_bias_closed_form": expected}
+        if lr > 0:  # at lr 0 there is no update whose size could be compared
+            values["update_bias"] = ratio
+        yield from (Row(step, "train", metric, "", v) for metric, v in values.items())
+        if step in setup.evaluation_steps:
+            last = step == setup.num_steps
+            for item in _evaluation_point(model, config, data, execution, step, subset, last=last):
+                yield item
+                if isinstance(item, Row) and item.metric == "loss" and not np.isfinite(item.value):
+                    return
+            model.train()
+
+
+def _evaluation_point(
+    model: Model, config: RunConfig, data: Data, execution: Execution, step: int, subset: NDArray[np.int64] | None, *, last: bool
+) -> Iterator[Row | Predictions]:
+    score = SCORES[data.task.score]
+    for split in (name for name in EVALUATION_SPLITS if name in data.splits):
+        if split == "test" and config.evaluation.test_points == "last" and not last:
+            continue
+        whole = subset is None or split == "test" or last
+        indices = np.arange(len(data.splits[split])) if whole else subset
+        losses, outputs = evaluate(model, config, data, execution, split, indices)
+        labels = data.splits[split].labels[indices]
+        probabilities, predictions = _predict(outputs, data.task)
+        parts: list[tuple[str, slice | NDArray[np.int64]]] = [("" if whole else SUBSET, slice(None))]
+        if whole and split == "validation" and subset is not None:
+            parts.append((SUBSET, subset))  # so that the curve over the subset reaches the end
+        for scope, part in parts:
+            yield Row(step, split, "loss", scope, float(losses[part].mean(dtype=np.float64)))
+            value = float(score.compute(labels[part], predictions[part]))
+            yield Row(step, split, data.task.score, scope, value)
+            yield Row(step, split, "score", scope, value)
+        if last:
+            yield Predictions(split, labels, predictions, probabilities)
+
+
+@torch.inference_mode()
+def evaluate(
+    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Losses (N,) and outputs (N, K) of a split's examples, without dropout, each exactly once and in the order of ``indices``."""
+    model.eval()
+    tokens = data.splits[split]
+    losses = np.empty(len(indices), np.float32)
+    outputs = np.empty((len(indices), max(1, len(data.task.labels))), np.float32)
+    for where in by_length(tokens.lengths[indices], execution.evaluation_tokens):
+        batch = tokens.batch(indices[where], execution.device)
+        with _autocast(config, execution.device):
+            logits = model(batch)
+        losses[where] = _losses(logits, batch.labels, data.task.kind).cpu().numpy()
+        outputs[where] = logits.cpu().numpy()
+    return losses, outputs
+
+
+def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:
+    """Fixed validation examples for the frequent points: as many per label as its share, drawn by a stream of seed 0.
+
+    Returns:
+        Ascending indices, or None if there are no more than ``num_examples`` validation examples (then all are used).
+    """
+    labels = data.splits["validation"].labels
+    if num_examples is None or num_examples >= len(labels):
+        return None
+    shuffled = stream(0, "evaluation").permutation(len(labels))
+    if data.task.kind == "classification":
+        # Ranks within a label, spread evenly over (0, 1): the smallest num_examples keep each label's share.
+        rank = np.empty(len(labels))
+        for label in np.unique(labels):
+            members = shuffled[labels[shuffled] == label]
+            rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+        shuffled = shuffled[np.argsort(rank[shuffled], kind="stable")]
+    return np.sort(shuffled[:num_examples])
+
+
+def _train_indices(config: RunConfig, available: int) -> NDArray[np.int64]:
+    if config.num_train is None or config.num_train >= available:
+        return np.arange(available)
+    rng = stream(config.stream_seed("sample"), "sample")
+    return np.sort(rng.permutation(available)[: config.num_train])
+
+
+def _groups(model: Model, weight_decay: float) -> tuple[ParamGroup, ...]:
+    members: dict[Place, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        members.setdefault(model.place(name), []).append(parameter)
+    return tuple(
+        ParamGroup(place, tuple(params), lr_scale=1.0, weight_decay=weight_decay if place.decays else 0.0)
+        for place, params in members.items()
+    )
+
+
+def _optimizer(setup: Setup, config: RunConfig) -> AdamW:
+    adam = config.adam
+    groups = [{"params": list(group.params), "weight_decay": group.weight_decay} for group in setup.groups]
+    return AdamW(
+        groups, lr=adam.lr, betas=adam.betas, eps=adam.eps, bias_correction=adam.bias_correction, eps_placement=adam.eps_placement
+    )
+
+
+def _losses(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+    if kind == "classification":
+        return nn.functional.cross_entropy(logits, labels.long(), reduction="none")
+    return nn.functional.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction="none")
+
+
+def _predict(outputs: NDArray[np.float32], task: Task) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    if task.kind == "regression":
+        return np.empty((len(outputs), 0), np.float32), outputs[:, 0].astype(np.float64)
+    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True), outputs.argmax(axis=1).astype(np.float64)
+
+
+def _autocast(config: RunConfig, device: str) -> AbstractContextManager[object]:
+    if config.precision == "fp32":
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+

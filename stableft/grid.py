@@ -1,0 +1,120 @@
+"""Grids as data: arms x tasks x seeds, resolved to cells. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stableft.config import RunConfig, with_overrides
+from stableft.errors import UsageError
+
+Override = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named scale: for each task its baseline configuration, and the seeds.
+
+    Attributes:
+        name: ``smoke``, ``laptop``, ``small`` or ``paper``.
+        configs: Task name -> baseline `RunConfig` (its seed is replaced).
+        seeds: Default seeds.
+        learning_rates: The rates that `experiments.lr_grid` compares at this scale.
+        summary: One line for listings.
+    """
+
+    name: str
+    configs: Mapping[str, RunConfig]
+    seeds: Sequence[int]
+    learning_rates: Sequence[float]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid."""
+
+    arm: str
+    task: str
+    seed: int
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Arms x tasks x seeds over the baselines of a protocol; the first arm is the reference.
+
+    Attributes:
+        name: The experiment.
+        protocol: Where the baselines come from.
+        arms: Arm name -> dotted overrides of the baseline. Arms differ in exactly these.
+        tasks: Subset of the protocol's tasks.
+        seeds: Shared by all arms, so that arms can be paired.
+    """
+
+    name: str
+    protocol: Protocol
+    arms: Mapping[str, Override]
+    tasks: Sequence[str]
+    seeds: Sequence[int]
+
+    def cells(self) -> list[Cell]:
+        """All runs, seed by seed, so that an interrupted grid has complete pairs."""
+        return [
+            Cell(arm, task, seed, with_overrides(self.protocol.configs[task], {**override, "seed": seed}))
+            for seed in self.seeds
+            for task in self.tasks
+            for arm, override in self.arms.items()
+        ]
+
+
+def select(
+    grid: Grid,
+    *,
+    arms: Sequence[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    overrides: Override | None = None,
+) -> Grid:
+    """A part of a grid, or the same grid at other seeds or settings.
+
+    Args:
+        grid: The whole.
+        arms: Names to keep, in the grid's own order; None or empty: all.
+        tasks: Likewise.
+        seeds: Replaces the grid's seeds.
+        overrides: Applied to every baseline, beneath the arms' own.
+
+    Raises:
+        UsageError: a name that the grid does not have.
+    """
+    for kind, wanted, known in (("arm", arms, grid.arms), ("task", tasks, grid.tasks)):
+        for name in wanted or ():
+            if name not in known:
+                raise UsageError(
+                    f"{grid.name} at protocol {grid.protocol.name} has no {kind} {name!r}; it has: {', '.join(known)}"
+                )
+    configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
+    return Grid(
+        name=grid.name,
+        protocol=Protocol(
+            grid.protocol.name, configs, grid.protocol.seeds, grid.protocol.learning_rates, grid.protocol.summary
+        ),
+        arms={name: override for name, override in grid.arms.items() if not arms or name in arms},
+        tasks=[name for name in grid.tasks if not tasks or name in tasks],
+        seeds=list(grid.seeds if seeds is None else dict.fromkeys(seeds)),
+    )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped.
+
+    Raises:
+        UsageError: anything else.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UsageError(f"seeds {text!r}: write single seeds and ranges such as 0-49 or 0,3,7-9")
+        seeds.update(dict.fromkeys(range(int(first), int(last or first) + 1)))
+    return list(seeds)

@@ -1,0 +1,291 @@
+"""Results on disk: one parquet file per run, written whole or not at all, and the collected tables of an experiment."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stableft.errors import MissingInput
+
+SCHEMA_VERSION = 1
+FOOTER = b"stableft"
+Outcome = Literal["ok", "diverged"]
+
+# One file holds both kinds of rows; what a row does not use is null, which parquet stores in no space.
+RUN_SCHEMA = pa.schema(
+    [
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # metric | prediction
+        pa.field("split", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("step", pa.int32()),
+        pa.field("metric", pa.dictionary(pa.int8(), pa.string())),
+        pa.field("scope", pa.dictionary(pa.int8(), pa.string())),
+        pa.field("value", pa.float64()),
+        pa.field("example", pa.int32()),
+        pa.field("label", pa.float64()),
+        pa.field("prediction", pa.float64()),
+        pa.field("probabilities", pa.list_(pa.float32())),
+    ]
+)
+CELL = ["experiment", "arm", "task", "seed", "run_id"]
+METRIC_COLUMNS = ["step", "split", "metric", "scope", "value"]
+PREDICTION_COLUMNS = ["split", "example", "label", "prediction", "probabilities"]
+
+
+class Place(NamedTuple):
+    """A run's place in an experiment: one run may stand in several."""
+
+    experiment: str
+    arm: str
+    task: str
+    seed: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a finished run leaves.
+
+    Attributes:
+        run_id: Its identity.
+        outcome: ``diverged``: a non-finite loss ended it, which is data.
+        config: The resolved configuration as JSON values.
+        facts: What the collected ``runs`` table says about it: ``score_name``, ``score_split``, ``majority_score``,
+            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``.
+        provenance: Where and how it was computed.
+        metrics: Columns step, split, metric, scope, value.
+        predictions: Columns split, example, label, prediction, probabilities.
+    """
+
+    run_id: str
+    outcome: Outcome
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Results:
+    """The collected tables of one experiment at one protocol.
+
+    Attributes:
+        runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts, seconds, peak_memory_mb, and config
+            and provenance as JSON.
+        metrics: experiment, arm, task, seed, run_id, step, split, metric, scope, value.
+        predictions: experiment, arm, task, seed, run_id, split, example, label, prediction, probabilities.
+    """
+
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Store:
+    """The results folder: ``runs/<run_id>.parquet`` is the cache, ``<protocol>/<experiment>/*.parquet`` the evidence."""
+
+    root: Path
+
+    def path(self, run_id: str) -> Path:
+        return self.root / "runs" / f"{run_id}.parquet"
+
+    def log_path(self, run_id: str) -> Path:
+        """Where a run's process writes what it has to say; kept only if the run fails."""
+        return self.root / "logs" / f"{run_id}.log"
+
+    def has(self, run_id: str) -> bool:
+        return self.path(run_id).is_file()
+
+    def write(self, record: RunRecord) -> Path:
+        """Writes a record: a file of the final name is always whole."""
+        footer = {
+            "schema": SCHEMA_VERSION, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
+            "facts": record.facts, "provenance": record.provenance,
+        }  # fmt: skip
+        parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
+        tables = [_typed(part) for part in parts if len(part)]
+        table = pa.concat_tables(tables).replace_schema_metadata({FOOTER: json.dumps(footer).encode()})
+        target = self.path(record.run_id)
+        write_parquet(table, target)
+        return target
+
+    def read(self, run_id: str) -> RunRecord:
+        """Reads a record.
+
+        Raises:
+            MissingInput: there is none, it is damaged, or it was written by a newer version.
+        """
+        path = self.path(run_id)
+        table = read_parquet(path)
+        try:
+            footer = json.loads((table.schema.metadata or {})[FOOTER])
+        except (KeyError, ValueError):
+            raise MissingInput(f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again.") from None
+        if footer["schema"] > SCHEMA_VERSION:
+            raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
+        frame = table.to_pandas()
+        return RunRecord(
+            run_id=footer["run_id"],
+            outcome=footer["outcome"],
+            config=footer["config"],
+            facts=footer["facts"],
+            provenance=footer["provenance"],
+            metrics=_rows(frame, "metric", METRIC_COLUMNS),
+            predictions=_rows(frame, "prediction", PREDICTION_COLUMNS),
+        )
+
+    def folder(self, protocol: str, experiment: str) -> Path:
+        return self.root / protocol / experiment
+
+    def collect(self, protocol: str, experiment: str, places: Sequence[Place], keep: Set[Place] = frozenset()) -> Results:
+        """Gathers runs into the experiment's tables and writes them; the order of ``places`` is the order of the rows.
+
+        Args:
+            protocol: Names the folder.
+            experiment: Likewise.
+            places: The finished cells, by arm, task and seed; none twice.
+            keep: Those of them whose rows are taken over from the tables that are there.
+        """
+        runs, metrics, predictions = [], [], []
+        old = self.load(protocol, experiment) if keep else None
+        for place in places:
+            if old is not None and place in keep:
+                runs.append(_of(old.runs, place).iloc[0].to_dict())
+                metrics.append(_of(old.metrics, place))
+                predictions.append(_of(old.predictions, place))
+                continue
+            record = self.read(place.run_id)
+            cell = dict(place._asdict())
+            runs.append({**cell, "protocol": protocol, **_run_row(record)})
+            metrics.append(record.metrics.assign(**cell))
+            predictions.append(record.predictions.assign(**cell))
+        results = Results(
+            pd.DataFrame(runs),
+            pd.concat(metrics, ignore_index=True)[CELL + METRIC_COLUMNS],
+            pd.concat(predictions, ignore_index=True)[CELL + PREDICTION_COLUMNS],
+        )
+        folder = self.folder(protocol, experiment)
+        for name in ("runs", "metrics", "predictions"):
+            write_parquet(pa.Table.from_pandas(_compact(getattr(results, name)), preserve_index=False), folder / f"{name}.parquet")
+        return results
+
+    def load(self, protocol: str, experiment: str) -> Results:
+        """The collected tables.
+
+        Raises:
+            MissingInput: they are not there, or damaged.
+        """
+        folder = self.folder(protocol, experiment)
+        if not (folder / "runs.parquet").is_file():
+            raise MissingInput(f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`")
+        tables = {name: read_parquet(folder / f"{name}.parquet").to_pandas() for name in ("runs", "metrics", "predictions")}
+        return Results(**{name: _plain_strings(frame) for name, frame in tables.items()})
+
+    def collected(self) -> list[tuple[str, str]]:
+        """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
+        found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
+        return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
+
+
+def write_parquet(table: pa.Table, target: Path) -> None:
+    """Writes beside the target, flushes to disk, and renames: no reader ever sees a part.
+
+    Raises:
+        OSError: the disk is full or the folder can't be written to; the target is then as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pq.write_table(table, file, compression="zstd", compression_level=9)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, 0o644)
+        os.replace(draft, target)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Reads a file.
+
+    Raises:
+        MissingInput: it is absent or damaged.
+    """
+    try:
+        return pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise MissingInput(f"{path} does not exist") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise MissingInput(f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error
+
+
+def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
+    """Rows (step, split, metric, scope, value) as a frame."""
+    return pd.DataFrame(list(rows), columns=METRIC_COLUMNS).astype({"step": "int64", "value": "float64"})
+
+
+def predictions_frame(parts: Iterable[tuple[str, Any, Any, Any]]) -> pd.DataFrame:
+    """(split, labels, predictions, probabilities) for each split as a frame, one row per example in file order."""
+    frames = [
+        pd.DataFrame(
+            {
+                "split": split,
+                "example": range(len(labels)),
+                "label": labels,
+                "prediction": predictions,
+                "probabilities": list(probabilities),
+            }
+        )
+        for split, labels, predictions, probabilities in parts
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)
+
+
+def _typed(frame: pd.DataFrame) -> pa.Table:
+    arrays = [
+        pa.array(frame[f.name], from_pandas=False).cast(f.type) if f.name in frame else pa.nulls(len(frame), f.type)
+        for f in RUN_SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=RUN_SCHEMA)
+
+
+def _of(frame: pd.DataFrame, place: Place) -> pd.DataFrame:
+    return frame[(frame["run_id"] == place.run_id) & (frame["arm"] == place.arm)]
+
+
+def _rows(frame: pd.DataFrame, kind: str, columns: list[str]) -> pd.DataFrame:
+    part = frame.loc[frame["kind"] == kind, columns].reset_index(drop=True)
+    whole_numbers = {name: "int64" for name in ("step", "example") if name in columns}
+    return _plain_strings(part).astype(whole_numbers)
+
+
+def _plain_strings(frame: pd.DataFrame) -> pd.DataFrame:
+    categories = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    return frame.astype(dict.fromkeys(categories, "str"))
+
+
+def _compact(frame: pd.DataFrame) -> pd.DataFrame:
+    repeated = [name for name in ("experiment", "arm", "task", "run_id", "split", "metric", "scope") if name in frame]
+    return frame.astype(dict.fromkeys(repeated, "category"))
+
+
+def _run_row(record: RunRecord) -> dict[str, Any]:
+    return {
+        "outcome": record.outcome,
+        **record.facts,
+        "seconds": record.provenance.get("seconds"),
+        "peak_memory_mb": record.provenance.get("peak_memory_mb"),
+        "config": json.dumps(record.config, sort_keys=True),
+        "provenance": json.dumps(record.provenance, sort_keys=True),
+    }

@@ -1,0 +1,171 @@
+"""Turns results into files: an experiment's ``REPORT`` maps a file name to what is to be shown, the type picks the writer.
+
+    REPORT = {
+        "train_loss": report.curves(split="train", metric="loss"),
+        "scores": report.score_table(),
+    }
+
+An entry is a function of the `Results`; the ones built here carry their caption and, for figures, the numbers drawn.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stableft import statistics, tables
+from stableft.figures import bias_magnitude as bias_figure
+from stableft.figures import curves as curve_figure
+from stableft.figures import distributions as distribution_figure
+from stableft.figures import learning_rates as learning_rate_figure
+from stableft.figures import style
+from stableft.records import Results
+
+FEW_ARMS = 4  # with more, a caption counts them instead of listing each
+
+
+@dataclass(frozen=True)
+class FigureReport:
+    """A figure, exactly the numbers drawn in it, and the sentences that belong under it."""
+
+    figure: Figure
+    data: pd.DataFrame
+    caption: str
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """A table and its note."""
+
+    table: pd.DataFrame
+    caption: str
+
+
+Item = Callable[[Results], FigureReport | TableReport | Figure | pd.DataFrame]
+Report = Mapping[str, Item]
+
+
+def curves(*, split: str, metric: str, interval: int | None = None) -> Item:
+    """See `stableft.figures.curves`."""
+    smoothing = ""
+    if split == "train":
+        smoothing = f" Each point is the mean of {f'{interval} steps' if interval else 'a tenth of the steps'}."
+    lead = f"{metric.replace('_', ' ').capitalize()} on {split}.{smoothing}"
+    return _figure(curve_figure, lead, split=split, metric=metric, interval=interval)
+
+
+def distributions() -> Item:
+    """See `stableft.figures.distributions`."""
+    return _figure(distribution_figure)
+
+
+def bias_magnitude() -> Item:
+    """See `stableft.figures.bias_magnitude`."""
+    return _figure(bias_figure)
+
+
+def learning_rates() -> Item:
+    """See `stableft.figures.learning_rates`."""
+    return _figure(learning_rate_figure)
+
+
+def score_table() -> Item:
+    """See `stableft.tables.score_table`."""
+    note = (
+        "Final scores over seeds; std with n - 1. Difference: mean over the pairs of runs with equal seed, against the first arm, "
+        "with 95 % BCa bootstrap interval; p: two-sided sign-flip permutation test of the pairs."
+    )
+    return lambda results: TableReport(tables.score_table(results), f"{note} {describe(results)}")
+
+
+def learning_rate_table() -> Item:
+    """See `stableft.tables.learning_rate_table`."""
+    note = "Final scores over seeds; std with n - 1. train_loss: mean over the last tenth of the steps, of the runs that finished."
+    return lambda results: TableReport(tables.learning_rate_table(results), f"{note} {describe(results)}")
+
+
+def describe(results: Results) -> str:
+    """The sentences every caption ends with: what was run, how often it failed, and which runs exactly.
+
+    The run set is the first 12 hex digits of the SHA-256 over the sorted run ids, one per line.
+    """
+    scores = tables.final_scores(results)
+    experiment, protocol, split = (", ".join(map(str, names.unique())) for names in (
+        results.runs["experiment"], results.runs["protocol"], scores["split"],
+    ))  # fmt: skip
+    ids = "\n".join(sorted(results.runs["run_id"]))
+    sentences = [
+        f"Experiment {experiment}, protocol {protocol}, scored on {split}.",
+        _failures(scores),
+        tables.DIVERGED_RULE if scores["diverged"].any() else "",
+        f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {hashlib.sha256(ids.encode()).hexdigest()[:12]}.",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
+    """Writes one entry of a report; each file appears complete or not at all, the same results give the same bytes.
+
+    Args:
+        name: Stem of the files.
+        item: What to show. A bare figure or frame gets `describe` as its caption.
+        results: Of one experiment and protocol.
+        folder: Created if it is not there.
+
+    Returns:
+        The paths written: ``.pdf .png .svg .csv .txt`` (caption) for a figure, ``.md .tex .csv`` for a table.
+
+    Raises:
+        MissingInput: the results lack what the entry shows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = item(results)
+    if isinstance(shown, pd.DataFrame):
+        shown = TableReport(shown, describe(results))
+    if isinstance(shown, TableReport):
+        table, note = shown.table, shown.caption
+        texts = {"md": tables.to_markdown(table, note), "tex": tables.to_latex(table, note), "csv": tables.to_csv(table)}
+        return _write(texts, name, folder)
+    if isinstance(shown, Figure):
+        return [*style.save(shown, folder / name), *_write({"txt": describe(results) + "\n"}, name, folder)]
+    texts = {"csv": tables.to_csv(shown.data), "txt": shown.caption + "\n"}
+    return [*style.save(shown.figure, folder / name), *_write(texts, name, folder)]
+
+
+def render_all(report: Report, results: Results, folder: Path) -> list[Path]:
+    """Writes every entry; files in the folder that are none of these are left alone.
+
+    Returns:
+        The paths written, in the order of the report.
+    """
+    return [path for name, item in report.items() for path in render(name, item, results, folder)]
+
+
+def _figure(kind: ModuleType, lead: str = "", **options: object) -> Item:
+    def build(results: Results) -> FigureReport:
+        caption = " ".join(filter(None, [lead, kind.CAPTION, describe(results)]))
+        return FigureReport(kind.plot(results, **options), kind.data(results, **options), caption)
+
+    return build
+
+
+def _failures(scores: pd.DataFrame) -> str:
+    counts = scores.groupby(["task", "arm"], sort=False, observed=True)["failed"].agg(["sum", "count"])
+    if scores["arm"].nunique() > FEW_ARMS:
+        low, high = counts["count"].min(), counts["count"].max()
+        seeds = f"{low}" if low == high else f"{low} to {high}"
+        total = f"{scores['failed'].sum()} of {len(scores)} runs failed"
+        return f"{scores['arm'].nunique()} arms, {seeds} seeds per arm and task; {total}."
+    tasks = []
+    for task, rows in counts.reset_index().groupby("task", sort=False):
+        arms = [f"{arm} {failed} of {n}" for arm, failed, n in zip(rows["arm"], rows["sum"], rows["count"], strict=True)]
+        tasks.append(f"{task}: {', '.join(arms)}")
+    return f"Failed runs of all seeds: {'; '.join(tasks)}."
+
+
+def _write(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:
+    return [style.write(folder / f"{name}.{suffix}", text.encode()) for suffix, text in texts.items()]

@@ -1,0 +1,259 @@
+"""From a grid to results: what is missing is run, what is there is collected. Needs no torch."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+
+from stableft import discover
+from stableft.backends import BACKENDS, default_workers
+from stableft.config import RunConfig, run_id
+from stableft.encoders import Encoder, resolve
+from stableft.errors import MissingInput, UsageError
+from stableft.grid import Cell, Grid
+from stableft.records import Place, Results, Store
+from stableft.supervisor import Report, Status, Supervisor
+from stableft.tasks import TaskData
+from stableft.worker import Job
+
+# Without these, glibc gives every large temporary back to the system and faults it in again: about 5 % of a step.
+GLIBC_TUNABLES = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
+)
+CPU_RUN_BYTES = 60_000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its identity, or with the reason why it has none yet."""
+
+    cell: Cell
+    run_id: str | None
+    done: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a grid needs.
+
+    Attributes:
+        grid: The selected grid.
+        cells: All of it.
+        problems: What is missing before the grid can start, each once.
+    """
+
+    grid: Grid
+    cells: Sequence[Planned]
+    problems: Sequence[str] = field(default=())
+
+    @property
+    def missing(self) -> list[Planned]:
+        return [planned for planned in self.cells if not planned.done]
+
+
+class Inputs:
+    """Data and encoders of the configurations at hand, each looked up once."""
+
+    def __init__(self) -> None:
+        self._data: dict[str, TaskData | MissingInput] = {}
+        self._encoders: dict[str, Encoder | MissingInput] = {}
+
+    def data(self, task: str) -> TaskData:
+        return _once(self._data, task, lambda: discover.task(task).load())
+
+    def encoder(self, name: str) -> Encoder:
+        from stableft.tasks.toy import VOCABULARY
+
+        return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
+
+    def run_id(self, config: RunConfig) -> str:
+        return run_id(config, data=self.data(config.task).fingerprint, weights=self.encoder(config.encoder).fingerprint)
+
+
+def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
+    if key not in known:
+        try:
+            known[key] = find()
+        except MissingInput as error:
+            known[key] = error
+    if isinstance(known[key], MissingInput):
+        raise known[key]
+    return known[key]
+
+
+def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
+    """Resolves every cell to its run and looks which are done. Missing inputs are listed, not raised."""
+    cells: list[Planned] = []
+    for cell in grid.cells():
+        try:
+            identity = inputs.run_id(cell.config)
+        except MissingInput as error:
+            cells.append(Planned(cell, None, done=False, problem=str(error)))
+        else:
+            cells.append(Planned(cell, identity, done=store.has(identity)))
+    return Plan(grid, cells, tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem)))
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to run a grid; none of it changes what is computed beyond the last bits.
+
+    Attributes:
+        backend: A name in `stableft.backends.BACKENDS`.
+        workers: Training processes; None: one per core, or one if the device is not a CPU.
+        threads: CPU threads of each; 1 gives the same bits on any number of cores.
+        device: A torch device.
+        packed: Without padding, or padded as the reference.
+        max_retries: For runs whose process dies.
+    """
+
+    backend: str = "threads"
+    workers: int | None = None
+    threads: int = 1
+    device: str = "cpu"
+    packed: bool = True
+    max_retries: int = 1
+
+
+def run_grid(
+    wanted: Plan, store: Store, inputs: Inputs, execution: Execution, report: Report = lambda *_: None
+) -> Iterator[Status]:
+    """Runs what is missing, yielding a status as each run ends.
+
+    On an interrupt or a termination all training processes are killed at once; what was finished stays.
+
+    Raises:
+        MissingInput: data or weights are absent: nothing is started.
+        UsageError: an unknown backend.
+    """
+    if wanted.problems:
+        raise MissingInput("\n".join(wanted.problems))
+    if execution.backend not in BACKENDS:
+        raise UsageError(f"unknown backend {execution.backend!r}; known: {', '.join(BACKENDS)}")
+    jobs = list(_jobs(wanted, store, inputs, execution))
+    if not jobs:
+        return
+    os.environ["OMP_NUM_THREADS"] = str(execution.threads)
+    os.environ.setdefault("GLIBC_TUNABLES", GLIBC_TUNABLES)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
+    workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
+    supervisor = Supervisor(report, execution.max_retries)
+    with _stop_on_signals(supervisor):
+        try:
+            yield from BACKENDS[execution.backend](supervisor, jobs, min(workers, len(jobs)))
+        finally:
+            supervisor.stop()
+
+
+def _jobs(wanted: Plan, store: Store, inputs: Inputs, execution: Execution) -> Iterator[Job]:
+    started: set[str] = set()
+    for planned in wanted.missing:
+        assert planned.run_id is not None
+        if planned.run_id in started:  # two arms with the same setting are one run
+            continue
+        started.add(planned.run_id)
+        config = planned.cell.config
+        yield Job(
+            run_id=planned.run_id,
+            config=config,
+            encoder=inputs.encoder(config.encoder),
+            data=inputs.data(config.task),
+            results=store.root,
+            device=execution.device,
+            threads=execution.threads,
+            packed=execution.packed,
+        )
+
+
+@contextlib.contextmanager
+def _stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
+    """Kills the training processes before an interrupt unwinds, so that no thread is left waiting for one."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        supervisor.stop()
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: signals are somebody else's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
+    """Gathers all finished runs of an experiment into its tables.
+
+    Runs of other seeds that were collected before stay, if the grid still derives the same identity for them; tables that hold
+    any other run are set aside as ``<experiment>@<fingerprint>``, never overwritten.
+
+    Args:
+        grid: The whole grid of the experiment (all arms and tasks), at the seeds asked for.
+
+    Returns:
+        The collected tables, or None if no run is done.
+    """
+    protocol = grid.protocol.name
+    earlier = _collected_places(store, protocol, grid.name)
+    seeds = sorted({*grid.seeds, *(place.seed for place in earlier)})
+    full = Grid(grid.name, grid.protocol, grid.arms, grid.tasks, seeds)
+    places: list[Place] = []
+    for arm in full.arms:
+        for cell in (cell for task in full.tasks for cell in full.cells() if (cell.arm, cell.task) == (arm, task)):
+            with contextlib.suppress(MissingInput):
+                places.append(Place(grid.name, arm, cell.task, cell.seed, inputs.run_id(cell.config)))
+    derived = set(places)
+    if any(place not in derived for place in earlier):
+        _set_aside(store.folder(protocol, grid.name), earlier)
+        earlier = []
+    kept = {place for place in earlier if not store.has(place.run_id)}
+    done = [place for place in places if place in kept or store.has(place.run_id)]
+    return store.collect(protocol, grid.name, done, keep=kept) if done else None
+
+
+def _collected_places(store: Store, protocol: str, experiment: str) -> list[Place]:
+    if (protocol, experiment) not in store.collected():
+        return []
+    runs = store.load(protocol, experiment).runs
+    return [Place(*row) for row in runs[list(Place._fields)].itertuples(index=False, name=None)]
+
+
+def _set_aside(folder: Path, places: Sequence[Place]) -> None:
+    fingerprint = hashlib.sha256("".join(sorted(place.run_id for place in places)).encode()).hexdigest()[:8]
+    target = folder.with_name(f"{folder.name}@{fingerprint}")
+    if target.exists():
+        shutil.rmtree(folder)
+    else:
+        folder.rename(target)
+
+
+def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, int]:
+    """Seconds and bytes that the missing runs will take.
+
+    Seconds come from runs of the same task and protocol that were collected earlier, here or by the authors on the hardware in
+    their provenance; None if a task has none.
+    """
+    protocol = wanted.grid.protocol.name
+    known = [store.load(protocol, name).runs for p, name in store.collected() if p == protocol]
+    times: dict[str, float] = pd.concat(known).groupby("task")["seconds"].median().to_dict() if known else {}
+    missing = wanted.missing
+    tasks = {planned.cell.task for planned in missing}
+    size = len(missing) * CPU_RUN_BYTES
+    if not tasks <= times.keys():
+        return None, size
+    return sum(times[planned.cell.task] for planned in missing) / max(1, min(workers, len(missing))), size

@@ -1,0 +1,105 @@
+"""A run in a process of its own: whatever happens to that process, one status comes back."""
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Literal
+
+from stableft.worker import Job, serve
+
+State = Literal["done", "refused", "crashed", "killed", "stopped"]
+Report = Callable[[Job, int, int, float], None]
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run ended.
+
+    Attributes:
+        state: ``done``; ``refused``: an input is wrong or the disk is full; ``crashed``: an exception; ``killed``: the process
+            died; ``stopped``: by the user.
+        detail: What went wrong, or the outcome (``ok``, ``diverged``) of a run that is done.
+        seconds: Of a run that is done.
+        attempts: How often it was started.
+    """
+
+    job: Job
+    state: State
+    detail: str
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+class Supervisor:
+    """Keeps one training process per thread, restarts it when it dies, and retries a run once.
+
+    Args:
+        report: Called on progress, from the supervising thread.
+        max_retries: For crashed and killed runs. Refused ones would be refused again; diverged ones are done.
+    """
+
+    def __init__(self, report: Report, max_retries: int = 1) -> None:
+        self.report = report
+        self.max_retries = max_retries
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        self._stopping = False
+
+    def __call__(self, job: Job) -> Status:
+        """Does one run and says how it ended. Never raises for anything that happens to the run."""
+        attempts = 0
+        while True:
+            attempts += 1
+            state, detail, seconds = self._attempt(job)
+            if state in ("done", "refused", "stopped") or attempts > self.max_retries:
+                return Status(job, state, detail, seconds, attempts)
+
+    def stop(self) -> None:
+        """Kills all training processes; runs in flight end as ``stopped``, later ones are not started."""
+        self._stopping = True
+        for worker in list(self._workers):
+            worker.process.kill()
+
+    def _attempt(self, job: Job) -> tuple[State, str, float]:
+        if self._stopping:
+            return "stopped", "not started", 0.0
+        worker = self._worker()
+        try:
+            worker.connection.send(job)
+            while True:
+                wait([worker.connection, worker.process.sentinel])
+                if not worker.connection.poll():
+                    raise EOFError
+                answer = worker.connection.recv()
+                if answer[0] == "progress":
+                    self.report(job, *answer[1:])
+                elif answer[0] == "done":
+                    return "done", answer[1], answer[2]
+                else:
+                    return answer[0], answer[1], 0.0
+        except (EOFError, OSError):
+            worker.process.join(10)
+            self._local.worker = None
+            code = worker.process.exitcode
+            how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            return ("stopped", "stopped", 0.0) if self._stopping else ("killed", f"its process ended with {how}", 0.0)
+
+    def _worker(self) -> "_Worker":
+        worker: _Worker | None = getattr(self._local, "worker", None)
+        if worker is None or not worker.process.is_alive():
+            worker = self._local.worker = _Worker()
+            with self._lock:
+                self._workers.append(worker)
+        return worker
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.connection, theirs = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=serve, args=(theirs,), daemon=True, name="stableft-worker")
+        self.process.start()
+        theirs.close()

@@ -1,0 +1,185 @@
+"""Tables: results in, frame out; and the frame as Markdown, LaTeX and CSV.
+
+A run without a final score (it diverged, or its score is undefined, as the correlation of constant predictions is) counts as failed
+and is scored at the task's majority score: what anyone gets without training. Leaving it out would flatter the arm that diverges.
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from stableft import statistics
+from stableft.errors import MissingInput
+from stableft.records import CELL, Results
+
+ABSENT = "\u2013"
+DIVERGED_RULE = "A run that diverged or has no defined score counts as failed and is scored at the majority score."
+
+
+def final_scores(results: Results) -> pd.DataFrame:
+    """The one number per run that tables and distributions are about.
+
+    Returns:
+        One row per run, in the order of ``results.runs``: experiment, arm, task, seed, run_id, score_name, split, score,
+        majority_score, failed (final score at or below the majority score, or none at all; Mosbach et al. 2021, section 3.2)
+        and diverged.
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+    """
+    if results.runs.empty:
+        raise MissingInput("the results hold no runs; run the experiment first")
+    metrics = results.metrics
+    scores = metrics.loc[(metrics["metric"] == "score") & (metrics["scope"] == ""), [*CELL, "split", "step", "value"]]
+    runs = results.runs.rename(columns={"score_split": "split"})
+    frame = runs.merge(scores, how="left", left_on=[*CELL, "split", "num_steps"], right_on=[*CELL, "split", "step"])
+    diverged = frame["outcome"] != "ok"
+    absent = frame["step"].isna() & ~diverged
+    if absent.any():
+        raise MissingInput(f"finished runs without a final score: {_cells(frame[absent])}; collect the experiment again")
+    if frame["majority_score"].isna().any():
+        raise MissingInput(f"no majority score for task {', '.join(frame['task'][frame['majority_score'].isna()].unique())}")
+    undefined = diverged | frame["value"].isna()
+    frame["score"] = frame["value"].mask(undefined, frame["majority_score"])
+    frame["failed"] = undefined | (frame["score"] <= frame["majority_score"])
+    frame["diverged"] = diverged
+    return frame[[*CELL, "score_name", "split", "score", "majority_score", "failed", "diverged"]]
+
+
+def score_table(results: Results) -> pd.DataFrame:
+    """Scores per task and arm, and how they differ from the reference arm's at the same seeds.
+
+    Returns:
+        One row per task and arm: n, mean, std (n - 1), median, min, max, failed; then over the seeds that the arm shares with the
+        reference (the first arm): pairs, difference of the means, its 95 % BCa interval (low, high) and the two-sided sign-flip p.
+        The latter are NaN for the reference itself and where no seed is shared.
+    """
+    scores = final_scores(results)
+    reference = scores["arm"].iloc[0]
+    rows = []
+    for task, of_task in scores.groupby("task", sort=False, observed=True):
+        for arm, group in of_task.groupby("arm", sort=False, observed=True):
+            row = {"task": task, "arm": arm, **statistics.summary(group["score"])._asdict(), "failed": int(group["failed"].sum())}
+            if arm != reference:
+                row |= _difference(group, of_task[of_task["arm"] == reference])
+            rows.append(row)
+    columns = ["task", "arm", *statistics.Summary._fields, "failed", "pairs", "difference", "low", "high", "p"]
+    return pd.DataFrame(rows).reindex(columns=columns).astype({"pairs": "Int64"})
+
+
+def learning_rates(results: Results) -> pd.DataFrame:
+    """`final_scores` with the learning rate (``lr``) and the arm renamed by whether Adam's bias correction is on.
+
+    The arms of a learning-rate grid are pairs of both; grouping needs them apart. Both come from each run's own configuration.
+    """
+    adam = pd.DataFrame([json.loads(text)["adam"] for text in results.runs["config"]], index=results.runs.index)
+    named = results.runs[CELL].assign(lr=adam["lr"], correction=np.where(adam["bias_correction"], "corrected", "uncorrected"))
+    return final_scores(results).merge(named, on=CELL).drop(columns="arm").rename(columns={"correction": "arm"})
+
+
+def learning_rate_table(results: Results) -> pd.DataFrame:
+    """Scores and training loss per task, bias correction and learning rate.
+
+    Returns:
+        One row per task, arm (corrected, uncorrected) and lr, ascending: n, mean, std, failed, and train_loss: the mean over runs
+        of the training loss over the last tenth of the steps (one step is one batch, too noisy). Runs that diverged have none.
+    """
+    frame = learning_rates(results).merge(_final_losses(results), how="left", on="run_id")
+    rows = []
+    for task, of_task in frame.groupby("task", sort=False, observed=True):
+        for (arm, lr), group in of_task.groupby(["arm", "lr"]):
+            s = statistics.summary(group["score"])
+            row = {"task": task, "arm": arm, "lr": lr, "n": s.n, "mean": s.mean, "std": s.std}
+            rows.append(row | {"failed": int(group["failed"].sum()), "train_loss": group["train_loss"].mean()})
+    return pd.DataFrame(rows)
+
+
+def display(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply."""
+    shown = pd.DataFrame(index=frame.index)
+    for name in frame.columns:
+        if name == "high" and "low" in frame:
+            continue
+        if name == "low" and "high" in frame:
+            pairs = zip(frame["low"], frame["high"], strict=True)
+            shown["95 % interval"] = [ABSENT if pd.isna(low) else f"[{low:.3f}, {high:.3f}]" for low, high in pairs]
+            continue
+        shown[name] = [_cell(name, value) for value in frame[name]]
+    return shown
+
+
+def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
+    """A pipe table, numbers to the right, with the note below."""
+    shown = display(frame)
+    rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
+    lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
+    table = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table + "\n" + (f"\n{note}\n" if note else "")
+
+
+def to_latex(frame: pd.DataFrame, note: str = "") -> str:
+    """A ``table`` environment in booktabs style, the note as its caption; all text escaped."""
+    shown = display(frame)
+    spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
+    head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
+    caption = [rf"\caption{{{_tex(note)}}}"] if note else []
+    opening = [r"\begin{table}", r"\centering\small", *caption, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
+    return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """All digits, for machines."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
+    pairs = group.merge(reference, on="seed", suffixes=("", "_reference"))
+    if pairs.empty:
+        return {"pairs": 0}
+    rng = np.random.default_rng(statistics.RESAMPLING_SEED)
+    d = statistics.paired_difference(pairs["score"], pairs["score_reference"], rng)
+    return {"pairs": d.n, "difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
+
+
+def _final_losses(results: Results) -> pd.DataFrame:
+    metrics = results.metrics
+    losses = metrics.loc[(metrics["split"] == "train") & (metrics["metric"] == "loss"), ["run_id", "step", "value"]]
+    finished = results.runs.loc[results.runs["outcome"] == "ok", ["run_id", "num_steps"]].drop_duplicates()
+    losses = losses.merge(finished, on="run_id")
+    tail = losses[losses["step"] > losses["num_steps"] - np.maximum(1, losses["num_steps"] // 10)]
+    return tail.groupby("run_id", sort=False)["value"].mean().rename("train_loss").reset_index()
+
+
+def _cells(frame: pd.DataFrame) -> str:
+    names = [f"{row.task}/{row.arm}/seed {row.seed}" for row in frame.head(3).itertuples()]
+    return ", ".join(names) + (f" and {len(frame) - 3} more" if len(frame) > 3 else "")
+
+
+FORMATS: dict[str, Callable[[float], str]] = {
+    "lr": lambda value: f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.1e}",
+    "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
+}
+
+
+def _cell(column: str, value: object) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ABSENT
+    if column in FORMATS and isinstance(value, float):
+        return FORMATS[column](value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _numeric(frame: pd.DataFrame, shown: pd.DataFrame) -> list[bool]:
+    return [name not in frame or pd.api.types.is_numeric_dtype(frame[name]) for name in shown.columns]
+
+
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", ABSENT: "--"}
+TEX |= {character: "\\" + character for character in "&%$#_{}"}
+
+
+def _tex(text: object) -> str:
+    escaped = "".join(TEX.get(character, character) for character in str(text))
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)

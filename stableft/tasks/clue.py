@@ -1,0 +1,153 @@
+"""CLUE's TNEWS (Xu et al., 2020): Toutiao news titles in 15 classes, in CLUE's JSON lines or from the hub's ``clue/clue``.
+
+The setting of the first seed document (protocol section 7, S0): 1,000 training titles, about 50,000 for evaluation, the same for
+every seed. It doesn't say how they were drawn. Here:
+
+- The training file repeats itself and disagrees with itself. Titles that it gives more than one label are dropped altogether, and
+  of other repeats the first row is kept. Titles that are in the development file too are dropped. Titles are compared exactly.
+- Of what is left, 1,000 titles are drawn once and for all, at random, not stratified (nothing says that the source stratified).
+- ``tnews`` evaluates on the whole official development file, its own repeats and conflicting labels included, so that accuracies
+  compare with published ones. ``tnews50k`` evaluates on all cleaned training titles that were not drawn, 47,346 of them.
+
+Both train on the same 1,000 titles, none of which occurs in either validation set. CLUE's test file has no labels and isn't read;
+``test`` is empty. Texts stay as they are: lower-casing is the tokenizer's business.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from stableft.errors import MissingInput
+from stableft.seeds import stream
+from stableft.tasks import Example, Task, TaskData
+from stableft.tasks.files import Fields, Source, read_json_lines, read_train_dev
+
+NUM_TRAIN = 1000
+
+# CLUE's labels.json: code and description, in its order; there is no 105 and no 111.
+CLASSES = {
+    "100": "news_story",
+    "101": "news_culture",
+    "102": "news_entertainment",
+    "103": "news_sports",
+    "104": "news_finance",
+    "106": "news_house",
+    "107": "news_car",
+    "108": "news_edu",
+    "109": "news_tech",
+    "110": "news_military",
+    "112": "news_travel",
+    "113": "news_world",
+    "114": "news_stock",
+    "115": "news_agriculture",
+    "116": "news_game",
+}
+
+SOURCE = Source(
+    name="tnews",
+    folders=("tnews", "tnews_public"),
+    files=("train.json", "dev.json"),
+    local=Fields(text="sentence", label="label", classes=tuple(CLASSES)),
+    repo="clue/clue",
+    config="tnews",
+    hub=Fields(text="sentence", label="label", classes=tuple(CLASSES), ident="idx"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TnewsCounts:
+    """What cleaning did to the training file, in the order in which it was done.
+
+    Attributes:
+        train_rows: Rows of the training file.
+        conflicting_titles: Titles with more than one label there.
+        conflicting_rows: Rows dropped for that.
+        repeated_rows: Rows dropped because title and label were there before.
+        shared_titles: Remaining titles dropped because the development file has them.
+        kept: Titles left.
+        dev_rows: Rows of the development file, all of them used.
+        dev_titles: Different titles among these.
+    """
+
+    train_rows: int
+    conflicting_titles: int
+    conflicting_rows: int
+    repeated_rows: int
+    shared_titles: int
+    kept: int
+    dev_rows: int
+    dev_titles: int
+
+
+def clean(train: Sequence[Example], dev: Sequence[Example]) -> tuple[tuple[Example, ...], TnewsCounts]:
+    """Training examples with one label a title, one row a title and no title of ``dev``, in file order; and what was dropped."""
+    labels: dict[str, set[int | float]] = {}
+    for example in train:
+        labels.setdefault(example.text, set()).add(example.label)
+    conflicting = {title for title, found in labels.items() if len(found) > 1}
+    consistent = [example for example in train if example.text not in conflicting]
+    first: dict[str, Example] = {}
+    for example in consistent:
+        first.setdefault(example.text, example)
+    dev_titles = {example.text for example in dev}
+    kept = tuple(example for title, example in first.items() if title not in dev_titles)
+    counts = TnewsCounts(
+        train_rows=len(train),
+        conflicting_titles=len(conflicting),
+        conflicting_rows=len(train) - len(consistent),
+        repeated_rows=len(consistent) - len(first),
+        shared_titles=len(first) - len(kept),
+        kept=len(kept),
+        dev_rows=len(dev),
+        dev_titles=len(dev_titles),
+    )
+    return kept, counts
+
+
+def draw(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """A fixed random draw of 1,000 examples, and the others; both in the given order.
+
+    Raises:
+        MissingInput: There are no others.
+    """
+    if len(examples) <= NUM_TRAIN:
+        raise MissingInput(f"tnews: cleaning left {len(examples)} training titles; more than {NUM_TRAIN} are needed")
+    # Sorting uniform numbers, since numpy promises no lasting draw for choice() or permutation().
+    numbers = stream(0, "tnews50k").random(len(examples))
+    drawn = set(np.argsort(numbers, kind="stable")[:NUM_TRAIN].tolist())
+    return (
+        tuple(example for i, example in enumerate(examples) if i in drawn),
+        tuple(example for i, example in enumerate(examples) if i not in drawn),
+    )
+
+
+def _read() -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    return read_train_dev(SOURCE, partial(read_json_lines, keys=SOURCE.local.names))
+
+
+def tnews_counts() -> TnewsCounts:
+    """Reads TNEWS and counts what `clean` drops."""
+    return clean(*_read())[1]
+
+
+def load_tnews() -> TaskData:
+    """1,000 training titles; the official development file for validation."""
+    train, dev = _read()
+    return TaskData(draw(clean(train, dev)[0])[0], dev)
+
+
+def load_tnews50k() -> TaskData:
+    """The same 1,000 training titles; every other cleaned training title for validation."""
+    return TaskData(*draw(clean(*_read())[0]))
+
+
+def _task(name: str, summary: str, load: Callable[[], TaskData]) -> Task:
+    return Task(name, "classification", tuple(CLASSES.values()), "accuracy", "zh", summary, load)
+
+
+TASKS: tuple[Task, ...] = (
+    _task("tnews", "CLUE TNEWS, news titles in 15 classes: 1,000 train, official development set of 10,000", load_tnews),
+    _task("tnews50k", "CLUE TNEWS as in the first seed document: the same 1,000 train, some 47,000 other titles", load_tnews50k),
+)

@@ -1,0 +1,206 @@
+"""What the command line shows: each view as text and as data for ``--json``."""
+
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from stableft import discover, provenance, tables
+from stableft.encoders import EMBEDDED, TINY, resolve
+from stableft.errors import MissingInput, StableftError, UsageError
+from stableft.grid import Grid, Protocol
+from stableft.records import Results, Store
+from stableft.runner import Plan
+from stableft.supervisor import Status
+
+VIEW_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class View:
+    """Text for people, data for programs."""
+
+    text: Sequence[RenderableType]
+    data: dict[str, Any]
+
+
+def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
+    """``["adam.lr=3e-5"]`` -> ``{"adam.lr": 3e-05}``; values are JSON, anything else is text.
+
+    Raises:
+        UsageError: no ``=``.
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {setting}: write field=value, such as adam.lr=3e-5")
+        try:
+            changes[key] = json.loads(text)
+        except ValueError:
+            changes[key] = text
+    return changes
+
+
+def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
+    """Counts of a grid by task, and what the missing part costs."""
+    grid = planned.grid
+    missing = planned.missing
+    by_task = {
+        task: {
+            "runs": sum(p.cell.task == task for p in planned.cells),
+            "missing": sum(p.cell.task == task for p in missing),
+        }
+        for task in grid.tasks
+    }
+    data = {
+        "schema": VIEW_SCHEMA,
+        "experiment": grid.name,
+        "protocol": grid.protocol.name,
+        "arms": list(grid.arms),
+        "seeds": list(grid.seeds),
+        "runs": len(planned.cells),
+        "missing": len(missing),
+        "by_task": by_task,
+        "workers": workers,
+        "estimated_seconds": seconds,
+        "estimated_bytes": size,
+        "problems": list(planned.problems),
+    }
+    table = _table("task", "arms", "seeds", "runs", "missing")
+    for task, counts in by_task.items():
+        table.add_row(task, str(len(grid.arms)), str(len(grid.seeds)), str(counts["runs"]), str(counts["missing"]))
+    cost = "unknown (no earlier run of these tasks to go by)" if seconds is None else f"about {seconds / 60:.0f} min on {workers} workers"
+    text: list[RenderableType] = [
+        f"{grid.name} at protocol {grid.protocol.name}: {len(planned.cells)} runs, {len(missing)} missing",
+        table,
+        f"time: {cost}; disk: about {size / 1e6:.1f} MB",
+    ]
+    return View(text + [f"can't start yet: {problem}" for problem in planned.problems], data)
+
+
+def status(planned: Plan, store: Store) -> View:
+    """Done, missing and failed cells by task and arm. Failed: the last try left a log and no result."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    failed: list[str] = []
+    for p in planned.cells:
+        state = "done" if p.done else "missing"
+        if p.run_id and not p.done and store.log_path(p.run_id).is_file():
+            state = "failed"
+            failed.append(f"{p.cell.task} / {p.cell.arm} / seed {p.cell.seed}: {store.log_path(p.run_id)}")
+        counts.setdefault((p.cell.task, p.cell.arm), Counter())[state] += 1
+    table = _table("task", "arm", "done", "missing", "failed")
+    for (task, arm), states in counts.items():
+        table.add_row(task, arm, *(str(states[state]) for state in ("done", "missing", "failed")))
+    total = sum(counts.values(), Counter())
+    cells = [{"task": task, "arm": arm, **{s: c[s] for s in ("done", "missing", "failed")}} for (task, arm), c in counts.items()]
+    data = {
+        "schema": VIEW_SCHEMA, "experiment": planned.grid.name, "protocol": planned.grid.protocol.name, "runs": len(planned.cells),
+        **{state: total[state] for state in ("done", "missing", "failed")}, "cells": cells, "failures": failed,
+        "problems": list(planned.problems),
+    }  # fmt: skip
+    notes = [f"failed: {line}" for line in failed] + [f"can't start yet: {problem}" for problem in planned.problems]
+    return View([table, *notes], data)
+
+
+def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequence[Status]) -> View:
+    """The end of a run: where the results are and what to type next."""
+    folder = store.folder(grid.protocol.name, grid.name)
+    failed = [f"{s.job.config.task} / seed {s.job.config.seed} {s.state}: {s.detail}" for s in failures]
+    text: list[RenderableType] = []
+    if collected is not None:
+        if len(grid.arms) <= 4:
+            text.append(tables.to_markdown(tables.score_table(collected)))
+        text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
+    for s, line in zip(failures, failed, strict=True):
+        text.append(f"failed: {line} (log: {store.log_path(s.job.run_id)})")
+    text.append("next: the same command runs what failed again" if failures else "next: `make figures` draws them")
+    data = {
+        "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),
+        "collected": 0 if collected is None else len(collected.runs), "failed": failed,
+    }  # fmt: skip
+    return View(text, data)
+
+
+def written(paths: Sequence[Path]) -> View:
+    """Files of a report."""
+    folders = Counter(str(path.parent) for path in paths)
+    text = [f"{count} files in {folder}" for folder, count in folders.items()]
+    return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths]})
+
+
+def listing(what: str, protocols: Mapping[str, Protocol]) -> View:
+    """Names with one line each.
+
+    Raises:
+        UsageError: not a kind of thing that can be listed.
+    """
+    kinds = {
+        "experiments": lambda: {name: _first_line(module.__doc__) for name, module in discover.experiments().items()},
+        "protocols": lambda: {name: protocol.summary for name, protocol in protocols.items()},
+        "tasks": lambda: {name: task.summary for name, task in discover.tasks().items()},
+        "encoders": lambda: {
+            **{name: f"{e.distribution}=={e.version}; `{e.setup}` installs it" for name, e in EMBEDDED.items()},
+            TINY: "random BERT of 2 x 32 for tests",
+            "PATH or HUB-ID": "a folder as save_pretrained writes it, or a repository on the hub",
+        },
+    }
+    if what not in kinds:
+        raise UsageError(f"can't list {what!r}; try {', '.join(kinds)}")
+    names = kinds[what]()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, summary in names.items():
+        table.add_row(name, summary)
+    return View([table], {"schema": VIEW_SCHEMA, what: names})
+
+
+def doctor(results: Path) -> View:
+    """Checks of the installation, each with what to do where it fails."""
+    checks: list[tuple[str, bool, str]] = []
+    checks.append(("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]} (3.11 or newer is needed)"))
+    for package in ("torch", "transformers", "pandas", "pyarrow", "matplotlib", "joblib"):
+        try:
+            checks.append((package, True, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            checks.append((package, False, "not installed: type `make setup`"))
+    for name in ("minilm-l6",):
+        try:
+            checks.append((f"weights {name}", True, str(resolve(name).folder)))
+        except StableftError as error:
+            checks.append((f"weights {name}", False, str(error)))
+    for name in ("docs15", "docpair"):
+        try:
+            data = discover.task(name).load()
+            sizes = f"{len(data.train)}/{len(data.validation)}/{len(data.test)} examples"
+            checks.append((f"task {name}", True, f"{sizes}, fingerprint {data.fingerprint[:12]}"))
+        except MissingInput as error:
+            checks.append((f"task {name}", False, str(error)))
+    existing = next(folder for folder in (results.resolve(), *results.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    checks.append(("disk", free > 2**30, f"{free / 2**30:.0f} GiB free at {existing}"))
+    hardware = provenance.static()["hardware"]
+    checks.append(("machine", True, f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_mb']} MiB"))
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, ok, detail in checks:
+        table.add_row("ok" if ok else "MISSING", name, detail)
+    data = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks]
+    return View([table], {"schema": VIEW_SCHEMA, "ok": all(ok for _, ok, _ in checks), "checks": data})
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 or column == "arm" else "right")
+    return table
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0] if text else ""

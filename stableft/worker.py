@@ -1,0 +1,210 @@
+"""What happens inside a training process: one run at a time, from a job to a record."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from stableft import discover, provenance
+from stableft.config import RunConfig
+from stableft.encoders import Encoder
+from stableft.errors import StableftError
+from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
+from stableft.scores import SCORES
+from stableft.tasks import TaskData
+
+if TYPE_CHECKING:
+    from stableft.finetune import Data
+
+Progress = Callable[[int, int, float], None]
+PROGRESS_SECONDS = 0.5
+_ENCODED: "dict[tuple[str, str, str, int], Data]" = {}  # tokenised once per process, not per run
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done.
+
+    Attributes:
+        run_id: Its identity, derived from the config and the two fingerprints.
+        config: What to run.
+        encoder: Where the weights are.
+        data: The task's examples; they travel with the job, since loading them can take longer than sending them.
+        results: The results folder.
+        device: Such as ``cpu`` or ``cuda``.
+        threads: CPU threads; part of what bit-identical results need, so recorded.
+        packed: Without padding, or padded as the reference.
+    """
+
+    run_id: str
+    config: RunConfig
+    encoder: Encoder
+    data: TaskData
+    results: Path
+    device: str = "cpu"
+    threads: int = 1
+    packed: bool = True
+
+
+def score_split(data: TaskData) -> Literal["validation", "test"]:
+    """The split that a run on this data is judged by: test where there is one."""
+    return "test" if data.test else "validation"
+
+
+def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> RunRecord:
+    """Trains one run and returns its record; the caller writes it.
+
+    Args:
+        job: What to run.
+        progress: Told the step, the number of steps and the training loss, now and then.
+    """
+    import torch
+
+    from stableft.finetune import Execution, Predictions, Row, build, encode, train
+
+    started = time.time()
+    torch.set_num_threads(job.threads)
+    _quiet_transformers()
+    provenance.reset_peak_memory()
+    fingerprint = job.data.fingerprint
+    key = (job.config.task, fingerprint, job.encoder.fingerprint, job.config.max_length)
+    if key not in _ENCODED:
+        _ENCODED[key] = encode(discover.task(job.config.task), job.data, job.encoder, job.config.max_length)
+    data = _ENCODED[key]
+    execution = Execution(device=job.device, packed=job.packed)
+    setup = build(job.config, data, job.encoder, execution)
+    rows: list[Row] = []
+    predictions: list[Predictions] = []
+    told = 0.0
+    for item in train(setup, job.config, data, execution):
+        if isinstance(item, Predictions):
+            predictions.append(item)
+            continue
+        rows.append(item)
+        if item.split == "train" and item.metric == "loss" and (now := time.monotonic()) - told > PROGRESS_SECONDS:
+            progress(item.step, setup.num_steps, item.value)
+            told = now
+    split = score_split(job.data)
+    labels = [example.label for example in getattr(job.data, split)]
+    return RunRecord(
+        run_id=job.run_id,
+        outcome="ok" if predictions else "diverged",
+        config=job.config.model_dump(mode="json"),
+        facts={
+            "score_name": data.task.score,
+            "score_split": split,
+            "majority_score": SCORES[data.task.score].constant(labels),
+            "num_steps": setup.num_steps,
+            "num_train": len(setup.train_indices),
+            "data_fingerprint": fingerprint,
+            "weights_fingerprint": job.encoder.fingerprint,
+        },
+        provenance={
+            **provenance.static(),
+            "execution": {"device": job.device, "device_name": _device_name(job.device), "threads": job.threads, "packed": job.packed},
+            "started": started,
+            "seconds": time.time() - started,
+            "peak_memory_mb": provenance.peak_memory_mb(),
+        },
+        metrics=metrics_frame(rows),
+        predictions=predictions_frame(predictions),
+    )
+
+
+def serve(connection: Connection) -> None:
+    """The main function of a training process: does jobs until the supervisor hangs up.
+
+    Imports, tokenised data and files in the page cache are paid for once, not per run. Answers are tuples:
+    ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for an error that the user can mend,
+    ``("crashed", message)`` for any other.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _die_with_parent()
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        store = Store(job.results)
+        try:
+            with _output_to(store.log_path(job.run_id)):
+                answer = _answer(job, store, lambda step, total, loss: connection.send(("progress", step, total, loss)))
+        except OSError as error:  # not even a log can be written
+            answer = ("refused", f"can't write under {job.results}: {error}")
+        if answer[0] == "done":
+            store.log_path(job.run_id).unlink(missing_ok=True)
+        connection.send(answer)
+
+
+def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
+    try:
+        record = run_one(job, progress)
+        store.write(record)
+    except StableftError as error:
+        return ("refused", str(error))
+    except OSError as error:
+        traceback.print_exc()
+        return ("refused" if error.errno in _HOPELESS else "crashed", f"{type(error).__name__}: {error}")
+    except Exception as error:  # the process survives a failed run; the traceback is in the log
+        traceback.print_exc()
+        return ("crashed", f"{type(error).__name__}: {error}")
+    return ("done", record.outcome, record.provenance["seconds"])
+
+
+# Errors that a second try would only repeat: no space, read-only, no permission, over quota.
+_HOPELESS = frozenset({28, 30, 13, 122})
+
+
+def _quiet_transformers() -> None:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _device_name(device: str) -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Any:
+    """Sends this process's stdout and stderr, native code's included, to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keep = [os.dup(fd) for fd in (1, 2)]
+    with open(path, "ab", buffering=0) as log:
+        for fd in (1, 2):
+            os.dup2(log.fileno(), fd)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(io.UnsupportedOperation, ValueError):
+                stream.flush()
+        for fd, old in zip((1, 2), keep, strict=True):
+            os.dup2(old, fd)
+            os.close(old)

@@ -1,0 +1,40 @@
+"""Runs are grouped by their own configuration, and the chosen rate is the corrected arm's best."""
+
+import numpy as np
+import pytest
+
+from stableft.figures import learning_rates
+from tests.figures import test_synthetic as synthetic
+
+
+def test_runs_are_grouped_by_their_configuration() -> None:
+    frame = learning_rates.data(synthetic.lr_grid())
+    runs, means = frame[frame["series"] == "run"], frame[frame["series"] == "mean"]
+    assert set(frame["arm"]) == {"corrected", "uncorrected"}
+    assert (len(runs), len(means)) == (60, 20)
+    keys = ["task", "arm", "lr"]
+    expected = runs.groupby(keys)["score"].mean()
+    np.testing.assert_allclose(means.set_index(keys)["score"].loc[expected.index], expected)
+    assert means["failed"].sum() == runs["failed"].sum() > 0
+    assert set(means["n"]) == {3}
+
+
+def test_the_chosen_rate_is_the_best_of_the_corrected_arm() -> None:
+    frame = learning_rates.data(synthetic.lr_grid())
+    chosen = frame[frame["chosen"]]
+    assert chosen[["task", "arm", "series"]].to_numpy().tolist() == [[t, "corrected", "mean"] for t in ("rte", "tnews_1k")]
+    best = frame.query("series == 'mean' and arm == 'corrected'").groupby("task")["score"].max()
+    assert chosen["score"].tolist() == best.loc[chosen["task"]].tolist()
+
+
+@pytest.mark.parametrize("missing", [set(), {0, 1}])
+def test_plot_draws_means_runs_and_failures(missing: set[int]) -> None:
+    results = synthetic.without(synthetic.lr_grid(), "corrected lr=2e-05", missing)
+    frame = learning_rates.data(results)
+    figure = learning_rates.plot(results)
+    for axes in figure.axes:
+        here = frame[frame["task"] == axes.get_title()]
+        drawn = [line for line in axes.lines if line.get_label() not in ("majority score", "chosen learning rate")]
+        values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in drawn])
+        np.testing.assert_array_equal(np.sort(values), np.sort(here["score"]))
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"]

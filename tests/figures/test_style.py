@@ -1,0 +1,80 @@
+"""Same arm, same look; same figure, same bytes."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from stableft.figures import style
+
+
+def figure() -> Figure:
+    with style.context():
+        drawn, (axes,) = style.panels(1)
+        axes.plot([1, 2, 3], [1, 3, 2], marker="o", label="line")
+        axes.fill_between([1, 2, 3], [0, 2, 1], [2, 4, 3], alpha=0.2)
+        style.legend(drawn)
+    return drawn
+
+
+def test_known_arms_are_fixed_and_others_do_not_depend_on_order() -> None:
+    names = ["uncorrected", "reinit", "mixout", "corrected", "llrd"]
+    styles = style.arm_styles(names)
+    assert list(styles) == names
+    assert styles == style.arm_styles(reversed(names))
+    assert styles["corrected"] == style.KNOWN_ARMS["corrected"]
+
+
+def test_arms_differ_without_colour() -> None:
+    styles = style.arm_styles([f"arm {index}" for index in range(7)] + list(style.KNOWN_ARMS))
+    assert len({look.marker for look in styles.values()}) == len(styles)
+    assert len({look.color for look in style.arm_styles(["a", "b", "c", "corrected", "uncorrected"]).values()}) == 5
+
+
+def test_text_is_legible_in_print() -> None:
+    sizes = [value for key, value in style.RC.items() if key.endswith("size") and key not in ("lines.markersize",)]
+    assert min(float(size) for size in sizes) >= 7
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "png", "svg"])
+def test_two_saves_give_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    same = figure()
+    for name, drawn in (("a", same), ("b", same), ("c", figure())):
+        style.save(drawn, tmp_path / name)
+    first, *others = [(tmp_path / f"{name}.{suffix}").read_bytes() for name in "abc"]
+    assert all(other == first for other in others)
+
+
+def test_save_returns_what_it_wrote_and_leaves_nothing_else(tmp_path: Path) -> None:
+    written = style.save(figure(), tmp_path / "lr=1e-5.v2")
+    assert [path.name for path in written] == ["lr=1e-5.v2.pdf", "lr=1e-5.v2.png", "lr=1e-5.v2.svg"]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+
+
+def test_pdf_embeds_outlines_not_bitmaps_of_text(tmp_path: Path) -> None:
+    pdf, *_ = style.save(figure(), tmp_path / "figure")
+    content = pdf.read_bytes()
+    assert b"/Type3" not in content
+    assert b"CreationDate" not in content
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = style.write(tmp_path / "a.txt", b"old")
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="space"):
+        style.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_legend_lists_a_label_once() -> None:
+    with style.context():
+        drawn, panels = style.panels(3)
+        for axes in panels:
+            axes.plot([1, 2], label="corrected")
+        style.legend(drawn)
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["corrected"]

@@ -1,0 +1,89 @@
+"""Synthetic results that resemble a real grid, shared by the tests of reporting; and a check that they resemble it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from stableft.bias import bias_ratio
+from stableft.records import CELL, Results
+
+TASKS = {"rte": (190, 0.527, "accuracy"), "tnews_1k": (234, 0.091, "accuracy")}
+
+
+def _run(arm: str, task: str, seed: int, outcome: str, num_steps: int, lr: float, corrected: bool) -> dict[str, object]:
+    _, majority, name = TASKS[task]
+    config = {"task": task, "seed": seed, "adam": {"lr": lr, "betas": [0.9, 0.999], "bias_correction": corrected}}
+    return {
+        "experiment": "adam", "protocol": "laptop", "arm": arm, "task": task, "seed": seed, "run_id": f"{task}-{arm}-{seed}",
+        "outcome": outcome, "score_name": name, "majority_score": majority, "score_split": "validation", "num_steps": num_steps,
+        "seconds": 10.0, "peak_memory_mb": 500.0, "config": json.dumps(config), "provenance": "{}",
+    }  # fmt: skip
+
+
+def _rows(run: dict[str, object], rng: np.random.Generator, final: float, steps: int, num_steps: int, subset: bool) -> pd.DataFrame:
+    """The measured rows of one run up to ``steps``: loss and bias at every step, the score at every tenth of the run."""
+    t = np.arange(1, steps + 1)
+    failed = final <= float(str(run["majority_score"]))
+    level = 0.70 if failed else 0.72 - 0.4 * t / num_steps
+    train = pd.DataFrame({"step": t, "split": "train", "metric": "loss", "scope": "", "value": level + rng.normal(0, 0.05, steps)})
+    correct = json.loads(str(run["config"]))["adam"]["bias_correction"]
+    bias = train.assign(metric="update_bias", value=1.0 if correct else bias_ratio(t) * (1 + rng.normal(0, 0.01, steps)))
+    points = np.unique([*range(num_steps // 10, num_steps, num_steps // 10), num_steps])
+    points = points[points <= steps]
+    start = float(str(run["majority_score"]))
+    curve = start + (final - start) * (points / num_steps) ** 0.5
+    score = pd.DataFrame({"step": points, "split": "validation", "metric": "score", "scope": "", "value": curve})
+    if subset:
+        score["scope"] = np.where(points == num_steps, "", "subset")
+    frame = pd.concat([train, bias, score, score.assign(metric="accuracy")], ignore_index=True)
+    return frame.merge(pd.DataFrame([run])[CELL], how="cross")
+
+
+def grid(seeds: int = 5, subset: bool = True, diverged: bool = True) -> Results:
+    """Two tasks, two arms: the uncorrected arm collapses at odd seeds, and its seed 3 of rte diverges at step 60."""
+    rng = np.random.default_rng(7)
+    runs, metrics = [], []
+    for task, (num_steps, majority, _) in TASKS.items():
+        for arm in ("corrected", "uncorrected"):
+            for seed in range(seeds):
+                lost = arm == "uncorrected" and seed % 2 == 1
+                stops = diverged and lost and task == "rte" and seed == 3
+                run = _run(arm, task, seed, "diverged" if stops else "ok", num_steps, 2e-5, arm == "corrected")
+                good = {"rte": 0.66, "tnews_1k": 0.42}[task] - 0.04 * (arm == "uncorrected")
+                final = majority - 0.004 * (seed % 3) if lost else good + rng.normal(0, 0.02)
+                runs.append(run)
+                steps = 60 if stops else num_steps
+                metrics.append(_rows(run, rng, final, steps, num_steps, subset and task == "tnews_1k"))
+    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
+
+
+def lr_grid(seeds: int = 3) -> Results:
+    """Five learning rates with and without correction; the high ones fail, sooner without it."""
+    rng = np.random.default_rng(8)
+    runs, metrics = [], []
+    for task, (num_steps, majority, _) in TASKS.items():
+        for lr in (1e-5, 2e-5, 5e-5, 1e-4, 2e-4):
+            for correct in (True, False):
+                for seed in range(seeds):
+                    arm = f"{'corrected' if correct else 'uncorrected'} lr={lr:.0e}"
+                    run = _run(arm, task, seed, "ok", num_steps, lr, correct)
+                    lost = lr * (1 if correct else 3) * (1 + 0.3 * seed) > 2e-4
+                    peak = 0.15 * np.exp(-((np.log10(lr * (1 if correct else 2)) + 4.2) ** 2) * 3)
+                    runs.append(run)
+                    final = majority if lost else majority + peak + rng.normal(0, 0.01)
+                    metrics.append(_rows(run, rng, final, num_steps, num_steps, False))
+    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
+
+
+def without(results: Results, arm: str, seeds: set[int]) -> Results:
+    """The same grid with some runs not done yet."""
+    runs, metrics = (f[~((f["arm"] == arm) & f["seed"].isin(seeds))] for f in (results.runs, results.metrics))
+    return Results(runs, metrics, results.predictions)
+
+
+def test_every_finished_run_has_its_final_score_and_one_diverged() -> None:
+    results = grid()
+    final = results.metrics.query("metric == 'score' and scope == ''").merge(results.runs[["run_id", "num_steps"]], on="run_id")
+    assert set(final.loc[final["step"] == final["num_steps"], "run_id"]) == set(results.runs.query("outcome == 'ok'")["run_id"])
+    assert (results.runs["outcome"] == "diverged").sum() == 1

@@ -1,0 +1,154 @@
+"""docs15 and docpair: balanced, free of leaks and shortcuts, the same in every process, and made without importing a package."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from stableft.errors import MissingInput
+from stableft.tasks import TaskData, docs
+
+DOCS15, DOCPAIR = docs.TASKS
+REPORT = """
+import json, sys
+from stableft.tasks.docs import TASKS
+prints = [task.load().fingerprint for task in TASKS]
+print(json.dumps([prints, sorted(name for name in sys.modules if "." not in name)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def docs15() -> TaskData:
+    return DOCS15.load()
+
+
+@pytest.fixture(scope="module")
+def docpair() -> TaskData:
+    return DOCPAIR.load()
+
+
+def test_docs15_is_balanced(docs15: TaskData) -> None:
+    assert len(DOCS15.labels) == 15
+    train, validation = (Counter(e.label for e in split) for split in (docs15.train, docs15.validation))
+    assert len(docs15.train) == 1000
+    assert sorted(train.values()) == [66] * 5 + [67] * 10
+    assert len(docs15.validation) >= 2000
+    assert set(validation.values()) == {docs.VALIDATION_PER_TOPIC}
+    assert set(train) == set(validation) == set(range(15))
+    assert docs15.test == ()
+
+
+def test_docs15_texts_are_short_unique_and_name_no_label(docs15: TaskData) -> None:
+    texts = [e.text for e in docs15.train + docs15.validation]
+    assert len({text.casefold() for text in texts}) == len(texts)
+    assert all(4 <= len(text.split()) <= 16 and text.isascii() for text in texts)
+    phrases = "|".join(re.escape(label.replace("-", " ")) for label in DOCS15.labels)
+    given_away = re.compile(rf"\b({phrases}|scipy|numpy|torch|sympy|pandas|matplotlib|networkx)\b", re.IGNORECASE)
+    assert [text for text in texts if given_away.search(text)] == []
+
+
+@pytest.mark.parametrize("label", docs.TOPICS)
+def test_every_label_counts_as_a_label_word(label: str) -> None:
+    phrase = label.replace("-", " ")
+    assert docs.LABEL_WORDS.search(f"Return {phrase} of this")
+    assert docs.LABEL_WORDS.search(f"Return {phrase.removesuffix('s') if phrase != 'physics' else phrase} of this")
+
+
+def test_docpair_is_balanced(docpair: TaskData) -> None:
+    sizes = [len(split) for split in (docpair.train, docpair.validation, docpair.test)]
+    assert sizes == [2490, 277, 1000]
+    assert DOCPAIR.labels == ("mismatch", "match")
+    assert [sum(e.label for e in split) for split in (docpair.train, docpair.validation, docpair.test)] == [1245, 138, 500]
+
+
+def test_docpair_uses_each_summary_and_each_name_once(docpair: TaskData) -> None:
+    examples = docpair.train + docpair.validation + docpair.test
+    assert len({e.text.casefold() for e in examples}) == len({e.pair for e in examples}) == len(examples)
+    assert all(4 <= len(e.text.split()) <= 9 and e.pair and len(e.pair.split()) <= 6 for e in examples)
+
+
+def test_docpair_is_not_solved_by_shared_words(docpair: TaskData) -> None:
+    for split in (docpair.train, docpair.validation, docpair.test):
+        hits = [(docs.shared_words(e.pair or "", e.text) > 0) == (e.label == 1) for e in split]
+        assert sum(hits) / len(hits) < 0.66
+
+
+def test_loading_depends_on_no_hash_order_and_imports_no_package(docs15: TaskData, docpair: TaskData) -> None:
+    env = dict(os.environ, PYTHONHASHSEED="1" if os.environ.get("PYTHONHASHSEED") != "1" else "2")
+    done = subprocess.run([sys.executable, "-c", REPORT], env=env, capture_output=True, text=True, check=True)
+    fingerprints, modules = json.loads(done.stdout)
+    assert fingerprints == [docs15.fingerprint, docpair.fingerprint]
+    packages = {source.partition("/")[0] for sources in docs.TOPICS.values() for source in sources} - {"numpy"}
+    assert packages.isdisjoint(modules)
+
+
+def write_package(root: Path, name: str) -> None:
+    (root / name / "tests").mkdir(parents=True)
+    (root / name / "tests" / "extra.py").write_text('def helper():\n    """Never read this one."""\n')
+    (root / name / "__init__.py").write_text('raise RuntimeError("imported")\n')
+    (root / name / "b.py").write_text(
+        'def later():\n    """\n    Compute the :func:`~x.fast`\n    norm of ``vec``. More.\n\n    Even more.\n    """\n'
+        'def _hidden():\n    """Private."""\n'
+        "def undocumented():\n    pass\n"
+    )
+    (root / name / "a.py").write_text(
+        'class Box:\n    """A box, e.g. a crate: heavy"""\n'
+        '    def open(self):\n        """Open it"""\n        def inner():\n            """Local."""\n'
+        '    def _shut(self):\n        """Private."""\n'
+        'class _Crate:\n    """Private."""\n    def lift(self):\n        """Public method of a private class."""\n'
+        'add_newdoc("pkg.a", "ufunc", """Elementwise something.""")\n'
+        'add_newdoc("pkg.a", "_ufunc", """Private.""")\n'
+    )
+
+
+def test_read_docs_finds_public_definitions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_package(tmp_path, "stableft_docs_sample")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = [(doc.file.partition("/")[2], doc.name, doc.summary) for doc in docs.read_docs("stableft_docs_sample")]
+    assert found == [
+        ("a.py", "Box", "A box, e.g. a crate"),
+        ("a.py", "Box.open", "Open it"),
+        ("a.py", "ufunc", "Elementwise something"),
+        ("b.py", "later", "Compute the x.fast norm of vec"),
+    ]
+    assert [doc.name for doc in docs.read_docs("stableft_docs_sample/b*.py")] == ["later"]
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingInput, match=r"'no_such_package_here'.*requirements\.lock"):
+        docs.read_docs("no_such_package_here/sub")
+    monkeypatch.setattr(docs, "TOPICS", {"nothing": ("no_such_package_here",)})
+    with pytest.raises(MissingInput, match="no_such_package_here"):
+        docs.sources()
+
+
+def test_too_few_summaries_is_said_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "_documented", lambda: {topic: () for topic in docs.TOPICS})
+    with pytest.raises(MissingInput, match=r"docs15.*networkx give 0 summaries on graphs, 242 are needed.*requirements\.lock"):
+        docs.load_docs15()
+    with pytest.raises(MissingInput, match=r"docpair.*give 0 couples"):
+        docs.load_docpair()
+
+
+def test_sources_name_the_distributions() -> None:
+    versions = docs.sources()
+    assert list(versions) == sorted(versions)
+    assert {"scikit-learn", "pillow", "scipy", "torch"} <= set(versions)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("DataFrame.to_csv", "data frame to csv"), ("Polynomial.roots", "polynomial roots"), ("HTTPServer", "http server")],
+)
+def test_readable(name: str, words: str) -> None:
+    assert docs.readable(name) == words
+
+
+def test_shared_words_compares_stems() -> None:
+    assert docs.shared_words("poly roots", "Compute the root of a polynomial") == 2
+    assert docs.shared_words("get edge", "Return the colour of a face") == 0

@@ -1,0 +1,56 @@
+"""The toy task: fixed, balanced, without leaks, and learnable."""
+
+import numpy as np
+import pytest
+
+from stableft.scores import SCORES
+from stableft.tasks import Example, TaskData, toy
+
+TASK = toy.TASKS[0]
+
+
+@pytest.fixture(scope="module")
+def data() -> TaskData:
+    return TASK.load()
+
+
+def test_sizes_and_balance(data: TaskData) -> None:
+    assert (len(data.train), len(data.validation), len(data.test)) == (64, 32, 32)
+    for split in (data.train, data.validation, data.test):
+        assert SCORES[TASK.score].constant([e.label for e in split]) == 0.5
+
+
+def test_it_never_changes_unnoticed(data: TaskData) -> None:
+    assert data.fingerprint == "f5c8c1b4b5c8188f03ba4039ffbc10cba24fa15ea34789f8b626b4187e93923b"
+    assert TASK.load() == data
+
+
+def test_vocabulary_covers_every_text(data: TaskData) -> None:
+    assert len(set(toy.VOCABULARY)) == len(toy.VOCABULARY) == 40
+    assert all(word.isascii() and word.isalpha() and word.islower() for word in toy.VOCABULARY)
+    assert {word for e in everything(data) for word in e.text.split(" ")} <= set(toy.VOCABULARY)
+    assert all(e.pair is None for e in everything(data))
+
+
+def test_labels_are_free_of_noise_and_texts_of_repeats(data: TaskData) -> None:
+    for example in everything(data):
+        votes = [sum(word in markers for word in example.text.split()) for markers in toy.MARKERS]
+        assert votes[int(example.label)] > votes[1 - int(example.label)]
+    assert len({e.text for e in everything(data)}) == 128
+
+
+def test_counting_words_learns_it(data: TaskData) -> None:
+    """A nearest-centroid classifier on word counts, fitted on the 64 training texts, is right on nearly all others."""
+    train, held_out = counts(data.train), counts((*data.validation, *data.test))
+    labels = np.array([e.label for e in data.train])
+    direction = train[labels == 1].mean(axis=0) - train[labels == 0].mean(axis=0)
+    predictions = (held_out @ direction > (train @ direction).mean()).astype(int)
+    assert SCORES[TASK.score].compute([e.label for e in (*data.validation, *data.test)], predictions) >= 0.9
+
+
+def everything(data: TaskData) -> tuple[Example, ...]:
+    return (*data.train, *data.validation, *data.test)
+
+
+def counts(examples: tuple[Example, ...]) -> np.ndarray:
+    return np.array([[e.text.split().count(word) for word in toy.VOCABULARY] for e in examples], dtype=float)

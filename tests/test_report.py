@@ -1,0 +1,95 @@
+"""Which files appear, what their captions say, and that the same results give the same bytes."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stableft import report
+from stableft.errors import MissingInput
+from stableft.figures import curves
+from tests.figures import test_synthetic as synthetic
+
+REPORT: report.Report = {
+    "train_loss": report.curves(split="train", metric="loss"),
+    "score": report.curves(split="validation", metric="score"),
+    "score_distribution": report.distributions(),
+    "bias_magnitude": report.bias_magnitude(),
+    "scores": report.score_table(),
+}
+
+
+def test_every_entry_is_written_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "laptop" / "adam"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    written = report.render_all(REPORT, synthetic.grid(3), folder)
+    figures = ["train_loss", "score", "score_distribution", "bias_magnitude"]
+    expected = [f"{name}.{suffix}" for name in figures for suffix in ("pdf", "png", "svg", "csv", "txt")]
+    assert [path.name for path in written] == [*expected, "scores.md", "scores.tex", "scores.csv"]
+    assert sorted(folder.iterdir()) == sorted([*written, folder / "notes.txt"])
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (report.render_all(REPORT, synthetic.grid(3), tmp_path / name) for name in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_learning_rate_entries(tmp_path: Path) -> None:
+    entries = {"lr": report.learning_rates(), "lr_table": report.learning_rate_table()}
+    written = report.render_all(entries, synthetic.lr_grid(2), tmp_path)
+    assert len(written) == 8
+    assert "10 arms, 2 seeds per arm and task" in (tmp_path / "lr.txt").read_text()
+
+
+def test_the_numbers_beside_a_figure_are_those_drawn(tmp_path: Path) -> None:
+    results = synthetic.grid(3)
+    report.render("loss", REPORT["train_loss"], results, tmp_path)
+    expected = curves.data(results, split="train", metric="loss")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "loss.csv"), expected, check_dtype=False, check_exact=True)
+
+
+def test_captions_say_what_was_run(tmp_path: Path) -> None:
+    results = synthetic.without(synthetic.grid(), "uncorrected", {4})
+    report.render("loss", REPORT["train_loss"], results, tmp_path)
+    caption = (tmp_path / "loss.txt").read_text()
+    digest = hashlib.sha256("\n".join(sorted(results.runs["run_id"])).encode()).hexdigest()[:12]
+    for part in (
+        "Loss on train.", "95 % percentile bootstrap", "protocol laptop", "scored on validation",
+        "corrected 0 of 5, uncorrected 2 of 4", "majority score", f"Run set {digest}.",
+    ):  # fmt: skip
+        assert part in caption
+    assert "diverged or has no defined score counts as failed" in caption
+
+
+def test_the_run_set_does_not_depend_on_row_order() -> None:
+    results = synthetic.grid(3, diverged=False)
+    turned = replace(results, runs=results.runs.iloc[::-1])
+    assert report.describe(turned)[-20:] == report.describe(results)[-20:]
+    assert report.describe(synthetic.without(results, "corrected", {0}))[-20:] != report.describe(results)[-20:]
+
+
+def test_bare_figures_and_frames_are_written_too(tmp_path: Path) -> None:
+    results = synthetic.grid(2)
+    figure = report.render("figure", lambda r: curves.plot(r, split="train", metric="loss"), results, tmp_path)
+    table = report.render("table", lambda r: r.runs[["task", "seed"]], results, tmp_path)
+    assert [path.suffix for path in [*figure, *table]] == [".pdf", ".png", ".svg", ".txt", ".md", ".tex", ".csv"]
+    assert report.describe(results) in (tmp_path / "table.md").read_text()
+
+
+def test_missing_input_leaves_no_files(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match="'f1'"):
+        report.render("f1", report.curves(split="validation", metric="f1"), synthetic.grid(2), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reporting_imports_no_framework() -> None:
+    heavy = ("torch", "transformers", "datasets", "matplotlib.pyplot")
+    code = f"import sys, stableft.report; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

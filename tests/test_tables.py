@@ -1,0 +1,125 @@
+"""What a run counts as, what a row says, and how it is written."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from stableft import tables
+from stableft.errors import MissingInput
+from tests.figures import test_synthetic as synthetic
+
+
+def test_final_scores_are_those_of_the_last_step_on_the_whole_split() -> None:
+    results = synthetic.grid()
+    scores = tables.final_scores(results)
+    assert scores["run_id"].tolist() == results.runs["run_id"].tolist()
+    metrics = results.metrics.query("metric == 'score' and scope == '' and step == 234").set_index("run_id")["value"]
+    here = scores[scores["task"] == "tnews_1k"].set_index("run_id")["score"]
+    assert here.equals(metrics.loc[here.index].rename("score"))
+
+
+def test_a_diverged_run_fails_at_the_majority_score_whatever_it_scored_before() -> None:
+    row = tables.final_scores(synthetic.grid()).query("task == 'rte' and arm == 'uncorrected' and seed == 3").iloc[0]
+    assert (row["score"], row["failed"], row["diverged"]) == (0.527, True, True)
+
+
+def test_a_score_at_the_majority_fails_and_one_above_does_not() -> None:
+    results = synthetic.grid(diverged=False)
+    for value, failed in ((0.527, True), (np.nextafter(0.527, 1), False), (float("nan"), True)):
+        metrics = results.metrics.assign(value=results.metrics["value"].mask(results.metrics["metric"] == "score", value))
+        scores = tables.final_scores(replace(results, metrics=metrics)).query("task == 'rte'")
+        assert set(scores["failed"]) == {failed}
+        assert set(scores["score"]) == {0.527 if np.isnan(value) else value}
+        assert not scores["diverged"].any()
+
+
+def test_missing_input_is_named() -> None:
+    results = synthetic.grid(2)
+    with pytest.raises(MissingInput, match="no runs"):
+        tables.score_table(replace(results, runs=results.runs.iloc[:0]))
+    unfinished = replace(results, metrics=results.metrics[results.metrics["run_id"] != "rte-corrected-1"])
+    with pytest.raises(MissingInput, match="rte/corrected/seed 1"):
+        tables.final_scores(unfinished)
+    with pytest.raises(MissingInput, match="majority score for task rte, tnews_1k"):
+        tables.final_scores(replace(results, runs=results.runs.assign(majority_score=float("nan"))))
+
+
+def test_score_table_against_numpy_and_scipy() -> None:
+    results = synthetic.grid()
+    table = tables.score_table(results)
+    assert table[["task", "arm"]].to_numpy().tolist() == [
+        [task, arm] for task in ("rte", "tnews_1k") for arm in ("corrected", "uncorrected")
+    ]
+    scores = tables.final_scores(results).query("task == 'tnews_1k'")
+    corrected, uncorrected = (scores.query("arm == @arm")["score"].to_numpy() for arm in ("corrected", "uncorrected"))
+    row = table.iloc[3]
+    assert row["mean"] == pytest.approx(uncorrected.mean())
+    assert row["std"] == pytest.approx(uncorrected.std(ddof=1))
+    assert (row["n"], row["failed"], row["pairs"]) == (5, 2, 5)
+    assert row["difference"] == pytest.approx((uncorrected - corrected).mean())
+    expected = stats.permutation_test((uncorrected - corrected,), np.sum, permutation_type="samples", n_resamples=np.inf)
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert row["low"] < row["difference"] < row["high"]
+    assert table.iloc[2][["pairs", "difference", "low", "high", "p"]].isna().all()
+
+
+def test_only_shared_seeds_are_paired() -> None:
+    table = tables.score_table(synthetic.without(synthetic.grid(), "uncorrected", {0, 1})).query("task == 'rte'")
+    assert table["n"].tolist() == [5, 3]
+    assert table["pairs"].tolist() == [pd.NA, 3]
+    alone = synthetic.without(synthetic.without(synthetic.grid(), "corrected", {0, 1, 2}), "uncorrected", {3, 4})
+    row = tables.score_table(alone).query("arm == 'uncorrected'").iloc[0]
+    assert row["pairs"] == 0
+    assert pd.isna(row["difference"])
+
+
+def test_learning_rate_table() -> None:
+    results = synthetic.lr_grid()
+    table = tables.learning_rate_table(results)
+    assert len(table) == 20
+    assert table["task"].unique().tolist() == ["rte", "tnews_1k"]
+    assert table.query("task == 'rte' and arm == 'corrected'")["lr"].is_monotonic_increasing
+    row = table.query("task == 'tnews_1k' and arm == 'corrected' and lr == 5e-5").iloc[0]
+    losses = results.metrics.query("task == 'tnews_1k' and arm == 'corrected lr=5e-05' and metric == 'loss' and step > 234 - 23")
+    assert row["train_loss"] == pytest.approx(losses["value"].mean())
+    assert table["failed"].sum() == tables.final_scores(results)["failed"].sum()
+
+
+def test_a_learning_rate_at_which_all_diverge_has_no_training_loss() -> None:
+    results = synthetic.lr_grid(2)
+    lost = results.runs["arm"] == "uncorrected lr=2e-04"
+    table = tables.learning_rate_table(replace(results, runs=results.runs.assign(outcome=np.where(lost, "diverged", "ok"))))
+    assert table.loc[table["train_loss"].isna(), ["arm", "lr"]].to_numpy().tolist() == [["uncorrected", 2e-4]] * 2
+    assert "\u2013" in tables.to_markdown(table)
+
+
+ODD = pd.DataFrame({"task": ["a|b_c & 50 %"], "lr": [1.5e-5], "p": [2e-5], "low": [-0.25], "high": [0.5], "n": [5]})
+
+
+def test_markdown() -> None:
+    assert tables.to_markdown(ODD, "Note.") == (
+        "| task | lr | p | 95 % interval | n |\n| --- | ---: | ---: | ---: | ---: |\n"
+        "| a\\|b_c & 50 % | 1.5e-05 | <0.001 | [-0.250, 0.500] | 5 |\n\nNote.\n"
+    )
+
+
+def test_latex_is_escaped() -> None:
+    text = tables.to_latex(ODD, "All 5 % of {x}_y ~ #1 \\ ^.")
+    assert r"a|b\_c \& 50 \% & 1.5e-05 & $<$0.001 & [$-$0.250, 0.500] & 5 \\" in text
+    assert r"\caption{All 5 \% of \{x\}\_y \textasciitilde{} \#1 \textbackslash{} \textasciicircum{}.}" in text
+    assert r"\begin{tabular}{lrrrr}" in text
+
+
+def test_csv_keeps_all_digits() -> None:
+    table = tables.score_table(synthetic.grid())
+    back = pd.read_csv(io.StringIO(tables.to_csv(table)))
+    np.testing.assert_array_equal(back["mean"], table["mean"])
+    np.testing.assert_array_equal(back["low"], table["low"])
+
+
+def test_learning_rates_read_as_people_write_them() -> None:
+    assert [tables.FORMATS["lr"](lr) for lr in (1e-5, 2e-4, 1.5e-5, 1e-3)] == ["1e-05", "2e-04", "1.5e-05", "1e-03"]
