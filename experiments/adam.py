@@ -10,7 +10,7 @@ Prediction: without correction some runs end at or below the majority score, wit
 arm learns faster at first.
 """
 
-
+from stableft import report
 from stableft.grid import Grid, Protocol
 
 ARMS = {
@@ -24,4 +24,10 @@ def grid(protocol: Protocol) -> Grid:
     return Grid("adam", protocol, ARMS, tuple(protocol.configs), tuple(protocol.seeds))
 
 
-REPORT = {}
+REPORT = {
+    "train_loss": report.curves(split="train", metric="loss"),
+    "score": report.curves(split="validation", metric="score"),
+    "score_distribution": report.distributions(),
+    "bias_magnitude": report.bias_magnitude(),
+    "scores": report.score_table(),
+}

@@ -8,7 +8,7 @@ Source: Mosbach et al. (2021), Figures 5 and 9 (lr x correction on RTE); protoco
 Prediction: below the edge the uncorrected arm is as good or better (it simply takes larger steps); above it, its runs fail first.
 """
 
-
+from stableft import report
 from stableft.grid import Grid, Protocol
 
 NUM_SEEDS = 3
@@ -24,4 +24,7 @@ def grid(protocol: Protocol) -> Grid:
     return Grid("lr_grid", protocol, arms, tuple(protocol.configs), tuple(protocol.seeds)[:NUM_SEEDS])
 
 
-REPORT = {}
+REPORT = {
+    "learning_rates": report.learning_rates(),
+    "learning_rate_table": report.learning_rate_table(),
+}

@@ -25,8 +25,8 @@ RTE = RunConfig(
     schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
     evaluation=EvaluationConfig(num_points=10),
 )
-# The first source document (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5, 10 epochs, a point every 10 steps.
-# It is silent on warm-up, clipping, epsilon and weight decay: taken from Zhang et al., whom it sets out to test.
+# The first source document (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5, 10 epochs, a point every
+# 10 steps. It is silent on warm-up, clipping, epsilon and weight decay: taken from Zhang et al., whom it sets out to test.
 TNEWS = RTE.model_copy(
     update={
         "task": "tnews50k",
@@ -74,7 +74,9 @@ LAPTOP = Protocol(
             schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
             evaluation=EvaluationConfig(every=10, num_examples=300),
         ),
-        "docpair": _with(RTE, 2e-4, task="docpair", encoder="minilm-l6", evaluation=EvaluationConfig(num_points=10, test_points="last")),
+        "docpair": _with(
+            RTE, 2e-4, task="docpair", encoder="minilm-l6", evaluation=EvaluationConfig(num_points=10, test_points="last")
+        ),
     },
     seeds=range(5),
     learning_rates=(5e-5, 1e-4, 2e-4, 5e-4, 1e-3),

@@ -168,7 +168,8 @@ def run(
     collected = runner.collect(whole, store, inputs)
     _print(views.finished(grid, store, collected, failures), as_json)
     if failures:
-        raise typer.Exit(Exit.MISSING_INPUT if all(s.state == "refused" for s in failures) else Exit.RUNS_FAILED)
+        codes = {"refused": Exit.MISSING_INPUT, "io": Exit.IO}
+        raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
 
 
 @app.command()

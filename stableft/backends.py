@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
@@ -17,13 +18,15 @@ def serial(function: Callable[[Job], Status], jobs: Sequence[Job], workers: int)
 
 
 def threads(function: Callable[[Job], Status], jobs: Sequence[Job], workers: int) -> Iterator[Status]:
-    """joblib's threads, each of which supervises a training process of its own.
+    """Joblib's threads, each of which supervises a training process of its own.
 
     The threads only wait; all computing is in their processes, so nothing that happens there can take the grid along
     (``docs/adr/0004-supervised-processes.md``).
     """
     with parallel_config(backend="threading", n_jobs=workers):
-        yield from Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(delayed(function)(job) for job in jobs)
+        # joblib's annotations know neither an int batch size nor the generator that return_as asks for.
+        parallel: Any = Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)  # pyright: ignore[reportArgumentType]
+        yield from parallel(delayed(function)(job) for job in jobs)
 
 
 BACKENDS: dict[str, Backend] = {"serial": serial, "threads": threads}

@@ -16,7 +16,7 @@ def bias_ratio(step: ArrayLike, beta1: float = 0.9, beta2: float = 0.999) -> NDA
     Args:
         step: Optimizer steps t, 1-based, any shape.
         beta1: Decay of the first moment, in [0, 1).
-        beta2: Decay of the second moment, in (0, 1).
+        beta2: Decay of the second moment, in [0, 1).
 
     Returns:
         float64, the shape of ``step``.
@@ -27,8 +27,8 @@ def bias_ratio(step: ArrayLike, beta1: float = 0.9, beta2: float = 0.999) -> NDA
     t = np.asarray(step, dtype=np.float64)
     if np.any(t < 1):
         raise ValueError("bias_ratio: steps are counted from 1")
-    if not (0 <= beta1 < 1 and 0 < beta2 < 1):
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
         raise ValueError(f"bias_ratio: betas must lie in [0, 1), got {beta1}, {beta2}")
     # expm1 keeps the digits that 1 - beta**t loses while beta**t is near 1.
-    first = -np.expm1(t * np.log(beta1)) if beta1 > 0 else np.ones_like(t)
-    return first / np.sqrt(-np.expm1(t * np.log(beta2)))
+    first, second = (-np.expm1(t * np.log(beta)) if beta > 0 else np.ones_like(t) for beta in (beta1, beta2))
+    return first / np.sqrt(second)

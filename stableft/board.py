@@ -26,9 +26,14 @@ class Board:
         self._lock = threading.Lock()
         self._rows: dict[str, TaskID] = {}
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
-            console=console, transient=True,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
         self._all = self.bars.add_task(f"{plan.grid.name} ({plan.grid.protocol.name})", total=self._total, note="starting")
 
     def progress(self, job: Job, step: int, total: int, loss: float) -> None:

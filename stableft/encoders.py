@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +142,7 @@ def file_sha256(path: Path) -> str:
     return _file_sha256(str(path), stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file_sha256(path: str, size: int, mtime: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -187,10 +187,9 @@ def _random_weights(vocabulary: int, layers: int, hidden: int) -> dict[str, np.n
         "embeddings.LayerNorm.weight": (hidden,),
         "embeddings.LayerNorm.bias": (hidden,),
     }
-    linears = {
-        "attention.self.query": (hidden, hidden), "attention.self.key": (hidden, hidden), "attention.self.value": (hidden, hidden),
-        "attention.output.dense": (hidden, hidden), "intermediate.dense": (4 * hidden, hidden), "output.dense": (hidden, 4 * hidden),
-    }  # fmt: skip
+    square = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
+    linears = dict.fromkeys(square, (hidden, hidden))
+    linears |= {"intermediate.dense": (4 * hidden, hidden), "output.dense": (hidden, 4 * hidden)}
     for layer in range(layers):
         for part, shape in linears.items():
             shapes[f"encoder.layer.{layer}.{part}.weight"] = shape

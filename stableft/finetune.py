@@ -1,6 +1,6 @@
 """The loop: executes a `Setup` and knows no technique by name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -207,13 +207,13 @@ def _evaluation_point(
     for split in (name for name in EVALUATION_SPLITS if name in data.splits):
         if split == "test" and config.evaluation.test_points == "last" and not last:
             continue
-        whole = subset is None or split == "test" or last
-        indices = np.arange(len(data.splits[split])) if whole else subset
+        part_of = None if split == "test" or last else subset
+        indices = np.arange(len(data.splits[split])) if part_of is None else part_of
         losses, outputs = evaluate(model, config, data, execution, split, indices)
         labels = data.splits[split].labels[indices]
         probabilities, predictions = _predict(outputs, data.task)
-        parts: list[tuple[str, slice | NDArray[np.int64]]] = [("" if whole else SUBSET, slice(None))]
-        if whole and split == "validation" and subset is not None:
+        parts: list[tuple[str, slice | NDArray[np.int64]]] = [("" if part_of is None else SUBSET, slice(None))]
+        if last and split == "validation" and subset is not None:
             parts.append((SUBSET, subset))  # so that the curve over the subset reaches the end
         for scope, part in parts:
             yield Row(step, split, "loss", scope, float(losses[part].mean(dtype=np.float64)))
@@ -304,5 +304,3 @@ def _autocast(config: RunConfig, device: str) -> AbstractContextManager[object]:
     if config.precision == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
-
-

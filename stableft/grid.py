@@ -90,15 +90,11 @@ def select(
     for kind, wanted, known in (("arm", arms, grid.arms), ("task", tasks, grid.tasks)):
         for name in wanted or ():
             if name not in known:
-                raise UsageError(
-                    f"{grid.name} at protocol {grid.protocol.name} has no {kind} {name!r}; it has: {', '.join(known)}"
-                )
+                raise UsageError(f"{grid.name} at protocol {grid.protocol.name} has no {kind} {name!r}; it has: {', '.join(known)}")
     configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
     return Grid(
         name=grid.name,
-        protocol=Protocol(
-            grid.protocol.name, configs, grid.protocol.seeds, grid.protocol.learning_rates, grid.protocol.summary
-        ),
+        protocol=Protocol(grid.protocol.name, configs, grid.protocol.seeds, grid.protocol.learning_rates, grid.protocol.summary),
         arms={name: override for name, override in grid.arms.items() if not arms or name in arms},
         tasks=[name for name in grid.tasks if not tasks or name in tasks],
         seeds=list(grid.seeds if seeds is None else dict.fromkeys(seeds)),
@@ -112,8 +108,8 @@ def parse_seeds(text: str) -> list[int]:
         UsageError: anything else.
     """
     seeds: dict[int, None] = {}
-    for part in text.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
             raise UsageError(f"seeds {text!r}: write single seeds and ranges such as 0-49 or 0,3,7-9")
         seeds.update(dict.fromkeys(range(int(first), int(last or first) + 1)))

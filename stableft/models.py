@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModel, AutoTokenizer
 
@@ -96,9 +98,12 @@ class Model(nn.Module):
 def load_tokenizer(encoder: Encoder) -> Any:
     """The encoder's tokenizer, from its folder only."""
     try:
-        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: {_first_line(error)}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes up an empty one, which knows no word
+        raise MissingInput(f"no tokenizer can be read from {encoder.folder}: it has no vocabulary (tokenizer.json or vocab.txt)")
+    return tokenizer
 
 
 def load_model(
@@ -140,7 +145,7 @@ def load_model(
             encoder.folder, config=settings, local_files_only=True, trust_remote_code=False, output_loading_info=True,
             dtype=torch.float32,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
     model = Model(body, num_labels, config.dropout, packed=packed)
     fresh = frozenset({"head.weight", "head.bias"} | {f"encoder.{key}" for key in info["missing_keys"]})
@@ -160,7 +165,9 @@ def load_model(
 def _refuse_fresh_blocks(encoder: Encoder, fresh: frozenset[str]) -> None:
     lacking = sorted(name for name in fresh if not name.startswith(("head.", "encoder.pooler.")))
     if lacking:
-        raise MissingInput(f"the weights in {encoder.folder} lack {', '.join(lacking[:3])} (of {len(lacking)}): not a whole encoder")
+        raise MissingInput(
+            f"the weights in {encoder.folder} lack {', '.join(lacking[:3])} (of {len(lacking)}): not a whole encoder"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -50,13 +50,12 @@ class AdamW(torch.optim.AdamW):
         self.eps_placement = eps_placement
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
 
-    def _init_group(self, group: dict[str, Any], *lists: Any) -> bool:
+    def _init_group(self, group: dict[str, Any], *lists: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         # torch's hook: fills the lists (parameters, gradients, moments, ..., steps) that one kernel call works on.
         has_complex = super()._init_group(group, *lists)
         steps: list[Tensor] = lists[-1]
         if steps and not self.bias_correction:
-            torch._foreach_add_(steps, 1)  # the kernel counts only the copies below
-            steps[:] = [torch.full_like(step, INFINITE_STEP) for step in steps]
+            steps[:] = [torch.full_like(step.add_(1), INFINITE_STEP) for step in steps]  # the kernel counts only the copies
         return has_complex
 
     @torch.no_grad()

@@ -44,11 +44,13 @@ class Tokens:
     def batch(self, indices: Sequence[int] | NDArray[np.int64], device: str = "cpu") -> "Batch":
         """The examples at ``indices``, in that order."""
         chosen = np.asarray(indices)
-        where = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen])
+        lengths = self.lengths[chosen].tolist()
+        starts = self.offsets[chosen].tolist()
+        where = np.concatenate([np.arange(start, start + length) for start, length in zip(starts, lengths, strict=True)])
         return Batch(
             ids=torch.from_numpy(self.ids[where]).to(device),
             segments=torch.from_numpy(self.segments[where]).to(device),
-            lengths=self.lengths[chosen].tolist(),
+            lengths=lengths,
             labels=torch.from_numpy(self.labels[chosen]).to(device),
         )
 
@@ -140,7 +142,9 @@ def layout(lengths: Sequence[int], device: str | torch.device = "cpu") -> Layout
     mask = None if bool(valid.all()) else torch.zeros(valid.shape).masked_fill(~valid, float("-inf"))[:, None, None, :]
     positions = slots.expand(valid.shape)[valid]
     scatter = valid.flatten().nonzero()[:, 0]
-    return Layout(*(None if t is None else t.to(device) for t in (positions, starts, gather, mask, scatter)))  # type: ignore[arg-type]
+    return Layout(
+        positions.to(device), starts.to(device), gather.to(device), None if mask is None else mask.to(device), scatter.to(device)
+    )
 
 
 def packed_attention(
@@ -168,7 +172,7 @@ def packed_attention(
     Returns:
         (1, T, heads, head size), and None for the weights.
     """
-    heads, _, size = query.shape[1:]
+    heads, size = query.shape[1], query.shape[3]
     q, k, v = (x[0].transpose(0, 1)[packed.gather].transpose(1, 2) for x in (query, key, value))  # (B, heads, L, size)
     mixed = nn.functional.scaled_dot_product_attention(
         q, k, v, attn_mask=None if packed.mask is None else packed.mask.to(q.dtype), dropout_p=dropout, scale=scaling

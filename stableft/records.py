@@ -128,7 +128,9 @@ class Store:
         try:
             footer = json.loads((table.schema.metadata or {})[FOOTER])
         except (KeyError, ValueError):
-            raise MissingInput(f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again.") from None
+            raise MissingInput(
+                f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
+            ) from None
         if footer["schema"] > SCHEMA_VERSION:
             raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
         frame = table.to_pandas()
@@ -185,7 +187,9 @@ class Store:
         """
         folder = self.folder(protocol, experiment)
         if not (folder / "runs.parquet").is_file():
-            raise MissingInput(f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`")
+            raise MissingInput(
+                f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
+            )
         tables = {name: read_parquet(folder / f"{name}.parquet").to_pandas() for name in ("runs", "metrics", "predictions")}
         return Results(**{name: _plain_strings(frame) for name, frame in tables.items()})
 

@@ -51,10 +51,10 @@ Report = Mapping[str, Item]
 
 def curves(*, split: str, metric: str, interval: int | None = None) -> Item:
     """See `stableft.figures.curves`."""
-    smoothing = ""
+    points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
     if split == "train":
-        smoothing = f" Each point is the mean of {f'{interval} steps' if interval else 'a tenth of the steps'}."
-    lead = f"{metric.replace('_', ' ').capitalize()} on {split}.{smoothing}"
+        points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
+    lead = f"{metric.replace('_', ' ').capitalize()} on {split}. {points}"
     return _figure(curve_figure, lead, split=split, metric=metric, interval=interval)
 
 

@@ -29,7 +29,7 @@ GLIBC_TUNABLES = ":".join(
     f"glibc.malloc.{name}={value}"
     for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
 )
-CPU_RUN_BYTES = 60_000
+TYPICAL_RUN_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -250,10 +250,10 @@ def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, in
     """
     protocol = wanted.grid.protocol.name
     known = [store.load(protocol, name).runs for p, name in store.collected() if p == protocol]
-    times: dict[str, float] = pd.concat(known).groupby("task")["seconds"].median().to_dict() if known else {}
+    times = {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}
     missing = wanted.missing
-    tasks = {planned.cell.task for planned in missing}
-    size = len(missing) * CPU_RUN_BYTES
-    if not tasks <= times.keys():
+    files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
+    size = len(missing) * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES)
+    if not {planned.cell.task for planned in missing} <= times.keys():
         return None, size
     return sum(times[planned.cell.task] for planned in missing) / max(1, min(workers, len(missing))), size

@@ -4,12 +4,12 @@ import multiprocessing
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Literal
 
 from stableft.worker import Job, serve
 
-State = Literal["done", "refused", "crashed", "killed", "stopped"]
+State = Literal["done", "refused", "io", "crashed", "killed", "stopped"]
 Report = Callable[[Job, int, int, float], None]
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -19,8 +19,8 @@ class Status:
     """How a run ended.
 
     Attributes:
-        state: ``done``; ``refused``: an input is wrong or the disk is full; ``crashed``: an exception; ``killed``: the process
-            died; ``stopped``: by the user.
+        state: ``done``; ``refused``: an input is wrong; ``io``: the disk is full or can't be written to; ``crashed``: an
+            exception; ``killed``: the process died; ``stopped``: by the user.
         detail: What went wrong, or the outcome (``ok``, ``diverged``) of a run that is done.
         seconds: Of a run that is done.
         attempts: How often it was started.
@@ -38,11 +38,13 @@ class Supervisor:
 
     Args:
         report: Called on progress, from the supervising thread.
-        max_retries: For crashed and killed runs. Refused ones would be refused again; diverged ones are done.
+        max_retries: For crashed and killed runs. The other failures would only be repeated; diverged runs are done.
+        target: What a training process runs; it speaks the protocol of `stableft.worker.serve`.
     """
 
-    def __init__(self, report: Report, max_retries: int = 1) -> None:
+    def __init__(self, report: Report, max_retries: int = 1, target: Callable[[Connection], None] = serve) -> None:
         self.report = report
+        self._target = target
         self.max_retries = max_retries
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -55,7 +57,7 @@ class Supervisor:
         while True:
             attempts += 1
             state, detail, seconds = self._attempt(job)
-            if state in ("done", "refused", "stopped") or attempts > self.max_retries:
+            if state not in ("crashed", "killed") or attempts > self.max_retries:
                 return Status(job, state, detail, seconds, attempts)
 
     def stop(self) -> None:
@@ -91,15 +93,15 @@ class Supervisor:
     def _worker(self) -> "_Worker":
         worker: _Worker | None = getattr(self._local, "worker", None)
         if worker is None or not worker.process.is_alive():
-            worker = self._local.worker = _Worker()
+            worker = self._local.worker = _Worker(self._target)
             with self._lock:
                 self._workers.append(worker)
         return worker
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, target: Callable[[Connection], None]) -> None:
         self.connection, theirs = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=serve, args=(theirs,), daemon=True, name="stableft-worker")
+        self.process = _CONTEXT.Process(target=target, args=(theirs,), daemon=True, name="stableft-worker")
         self.process.start()
         theirs.close()

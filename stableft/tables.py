@@ -74,10 +74,14 @@ def learning_rates(results: Results) -> pd.DataFrame:
     """`final_scores` with the learning rate (``lr``) and the arm renamed by whether Adam's bias correction is on.
 
     The arms of a learning-rate grid are pairs of both; grouping needs them apart. Both come from each run's own configuration.
+    A learning rate is chosen on ``validation``, the final score on that split (the majority score where it is undefined), so that
+    a task's test split never decides anything.
     """
     adam = pd.DataFrame([json.loads(text)["adam"] for text in results.runs["config"]], index=results.runs.index)
     named = results.runs[CELL].assign(lr=adam["lr"], correction=np.where(adam["bias_correction"], "corrected", "uncorrected"))
-    return final_scores(results).merge(named, on=CELL).drop(columns="arm").rename(columns={"correction": "arm"})
+    frame = final_scores(results).merge(named, on=CELL).merge(_validation_scores(results), how="left", on="run_id")
+    frame["validation"] = frame["validation"].fillna(frame["majority_score"])
+    return frame.drop(columns="arm").rename(columns={"correction": "arm"})
 
 
 def learning_rate_table(results: Results) -> pd.DataFrame:
@@ -142,6 +146,14 @@ def _difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float
     rng = np.random.default_rng(statistics.RESAMPLING_SEED)
     d = statistics.paired_difference(pairs["score"], pairs["score_reference"], rng)
     return {"pairs": d.n, "difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
+
+
+def _validation_scores(results: Results) -> pd.DataFrame:
+    metrics = results.metrics
+    whole = (metrics["split"] == "validation") & (metrics["metric"] == "score") & (metrics["scope"] == "")
+    scores = metrics.loc[whole, ["run_id", "step", "value"]]
+    scores = scores.merge(results.runs[["run_id", "num_steps"]].drop_duplicates(), on="run_id")
+    return scores.loc[scores["step"] == scores["num_steps"], ["run_id", "value"]].rename(columns={"value": "validation"})
 
 
 def _final_losses(results: Results) -> pd.DataFrame:

@@ -78,7 +78,11 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
     table = _table("task", "arms", "seeds", "runs", "missing")
     for task, counts in by_task.items():
         table.add_row(task, str(len(grid.arms)), str(len(grid.seeds)), str(counts["runs"]), str(counts["missing"]))
-    cost = "unknown (no earlier run of these tasks to go by)" if seconds is None else f"about {seconds / 60:.0f} min on {workers} workers"
+    cost = (
+        "unknown (no earlier run of these tasks to go by)"
+        if seconds is None
+        else f"about {seconds / 60:.0f} min on {workers} workers"
+    )
     text: list[RenderableType] = [
         f"{grid.name} at protocol {grid.protocol.name}: {len(planned.cells)} runs, {len(missing)} missing",
         table,

@@ -1,6 +1,7 @@
 """What happens inside a training process: one run at a time, from a job to a record."""
 
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stableft import discover, provenance
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
-from stableft.errors import StableftError
+from stableft.errors import MissingInput, StableftError
 from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
 from stableft.scores import SCORES
 from stableft.tasks import TaskData
@@ -67,11 +68,16 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
     Args:
         job: What to run.
         progress: Told the step, the number of steps and the training loss, now and then.
+
+    Raises:
+        MissingInput: there is no such device, or the encoder's files can't be read.
     """
     import torch
 
     from stableft.finetune import Execution, Predictions, Row, build, encode, train
 
+    if job.device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingInput(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
     started = time.time()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
@@ -111,7 +117,12 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
         },
         provenance={
             **provenance.static(),
-            "execution": {"device": job.device, "device_name": _device_name(job.device), "threads": job.threads, "packed": job.packed},
+            "execution": {
+                "device": job.device,
+                "device_name": _device_name(job.device),
+                "threads": job.threads,
+                "packed": job.packed,
+            },
             "started": started,
             "seconds": time.time() - started,
             "peak_memory_mb": provenance.peak_memory_mb(),
@@ -125,8 +136,8 @@ def serve(connection: Connection) -> None:
     """The main function of a training process: does jobs until the supervisor hangs up.
 
     Imports, tokenised data and files in the page cache are paid for once, not per run. Answers are tuples:
-    ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for an error that the user can mend,
-    ``("crashed", message)`` for any other.
+    ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for an error that the user
+    can mend, ``("io", message)`` if nothing can be written, ``("crashed", message)`` for any other.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -141,7 +152,7 @@ def serve(connection: Connection) -> None:
             with _output_to(store.log_path(job.run_id)):
                 answer = _answer(job, store, lambda step, total, loss: connection.send(("progress", step, total, loss)))
         except OSError as error:  # not even a log can be written
-            answer = ("refused", f"can't write under {job.results}: {error}")
+            answer = ("io", f"can't write under {job.results}: {error}")
         if answer[0] == "done":
             store.log_path(job.run_id).unlink(missing_ok=True)
         connection.send(answer)
@@ -155,7 +166,7 @@ def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
         return ("refused", str(error))
     except OSError as error:
         traceback.print_exc()
-        return ("refused" if error.errno in _HOPELESS else "crashed", f"{type(error).__name__}: {error}")
+        return ("io" if error.errno in _HOPELESS else "crashed", f"{type(error).__name__}: {error}")
     except Exception as error:  # the process survives a failed run; the traceback is in the log
         traceback.print_exc()
         return ("crashed", f"{type(error).__name__}: {error}")
@@ -163,7 +174,7 @@ def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
 
 
 # Errors that a second try would only repeat: no space, read-only, no permission, over quota.
-_HOPELESS = frozenset({28, 30, 13, 122})
+_HOPELESS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT})
 
 
 def _quiet_transformers() -> None:

@@ -18,7 +18,7 @@ MEAN, RUN = "mean", "run"
 CAPTION = (
     "Final score against learning rate: mean over seeds with 95 % BCa bootstrap interval; small marks: single runs; crosses: "
     "failed runs (final score at or below the majority score, or diverged). Dotted: majority score. Triangle: the learning rate "
-    "with the best mean with correction."
+    "with the best mean validation score with correction."
 )
 MEAN_SHIFT, RUN_SHIFTS = 0.1, (0.18, 0.34)  # of the gap between two rates: means beside the rate, runs further out
 
@@ -29,7 +29,8 @@ def data(results: Results) -> pd.DataFrame:
     Returns:
         Columns task, arm (``corrected``, ``uncorrected``), lr, series (``mean`` or ``run``), seed (NA for means), score, low, high
         (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs), majority_score, and chosen (True on
-        the mean of the best learning rate of the corrected arm; of the first arm where no run is corrected; the lower one of two).
+        the mean of the learning rate at which the corrected arm's mean validation score is best; of the first arm where no run is
+        corrected; the lower one of two).
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -38,7 +39,7 @@ def data(results: Results) -> pd.DataFrame:
     single = runs.assign(series=RUN, low=np.nan, high=np.nan, n=1, failed=runs["failed"].astype(int), chosen=False)
     means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "lr"], observed=True)])
     reference = means[means["arm"] == ("corrected" if (means["arm"] == "corrected").any() else means["arm"].iloc[0])]
-    means["chosen"] = means.index.isin(reference.groupby("task")["score"].idxmax())
+    means["chosen"] = means.index.isin(reference.groupby("task")["validation"].idxmax())
     columns = ["task", "arm", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
     frame = pd.concat([means, single], ignore_index=True)[columns].astype({"seed": "Int64"})
     return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
@@ -76,7 +77,14 @@ def plot(results: Results) -> Figure:
 def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
     shared = group[["task", "arm", "lr", "majority_score"]].iloc[0].to_dict()
     low, high = statistics.mean_interval(group["score"], np.random.default_rng(statistics.RESAMPLING_SEED))
-    mean = {"series": MEAN, "seed": pd.NA, "score": group["score"].mean(), "low": low, "high": high}
+    mean = {
+        "series": MEAN,
+        "seed": pd.NA,
+        "score": group["score"].mean(),
+        "validation": group["validation"].mean(),
+        "low": low,
+        "high": high,
+    }
     return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
 
 

@@ -20,10 +20,9 @@ def test_closed_form_and_measurement() -> None:
     assert curve["value"].max() == pytest.approx(6.57, abs=0.005)
     measured = frame[frame["series"] == "measured"]
     np.testing.assert_allclose(measured["value"], bias_ratio(measured["step"]), rtol=0.03)
-    by_hand = results.metrics.query("metric == 'update_bias' and arm == 'uncorrected' and task == 'rte' and step == 100")
-    shown = measured.query("task == 'rte' and step == 1")
-    assert by_hand["value"].mean() == pytest.approx(bias_ratio(100), rel=0.03)
-    assert shown["n"].item() == 5
+    by_hand = results.metrics.query("metric == 'update_bias' and arm == 'uncorrected' and task == 'rte' and step == 10")
+    shown = measured.query("task == 'rte' and step == 10")
+    assert (shown["n"].item(), shown["value"].item()) == (5, pytest.approx(by_hand["value"].mean()))
     assert measured.query("task == 'rte'")["n"].min() == 4  # after step 60, where one run diverged
 
 

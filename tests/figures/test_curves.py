@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stableft import tables
@@ -54,7 +55,7 @@ def test_score_curves_end_at_the_mean_of_the_score_table() -> None:
 def test_a_point_evaluated_on_the_subset_is_taken_from_it() -> None:
     results = synthetic.grid(subset=True)
     end = results.metrics.query("task == 'tnews_1k' and split == 'validation' and step == 234")
-    both = replace(results, metrics=synthetic.pd.concat([results.metrics, end.assign(scope="subset", value=0.25)]))
+    both = replace(results, metrics=pd.concat([results.metrics, end.assign(scope="subset", value=0.25)]))
     frame = curves.data(both, split="validation", metric="score").query("task == 'tnews_1k' and step == 234")
     assert frame["value"].to_numpy() == pytest.approx(0.25)
 
@@ -79,6 +80,12 @@ def test_plot_draws_exactly_the_data() -> None:
         values = np.concatenate([np.asarray(line.get_ydata()) for line in drawn])
         np.testing.assert_array_equal(np.sort(values), np.sort(here["value"]))
         assert axes.get_ylabel() == "validation accuracy"
+
+
+def test_where_every_run_diverged_there_is_no_mean() -> None:
+    results = synthetic.grid(2)
+    results = replace(results, runs=results.runs.assign(outcome="diverged"))
+    assert set(curves.data(results, split="train", metric="loss")["series"]) == {"failed run"}
 
 
 @pytest.mark.parametrize("case", ["one seed", "all diverged", "missing seeds"])

