@@ -15,7 +15,7 @@ from transformers import AttentionInterface, AutoConfig, AutoModel, AutoTokenize
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
-from stableft.packing import PACKED_ATTENTION, Batch, layout, packed_attention
+from stableft.packing import PACKED_ATTENTION, Batch, first_token_attention, layout, packed_attention
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)
 
@@ -62,16 +62,33 @@ class Model(nn.Module):
         return self.head(self.dropout(pooled)).float()
 
     def _pooled_packed(self, batch: Batch) -> Tensor:
+        """(B, H): the library's own modules on one row of tokens, the last block for the first token of each sequence only.
+
+        Nothing but that token's state is read, so the rest of the last block (14 % of a BERT of 6 blocks) need not be computed.
+        """
         plan = layout(batch.lengths, batch.ids.device)
-        # The encoder is called without its pooler, which would read the first token of the row instead of each sequence's.
-        pooler, self.encoder.pooler = self.encoder.pooler, None
-        try:
-            states = self.encoder(
-                input_ids=batch.ids[None], token_type_ids=batch.segments[None], position_ids=plan.positions[None], packed=plan
-            ).last_hidden_state[0]
-        finally:
-            self.encoder.pooler = pooler
-        return pooler(states[plan.starts][:, None])
+        states = self.encoder.embeddings(
+            input_ids=batch.ids[None], token_type_ids=batch.segments[None], position_ids=plan.positions[None]
+        )
+        *blocks, last = self.encoder.encoder.layer
+        for block in blocks:
+            states = block(states, None, packed=plan)
+        first = states[:, plan.starts]
+        attention = last.attention.self
+        mixed = first_token_attention(
+            *(
+                self._heads(linear(x))
+                for linear, x in ((attention.query, first), (attention.key, states), (attention.value, states))
+            ),
+            dropout=attention.dropout.p if self.training else 0.0,
+            packed=plan,
+        )
+        first = last.attention.output(mixed, first)
+        return self.encoder.pooler(last.output(last.intermediate(first), first).transpose(0, 1))
+
+    def _heads(self, states: Tensor) -> Tensor:
+        heads = self.encoder.config.num_attention_heads
+        return states.unflatten(-1, (heads, -1)).transpose(1, 2)
 
     def _pooled_padded(self, batch: Batch) -> Tensor:
         def pad(values: Tensor) -> Tensor:

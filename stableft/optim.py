@@ -128,8 +128,9 @@ class UpdateMeter:
             root = (1 - beta2**t) ** 0.5
             eps = group["eps"] * root if self.optimizer.eps_placement == "v_hat" else group["eps"]
             before = self._before[p]
-            delta = before.mul_(1 - lr * group["weight_decay"]).sub_(p)
-            applied.append(torch.linalg.vector_norm(delta))
+            if group["weight_decay"] > 0:
+                before.mul_(1 - lr * group["weight_decay"])
+            applied.append(torch.linalg.vector_norm(before.sub_(p)))
             denominator = torch.sqrt(state["exp_avg_sq"], out=before).add_(eps)
             update = torch.div(state["exp_avg"], denominator, out=before)
             corrected.append(torch.linalg.vector_norm(update) * (lr * root / (1 - beta1**t)))

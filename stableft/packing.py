@@ -173,8 +173,32 @@ def packed_attention(
         (1, T, heads, head size), and None for the weights.
     """
     heads, size = query.shape[1], query.shape[3]
-    q, k, v = (x[0].transpose(0, 1)[packed.gather].transpose(1, 2) for x in (query, key, value))  # (B, heads, L, size)
-    mixed = nn.functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=None if packed.mask is None else packed.mask.to(q.dtype), dropout_p=dropout, scale=scaling
-    )
+    mixed = _attend(_unfold(query, packed), key, value, dropout, packed, scaling)
     return mixed.transpose(1, 2).reshape(-1, heads, size)[packed.scatter][None], None
+
+
+def first_token_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: float, packed: Layout) -> Tensor:
+    """The same for the first token of each sequence alone.
+
+    Args:
+        query: (1, heads, B, head size), of the first tokens.
+        key, value: (1, heads, T, head size).
+        dropout: Probability on the attention weights.
+        packed: The batch's layout.
+
+    Returns:
+        (1, B, heads x head size).
+    """
+    return _attend(query[0].transpose(0, 1)[:, :, None], key, value, dropout, packed).flatten(1)[None]
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, dropout: float, packed: Layout, scaling: float | None = None) -> Tensor:
+    mask = None if packed.mask is None else packed.mask.to(query.dtype)
+    return nn.functional.scaled_dot_product_attention(
+        query, _unfold(key, packed), _unfold(value, packed), attn_mask=mask, dropout_p=dropout, scale=scaling
+    )
+
+
+def _unfold(states: Tensor, packed: Layout) -> Tensor:
+    """(1, heads, T, size) -> (B, heads, L, size)."""
+    return states[0].transpose(0, 1)[packed.gather].transpose(1, 2)
