@@ -44,7 +44,8 @@ import importlib, json, pkgutil, sys
 names = json.loads(sys.argv[1])
 for name in list(names):
     module = importlib.import_module(name)
-    names += [f"{name}.{info.name}" for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    inside = [f"{name}.{info.name}" for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    names += [importlib.import_module(inner).__name__ for inner in inside]
 print(json.dumps([sorted(names), sorted(set(json.loads(sys.argv[2])) & set(sys.modules))]))
 """
 

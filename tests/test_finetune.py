@@ -95,7 +95,7 @@ class NaiveBertAdam(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "eps": eps, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for p in group["params"]:
                 state = self.state[p]

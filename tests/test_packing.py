@@ -3,6 +3,7 @@
 import importlib.metadata
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from conftest import ConfigFactory
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from transformers import BertModel
+from transformers import BertConfig, BertModel
 
 from stableft.encoders import Encoder, resolve
 from stableft.models import Model, load_model, load_tokenizer
-from stableft.packing import Batch, Tokens, by_length, epochs, layout, packed_attention, tokenise
+from stableft.packing import Batch, Tokens, by_length, epochs, first_token_attention, layout, packed_attention, tokenise
 from stableft.tasks import Example
 
 VOCABULARY = 45
@@ -99,6 +100,26 @@ def test_gradients_are_those_of_padding(load: Loader, lengths: list[int]) -> Non
         assert theirs is not None
         # Relative to the tensor; keys' biases have a gradient of exactly 0 in theory, so relative to the whole there.
         assert (ours - theirs).norm() <= 1e-4 * theirs.norm() + 1e-6 * whole, name
+
+
+def test_a_single_block(tmp_path: Path, load: Loader) -> None:
+    """Then the last block, which is computed for the first tokens only, is the first one too."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(tmp_path)
+    reference = BertModel.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    model = load(packed=True, encoder=Encoder("one", tmp_path, "f")).eval()
+    batch = random_batch(LENGTHS[0])
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch), alone(reference, model.head, batch), rtol=0, atol=1e-5)
 
 
 def test_real_weights(load: Loader) -> None:
@@ -229,6 +250,16 @@ def test_one_head_by_hand() -> None:
         exponentials = [float(torch.exp(query[0, 0, t] @ key[0, 0, s] * 0.5)) for s in sequence]
         mean = sum(e * value[0, 0, s] for e, s in zip(exponentials, sequence, strict=True)) / sum(exponentials)  # type: ignore[operator]
         torch.testing.assert_close(mixed[0, t, 0], mean)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=8))
+def test_the_first_tokens_attention_is_a_part_of_the_whole(lengths: list[int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, sum(lengths), 4, generator=generator) for _ in range(3))
+    plan = layout(lengths)
+    whole, _ = packed_attention(nn.Identity(), query, key, value, None, packed=plan)
+    first = first_token_attention(query[:, :, plan.starts], key, value, dropout=0.0, packed=plan)
+    torch.testing.assert_close(first, whole[:, plan.starts].flatten(2), rtol=0, atol=1e-6)
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8))

@@ -1,0 +1,136 @@
+"""The whole way from a grid to collected tables, with real training processes on the smoke protocol."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import adam
+from experiments.protocol import PAPER, SMOKE
+from stableft import runner
+from stableft.errors import MissingInput, UsageError
+from stableft.grid import Grid, select
+from stableft.records import Store
+from stableft.runner import Execution, Inputs, collect, plan, run_grid
+
+GRID = adam.grid(SMOKE)
+
+
+def run(grid: Grid, store: Store, execution: Execution | None = None) -> list[str]:
+    inputs = Inputs()
+    statuses = list(run_grid(plan(grid, store, inputs), store, inputs, execution or Execution(workers=2)))
+    collect(adam.grid(SMOKE) if grid is GRID else select(adam.grid(SMOKE), seeds=grid.seeds), store, inputs)
+    return [f"{status.state} {status.detail}" for status in statuses]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("results"))
+    assert run(GRID, store) == ["done ok"] * 4
+    return store
+
+
+def metrics(store: Store) -> pd.DataFrame:
+    return store.load("smoke", "adam").metrics
+
+
+def test_every_cell_is_collected_once(finished: Store):
+    runs = finished.load("smoke", "adam").runs
+    assert runs[["arm", "seed"]].to_numpy().tolist() == [["corrected", 0], ["corrected", 1], ["uncorrected", 0], ["uncorrected", 1]]
+    assert runs["run_id"].nunique() == 4
+    assert not (finished.root / "logs").exists() or not list((finished.root / "logs").iterdir())
+
+
+def test_a_finished_grid_is_not_run_again(finished: Store):
+    assert plan(GRID, finished, Inputs()).missing == []
+    before = metrics(finished)
+    assert run(GRID, finished) == []
+    pd.testing.assert_frame_equal(metrics(finished), before)
+
+
+def test_arms_of_a_seed_share_everything_until_the_first_real_update(finished: Store):
+    losses = metrics(finished).query("metric == 'loss' and split == 'train' and step <= 2")
+    by_arm = losses.pivot_table(index=["seed", "step"], columns="arm", values="value")
+    np.testing.assert_array_equal(by_arm["corrected"], by_arm["uncorrected"])
+    assert losses.query("arm == 'corrected' and step == 1")["value"].nunique() == 2  # and seeds differ
+
+
+def test_the_measured_bias_follows_the_closed_form(finished: Store):
+    wide = metrics(finished).query("split == 'train' and step > 2").pivot_table(index=["arm", "seed", "step"], columns="metric", values="value")
+    ratio = wide["update_bias"] / wide["update_bias_closed_form"]
+    # Not exactly 1: the closed form ignores epsilon, which counts where gradients are tiny, as in this random model.
+    assert ratio.between(0.75, 1.001).all()
+    assert wide.loc["corrected", "update_bias"].between(0.999, 1.001).all()
+    assert wide.loc["uncorrected", "update_bias"].max() > 4
+
+
+@pytest.mark.parametrize("execution", [Execution("serial"), Execution("threads", workers=3)], ids=["serial", "threads-3"])
+def test_every_backend_gives_the_same_metrics_value_for_value(finished: Store, tmp_path: Path, execution: Execution):
+    store = Store(tmp_path)
+    run(GRID, store, execution)
+    pd.testing.assert_frame_equal(metrics(store), metrics(finished), check_exact=True)
+
+
+def test_only_what_is_missing_is_run_and_other_seeds_stay(finished: Store, tmp_path: Path):
+    store = Store(tmp_path)
+    one = select(GRID, seeds=[1])
+    assert run(one, store) == ["done ok"] * 2
+    assert run(GRID, store) == ["done ok"] * 2
+    pd.testing.assert_frame_equal(metrics(store), metrics(finished), check_exact=True)
+    for path in (tmp_path / "runs").iterdir():  # as in a fresh clone: the evidence is there, the cache is not
+        path.unlink()
+    assert run(one, store) == ["done ok"] * 2
+    pd.testing.assert_frame_equal(metrics(store), metrics(finished), check_exact=True)
+
+
+def test_results_of_another_setting_are_set_aside_not_overwritten(finished: Store, tmp_path: Path):
+    store, inputs = Store(tmp_path), Inputs()
+    seed = select(GRID, seeds=[0])
+    run(seed, store)
+    before = metrics(store)
+    other = select(seed, overrides={"adam.lr": 1e-3})
+    list(run_grid(plan(other, store, inputs), store, inputs, Execution(workers=2)))
+    collect(other, store, inputs)
+    assert '"lr": 0.001' in store.load("smoke", "adam").runs["config"].iloc[0]
+    (aside,) = (tmp_path / "smoke").glob("adam@*")
+    pd.testing.assert_frame_equal(Store(tmp_path).load("smoke", aside.name).metrics, before)
+    assert store.collected() == [("smoke", "adam")]
+
+
+def test_a_run_that_two_arms_share_is_run_once(tmp_path: Path):
+    store, inputs = Store(tmp_path), Inputs()
+    twin = dataclasses.replace(GRID, arms={"a": {}, "b": {"adam.bias_correction": True}}, seeds=[0])
+    statuses = list(run_grid(plan(twin, store, inputs), store, inputs, Execution(workers=2)))
+    assert len(statuses) == 1
+    results = collect(twin, store, inputs)
+    assert results is not None
+    assert results.runs["arm"].tolist() == ["a", "b"]
+    assert results.runs["run_id"].nunique() == 1
+
+
+def test_missing_inputs_stop_a_grid_before_it_starts_but_not_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    store, inputs = Store(tmp_path / "results"), Inputs()
+    planned = plan(adam.grid(PAPER), store, inputs)
+    assert len(planned.cells) == len(planned.missing) == 2 * 2 * 50
+    assert len(planned.problems) == 2
+    with pytest.raises(MissingInput, match="RTE"):
+        next(run_grid(planned, store, inputs, Execution()))
+    assert not store.root.exists()
+
+
+def test_an_unknown_backend_is_a_usage_error(tmp_path: Path):
+    store, inputs = Store(tmp_path), Inputs()
+    with pytest.raises(UsageError, match="unknown backend 'slurm'"):
+        next(run_grid(plan(GRID, store, inputs), store, inputs, Execution("slurm")))
+
+
+def test_time_is_estimated_from_earlier_runs_of_the_same_task(finished: Store, tmp_path: Path):
+    more = plan(select(GRID, seeds=range(10)), finished, Inputs())
+    seconds, size = runner.estimate(more, finished, workers=2)
+    typical = finished.load("smoke", "adam").runs["seconds"].median()
+    assert seconds == pytest.approx(16 * typical / 2)
+    assert 16 * 5_000 < size < 16 * 50_000
+    assert runner.estimate(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), workers=2)[0] is None
