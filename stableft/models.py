@@ -144,8 +144,8 @@ def load_model(
         The model, and the names of its fresh parameters, which have no pre-trained value.
 
     Raises:
-        UsageError: an architecture that this file does not know.
-        MissingInput: a folder that can't be read.
+        UsageError: an architecture that this file does not know, or inputs longer than the encoder's positions.
+        MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
     try:
         settings = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
@@ -156,6 +156,8 @@ def load_model(
             f"encoder {encoder.name} is a {settings.model_type!r}; stableft/models.py knows {', '.join(SUPPORTED)}. "
             "To add an architecture, teach it there how parameters are named and whether it can run packed."
         )
+    if config.max_length > settings.max_position_embeddings:
+        raise UsageError(f"max_length {config.max_length} is more than the {settings.max_position_embeddings} positions of {encoder.name}")
     settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = config.dropout
     try:
         body, info = AutoModel.from_pretrained(
@@ -168,6 +170,8 @@ def load_model(
     fresh = frozenset({"head.weight", "head.bias"} | {f"encoder.{key}" for key in info["missing_keys"]})
     _refuse_fresh_blocks(encoder, fresh)
     table = body.get_input_embeddings()
+    if pieces[-1] >= len(table.weight):
+        raise MissingInput(f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces")
     with torch.no_grad():
         for name in sorted(fresh, key=lambda name: (not name.startswith("head."), name)):
             parameter = model.get_parameter(name)

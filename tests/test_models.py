@@ -242,3 +242,13 @@ def test_code_in_the_folder_is_never_run(load: Load, edited: Any, tmp_path: Path
     model, _ = load(encoder)
     assert type(model.encoder).__name__ == "BertModel"
     assert not trap.exists()
+
+
+def test_inputs_longer_than_the_encoder_are_refused(tiny_encoder: Encoder, toy_config: ConfigFactory):
+    with pytest.raises(UsageError, match="max_length 65 is more than the 64 positions"):
+        load_model(tiny_encoder, toy_config({"max_length": 65}), 2, torch.Generator(), pieces=np.arange(10), packed=True)
+
+
+def test_a_tokenizer_that_does_not_fit_the_weights_is_refused(tiny_encoder: Encoder, toy_config: ConfigFactory):
+    with pytest.raises(MissingInput, match="knows piece 999"):
+        load_model(tiny_encoder, toy_config(), 2, torch.Generator(), pieces=np.array([1, 999]), packed=True)
