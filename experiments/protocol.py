@@ -79,7 +79,7 @@ LAPTOP = Protocol(
         ),
     },
     seeds=range(5),
-    learning_rates=(5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
+    learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
 )
 
 SMALL = Protocol(
