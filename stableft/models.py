@@ -157,7 +157,9 @@ def load_model(
             "To add an architecture, teach it there how parameters are named and whether it can run packed."
         )
     if config.max_length > settings.max_position_embeddings:
-        raise UsageError(f"max_length {config.max_length} is more than the {settings.max_position_embeddings} positions of {encoder.name}")
+        raise UsageError(
+            f"max_length {config.max_length} is more than the {settings.max_position_embeddings} positions of {encoder.name}"
+        )
     settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = config.dropout
     try:
         body, info = AutoModel.from_pretrained(
@@ -171,7 +173,9 @@ def load_model(
     _refuse_fresh_blocks(encoder, fresh)
     table = body.get_input_embeddings()
     if pieces[-1] >= len(table.weight):
-        raise MissingInput(f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces")
+        raise MissingInput(
+            f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces"
+        )
     with torch.no_grad():
         for name in sorted(fresh, key=lambda name: (not name.startswith("head."), name)):
             parameter = model.get_parameter(name)

@@ -94,12 +94,11 @@ def describe(results: Results) -> str:
     The run set is the first 12 hex digits of the SHA-256 over the sorted run ids, one per line.
     """
     scores = tables.final_scores(results)
-    experiment, protocol, split = (", ".join(map(str, names.unique())) for names in (
-        results.runs["experiment"], results.runs["protocol"], scores["split"],
-    ))  # fmt: skip
+    experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
+    splits = ", ".join(f"{row.task} on {row.split}" for row in scores.drop_duplicates("task").itertuples())
     ids = "\n".join(sorted(results.runs["run_id"]))
     sentences = [
-        f"Experiment {experiment}, protocol {protocol}, scored on {split}.",
+        f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
         _failures(scores),
         tables.DIVERGED_RULE if scores["diverged"].any() else "",
         f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {hashlib.sha256(ids.encode()).hexdigest()[:12]}.",

@@ -74,7 +74,7 @@ def test_reporting_twice_gives_the_same_bytes_without_torch(finished: Path):
     (finished / "poison" / "torch.py").write_text("raise ImportError('torch is not needed for reports')")
     contents = []
     for name in ("first", "second"):
-        code, out, err = call(finished, "report", "--results", "out", "--figures", name, PYTHONPATH=str(finished / "poison"))
+        code, _, err = call(finished, "report", "--results", "out", "--figures", name, PYTHONPATH=str(finished / "poison"))
         assert code == 0, err
         contents.append({p.relative_to(finished / name): p.read_bytes() for p in (finished / name).rglob("*") if p.is_file()})
     assert contents[0] == contents[1]

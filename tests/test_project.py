@@ -64,7 +64,16 @@ def test_make_help_lists_every_target_in_one_line(project: Path):
     [
         ((), "-m stableft run adam --protocol laptop --results results --device cpu"),
         (
-            ("SEEDS=0-49", "TASKS=docs15", "ARMS=corrected", "JOBS=4", "PROTOCOL=small", "RESULTS=out", "ENCODER=x/y", "DEVICE=cuda"),
+            (
+                "SEEDS=0-49",
+                "TASKS=docs15",
+                "ARMS=corrected",
+                "JOBS=4",
+                "PROTOCOL=small",
+                "RESULTS=out",
+                "ENCODER=x/y",
+                "DEVICE=cuda",
+            ),
             "-m stableft run adam --protocol small --results out --seeds 0-49 --tasks docs15 --arms corrected --encoder x/y"
             " --device cuda --jobs 4",
         ),

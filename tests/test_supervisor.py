@@ -54,7 +54,14 @@ def tries(folder: Path, run_id: str) -> int:
 
 @pytest.mark.parametrize(
     ("what", "state", "attempts"),
-    [("fine", "done", 1), ("flaky", "done", 2), ("die", "killed", 2), ("crashed", "crashed", 2), ("refused", "refused", 1), ("io", "io", 1)],
+    [
+        ("fine", "done", 1),
+        ("flaky", "done", 2),
+        ("die", "killed", 2),
+        ("crashed", "crashed", 2),
+        ("refused", "refused", 1),
+        ("io", "io", 1),
+    ],
 )
 def test_every_end_is_a_status(job, tmp_path: Path, what: str, state: str, attempts: int):
     supervisor = Supervisor(lambda *_: None, target=obey)

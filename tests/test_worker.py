@@ -68,7 +68,7 @@ def test_a_missing_device_is_refused_in_one_sentence(job: Job):
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    with pytest.raises(MissingInput, match="cuda:0.*no CUDA device"):
+    with pytest.raises(MissingInput, match=r"cuda:0.*no CUDA device"):
         run_one(dataclasses.replace(job, device="cuda:0"))
 
 
