@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 
 import stableft
-from stableft import discover, runner, views
+from stableft import discover, provenance, runner, views
 from stableft.board import board
-from stableft.errors import MissingInput, StableftError
+from stableft.errors import MissingInput, NothingSelected, StableftError
 from stableft.grid import Grid, Protocol, parse_seeds, select
 from stableft.records import Store
 
@@ -26,6 +26,7 @@ class Exit(IntEnum):
     RUNS_FAILED = 1
     USAGE = 2
     MISSING_INPUT = 4
+    NO_DEVICE = 69
     IO = 74
     INTERRUPTED = 130
 
@@ -60,7 +61,7 @@ def main(
 ) -> None:
     _settings["debug"] = debug
     if version:
-        out.print(stableft.__version__)
+        out.print(f"stableft {stableft.__version__} ({provenance.commit() or 'not a git checkout'})")
         raise typer.Exit
 
 
@@ -140,6 +141,8 @@ def run(
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
     backend: Annotated[str, typer.Option(help="threads (a process per worker) or serial.")] = "threads",
     max_retries: Annotated[int, typer.Option(min=0, help="Further tries for a run whose process dies.")] = 1,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds that a run may take.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failed run.")] = False,
     padded: Annotated[bool, typer.Option("--padded", help="Run padded batches, as the reference implementation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     as_json: Json = False,
@@ -150,13 +153,15 @@ def run(
     planned = runner.plan(grid, store, inputs)
     if dry_run:
         return _print(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
-    execution = runner.Execution(backend, jobs, threads, device, not padded, max_retries)
+    if not planned.cells:
+        raise NothingSelected(f"no run of {experiment} is selected")
+    execution = runner.Execution(backend, jobs, threads, device, not padded, max_retries, timeout, fail_fast)
     failures = []
     try:
         with board(err, planned) as show:
             for status in runner.run_grid(planned, store, inputs, execution, show.progress):
                 show.ended(status)
-                if status.state != "done":
+                if status.state not in ("done", "stopped"):
                     failures.append(status)
     except KeyboardInterrupt:
         err.print("interrupted; finished runs are kept. Issue the same command to go on.")
@@ -168,7 +173,7 @@ def run(
     collected = runner.collect(whole, store, inputs)
     _print(views.finished(grid, store, collected, failures), as_json)
     if failures:
-        codes = {"refused": Exit.MISSING_INPUT, "io": Exit.IO}
+        codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
         raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
 
 

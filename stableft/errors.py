@@ -17,6 +17,18 @@ class UsageError(StableftError):
     exit_code = 2
 
 
+class NothingSelected(StableftError):
+    """The selection is valid but empty."""
+
+    exit_code = 5
+
+
+class NoDevice(StableftError):
+    """The device asked for can't be used here."""
+
+    exit_code = 69
+
+
 class MissingInput(StableftError):
     """Data, weights or results that the request needs are absent, malformed or incomplete."""
 

@@ -21,6 +21,12 @@ def static() -> dict[str, Any]:
     return {"git": _git(), "python": platform.python_version(), "packages": _versions(), "hardware": _hardware()}
 
 
+def commit() -> str | None:
+    """The commit of this code, with a plus sign if it was changed since; None outside a git checkout."""
+    git = static()["git"]
+    return git["commit"] and git["commit"][:12] + "+" * git["dirty"]
+
+
 def _git() -> dict[str, Any]:
     root = Path(stableft.__file__).resolve().parent.parent
 

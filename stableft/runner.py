@@ -115,6 +115,8 @@ class Execution:
         device: A torch device.
         packed: Without padding, or padded as the reference.
         max_retries: For runs whose process dies.
+        timeout: Seconds that a run may take; None: any.
+        fail_fast: Stop all runs at the first that fails, instead of finishing the others. A diverged run is no failure.
     """
 
     backend: str = "threads"
@@ -123,6 +125,8 @@ class Execution:
     device: str = "cpu"
     packed: bool = True
     max_retries: int = 1
+    timeout: float | None = None
+    fail_fast: bool = False
 
 
 def run_grid(
@@ -148,10 +152,13 @@ def run_grid(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
     workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
-    supervisor = Supervisor(report, execution.max_retries)
+    supervisor = Supervisor(report, execution.max_retries, execution.timeout)
     with _stop_on_signals(supervisor):
         try:
-            yield from BACKENDS[execution.backend](supervisor, jobs, min(workers, len(jobs)))
+            for status in BACKENDS[execution.backend](supervisor, jobs, min(workers, len(jobs))):
+                yield status
+                if execution.fail_fast and status.state != "done":
+                    supervisor.stop()
         finally:
             supervisor.stop()
 

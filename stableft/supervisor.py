@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -9,7 +10,7 @@ from typing import Literal
 
 from stableft.worker import Job, serve
 
-State = Literal["done", "refused", "io", "crashed", "killed", "stopped"]
+State = Literal["done", "refused", "device", "io", "crashed", "killed", "timeout", "stopped"]
 Report = Callable[[Job, int, int, float], None]
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -19,8 +20,8 @@ class Status:
     """How a run ended.
 
     Attributes:
-        state: ``done``; ``refused``: an input is wrong; ``io``: the disk is full or can't be written to; ``crashed``: an
-            exception; ``killed``: the process died; ``stopped``: by the user.
+        state: ``done``; ``refused``: an input is wrong; ``device``: it can't be used; ``io``: the disk is full or can't be
+            written to; ``crashed``: an exception; ``killed``: the process died; ``timeout``; ``stopped``: by the user.
         detail: What went wrong, or the outcome (``ok``, ``diverged``) of a run that is done.
         seconds: Of a run that is done.
         attempts: How often it was started.
@@ -39,11 +40,19 @@ class Supervisor:
     Args:
         report: Called on progress, from the supervising thread.
         max_retries: For crashed and killed runs. The other failures would only be repeated; diverged runs are done.
+        timeout: Seconds that a run may take; None: any.
         target: What a training process runs; it speaks the protocol of `stableft.worker.serve`.
     """
 
-    def __init__(self, report: Report, max_retries: int = 1, target: Callable[[Connection], None] = serve) -> None:
+    def __init__(
+        self,
+        report: Report,
+        max_retries: int = 1,
+        timeout: float | None = None,
+        target: Callable[[Connection], None] = serve,
+    ) -> None:
         self.report = report
+        self._timeout = timeout
         self._target = target
         self.max_retries = max_retries
         self._local = threading.local()
@@ -70,10 +79,15 @@ class Supervisor:
         if self._stopping:
             return "stopped", "not started", 0.0
         worker = self._worker()
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
         try:
             worker.connection.send(job)
             while True:
-                wait([worker.connection, worker.process.sentinel])
+                rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not wait([worker.connection, worker.process.sentinel], rest):
+                    worker.process.kill()
+                    worker.process.join(10)
+                    return "timeout", f"took more than {self._timeout:g} s", 0.0
                 if not worker.connection.poll():
                     raise EOFError
                 answer = worker.connection.recv()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stableft import discover, provenance
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
-from stableft.errors import MissingInput, StableftError
+from stableft.errors import NoDevice, StableftError
 from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
 from stableft.scores import SCORES
 from stableft.tasks import TaskData
@@ -70,14 +70,15 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
         progress: Told the step, the number of steps and the training loss, now and then.
 
     Raises:
-        MissingInput: there is no such device, or the encoder's files can't be read.
+        NoDevice: there is no such device.
+        MissingInput: the encoder's files can't be read.
     """
     import torch
 
     from stableft.finetune import Execution, Predictions, Row, build, encode, train
 
     if job.device.startswith("cuda") and not torch.cuda.is_available():
-        raise MissingInput(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
+        raise NoDevice(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
     started = time.time()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
@@ -137,7 +138,8 @@ def serve(connection: Connection) -> None:
 
     Imports, tokenised data and files in the page cache are paid for once, not per run. Answers are tuples:
     ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for an error that the user
-    can mend, ``("io", message)`` if nothing can be written, ``("crashed", message)`` for any other.
+    can mend, ``("device", message)`` and ``("io", message)`` if there is no such device or nothing can be written,
+    ``("crashed", message)`` for any other.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -162,6 +164,8 @@ def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
     try:
         record = run_one(job, progress)
         store.write(record)
+    except NoDevice as error:
+        return ("device", str(error))
     except StableftError as error:
         return ("refused", str(error))
     except OSError as error:

@@ -121,6 +121,29 @@ def test_bad_input_gets_one_clear_error(tmp_path: Path, arguments: tuple[str, ..
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_that_is_not_there(tmp_path: Path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    code, out, _ = call(tmp_path, "run", *SMOKE, "--device", "cuda", "--seeds", "0-1", "--fail-fast", "--jobs", "1")
+    assert code == 69
+    assert out.count("no CUDA device") == 1  # the others were not tried
+
+
+def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path):
+    """BERT-large can't run here; its place is taken by the tiny encoder, everything else is the protocol's."""
+    if not os.environ.get("STABLEFT_DATA"):
+        pytest.skip("set STABLEFT_DATA to a folder with GLUE's RTE")
+    few = ("--set", "schedule.num_epochs=null", "--set", "schedule.num_steps=2", "--set", "max_length=64")
+    options = ("--tasks", "rte", "--encoder", "tiny-random", "--seeds", "0", "--results", "out", *few)
+    code, _, err = call(tmp_path, "run", "adam", "--protocol", "paper", *options)
+    assert code == 0, err
+    runs = Store(tmp_path / "out").load("paper", "adam").runs
+    assert runs["arm"].tolist() == ["corrected", "uncorrected"]
+    assert runs["majority_score"].round(3).tolist() == [0.525, 0.525]  # 73 of the 139 test examples
+
+
 def test_debug_shows_the_traceback(tmp_path: Path):
     code, _, err = call(tmp_path, "--debug", "plan", "adma")
     assert code == 1

@@ -72,6 +72,15 @@ def test_every_end_is_a_status(job, tmp_path: Path, what: str, state: str, attem
         assert "signal 9" in status.detail
 
 
+def test_a_run_that_takes_too_long_is_ended_and_the_next_one_gets_a_process(job):
+    supervisor = Supervisor(lambda *_: None, timeout=1, target=obey)
+    slow = supervisor(job("sleep"))
+    supervisor._timeout = None  # starting a process on a busy machine can itself take a second
+    fine = supervisor(job("fine"))
+    supervisor.stop()
+    assert (slow.state, slow.detail, slow.attempts, fine.state) == ("timeout", "took more than 1 s", 1, "done")
+
+
 def test_progress_is_reported(job):
     seen = []
     supervisor = Supervisor(lambda *event: seen.append(event[1:]), target=obey)

@@ -7,7 +7,7 @@ import pytest
 from stableft import worker
 from stableft.config import run_id
 from stableft.encoders import Encoder
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, NoDevice
 from stableft.records import Store
 from stableft.worker import Job, run_one
 from tests.conftest import TOY, ConfigFactory
@@ -68,7 +68,7 @@ def test_a_missing_device_is_refused_in_one_sentence(job: Job):
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    with pytest.raises(MissingInput, match=r"cuda:0.*no CUDA device"):
+    with pytest.raises(NoDevice, match=r"cuda:0.*no CUDA device"):
         run_one(dataclasses.replace(job, device="cuda:0"))
 
 
@@ -76,6 +76,7 @@ def test_a_missing_device_is_refused_in_one_sentence(job: Job):
     ("error", "answer"),
     [
         (MissingInput("no data"), ("refused", "no data")),
+        (NoDevice("no GPU"), ("device", "no GPU")),
         (OSError(28, "No space left on device"), ("io", "OSError: [Errno 28] No space left on device")),
         (OSError(5, "Input/output error"), ("crashed", "OSError: [Errno 5] Input/output error")),
         (RuntimeError("boom"), ("crashed", "RuntimeError: boom")),
