@@ -68,14 +68,14 @@ LAPTOP = Protocol(
     configs={
         "docs15": _with(
             TNEWS,
-            2e-4,
+            5e-4,
             task="docs15",
             encoder="minilm-l6",
             schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
             evaluation=EvaluationConfig(every=10, num_examples=200),
         ),
         "docpair": _with(
-            RTE, 2e-4, task="docpair", encoder="minilm-l6", evaluation=EvaluationConfig(num_points=10, test_points="last")
+            RTE, 1e-4, task="docpair", encoder="minilm-l6", evaluation=EvaluationConfig(num_points=10, test_points="last")
         ),
     },
     seeds=range(5),
