@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from stableft.runner import Plan
 from stableft.supervisor import Status
@@ -19,20 +20,21 @@ class Board:
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console
-        self._names = {p.run_id: f"{p.cell.task} / {p.cell.arm} / seed {p.cell.seed}" for p in plan.cells}
+        self._names = {p.run_id: f"{p.cell.task} / {p.cell.arm} / {p.cell.seed}" for p in plan.cells}
         self._total = len({p.run_id for p in plan.missing})
         self._done = self._failed = self._diverged = 0
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._rows: dict[str, TaskID] = {}
         self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, min_width=18)),
             console=console,
             transient=True,
+            expand=True,
         )
         self._all = self.bars.add_task(f"{plan.grid.name} ({plan.grid.protocol.name})", total=self._total, note="starting")
 
@@ -55,14 +57,15 @@ class Board:
             self._diverged += status.detail == "diverged"
             rest = self._total - self._done - self._failed
             eta = (time.monotonic() - self._started) / (self._done + self._failed) * rest
-            note = f"eta {_duration(eta)} failed {self._failed} diverged {self._diverged}"
+            note = f"eta {_duration(eta)}"
+            note += f", {self._failed} failed" * bool(self._failed) + f", {self._diverged} diverged" * bool(self._diverged)
             self.bars.update(self._all, completed=self._done + self._failed, note=note)
         name = self._names[status.job.run_id]
         seconds = f" {status.seconds:.0f} s" if status.state == "done" else ""
         if status.state != "done" or not self._console.is_terminal:
             now = datetime.now().strftime("%H:%M:%S")
             self._console.print(
-                f"{now} {status.state} {name} ({status.detail}){seconds} [{self._done + self._failed}/{self._total} {note}]",
+                f"{now} {status.state} {name} ({status.detail}){seconds} [{self._done + self._failed}/{self._total}, {note}]",
                 markup=False,
             )
 

@@ -1,0 +1,39 @@
+"""The committed evidence: settings taken from it are what it says, and it is whole."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.protocol import LAPTOP, SMALL
+from stableft import discover, tables
+from stableft.grid import Protocol
+from stableft.records import Store
+
+
+@pytest.mark.parametrize("protocol", [LAPTOP, SMALL], ids=lambda protocol: protocol.name)
+def test_learning_rates_are_those_at_which_the_corrected_arm_validates_best(project: Path, protocol: Protocol):
+    runs = tables.learning_rates(Store(project / "results").load(protocol.name, "lr_grid"))
+    corrected = runs[runs["arm"] == "corrected"].groupby(["task", "lr"])["validation"].mean()
+    chosen = {task: config.adam.lr for task, config in protocol.configs.items()}
+    best = {task: corrected[task].idxmax() for task in chosen}
+    assert chosen == best
+    for task in chosen:  # a best rate at the edge of the grid could be better still beyond it
+        rates = corrected[task].index
+        assert rates.min() < best[task] < rates.max()
+
+
+@pytest.mark.parametrize("name", ["adam", "lr_grid"])
+def test_committed_results_are_complete_pairs(project: Path, name: str):
+    runs = Store(project / "results").load("laptop", name).runs
+    grid = discover.experiment(name).grid(LAPTOP)
+    counts = runs.groupby(["task", "arm"])["seed"].nunique().unstack()
+    assert set(counts.columns) == set(grid.arms)
+    assert (counts == len(grid.seeds)).all(axis=None)
+    assert not runs["run_id"].duplicated().any()
+
+
+def test_every_experiment_says_what_it_asks_and_expects():
+    for module in discover.experiments().values():
+        text = module.__doc__ or ""
+        for part in ("Question:", "Source:", "Prediction:", "Found (laptop):", "Cost:"):
+            assert part in text, (module.__name__, part)
