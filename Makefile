@@ -67,7 +67,7 @@ figures: $(READY) ## Regenerate every figure and table from the collected result
 	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
 
 test: $(READY) ## Run the fast tests
-	$(PY) -m pytest -m "not slow and not gpu and not browser"
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not browser"
 
 test-slow: $(READY) ## Run the slow tests
 	$(PY) -m pytest -m slow

@@ -7,9 +7,9 @@ Source: Mosbach et al. (2021), Figures 5 and 9 (lr x correction on RTE); protoco
 
 Prediction: below the edge the uncorrected arm is as good or better (it simply takes larger steps); above it, its runs fail first.
 
-Found (laptop): as predicted. On docs15 the uncorrected arm's first failed runs are at 5e-4, the corrected arm has none; on docpair they
-are at 5e-5 and at 5e-4. At 2e-5 the uncorrected arm is ahead on both (0.595 against 0.499; 0.672 against 0.620). Best rates of
-the corrected arm: 5e-4 on docs15 (2e-4 is as good within noise) and 1e-4 on docpair (5e-5 likewise).
+Found (laptop): as predicted. On docs15 the uncorrected arm's first failed runs are at 5e-4, the corrected arm has none; on
+docpair they are at 5e-5 and at 5e-4. At 2e-5 the uncorrected arm is ahead on both (0.595 against 0.499; 0.672 against 0.620).
+Best rates of the corrected arm: 5e-4 on docs15 (2e-4 is as good within noise) and 1e-4 on docpair (5e-5 likewise).
 
 Cost: 72 runs, 50 to 55 minutes on 2 cores (sum of the runs' own times / 2).
 """

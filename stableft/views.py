@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from stableft import discover, provenance, tables
+from stableft import discover, provenance
 from stableft.encoders import EMBEDDED, TINY, resolve
 from stableft.errors import MissingInput, StableftError, UsageError
 from stableft.grid import Grid, Protocol
@@ -121,12 +121,15 @@ def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequ
     failed = [f"{s.job.config.task} / seed {s.job.config.seed} {s.state}: {s.detail}" for s in failures]
     text: list[RenderableType] = []
     if collected is not None:
+        from stableft import tables  # scipy.stats takes half a second, which no other view needs
+
         if len(grid.arms) <= 4:
             text.append(tables.to_markdown(tables.score_table(collected)))
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
     for s, line in zip(failures, failed, strict=True):
         text.append(f"failed: {line} (log: {store.log_path(s.job.run_id)})")
-    text.append("next: the same command runs what failed again" if failures else "next: `make figures` draws them")
+    draw = "make figures" if store.root == Path("results") else f"python -m stableft report --results {store.root}"
+    text.append("next: the same command runs what failed again" if failures else f"next: `{draw}` draws them")
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),
         "collected": 0 if collected is None else len(collected.runs), "failed": failed,

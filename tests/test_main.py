@@ -40,7 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, out, err = call(folder, "run", *SMOKE, "--seeds", "0-1", "--results", "out", "--jobs", "2")
     assert code == 0, err
     assert "4 runs collected in out/smoke/adam" in out
-    assert "next: `make figures`" in out
+    assert "next: `python -m stableft report --results out` draws them" in out
     assert err.count("done toy / ") == 4
     return folder
 
@@ -170,7 +170,7 @@ def test_a_read_only_results_folder_is_an_io_error(tmp_path: Path):
     assert "Traceback" not in err
 
 
-LONGER = ("--set", "schedule.num_epochs=40", "--results", "out", "--jobs", "2")
+LONGER = ("--set", "schedule.num_epochs=25", "--results", "out", "--jobs", "2")
 
 
 def _wait_for_a_run(folder: Path, process: "subprocess.Popen[str]") -> None:

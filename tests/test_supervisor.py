@@ -1,10 +1,7 @@
 """The supervisor against training processes that misbehave; what they run is replaced, the processes are real."""
 
-import os
-import signal
 import threading
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from stableft.supervisor import Status, Supervisor
 from stableft.tasks import TaskData
 from stableft.worker import Job
 from tests.conftest import ConfigFactory
+from tests.misbehaving import obey
 
 
 @pytest.fixture
@@ -24,28 +22,6 @@ def job(toy_config: ConfigFactory, tmp_path: Path):
         return Job(run_id, toy_config(), Encoder("tiny-random", tmp_path, "w"), data, results=tmp_path)
 
     return make
-
-
-def obey(connection: Connection) -> None:
-    """Does what the run's name says; ``tries`` counts in the results folder how often each was started."""
-    while True:
-        try:
-            job: Job = connection.recv()
-        except EOFError:
-            return
-        what = job.run_id.split("-")[0]
-        with open(job.results / f"{job.run_id}.tries", "a", encoding="ascii") as file:
-            file.write("x")
-        tries = (job.results / f"{job.run_id}.tries").stat().st_size
-        if what == "die" or (what == "flaky" and tries == 1):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if what == "sleep":
-            time.sleep(600)
-        if what in ("refused", "io", "crashed"):
-            connection.send((what, f"{what} as asked"))
-            continue
-        connection.send(("progress", 1, 2, 0.5))
-        connection.send(("done", "ok", 0.1))
 
 
 def tries(folder: Path, run_id: str) -> int:
