@@ -1,5 +1,6 @@
 """Results on disk: one parquet file per run, written whole or not at all, and the collected tables of an experiment."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -100,6 +101,18 @@ class Store:
     def log_path(self, run_id: str) -> Path:
         """Where a run's process writes what it has to say; kept only if the run fails."""
         return self.root / "logs" / f"{run_id}.log"
+
+    def note_failure(self, run_id: str, message: str) -> None:
+        """Adds why a run failed to its log; the log of a run that was only interrupted is empty or absent."""
+        with contextlib.suppress(OSError):  # a full disk is what failed, or the folder can't be written to
+            self.log_path(run_id).parent.mkdir(parents=True, exist_ok=True)
+            with open(self.log_path(run_id), "a", encoding="utf-8") as log:
+                log.write(message + "\n")
+
+    def failed(self, run_id: str) -> bool:
+        """Whether the last try at a run failed."""
+        path = self.log_path(run_id)
+        return not self.has(run_id) and path.is_file() and path.stat().st_size > 0
 
     def has(self, run_id: str) -> bool:
         return self.path(run_id).is_file()

@@ -156,6 +156,8 @@ def run_grid(
     with _stop_on_signals(supervisor):
         try:
             for status in BACKENDS[execution.backend](supervisor, jobs, min(workers, len(jobs))):
+                if status.state not in ("done", "stopped"):
+                    store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
                 yield status
                 if execution.fail_fast and status.state != "done":
                     supervisor.stop()

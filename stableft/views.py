@@ -92,12 +92,12 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
 
 
 def status(planned: Plan, store: Store) -> View:
-    """Done, missing and failed cells by task and arm. Failed: the last try left a log and no result."""
+    """Done, missing and failed cells by task and arm."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     failed: list[str] = []
     for p in planned.cells:
         state = "done" if p.done else "missing"
-        if p.run_id and not p.done and store.log_path(p.run_id).is_file():
+        if p.run_id and store.failed(p.run_id):
             state = "failed"
             failed.append(f"{p.cell.task} / {p.cell.arm} / seed {p.cell.seed}: {store.log_path(p.run_id)}")
         counts.setdefault((p.cell.task, p.cell.arm), Counter())[state] += 1

@@ -129,6 +129,9 @@ def test_a_device_that_is_not_there(tmp_path: Path):
     code, out, _ = call(tmp_path, "run", *SMOKE, "--device", "cuda", "--seeds", "0-1", "--fail-fast", "--jobs", "1")
     assert code == 69
     assert out.count("no CUDA device") == 1  # the others were not tried
+    status = json.loads(call(tmp_path, "status", *SMOKE, "--seeds", "0-1", "--json")[1])
+    assert (status["done"], status["missing"], status["failed"]) == (0, 3, 1)
+    assert Path(tmp_path, status["failures"][0].split(": ")[1]).read_text().startswith("device: ")
 
 
 def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path):
