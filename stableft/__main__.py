@@ -54,15 +54,18 @@ ResultsFolder = Annotated[Path, typer.Option("--results", help="The results fold
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"stableft {stableft.__version__} ({provenance.commit() or 'not a git checkout'})")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
 ) -> None:
     _settings["debug"] = debug
-    if version:
-        out.print(f"stableft {stableft.__version__} ({provenance.commit() or 'not a git checkout'})")
-        raise typer.Exit
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:

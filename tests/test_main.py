@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -145,6 +146,12 @@ def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path):
     runs = Store(tmp_path / "out").load("paper", "adam").runs
     assert runs["arm"].tolist() == ["corrected", "uncorrected"]
     assert runs["majority_score"].round(3).tolist() == [0.525, 0.525]  # 73 of the 139 test examples
+
+
+def test_the_version_names_the_commit(tmp_path: Path):
+    code, out, _ = call(tmp_path, "--version")
+    assert code == 0
+    assert re.fullmatch(r"stableft \d+\.\d+\.\d+ \(([0-9a-f]{12}\+?|not a git checkout)\)\n", out)
 
 
 def test_debug_shows_the_traceback(tmp_path: Path):
