@@ -169,10 +169,7 @@ def run(
     except KeyboardInterrupt:
         err.print("interrupted; finished runs are kept. Issue the same command to go on.")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    whole = select(
-        discover.experiment(experiment).grid(_protocol(protocol)), seeds=grid.seeds, overrides=views.parse_overrides(set_ or [])
-        | ({"encoder": encoder} if encoder else {}),
-    )  # fmt: skip
+    whole = _grid(experiment, protocol, seeds=seeds, tasks=None, arms=None, encoder=encoder, overrides=set_)
     collected = runner.collect(whole, store, inputs)
     _print(views.finished(grid, store, collected, failures), as_json)
     if failures:

@@ -221,11 +221,11 @@ def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
     earlier = _collected_places(store, protocol, grid.name)
     seeds = sorted({*grid.seeds, *(place.seed for place in earlier)})
     full = Grid(grid.name, grid.protocol, grid.arms, grid.tasks, seeds)
+    arms, tasks = list(full.arms), list(full.tasks)
     places: list[Place] = []
-    for arm in full.arms:
-        for cell in (cell for task in full.tasks for cell in full.cells() if (cell.arm, cell.task) == (arm, task)):
-            with contextlib.suppress(MissingInput):
-                places.append(Place(grid.name, arm, cell.task, cell.seed, inputs.run_id(cell.config)))
+    for cell in sorted(full.cells(), key=lambda cell: (arms.index(cell.arm), tasks.index(cell.task), cell.seed)):
+        with contextlib.suppress(MissingInput):
+            places.append(Place(grid.name, cell.arm, cell.task, cell.seed, inputs.run_id(cell.config)))
     derived = set(places)
     if any(place not in derived for place in earlier):
         _set_aside(store.folder(protocol, grid.name), earlier)
