@@ -91,7 +91,7 @@ SMALL = Protocol(
         "tnews": _with(TNEWS, 5e-5, task="tnews", encoder="bert-4x512-zh", evaluation=EvaluationConfig(every=10, num_examples=200)),
     },
     seeds=range(3),
-    learning_rates=(5e-5, 1e-4, 2e-4),
+    learning_rates=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4),
 )
 
 PAPER = Protocol(
