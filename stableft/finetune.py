@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from stableft.bias import bias_ratio
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
+from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
 from stableft.optim import AdamW, UpdateMeter, lr_factor
 from stableft.packing import Tokens, by_length, epochs, tokenise
@@ -164,8 +165,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     tokens = data.splits["train"]
     batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
     subset = evaluation_subset(data, config.evaluation.num_examples)
-    # Dropout of torch modules knows only the global generator; nothing else draws from it between here and the end.
-    torch.manual_seed(stream_entropy(config.stream_seed("dropout"), "dropout"))
+    _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), device)
     model.train()
     for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
         step = done + 1
@@ -200,6 +200,13 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
             model.train()
 
 
+def _seed_dropout(model: Model, entropy: int, device: str) -> None:
+    # The padded reference and GPUs use torch's generator; nothing else draws from it between here and the end of the run.
+    torch.manual_seed(entropy)
+    if device == "cpu":
+        model.draw_dropout_from(DropoutStream(entropy))
+
+
 def _evaluation_point(
     model: Model, config: RunConfig, data: Data, execution: Execution, step: int, subset: NDArray[np.int64] | None, *, last: bool
 ) -> Iterator[Row | Predictions]:
@@ -228,18 +235,20 @@ def _evaluation_point(
 def evaluate(
     model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Losses (N,) and outputs (N, K) of a split's examples, without dropout, each exactly once and in the order of ``indices``."""
+    """Losses (N,) and outputs (N, K) of a split's examples, without dropout, in the order of ``indices``.
+
+    Examples of the same input are computed once.
+    """
     model.eval()
     tokens = data.splits[split]
-    losses = np.empty(len(indices), np.float32)
-    outputs = np.empty((len(indices), max(1, len(data.task.labels))), np.float32)
-    for where in by_length(tokens.lengths[indices], execution.evaluation_tokens):
-        batch = tokens.batch(indices[where], execution.device)
+    distinct, place = np.unique(tokens.first_alike[indices], return_inverse=True)
+    outputs = np.empty((len(distinct), max(1, len(data.task.labels))), np.float32)
+    for where in by_length(tokens.lengths[distinct], execution.evaluation_tokens):
         with _autocast(config, execution.device):
-            logits = model(batch)
-        losses[where] = _losses(logits, batch.labels, data.task.kind).cpu().numpy()
-        outputs[where] = logits.cpu().numpy()
-    return losses, outputs
+            outputs[where] = model(tokens.batch(distinct[where], execution.device)).cpu().numpy()
+    outputs = outputs[place]
+    labels = torch.from_numpy(tokens.labels[indices])
+    return _losses(torch.from_numpy(outputs), labels, data.task.kind).numpy(), outputs
 
 
 def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:

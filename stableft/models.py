@@ -12,10 +12,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModel, AutoTokenizer
 
+from stableft.attention import PACKED_ATTENTION, first_token_attention, layout, packed_attention
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
-from stableft.packing import PACKED_ATTENTION, Batch, first_token_attention, layout, packed_attention
+from stableft.layers import DropoutStream, use_fast_layers, use_stream
+from stableft.packing import Batch
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)
 
@@ -54,6 +56,9 @@ class Model(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(encoder.config.hidden_size, num_labels)
         self.packed = packed
+        self._stream: DropoutStream | None = None
+        if packed:
+            use_fast_layers(self)
         encoder.set_attn_implementation(PACKED_ATTENTION if packed else "sdpa")
 
     def forward(self, batch: Batch) -> Tensor:
@@ -61,12 +66,17 @@ class Model(nn.Module):
         pooled = self._pooled_packed(batch) if self.packed else self._pooled_padded(batch)
         return self.head(self.dropout(pooled)).float()
 
+    def draw_dropout_from(self, stream: DropoutStream) -> None:
+        """From now on, where the fast layers are in use; the padded reference keeps to torch's generator."""
+        self._stream = stream
+        use_stream(self, stream)
+
     def _pooled_packed(self, batch: Batch) -> Tensor:
         """(B, H): the library's own modules on one row of tokens, the last block for the first token of each sequence only.
 
         Nothing but that token's state is read, so the rest of the last block (14 % of a BERT of 6 blocks) need not be computed.
         """
-        plan = layout(batch.lengths, batch.ids.device)
+        plan = layout(batch.lengths, batch.ids.device, self._stream)
         states = self.encoder.embeddings(
             input_ids=batch.ids[None], token_type_ids=batch.segments[None], position_ids=plan.positions[None]
         )

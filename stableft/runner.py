@@ -29,6 +29,8 @@ GLIBC_TUNABLES = ":".join(
     f"glibc.malloc.{name}={value}"
     for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
 )
+# oneDNN compiles a kernel for every shape, and packed batches have hundreds of token counts; by default it keeps 1,024 kernels.
+ONEDNN_KERNELS = "8192"
 TYPICAL_RUN_BYTES = 200_000
 
 
@@ -149,6 +151,7 @@ def run_grid(
         return
     os.environ["OMP_NUM_THREADS"] = str(execution.threads)
     os.environ.setdefault("GLIBC_TUNABLES", GLIBC_TUNABLES)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", ONEDNN_KERNELS)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
     workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)

@@ -96,7 +96,14 @@ def test_torch_would_be_noticed(project: Path) -> None:
 
 
 def test_every_module_is_either_light_or_science(project: Path) -> None:
-    science = {"stableft.finetune", "stableft.models", "stableft.optim", "stableft.packing"}
+    science = {
+        "stableft.finetune",
+        "stableft.models",
+        "stableft.optim",
+        "stableft.packing",
+        "stableft.attention",
+        "stableft.layers",
+    }
     all_modules = set(sources(project, "stableft"))
     light = {name for name in all_modules if any(name == top or name.startswith(top + ".") for top in LIGHT)}
     assert all_modules - light - {"stableft"} == {n for n in all_modules if n in science or n.startswith("stableft.techniques")}
@@ -118,7 +125,7 @@ FORBIDDEN = [
     ),
     *(
         (name, target)
-        for name in ("stableft.models", "stableft.optim", "stableft.packing")
+        for name in ("stableft.models", "stableft.optim", "stableft.packing", "stableft.attention", "stableft.layers")
         for target in ("stableft.finetune", "stableft.techniques", "stableft.records", "stableft.runner", "experiments")
     ),
     # The core knows nothing above it.

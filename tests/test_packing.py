@@ -17,7 +17,7 @@ from transformers import BertConfig, BertModel
 
 from stableft.encoders import Encoder, resolve
 from stableft.models import Model, load_model, load_tokenizer
-from stableft.packing import Batch, Tokens, by_length, epochs, first_token_attention, layout, packed_attention, tokenise
+from stableft.packing import Batch, Tokens, by_length, epochs, tokenise
 from stableft.tasks import Example
 
 VOCABULARY = 45
@@ -201,82 +201,6 @@ def test_leaving_out_unread_embeddings_changes_nothing(load: Loader, packed: boo
     torch.testing.assert_close(ours, theirs[pieces], rtol=1e-5, atol=1e-7)
     unread = np.setdiff1d(np.arange(VOCABULARY), pieces)
     assert theirs[unread].abs().max() == 0
-
-
-# --- dropout -------------------------------------------------------------------------------------------------------------------
-
-
-def test_dropout_reaches_attention_in_training_only(load: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[float] = []
-    attention = nn.functional.scaled_dot_product_attention
-
-    def spy(*args: Any, dropout_p: float, **kwargs: Any) -> torch.Tensor:
-        seen.append(dropout_p)
-        return attention(*args, dropout_p=dropout_p, **kwargs)
-
-    monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", spy)
-    model = load(packed=True, dropout=0.25)
-    batch = random_batch([4, 9])
-    model.train()(batch)
-    model.eval()(batch)
-    assert seen == [0.25, 0.25, 0.0, 0.0]
-
-
-def test_attention_dropout_leaves_the_mean_as_it_is() -> None:
-    """On average over masks, dropout on the attention weights is none: kept weights are scaled up."""
-    generator = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(1, 2, 9, 4, generator=generator) for _ in range(3))
-    plan = layout([3, 6])
-
-    def attend(dropout: float) -> torch.Tensor:
-        return packed_attention(nn.Identity(), query, key, value, None, dropout=dropout, scaling=0.5, packed=plan)[0]
-
-    expected = attend(0.0)
-    torch.manual_seed(0)
-    draws = torch.stack([attend(0.3) for _ in range(2000)])
-    error = draws.std(0) / 2000**0.5
-    assert draws.std(0).max() > 0.1
-    assert ((draws.mean(0) - expected).abs() <= 5 * error).all()
-
-
-def test_one_head_by_hand() -> None:
-    """softmax(q k / 2) v within each sequence, written out."""
-    generator = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(1, 1, 5, 4, generator=generator) for _ in range(3))
-    mixed, weights = packed_attention(nn.Identity(), query, key, value, None, scaling=0.5, packed=layout([2, 3]))
-    assert weights is None
-    assert mixed.shape == (1, 5, 1, 4)
-    for t, sequence in enumerate([(0, 1), (0, 1), (2, 3, 4), (2, 3, 4), (2, 3, 4)]):
-        exponentials = [float(torch.exp(query[0, 0, t] @ key[0, 0, s] * 0.5)) for s in sequence]
-        mean = sum(e * value[0, 0, s] for e, s in zip(exponentials, sequence, strict=True)) / sum(exponentials)  # type: ignore[operator]
-        torch.testing.assert_close(mixed[0, t, 0], mean)
-
-
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=8))
-def test_the_first_tokens_attention_is_a_part_of_the_whole(lengths: list[int]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(1, 2, sum(lengths), 4, generator=generator) for _ in range(3))
-    plan = layout(lengths)
-    whole, _ = packed_attention(nn.Identity(), query, key, value, None, packed=plan)
-    first = first_token_attention(query[:, :, plan.starts], key, value, dropout=0.0, packed=plan)
-    torch.testing.assert_close(first, whole[:, plan.starts].flatten(2), rtol=0, atol=1e-6)
-
-
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=8))
-def test_layout_unfolds_and_folds(lengths: list[int]) -> None:
-    plan = layout(lengths)
-    total, longest = sum(lengths), max(lengths)
-    row = torch.arange(total)
-    assert torch.equal(row[plan.gather].flatten()[plan.scatter], row)
-    assert plan.positions.tolist() == [i for n in lengths for i in range(n)]
-    assert plan.starts.tolist() == [0, *itertools.accumulate(lengths)][:-1]
-    assert plan.gather.shape == (len(lengths), longest)
-    if len(set(lengths)) == 1:
-        assert plan.mask is None
-    else:
-        assert plan.mask is not None
-        assert (plan.mask[:, 0, 0] == 0).sum(dim=1).tolist() == lengths
-        assert torch.isneginf(plan.mask).sum() == len(lengths) * longest - total
 
 
 # --- batches -------------------------------------------------------------------------------------------------------------------
