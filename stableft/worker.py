@@ -25,11 +25,16 @@ from stableft.scores import SCORES
 from stableft.tasks import TaskData
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from stableft import token_cache
     from stableft.finetune import Data
 
 Progress = Callable[[int, int, float], None]
 PROGRESS_SECONDS = 0.5
-_ENCODED: "dict[tuple[str, str, str, int], Data]" = {}  # tokenised once per process, not per run
+TOKENS = "tokens"  # folder of tokenised data beneath the results
+_ENCODED: "dict[str, Data]" = {}  # tokenised data that this process has open
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
     """
     import torch
 
-    from stableft.finetune import Execution, Predictions, Row, build, encode, train
+    from stableft.finetune import Execution, Predictions, Row, build, train
 
     if job.device.startswith("cuda") and not torch.cuda.is_available():
         raise NoDevice(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
@@ -84,10 +89,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
     _quiet_transformers()
     provenance.reset_peak_memory()
     fingerprint = job.data.fingerprint
-    key = (job.config.task, fingerprint, job.encoder.fingerprint, job.config.max_length)
-    if key not in _ENCODED:
-        _ENCODED[key] = encode(discover.task(job.config.task), job.data, job.encoder, job.config.max_length)
-    data = _ENCODED[key]
+    data = _encoded(job)
     execution = Execution(device=job.device, packed=job.packed)
     setup = build(job.config, data, job.encoder, execution)
     rows: list[Row] = []
@@ -131,6 +133,23 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
         metrics=metrics_frame(rows),
         predictions=predictions_frame(predictions),
     )
+
+
+def _encoded(job: Job) -> "Data":
+    """The job's data as tokens: tokenised by the first process that needs them, memory-mapped by all."""
+    from stableft import token_cache
+    from stableft.finetune import Data, encode
+
+    task, length = discover.task(job.config.task), job.config.max_length
+    key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)
+    if key not in _ENCODED:
+
+        def make() -> "tuple[token_cache.Splits, NDArray[np.int64]]":
+            data = encode(task, job.data, job.encoder, length)
+            return data.splits, data.pieces
+
+        _ENCODED[key] = Data(task, *token_cache.load_or_make(job.results / TOKENS / key, make))
+    return _ENCODED[key]
 
 
 def serve(connection: Connection) -> None:
