@@ -1,72 +1,25 @@
 """The loop: executes a `Setup` and knows no technique by name."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from stableft.bias import bias_ratio
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
+from stableft.evaluation import Predictions, Row, evaluation_point, evaluation_subset, losses
+from stableft.execution import Execution, arithmetic
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
 from stableft.optim import AdamW, UpdateMeter, lr_factor
-from stableft.packing import Tokens, by_length, epochs, tokenise
-from stableft.scores import SCORES
+from stableft.packing import Data, Tokens, epochs, tokenise
 from stableft.seeds import stream, stream_entropy
 from stableft.tasks import Task, TaskData
-
-EVALUATION_SPLITS = ("validation", "test")
-SUBSET = "subset"
-
-
-class Row(NamedTuple):
-    """One logged value: ``scope`` is "" or says what part of the split or of the model it is about."""
-
-    step: int
-    split: str
-    metric: str
-    scope: str
-    value: float
-
-
-class Predictions(NamedTuple):
-    """What the model says about one split at the end of training: (N,) labels and predictions, (N, K) probabilities."""
-
-    split: str
-    labels: NDArray[np.float64]
-    predictions: NDArray[np.float64]
-    probabilities: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Data:
-    """A task's splits, tokenised for one encoder, with piece ids replaced by positions in ``pieces``."""
-
-    task: Task
-    splits: dict[str, Tokens]
-    pieces: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a run is computed; none of it is part of the run's identity.
-
-    Attributes:
-        device: A torch device, such as ``cpu`` or ``cuda:0``.
-        packed: Without padding, or padded as the reference.
-        evaluation_tokens: Tokens per evaluation batch. About 2,048 is fastest on a CPU.
-    """
-
-    device: str = "cpu"
-    packed: bool = True
-    evaluation_tokens: int = 2048
 
 
 @dataclass(frozen=True)
@@ -173,9 +126,9 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         for group, plan in zip(optimizer.param_groups, setup.groups, strict=True):
             group["lr"] = lr * plan.lr_scale
         batch = tokens.batch(setup.train_indices[batch_indices], device)
-        with _autocast(config, device):
+        with arithmetic(config, execution):
             logits = model(batch)
-        loss = _losses(logits, batch.labels, data.task.kind).mean()
+        loss = losses(logits, batch.labels, data.task.kind).mean()
         yield Row(step, "train", "loss", "", value := loss.item())
         if not np.isfinite(value):
             return
@@ -193,7 +146,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         yield from (Row(step, "train", metric, "", v) for metric, v in values.items())
         if step in setup.evaluation_steps:
             last = step == setup.num_steps
-            for item in _evaluation_point(model, config, data, execution, step, subset, last=last):
+            for item in evaluation_point(model, config, data, execution, step, subset, last=last):
                 yield item
                 if isinstance(item, Row) and item.metric == "loss" and not np.isfinite(item.value):
                     return
@@ -205,70 +158,6 @@ def _seed_dropout(model: Model, entropy: int, device: str) -> None:
     torch.manual_seed(entropy)
     if device == "cpu":
         model.draw_dropout_from(DropoutStream(entropy))
-
-
-def _evaluation_point(
-    model: Model, config: RunConfig, data: Data, execution: Execution, step: int, subset: NDArray[np.int64] | None, *, last: bool
-) -> Iterator[Row | Predictions]:
-    score = SCORES[data.task.score]
-    for split in (name for name in EVALUATION_SPLITS if name in data.splits):
-        if split == "test" and config.evaluation.test_points == "last" and not last:
-            continue
-        part_of = None if split == "test" or last else subset
-        indices = np.arange(len(data.splits[split])) if part_of is None else part_of
-        losses, outputs = evaluate(model, config, data, execution, split, indices)
-        labels = data.splits[split].labels[indices]
-        probabilities, predictions = _predict(outputs, data.task)
-        parts: list[tuple[str, slice | NDArray[np.int64]]] = [("" if part_of is None else SUBSET, slice(None))]
-        if last and split == "validation" and subset is not None:
-            parts.append((SUBSET, subset))  # so that the curve over the subset reaches the end
-        for scope, part in parts:
-            yield Row(step, split, "loss", scope, float(losses[part].mean(dtype=np.float64)))
-            value = float(score.compute(labels[part], predictions[part]))
-            yield Row(step, split, data.task.score, scope, value)
-            yield Row(step, split, "score", scope, value)
-        if last:
-            yield Predictions(split, labels, predictions, probabilities)
-
-
-@torch.inference_mode()
-def evaluate(
-    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Losses (N,) and outputs (N, K) of a split's examples, without dropout, in the order of ``indices``.
-
-    Examples of the same input are computed once.
-    """
-    model.eval()
-    tokens = data.splits[split]
-    distinct, place = np.unique(tokens.first_alike[indices], return_inverse=True)
-    outputs = np.empty((len(distinct), max(1, len(data.task.labels))), np.float32)
-    for where in by_length(tokens.lengths[distinct], execution.evaluation_tokens):
-        with _autocast(config, execution.device):
-            outputs[where] = model(tokens.batch(distinct[where], execution.device)).cpu().numpy()
-    outputs = outputs[place]
-    labels = torch.from_numpy(tokens.labels[indices])
-    return _losses(torch.from_numpy(outputs), labels, data.task.kind).numpy(), outputs
-
-
-def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:
-    """Fixed validation examples for the frequent points: as many per label as its share, drawn by a stream of seed 0.
-
-    Returns:
-        Ascending indices, or None if there are no more than ``num_examples`` validation examples (then all are used).
-    """
-    labels = data.splits["validation"].labels
-    if num_examples is None or num_examples >= len(labels):
-        return None
-    shuffled = stream(0, "evaluation").permutation(len(labels))
-    if data.task.kind == "classification":
-        # Ranks within a label, spread evenly over (0, 1): the smallest num_examples keep each label's share.
-        rank = np.empty(len(labels))
-        for label in np.unique(labels):
-            members = shuffled[labels[shuffled] == label]
-            rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-        shuffled = shuffled[np.argsort(rank[shuffled], kind="stable")]
-    return np.sort(shuffled[:num_examples])
 
 
 def _train_indices(config: RunConfig, available: int) -> NDArray[np.int64]:
@@ -294,22 +183,3 @@ def _optimizer(setup: Setup, config: RunConfig) -> AdamW:
     return AdamW(
         groups, lr=adam.lr, betas=adam.betas, eps=adam.eps, bias_correction=adam.bias_correction, eps_placement=adam.eps_placement
     )
-
-
-def _losses(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    if kind == "classification":
-        return nn.functional.cross_entropy(logits, labels.long(), reduction="none")
-    return nn.functional.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction="none")
-
-
-def _predict(outputs: NDArray[np.float32], task: Task) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    if task.kind == "regression":
-        return np.empty((len(outputs), 0), np.float32), outputs[:, 0].astype(np.float64)
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True), outputs.argmax(axis=1).astype(np.float64)
-
-
-def _autocast(config: RunConfig, device: str) -> AbstractContextManager[object]:
-    if config.precision == "fp32":
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stableft.tasks import Example
+from stableft.tasks import Example, Task
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ class Tokens:
             lengths=lengths,
             labels=torch.from_numpy(self.labels[chosen]).to(device),
         )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task's splits, tokenised for one encoder, with piece ids replaced by positions in ``pieces``."""
+
+    task: Task
+    splits: dict[str, Tokens]
+    pieces: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

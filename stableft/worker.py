@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stableft import token_cache
-    from stableft.finetune import Data
+    from stableft.packing import Data
 
 Progress = Callable[[int, int, float], None]
 PROGRESS_SECONDS = 0.5
@@ -80,7 +80,9 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
     """
     import torch
 
-    from stableft.finetune import Execution, Predictions, Row, build, train
+    from stableft.evaluation import Predictions, Row
+    from stableft.execution import Execution
+    from stableft.finetune import build, train
 
     if job.device.startswith("cuda") and not torch.cuda.is_available():
         raise NoDevice(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
@@ -138,7 +140,8 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
 def _encoded(job: Job) -> "Data":
     """The job's data as tokens: tokenised by the first process that needs them, memory-mapped by all."""
     from stableft import token_cache
-    from stableft.finetune import Data, encode
+    from stableft.finetune import encode
+    from stableft.packing import Data
 
     task, length = discover.task(job.config.task), job.config.max_length
     key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)

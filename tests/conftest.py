@@ -16,7 +16,8 @@ import torch
 
 from stableft.config import RunConfig, with_overrides
 from stableft.encoders import Encoder, resolve
-from stableft.finetune import Data, encode
+from stableft.finetune import encode
+from stableft.packing import Data
 from stableft.tasks.toy import TASKS, VOCABULARY
 
 torch.set_num_threads(1)

@@ -103,6 +103,9 @@ def test_every_module_is_either_light_or_science(project: Path) -> None:
         "stableft.packing",
         "stableft.attention",
         "stableft.layers",
+        "stableft.evaluation",
+        "stableft.execution",
+        "stableft.token_cache",
     }
     all_modules = set(sources(project, "stableft"))
     light = {name for name in all_modules if any(name == top or name.startswith(top + ".") for top in LIGHT)}
@@ -125,7 +128,10 @@ FORBIDDEN = [
     ),
     *(
         (name, target)
-        for name in ("stableft.models", "stableft.optim", "stableft.packing", "stableft.attention", "stableft.layers")
+        for name in (
+            *("stableft.models", "stableft.optim", "stableft.packing", "stableft.attention", "stableft.layers"),
+            *("stableft.execution", "stableft.evaluation", "stableft.token_cache"),
+        )
         for target in ("stableft.finetune", "stableft.techniques", "stableft.records", "stableft.runner", "experiments")
     ),
     # The core knows nothing above it.

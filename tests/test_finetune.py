@@ -13,24 +13,15 @@ from conftest import TOY, ConfigFactory
 from torch import nn
 from transformers import AutoTokenizer, BertForSequenceClassification
 
+import stableft.evaluation
 from stableft import finetune
 from stableft.bias import bias_ratio
 from stableft.config import EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.encoders import Encoder
-from stableft.finetune import (
-    Data,
-    Execution,
-    Predictions,
-    Row,
-    build,
-    encode,
-    evaluate,
-    evaluation_steps,
-    evaluation_subset,
-    schedule_steps,
-    train,
-)
-from stableft.packing import Tokens
+from stableft.evaluation import Predictions, Row, evaluate, evaluation_subset
+from stableft.execution import Execution
+from stableft.finetune import build, encode, evaluation_steps, schedule_steps, train
+from stableft.packing import Data, Tokens
 from stableft.scores import SCORES
 from stableft.seeds import stream
 from stableft.tasks import TaskData
@@ -503,7 +494,7 @@ def test_points_before_the_end_use_the_same_subset_for_every_seed(
         used.append((split, indices.tolist()))
         return evaluate(model, config, data, execution, split, indices)
 
-    monkeypatch.setattr(finetune, "evaluate", spy)
+    monkeypatch.setattr(stableft.evaluation, "evaluate", spy)
     subset = evaluation_subset(toy_data, 6)
     assert subset is not None
     whole = list(range(32))
@@ -568,7 +559,7 @@ def test_a_rate_far_too_large_ends_the_run_with_rows_and_without_predictions(run
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_the_last_row(run: Runner, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    losses = finetune._losses
+    losses = finetune.losses
     calls = iter(range(1000))
 
     def failing(logits: torch.Tensor, labels: torch.Tensor, kind: str) -> torch.Tensor:
@@ -576,7 +567,7 @@ def test_a_loss_that_is_not_finite_is_the_last_row(run: Runner, monkeypatch: pyt
         return good * value if logits.requires_grad and next(calls) == 10 else good
 
     reference = run()
-    monkeypatch.setattr(finetune, "_losses", failing)
+    monkeypatch.setattr(finetune, "losses", failing)
     outcome = run()
     assert outcome.predictions == []
     assert outcome.rows[-1][:4] == (11, "train", "loss", "")
