@@ -76,12 +76,16 @@ class EvaluationConfig(Frozen):
         num_examples: Points before the end use a fixed subset of that many validation examples, stratified by label and the
             same for every seed (rows of scope ``subset``). None: every point uses every example.
         test_points: Whether the test split is evaluated at ``all`` points, as Zhang et al. log it, or only at the ``last``.
+        draft: ``bf16``: points before the end of a classification run in fp32 are computed in bf16 first, and examples whose two
+            best classes are close again in fp32, so that the score is that of fp32; the losses at these points are not quite.
+            None: everything in the precision of the run.
     """
 
     every: PositiveInt | None = None
     num_points: PositiveInt | None = None
     num_examples: PositiveInt | None = None
     test_points: Literal["all", "last"] = "all"
+    draft: Literal["bf16"] | None = None
 
     @model_validator(mode="after")
     def _one_frequency(self) -> Self:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import torch
 
-from stableft.config import RunConfig
-
 
 @dataclass(frozen=True)
 class Execution:
@@ -23,8 +21,8 @@ class Execution:
     evaluation_tokens: int = 2048
 
 
-def arithmetic(config: RunConfig, execution: Execution) -> AbstractContextManager[object]:
-    """The context in which the forward pass runs: bf16 autocast if the run asks for it."""
-    if config.precision == "fp32":
+def arithmetic(precision: str, execution: Execution) -> AbstractContextManager[object]:
+    """The context in which a forward pass runs: bf16 autocast (weights stay float32), or none for fp32."""
+    if precision == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(execution.device).type, dtype=torch.bfloat16)

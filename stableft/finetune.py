@@ -126,7 +126,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         for group, plan in zip(optimizer.param_groups, setup.groups, strict=True):
             group["lr"] = lr * plan.lr_scale
         batch = tokens.batch(setup.train_indices[batch_indices], device)
-        with arithmetic(config, execution):
+        with arithmetic(config.precision, execution):
             logits = model(batch)
         loss = losses(logits, batch.labels, data.task.kind).mean()
         yield Row(step, "train", "loss", "", value := loss.item())

@@ -57,6 +57,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "evaluation.num_points": {"evaluation.every": None, "evaluation.num_points": 3},
     "evaluation.num_examples": {"evaluation.num_examples": 10},
     "evaluation.test_points": {"evaluation.test_points": "last"},
+    "evaluation.draft": {"evaluation.draft": "bf16"},
     "precision": {"precision": "bf16"},
 }
 

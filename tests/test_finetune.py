@@ -490,9 +490,9 @@ def test_points_before_the_end_use_the_same_subset_for_every_seed(
 ) -> None:
     used: list[tuple[str, list[int]]] = []
 
-    def spy(model: Any, config: Any, data: Data, execution: Any, split: str, indices: np.ndarray) -> Any:
+    def spy(model: Any, config: Any, data: Data, execution: Any, split: str, indices: np.ndarray, **options: Any) -> Any:
         used.append((split, indices.tolist()))
-        return evaluate(model, config, data, execution, split, indices)
+        return evaluate(model, config, data, execution, split, indices, **options)
 
     monkeypatch.setattr(stableft.evaluation, "evaluate", spy)
     subset = evaluation_subset(toy_data, 6)
