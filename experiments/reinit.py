@@ -8,8 +8,8 @@ also the first source document, whose loss falls slightly faster at equal accura
 
 Prediction: with blocks drawn anew the training loss falls faster. As in the source, the mean rises and the spread shrinks most on
 the smaller and harder task (docpair, like RTE), less on docs15. The pooler alone changes little: MiniLM-L6 was trained with mean
-pooling, and its pooler looks untrained (all biases exactly 0, weights of std 0.009), so that arm about doubles its scale and forgets
-nothing.
+pooling, and its pooler looks untrained (all biases exactly 0, weights of std 0.009): that arm doubles its scale, and loses nothing
+learnt.
 
 Found (laptop): not run yet.
 

@@ -83,7 +83,7 @@ def bare_encoder(lively_encoder: Encoder, tmp_path: Path) -> Encoder:
         (Reinit(num_layers=2), POOLER | block(1) | block(0)),
         (Reinit(pooler=False, num_layers=1), block(1)),
     ],
-    ids=str,
+    ids=["nothing", "pooler", "pooler+1", "pooler+2", "1"],  # the text of a set differs between processes
 )
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
 def test_exactly_these_tensors_change(built: Built, technique: Reinit, expected: set[str], packed: bool) -> None:
