@@ -220,7 +220,8 @@ def report(
 @app.command()
 @verb
 def ls(
-    what: Annotated[str, typer.Argument(help="experiments, protocols, tasks or encoders")] = "experiments", as_json: Json = False
+    what: Annotated[str, typer.Argument(help="experiments, techniques, protocols, tasks or encoders")] = "experiments",
+    as_json: Json = False,
 ) -> None:
     """Lists what there is, one line each."""
     from experiments.protocol import PROTOCOLS

@@ -1,11 +1,26 @@
 """A run is a value: the frozen configuration of one fine-tuning run and the identity derived from it."""
 
 import hashlib
+import importlib
+import inspect
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from stableft.errors import UsageError
 
@@ -94,6 +109,86 @@ class EvaluationConfig(Frozen):
         return self
 
 
+class Stage(IntEnum):
+    """What a technique decides; those of one run act in this order, in whatever order they are written.
+
+    Some do not commute: a decay toward the weights of step 0 must see those that another technique drew anew.
+    """
+
+    WEIGHTS = 1
+    MODULES = 2
+    GROUPS = 3
+    DECAY = 4
+    AVERAGE = 5
+
+
+CARD = ("Claim", "Definition", "Parameters", "Null", "Interactions", "Deviations", "Cost", "Reference")
+
+
+class Technique(Frozen):
+    """A change to a run's setup, decided before step 0. Subclasses are final, one in each file of ``stableft/techniques/``.
+
+    In JSON a technique is its fields and its name: ``{"name": "reinit", "pooler": true, "num_layers": 2}``. Its docstring is its
+    card: the paragraphs named in ``CARD``.
+
+    Attributes:
+        name: That of its file.
+        stage: When it acts.
+    """
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+
+    @classmethod
+    @abstractmethod
+    def null(cls) -> Self:
+        """The setting that must reproduce the baseline bit for bit."""
+
+    @abstractmethod
+    def apply(self, setup: Any, config: "RunConfig") -> Any:
+        """Changes a setup.
+
+        Args:
+            setup: A `stableft.finetune.Setup`, which the core can't name, being free of torch. Its model may be changed in place.
+                Techniques go by the roles and depths of its groups, never by the engine, so that they work on each.
+            config: The whole configuration.
+
+        Returns:
+            The changed setup, likewise.
+        """
+
+    @classmethod
+    def card(cls) -> dict[str, str]:
+        """The paragraphs of the docstring by their names, in the order they are written."""
+        parts = re.split(rf"^({'|'.join(CARD)}): ", inspect.cleandoc(cls.__doc__ or ""), flags=re.MULTILINE)[1:]
+        return {name: " ".join(text.split()) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+    @model_serializer(mode="wrap")
+    def _write_name(self, fields: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
+        return {"name": self.name, **fields(self)}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_name(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and fields.get("name") == cls.name:
+            return {key: value for key, value in fields.items() if key != "name"}
+        return fields
+
+
+def _read_technique(value: object) -> object:
+    """A technique from its JSON form, by name."""
+    if isinstance(value, Technique):
+        return value
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        raise ValueError('write a technique as {"name": ..., and its fields}; `stableft ls techniques` names them')
+    # By name: the registry knows tasks and techniques, of which the core must not know.
+    kind = importlib.import_module("stableft.discover").technique(value["name"])
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(f"{kind.name}: {_reasons(error)}") from error
+
+
 class RunConfig(Frozen):
     """Everything that decides the result of one run; nothing that only decides how fast it is computed.
 
@@ -102,14 +197,15 @@ class RunConfig(Frozen):
         encoder: Embedded name, folder or hub id. Not part of the identity: the fingerprint of its files is.
         head: The task head. ``linear``: dropout and one linear layer on the pooled output.
         num_train: Use that many training examples, drawn by the sample stream; None: all.
-        seed: The replicate. The four streams below derive from it unless they are set.
-        sample_seed, init_seed, order_seed, dropout_seed: Seeds of single streams (training subset; head and other fresh
-            weights; data order; dropout masks), for studies that hold some of them fixed.
+        seed: The replicate. The streams below derive from it unless they are set.
+        sample_seed, init_seed, order_seed, dropout_seed, reinit_seed: Seeds of single streams (training subset; head and other
+            weights that the checkpoint lacks; data order; dropout masks; weights drawn anew), for studies that hold some fixed.
         batch_size: Sequences per optimizer step.
         max_length: Longest input in pieces; longer pairs are cut at the longer text's end.
         max_grad_norm: Global clipping norm; None: no clipping.
         dropout: Probability on hidden states, attention weights and the head's input, in [0, 1).
         precision: ``fp32``, or ``bf16``: autocast with fp32 weights and optimizer state.
+        techniques: Kept in order of stage, then name, each at most once; none at all is None.
     """
 
     task: str
@@ -121,6 +217,7 @@ class RunConfig(Frozen):
     init_seed: Seed | None = None
     order_seed: Seed | None = None
     dropout_seed: Seed | None = None
+    reinit_seed: Seed | None = None
     batch_size: PositiveInt
     max_length: Annotated[int, Field(ge=3)] = 128
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
@@ -129,6 +226,15 @@ class RunConfig(Frozen):
     schedule: ScheduleConfig
     evaluation: EvaluationConfig
     precision: Literal["fp32", "bf16"] = "fp32"
+    techniques: tuple[Annotated[SerializeAsAny[Technique], BeforeValidator(_read_technique)], ...] | None = None
+
+    @field_validator("techniques")
+    @classmethod
+    def _in_order_of_stage(cls, techniques: tuple[Technique, ...] | None) -> tuple[Technique, ...] | None:
+        names = [technique.name for technique in techniques or ()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each technique at most once; more often: {', '.join(twice)}")
+        return tuple(sorted(techniques or (), key=lambda technique: (technique.stage, technique.name))) or None
 
     def stream_seed(self, name: str) -> int:
         """The seed of one named stream: its own where set, else the run's."""
@@ -179,8 +285,11 @@ def with_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors())
-        raise UsageError(f"impossible configuration: {reasons}") from error
+        raise UsageError(f"impossible configuration: {_reasons(error)}") from error
+
+
+def _reasons(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors())
 
 
 def field_names(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:

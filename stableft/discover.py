@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 
+from stableft.config import Technique
 from stableft.errors import UsageError
 from stableft.tasks import Task
 
@@ -34,6 +35,29 @@ def task(name: str) -> Task:
         return tasks()[name]
     except KeyError:
         raise UsageError(f"unknown task {name!r}; known: {', '.join(tasks())}") from None
+
+
+@cache
+def techniques() -> dict[str, type[Technique]]:
+    """All techniques by name: the classes that the modules under ``stableft/techniques/`` define."""
+    return {
+        kind.name: kind
+        for module in modules("stableft.techniques")
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Technique) and kind.__module__ == module.__name__
+    }
+
+
+def technique(name: str) -> type[Technique]:
+    """The technique of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return techniques()[name]
+    except KeyError:
+        raise UsageError(f"unknown technique {name!r}; known: {', '.join(techniques())}") from None
 
 
 @cache

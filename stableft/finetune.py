@@ -73,14 +73,14 @@ def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Dat
 
 
 def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution) -> Setup:
-    """The plain fine-tuning setup of a configuration."""
+    """The setup of a configuration: plain fine-tuning, changed by its techniques in their order."""
     init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
     num_labels = max(1, len(data.task.labels))
     model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed)
     model.to(execution.device)
     indices = _train_indices(config, len(data.splits["train"]))
     num_steps, warmup_steps = schedule_steps(config, len(indices))
-    return Setup(
+    setup = Setup(
         model=model,
         groups=_groups(model, config.adam.weight_decay),
         fresh=fresh,
@@ -89,6 +89,9 @@ def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution)
         warmup_steps=warmup_steps,
         evaluation_steps=evaluation_steps(config, num_steps),
     )
+    for technique in config.techniques or ():
+        setup = technique.apply(setup, config)
+    return setup
 
 
 def schedule_steps(config: RunConfig, num_train: int) -> tuple[int, int]:

@@ -153,6 +153,7 @@ def listing(what: str, protocols: Mapping[str, Protocol]) -> View:
     kinds = {
         "experiments": lambda: {name: _first_line(module.__doc__) for name, module in discover.experiments().items()},
         "protocols": lambda: {name: protocol.summary for name, protocol in protocols.items()},
+        "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in discover.techniques().items()},
         "tasks": lambda: {name: task.summary for name, task in discover.tasks().items()},
         "encoders": lambda: {
             **{name: f"{e.distribution}=={e.version}; `{e.setup}` installs it" for name, e in EMBEDDED.items()},

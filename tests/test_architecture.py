@@ -20,6 +20,7 @@ LIGHT = (
     "stableft.encoders",
     "stableft.tasks",
     "stableft.discover",
+    "stableft.techniques",
     "stableft.provenance",
     "stableft.records",
     "stableft.statistics",
@@ -87,7 +88,8 @@ def sources(project: Path, *folders: str) -> dict[str, str]:
 def test_the_light_modules_never_import_torch(project: Path) -> None:
     names, heavy = imported(LIGHT, project)
     assert heavy == []
-    assert {"stableft.figures.style", "stableft.tasks.glue", "experiments.adam"} <= set(names), "packages are walked"
+    walked = {"stableft.figures.style", "stableft.tasks.glue", "stableft.techniques.reinit", "experiments.adam"}
+    assert walked <= set(names), "packages are walked"
 
 
 def test_torch_would_be_noticed(project: Path) -> None:
@@ -109,7 +111,7 @@ def test_every_module_is_either_light_or_science(project: Path) -> None:
     }
     all_modules = set(sources(project, "stableft"))
     light = {name for name in all_modules if any(name == top or name.startswith(top + ".") for top in LIGHT)}
-    assert all_modules - light - {"stableft"} == {n for n in all_modules if n in science or n.startswith("stableft.techniques")}
+    assert all_modules - light - {"stableft"} == science
 
 
 FORBIDDEN = [
@@ -138,7 +140,15 @@ FORBIDDEN = [
     *(
         (name, target)
         for name in ("stableft.config", "stableft.grid", "stableft.seeds", "stableft.bias", "stableft.scores")
-        for target in ("torch", "pandas", "stableft.finetune", "stableft.tasks", "stableft.records", "stableft.runner")
+        for target in (
+            "torch",
+            "pandas",
+            "stableft.finetune",
+            "stableft.tasks",
+            "stableft.techniques",
+            "stableft.records",
+            "stableft.runner",
+        )
     ),
     # Reporting needs no torch, not even inside a function.
     *(
@@ -171,6 +181,22 @@ def test_figures_know_nothing_of_torch_or_of_one_another_but_the_style(project: 
         assert not knows(source, "torch")
         for other in set(figures) - {name, "stableft.figures.style"}:
             assert not knows(source, other), (name, other)
+
+
+def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(project: Path) -> None:
+    techniques = {name: source for name, source in sources(project, "stableft/techniques").items() if name != "stableft.techniques"}
+    for name, source in techniques.items():
+        for other in set(techniques) - {name}:
+            assert not knows(source, other), (name, other)
+        for target in (
+            "stableft.records",
+            "stableft.runner",
+            "stableft.worker",
+            "stableft.report",
+            "stableft.packing",
+            "experiments",
+        ):
+            assert not knows(source, target), (name, target)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import pickle
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pytest
 from conftest import BASE, ConfigFactory
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from experiments.protocol import PROTOCOLS
-from stableft.config import RunConfig, canonical_json, field_names, run_id, with_overrides
+from stableft.config import RunConfig, Stage, Technique, canonical_json, field_names, run_id, with_overrides
 from stableft.errors import UsageError
+from stableft.techniques.reinit import Reinit
 
 # The baselines of all protocols at one rate (the protocols' own rates follow experiments/lr_grid.py), on made-up content.
 # If one of these changes, every result recorded so far is orphaned.
@@ -39,6 +41,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "init_seed": {"init_seed": 1},
     "order_seed": {"order_seed": 1},
     "dropout_seed": {"dropout_seed": 1},
+    "reinit_seed": {"reinit_seed": 1},
     "batch_size": {"batch_size": 9},
     "max_length": {"max_length": 33},
     "max_grad_norm": {"max_grad_norm": None},
@@ -59,6 +62,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "evaluation.test_points": {"evaluation.test_points": "last"},
     "evaluation.draft": {"evaluation.draft": "bf16"},
     "precision": {"precision": "bf16"},
+    "techniques": {"techniques": [{"name": "reinit", "num_layers": 1}]},
 }
 
 
@@ -226,3 +230,88 @@ def test_all_reasons_are_given(base: RunConfig) -> None:
 def test_stream_seeds_follow_the_seed_unless_set(base: RunConfig) -> None:
     config = with_overrides(base, {"seed": 4, "order_seed": 0})
     assert [config.stream_seed(name) for name in ("sample", "init", "order", "dropout", "reinit")] == [4, 4, 0, 4, 4]
+
+
+# --- techniques ----------------------------------------------------------------------------------------------------------------
+
+
+class Made(Technique):
+    """A technique that does nothing; the tests make some of other names and stages."""
+
+    name: ClassVar[str] = "made"
+    stage: ClassVar[Stage] = Stage.AVERAGE
+    strength: float = 0.0
+    later: int | None = None
+
+    @classmethod
+    def null(cls) -> Self:
+        return cls()
+
+    def apply(self, setup: Any, config: RunConfig) -> Any:
+        return setup
+
+
+class Bent(Made):
+    name: ClassVar[str] = "bent"
+
+
+class Early(Made):
+    name: ClassVar[str] = "zz"
+    stage: ClassVar[Stage] = Stage.MODULES
+
+
+def test_techniques_stand_in_order_of_stage_then_name(base: RunConfig) -> None:
+    assert list(Stage) == [Stage.WEIGHTS, Stage.MODULES, Stage.GROUPS, Stage.DECAY, Stage.AVERAGE]
+    techniques = (Reinit(num_layers=1), Early(), Bent(), Made())
+    configs = [with_overrides(base, {"techniques": order}) for order in (techniques, techniques[::-1])]
+    assert [config.techniques for config in configs] == [techniques, techniques]
+    assert identity(configs[0]) == identity(configs[1]) != identity(base)
+
+
+@pytest.mark.parametrize("empty", [(), [], None])
+def test_no_techniques_is_the_baseline(base: RunConfig, empty: Any) -> None:
+    config = with_overrides(base, {"techniques": empty})
+    assert config == base
+    assert config.techniques is None
+    assert identity(config) == identity(base)
+
+
+def test_the_hashed_text_of_a_technique(base: RunConfig) -> None:
+    """Its name and set fields; an unset field of a technique is as if it did not exist."""
+    config = with_overrides(base, {"techniques": (Made(strength=1), Reinit(num_layers=2))})
+    fields = config.model_dump(mode="json", exclude_none=True)["techniques"]
+    expected = '[{"name":"reinit","num_layers":2,"pooler":true},{"name":"made","strength":1.0}]'
+    assert canonical_json(fields) == expected
+    assert identity(config) != identity(with_overrides(config, {"techniques": (Made(strength=2), Reinit(num_layers=2))}))
+
+
+def test_objects_and_plain_values_are_the_same_setting(base: RunConfig) -> None:
+    plain = with_overrides(base, {"techniques": [{"name": "reinit", "pooler": True, "num_layers": 2}]})
+    assert plain == with_overrides(base, {"techniques": (Reinit(pooler=True, num_layers=2),)})
+    assert plain.techniques == (Reinit(num_layers=2),)
+    assert pickle.loads(pickle.dumps(plain)) == plain
+    assert hash(Reinit(num_layers=2)) == hash(Reinit(pooler=True, num_layers=2)) != hash(Reinit(num_layers=1))
+
+
+def test_a_technique_can_not_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Reinit(num_layers=1).num_layers = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("techniques", "message"),
+    [
+        ([{"name": "reinit", "num_layers": 1}] * 2, "each technique at most once; more often: reinit"),
+        ((Made(), Made(strength=1)), "each technique at most once; more often: made"),
+        ([{"name": "rienit"}], "unknown technique 'rienit'; known: reinit"),
+        ([{"num_layers": 1}], 'techniques.0: Value error, write a technique as {"name": ...'),
+        (["reinit"], 'techniques.0: Value error, write a technique as {"name": ...'),
+        ([{"name": "reinit", "layers": 1}], "reinit: num_layers: Field required; layers: Extra inputs are not permitted"),
+        ("reinit", "techniques: Input should be a valid tuple"),
+    ],
+    ids=str,
+)
+def test_impossible_techniques(base: RunConfig, techniques: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        with_overrides(base, {"techniques": techniques})
+    assert message in str(caught.value)

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 import stableft.evaluation
 from stableft import finetune
 from stableft.bias import bias_ratio
-from stableft.config import EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, Technique
 from stableft.encoders import Encoder
 from stableft.evaluation import Predictions, Row, evaluate, evaluation_subset
 from stableft.execution import Execution
-from stableft.finetune import build, encode, evaluation_steps, schedule_steps, train
+from stableft.finetune import Setup, build, encode, evaluation_steps, schedule_steps, train
 from stableft.packing import Data, Tokens
 from stableft.scores import SCORES
 from stableft.seeds import stream
@@ -298,6 +298,35 @@ def test_bf16_runs_on_a_cpu_and_is_close(run: Runner) -> None:
     assert half.losses != full.losses
     np.testing.assert_allclose(half.losses, full.losses, rtol=0, atol=0.05)
     assert all(np.isfinite(row.value) for row in half.rows)
+
+
+class Doubling(Technique):
+    """Doubles the head's bias after adding what it is told to, so that order shows."""
+
+    name: ClassVar[str] = "doubling"
+    stage: ClassVar[Stage] = Stage.AVERAGE
+    plus: float = 0.0
+
+    @classmethod
+    def null(cls) -> Self:
+        return cls()
+
+    def apply(self, setup: Setup, config: RunConfig) -> Setup:
+        with torch.no_grad():
+            setup.model.head.bias.add_(self.plus).mul_(2)
+        return dataclasses.replace(setup, num_steps=setup.num_steps + config.batch_size)
+
+
+class Earlier(Doubling):
+    name: ClassVar[str] = "earlier"
+    stage: ClassVar[Stage] = Stage.WEIGHTS
+
+
+def test_techniques_change_the_setup_in_order_of_stage(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
+    config = toy_config(techniques=(Doubling(plus=1), Earlier(plus=10)))
+    setup = build(config, toy_data, tiny_encoder, Execution())
+    assert setup.model.head.bias.tolist() == [42.0, 42.0]  # ((0 + 10) x 2 + 1) x 2
+    assert setup.num_steps == 24 + 8 + 8
 
 
 # --- lengths and points --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""Re-initialisation of the pooler and the top blocks."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
+
+from pydantic import Field
+
+from stableft.config import RunConfig, Stage, Technique
+from stableft.errors import UsageError
+from stableft.seeds import stream_entropy
+
+if TYPE_CHECKING:
+    from stableft.finetune import Setup
+    from stableft.models import Place
+
+
+@final
+class Reinit(Technique):
+    """Draws the pooler and the top blocks anew instead of starting from their pre-trained values.
+
+    Claim: Top blocks drawn anew train faster, to higher and steadier scores.
+
+    Definition: For the pooler, if asked for, and for blocks l = L, L - 1, ..., L - num_layers + 1 of an encoder of L blocks: of
+    every linear layer (query, key, value, both outputs, intermediate) W ~ N(0, s^2) independently, not truncated, b = 0; of every
+    LayerNorm gamma = 1, beta = 0. s is ``initializer_range`` of the encoder's own configuration (0.02 for BERT).
+    Embeddings and head stay. Numbers come from the stream ``reinit``, on the CPU, in one order: the pooler's, then those of the
+    blocks from the top down, within each the linear layers by name. The pooler's are passed over where it is kept, and deeper
+    settings go on where shallower ones end, so all settings of a seed share what they have in common.
+
+    Parameters: ``pooler``: on or off; default on, which the reference code demands with any block. ``num_layers``: a number of
+    blocks, 0 to L; no default, since the best depends on the task: the source compares 1 to 6 of 24 and takes the one whose mean
+    validation score is best.
+
+    Null: ``Reinit(pooler=False, num_layers=0)``.
+
+    Interactions: First of all stages. What decays toward, mixes with or measures distance from the start sees the new values.
+    Names of redrawn parameters join ``Setup.fresh``: they have no pre-trained value to be pulled to. Head, data order and
+    dropout masks of a seed are the baseline's. A pooler that the checkpoint lacks was drawn from the same distribution already;
+    drawing it again changes the draw only. An encoder without a pooler is changed in its blocks alone.
+
+    Deviations: The reference code draws from the global generator, which shifts what is drawn after it (protocol section 8, P6);
+    here a stream of its own. The reference code refuses blocks without the pooler for BERT; here ``pooler=False`` is allowed,
+    so that the two can be told apart. More blocks than the encoder has are an error, there they are silently all.
+
+    Cost: None per step. Once per run 12 H^2 numbers for each block: 0.3 s for six blocks of BERT-large on one core.
+
+    Reference: Zhang, Wu, Katiyar, Weinberger, Artzi (2021), Revisiting Few-sample BERT Fine-tuning, section 5 and Appendix B;
+    ``--reinit_pooler``, ``--reinit_layers`` of its released code (protocol section 2.3).
+    """
+
+    name: ClassVar[str] = "reinit"
+    stage: ClassVar[Stage] = Stage.WEIGHTS
+
+    pooler: bool = True
+    num_layers: Annotated[int, Field(ge=0)]
+
+    @classmethod
+    def null(cls) -> Self:
+        """Nothing is drawn anew."""
+        return cls(pooler=False, num_layers=0)
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Overwrites the chosen parameters of the model.
+
+        Raises:
+            UsageError: more blocks are asked for than the encoder has.
+        """
+        names = redraw(setup, config.stream_seed("reinit"), pooler=self.pooler, num_layers=self.num_layers)
+        return replace(setup, fresh=setup.fresh | names)
+
+
+def redraw(setup: "Setup", seed: int, *, pooler: bool, num_layers: int) -> frozenset[str]:
+    """Draws anew what the card of `Reinit` says.
+
+    Args:
+        setup: Its groups say where each parameter stands; its model is changed.
+        seed: Of the stream ``reinit``.
+        pooler: Whether the pooler is drawn anew.
+        num_layers: How many blocks are, from the top.
+
+    Returns:
+        The names of the parameters that were set.
+    """
+    import torch
+    from torch import nn
+
+    places: dict[torch.Tensor, Place] = {parameter: group.place for group in setup.groups for parameter in group.params}
+    top = max(place.depth for place in places.values() if place.role == "encoder")
+    if num_layers > top:
+        raise UsageError(f"reinit: num_layers {num_layers} is more than the {top} blocks of this encoder")
+    spread = setup.model.encoder.config.initializer_range
+    generator = torch.Generator().manual_seed(stream_entropy(seed, "reinit"))
+    parts = [
+        (places[module.weight], name, module)
+        for name, module in setup.model.named_modules()
+        if isinstance(module, nn.Linear | nn.LayerNorm) and places[module.weight].role in ("pooler", "encoder")
+    ]
+    names: set[str] = set()
+    # The pooler's depth is L + 1, so it comes first; the order of groups and modules plays no part.
+    for place, name, module in sorted(parts, key=lambda part: (-part[0].depth, part[1])):
+        if place.depth <= top - num_layers:
+            break
+        weight = torch.ones(module.weight.shape)
+        if isinstance(module, nn.Linear):
+            weight.normal_(0.0, spread, generator=generator)
+        if place.role == "pooler" and not pooler:
+            continue
+        with torch.no_grad():
+            module.weight.copy_(weight)
+            if module.bias is not None:
+                module.bias.zero_()
+        names |= {f"{name}.{leaf}" for leaf, _ in module.named_parameters(recurse=False)}
+    return frozenset(names)

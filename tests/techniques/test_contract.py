@@ -1,0 +1,120 @@
+"""What every technique promises; walks the folder, so a new one is tested as soon as its file is there."""
+
+import importlib
+import inspect
+import json
+import pickle
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import trials
+from conftest import ConfigFactory
+
+from stableft import discover, views
+from stableft.config import CARD, RunConfig, Stage, Technique, run_id, with_overrides
+from stableft.encoders import Encoder
+from stableft.packing import Data
+
+FEW_STEPS = {"schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 4}
+WIDTH = 80  # of a terminal that lists names and claims
+
+
+def example(kind: type[Technique]) -> Technique:
+    """A setting that changes something about a run on ``lively_encoder``: ``EXAMPLE`` of the technique's own test file."""
+    return importlib.import_module(f"test_{kind.name}").EXAMPLE
+
+
+def identity(config: RunConfig) -> str:
+    return run_id(config, data="d", weights="w")
+
+
+@pytest.fixture(params=discover.techniques().values(), ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> type[Technique]:
+    return request.param
+
+
+def test_there_are_techniques() -> None:
+    assert "reinit" in discover.techniques()
+
+
+def test_one_in_each_file_and_of_its_name() -> None:
+    names = [module.__name__.removeprefix("stableft.techniques.") for module in discover.modules("stableft.techniques")]
+    assert list(discover.techniques()) == names
+
+
+def test_it_is_final_and_has_a_stage(kind: type[Technique]) -> None:
+    assert getattr(kind, "__final__", False)
+    assert not inspect.isabstract(kind)
+    assert isinstance(kind.stage, Stage)
+    assert kind.__mro__[1] is Technique
+
+
+def test_its_card_is_complete(kind: type[Technique]) -> None:
+    card = kind.card()
+    assert list(card) == list(CARD)
+    assert all(len(text) > 15 for text in card.values())
+    for field in kind.model_fields:
+        assert f"``{field}``" in card["Parameters"], field
+    assert "default" in card["Parameters"]
+
+
+def test_its_line_in_the_listing(kind: type[Technique]) -> None:
+    claim = views.listing("techniques", {}).data["techniques"][kind.name]
+    assert claim == kind.card()["Claim"]
+    assert len(kind.name) + 2 + len(claim) <= WIDTH
+
+
+@pytest.mark.parametrize("which", ["null", "example"])
+def test_it_survives_json_pickle_and_overrides(kind: type[Technique], which: str, toy_config: ConfigFactory) -> None:
+    technique = kind.null() if which == "null" else example(kind)
+    config = toy_config(techniques=(technique,))
+    written = json.loads(json.dumps(config.model_dump(mode="json")))
+    assert written["techniques"] == [{"name": kind.name, **{field: getattr(technique, field) for field in kind.model_fields}}]
+    for again in (
+        RunConfig.model_validate(written),
+        RunConfig.model_validate_json(config.model_dump_json()),
+        pickle.loads(pickle.dumps(config)),
+        with_overrides(config, {"seed": 0}),
+        toy_config(techniques=written["techniques"]),
+    ):
+        assert again == config
+        assert identity(again) == identity(config)
+        assert [type(technique) for technique in again.techniques or ()] == [kind]
+    assert kind.model_validate_json(technique.model_dump_json()) == technique
+
+
+def test_it_is_part_of_the_identity(kind: type[Technique], toy_config: ConfigFactory) -> None:
+    assert example(kind) != kind.null()
+    settings: Sequence[tuple[Technique, ...] | None] = (None, (kind.null(),), (example(kind),))
+    assert len({identity(toy_config(techniques=techniques)) for techniques in settings}) == 3
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
+    kind: type[Technique], packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data
+) -> None:
+    def trial(*techniques: Technique) -> trials.Trial:
+        config = toy_config(FEW_STEPS, techniques=techniques)
+        return trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), config, toy_data, packed=packed)
+
+    baseline = trial()
+    assert trials.same(trial(kind.null()), baseline)
+    changed = trial(example(kind))
+    assert not trials.same(changed, baseline)
+    assert trials.same(changed, trial(example(kind))), "the same twice"
+    assert len(changed.losses) == 8
+    assert np.isfinite(changed.losses).all()
+
+
+def test_both_engines_start_from_the_same_setup(
+    kind: type[Technique], toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data
+) -> None:
+    config = toy_config(techniques=(example(kind),))
+    packed, padded = (trials.prepare(config, lively_encoder, toy_data, packed=packed) for packed in (True, False))
+    mine, other = trials.state(packed), trials.state(padded)
+    assert mine.keys() == other.keys()
+    assert all(mine[name].equal(other[name]) for name in mine)
+    assert packed.fresh == padded.fresh
+    described = [[(g.place, g.lr_scale, g.weight_decay, len(g.params)) for g in s.groups] for s in (packed, padded)]
+    assert described[0] == described[1]
