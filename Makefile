@@ -8,6 +8,8 @@ ARMS     ?=
 JOBS     ?=
 ENCODER  ?=
 DEVICE   ?= cpu
+PARTS    ?=
+ROUNDS   ?=
 
 # The first Python that is new enough.
 PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -23,7 +25,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke figures test test-slow check format clean FORCE
+.PHONY: help setup setup-chinese doctor smoke figures bench test test-slow check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +67,10 @@ status-%: $(READY) FORCE ## Show which runs of an experiment are done, missing o
 
 figures: $(READY) ## Regenerate every figure and table from the collected results
 	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
+
+bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, an hour; PARTS="steps grid" ROUNDS=3 for less
+	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(PY) -m benchmarks $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 test: $(READY) ## Run the fast tests
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not browser"

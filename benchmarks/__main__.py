@@ -1,0 +1,132 @@
+"""Command line: ``python -m benchmarks [PART ...]`` measures, then writes results.json and README.md."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import table
+from benchmarks.statistic import as_json
+
+if TYPE_CHECKING:
+    from benchmarks.variants import Context
+
+VERSIONS = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy")
+COMPARED = ("steps", "evaluation", "grid")
+FOLDER = Path(__file__).parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures the parts asked for; what is on file about the others stays."""
+    options = _parser().parse_args(arguments)
+    unknown = set(options.parts) - set(table.TITLES)
+    if unknown:
+        print(f"unknown part {', '.join(sorted(unknown))}; known: {', '.join(table.TITLES)}", file=sys.stderr)
+        return 2
+    if not _installed("accelerate"):
+        print("the Trainer needs accelerate: type `make bench`, or install benchmarks/requirements.txt", file=sys.stderr)
+        return 4
+    file = options.out / "results.json"
+    results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"schema": 1, "parts": {}}
+    wanted = [name for name in table.TITLES if name in options.parts or not options.parts]
+    # A socket's path must be short, so the scratch folder is where the system has its own.
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        _run(wanted, results, options, Path(scratch))
+    print(options.out / "README.md")
+    return 0
+
+
+def _run(wanted: Sequence[str], results: dict[str, Any], options: argparse.Namespace, scratch: Path) -> None:
+    from benchmarks.variants import context
+
+    with context(scratch, quick=options.quick, rounds=options.rounds) as made:
+        for names in _together(wanted):
+            print(f"{' and '.join(names)} ...", file=sys.stderr, flush=True)
+            results["parts"] |= _measure(names, made)
+            write(results, options.out)  # after each part, so that an interruption costs one
+
+
+def write(results: dict[str, Any], folder: Path) -> None:
+    """Both files, each whole or as it was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = {**results, "parts": {name: results["parts"][name] for name in table.TITLES if name in results["parts"]}}
+    for name, text in (("results.json", json.dumps(ordered, indent=1) + "\n"), ("README.md", table.page(ordered))):
+        draft = folder / f".{name}.tmp"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(folder / name)
+
+
+def _together(wanted: Sequence[str]) -> list[list[str]]:
+    """``steps`` and ``evaluation`` share their processes if both are wanted."""
+    shared = [name for name in wanted if name in ("steps", "evaluation")]
+    groups = [shared if name == shared[0] else [name] for name in wanted if name not in shared[1:]] if shared else None
+    return groups or [[name] for name in wanted]
+
+
+def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, Any]]:
+    # Heavy imports wait until it is clear that there is something to do.
+    from benchmarks import engine, equality, gemm, grid, scheduler, steps
+    from benchmarks.variants import REFERENCES
+    from stableft import provenance
+
+    began, load = time.time(), ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    if names[0] in ("steps", "evaluation"):
+        rows = steps.measure(context, set(names))
+    else:
+        single = {"gemm": gemm, "grid": grid, "equality": equality, "scheduler": scheduler}[names[0]]
+        rows = {names[0]: single.measure(context)}
+    return {
+        name: {
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            "commit": provenance.commit() or "not a git checkout",
+            "hardware": provenance.static()["hardware"],
+            "threads": engine.workers(),
+            "versions": _versions(),
+            "load_before": load,
+            "minutes": (time.time() - began) / 60,
+            "quick": context.quick,
+            "rows": [as_json(row, rows[name], REFERENCES if name in COMPARED else ()) for row in rows[name]],
+        }
+        for name in names
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in VERSIONS if _installed(name)}
+    return {"python": platform.python_version(), **found}
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(table.TITLES)}; all by default")
+    parser.add_argument("--rounds", type=_positive, help="rounds of every part, instead of each part's own number")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, under a minute: shows that everything runs")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results.json and README.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

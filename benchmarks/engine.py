@@ -1,0 +1,203 @@
+"""Every use that the benchmark makes of stableft's engine and runner; when these change, this file does."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.subject import Evaluated, Spec, Trained
+from benchmarks.work import Example as Synthetic
+from benchmarks.work import Shape, splits
+from stableft import discover, runner
+from stableft.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.encoders import resolve
+from stableft.grid import Grid, Protocol
+from stableft.records import Store
+from stableft.tasks import Example, TaskData
+from stableft.tasks.clue import CLASSES
+from stableft.tasks.glue import RTE_LABELS
+from stableft.tasks.toy import VOCABULARY
+from stableft.worker import Job, run_one
+
+LEARNING_RATE = 5e-5  # the Trainer's default
+NEVER = 10**9
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment in which the runner starts its training processes."""
+    return {"OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": runner.GLIBC_TUNABLES, "TOKENIZERS_PARALLELISM": "false"}
+
+
+def workers() -> int:
+    """How many training processes the runner uses here."""
+    return runner.default_workers()
+
+
+def encoder_folder(name: str) -> Path:
+    """The files of an embedded encoder or of the tiny random one."""
+    return resolve(name, tiny_vocabulary=VOCABULARY).folder
+
+
+def batches(shape: Shape, seed: int, count: int) -> list[NDArray[np.int64]]:
+    """The training examples of the first ``count`` batches in the order that the engine gives them."""
+    from stableft.packing import epochs
+    from stableft.seeds import stream
+
+    return list(islice(epochs(shape.num_train, shape.batch_size, stream(seed, "order")), count))
+
+
+def configuration(
+    shape: Shape, encoder: Path, *, seed: int, dropout: float, precision: str, num_steps: int, every: int
+) -> RunConfig:
+    """A run with the Trainer's defaults for everything that run_glue does not set."""
+    return RunConfig.model_validate(
+        {
+            "task": shape.task,
+            "encoder": str(encoder),
+            "seed": seed,
+            "batch_size": shape.batch_size,
+            "max_length": shape.max_length,
+            "dropout": dropout,
+            "adam": AdamConfig(lr=LEARNING_RATE, eps=1e-8, weight_decay=0.0),
+            "schedule": ScheduleConfig(num_steps=num_steps, warmup_steps=0),
+            "evaluation": EvaluationConfig(every=every),
+            "precision": precision,
+        }
+    )
+
+
+class Engine:
+    """A run of the engine, step by step; options: ``packed`` and ``precision``."""
+
+    def __init__(self, spec: Spec) -> None:
+        import torch
+
+        from stableft import finetune
+
+        torch.set_num_threads(1)
+        self._spec = spec
+        self._finetune = finetune
+        made = splits(spec.shape, spec.encoder)
+        self._lengths = np.asarray([example.length for example in made[0]])
+        data = TaskData(*(tuple(map(_example, part)) for part in made))
+        self._encoder = resolve(str(spec.encoder))
+        self._execution = finetune.Execution(device="cpu", packed=spec.options["packed"])
+        self._data = finetune.encode(discover.task(spec.shape.task), data, self._encoder, spec.shape.max_length)
+        self._config = self._configuration(1)
+        self._setup = finetune.build(self._config, self._data, self._encoder, self._execution)
+
+    def _configuration(self, num_steps: int) -> RunConfig:
+        spec = self._spec
+        return configuration(
+            spec.shape, spec.encoder, seed=spec.seed, dropout=spec.dropout, precision=spec.options["precision"],
+            num_steps=num_steps, every=NEVER,
+        )  # fmt: skip
+
+    def head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Weight and bias of the head, so that a baseline can start from the same ones."""
+        head = cast(Any, self._setup.model).head
+        return head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
+
+    def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
+        """See `benchmarks.subject.Subject.train`."""
+        self._config = self._configuration(warm + steps)
+        self._setup = self._finetune.build(self._config, self._data, self._encoder, self._execution)
+        losses: list[float] = []
+        ends = self._step_ends(losses)
+        started = time.perf_counter()
+        for _ in range(warm):
+            next(ends)
+            started = time.perf_counter()
+        for _ in range(steps):
+            next(ends)
+        seconds = time.perf_counter() - started  # the evaluation that ends a run is never reached
+        timed = np.concatenate(batches(self._spec.shape, self._spec.seed, warm + steps)[warm:])
+        return Trained(seconds, int(self._lengths[timed].sum()), len(timed), losses if log else [])
+
+    def _step_ends(self, losses: list[float]) -> Iterator[None]:
+        for item in self._finetune.train(self._setup, self._config, self._data, self._execution):
+            if isinstance(item, self._finetune.Row) and item.split == "train":
+                if item.metric == "loss":
+                    losses.append(item.value)
+                elif item.metric == "grad_norm":  # logged once a step, when the step is done
+                    yield
+
+    def evaluate(self, count: int) -> Evaluated:
+        """See `benchmarks.subject.Subject.evaluate`."""
+        started = time.perf_counter()
+        _, logits = self._finetune.evaluate(
+            self._setup.model, self._config, self._data, self._execution, "validation", np.arange(count)
+        )
+        return Evaluated(time.perf_counter() - started, logits)
+
+
+def _example(made: Synthetic) -> Example:
+    return Example(made.text, made.pair, made.label)
+
+
+def write_task_files(shape: Shape, encoder: Path, root: Path) -> None:
+    """Synthetic texts in the files of the real task, which its loader then reads from ``STABLEFT_DATA``."""
+    train, validation = splits(shape, encoder)
+    folder = root / {"rte": "RTE", "tnews": "tnews"}[shape.task]
+    folder.mkdir(parents=True)
+    for name, rows in (("train", train), ("dev", validation)):
+        if shape.pairs:
+            lines = [f"{i}\t{row.text}\t{row.pair}\t{RTE_LABELS[row.label]}" for i, row in enumerate(rows)]
+            text = "\n".join(["index\tsentence1\tsentence2\tlabel", *lines]) + "\n"
+            (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+        else:
+            codes = list(CLASSES)
+            lines = [json.dumps({"sentence": row.text, "label": codes[row.label]}) for row in rows]
+            (folder / f"{name}.json").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def grid_of(config: RunConfig, seeds: Sequence[int]) -> Grid:
+    """One arm of one task at many seeds."""
+    return Grid("benchmark", Protocol("benchmark", {config.task: config}, seeds, (), ""), {"only": {}}, [config.task], seeds)
+
+
+def run_grid(config: RunConfig, seeds: Sequence[int], results: Path, *, packed: bool, processes: int) -> dict[str, Any]:
+    """Runs a grid as the command line does.
+
+    Returns:
+        When each run ended, the seconds that each took inside its process, and the largest peak memory of these.
+    """
+    store, inputs = Store(results), runner.Inputs()
+    wanted = runner.plan(grid_of(config, seeds), store, inputs)
+    ends: list[float] = []
+    seconds: list[float] = []
+    done: list[str] = []
+    for status in runner.run_grid(wanted, store, inputs, runner.Execution(workers=processes, packed=packed)):
+        if status.state != "done":
+            raise RuntimeError(f"a run of the grid ended as {status.state}: {status.detail}")
+        ends.append(time.time())
+        seconds.append(status.seconds)
+        done.append(status.job.run_id)
+    peaks = [store.read(run_id).provenance["peak_memory_mb"] for run_id in done]
+    return {"ends": ends, "seconds": seconds, "peak_mb": max(peaks)}
+
+
+def toy_configuration() -> RunConfig:
+    """A run of a fraction of a second."""
+    return RunConfig(
+        task="toy", encoder="tiny-random", batch_size=8, max_length=32, adam=AdamConfig(lr=3e-3),
+        schedule=ScheduleConfig(num_steps=8, warmup_steps=0), evaluation=EvaluationConfig(every=4),
+    )  # fmt: skip
+
+
+def run_in_process(config: RunConfig, seeds: Sequence[int], results: Path) -> dict[str, Any]:
+    """The same runs one after another in this process, without the runner and without writing."""
+    inputs = runner.Inputs()
+    store = Store(results)
+    ends: list[float] = []
+    for planned in runner.plan(grid_of(config, seeds), store, inputs).cells:
+        config = planned.cell.config
+        assert planned.run_id is not None
+        run_one(Job(planned.run_id, config, inputs.encoder(config.encoder), inputs.data(config.task), results))
+        ends.append(time.time())
+    return {"ends": ends}

@@ -1,0 +1,96 @@
+"""Part ``gemm``: how fast this machine multiplies matrices of the sizes that occur; nothing can be faster."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks import engine
+from benchmarks.process import Nursery, Team, team
+from benchmarks.statistic import Row, interleave
+from benchmarks.subject import Spec
+from benchmarks.variants import Context
+from benchmarks.work import TNEWS, Size
+
+Product = tuple[int, int, int]
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass
+class Gemm:
+    """Multiplies matrices on one thread; a subject."""
+
+    spec: Spec
+
+    def multiply(self, products: Sequence[Product], precision: str, seconds: float) -> float:
+        """Floating-point operations per second over rows x inner times inner x columns, as a linear layer does them.
+
+        Args:
+            products: (rows, inner, columns) of each, taken in turn.
+            precision: ``fp32`` or ``bf16``.
+            seconds: How long to measure, about.
+        """
+        import torch
+
+        torch.set_num_threads(1)
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        operands = [
+            (torch.randn(rows, inner, dtype=dtype), torch.randn(columns, inner, dtype=dtype)) for rows, inner, columns in products
+        ]
+        operations = sum(2 * rows * inner * columns for rows, inner, columns in products)
+        done = -1  # the first time is not timed
+        started = time.perf_counter()
+        with torch.inference_mode():
+            while done < 1 or time.perf_counter() - started < seconds:
+                for left, right in operands:
+                    torch.nn.functional.linear(left, right)
+                done += 1
+                if done == 0:
+                    started = time.perf_counter()
+        return operations * done / (time.perf_counter() - started)
+
+
+SPEC = Spec("benchmarks.gemm:Gemm", engine.encoder_folder("tiny-random"), TNEWS)
+
+
+def layer_products(size: Size, tokens: int) -> list[Product]:
+    """The products of a feed-forward layer over so many tokens: forward, and both of backward."""
+    return [
+        (tokens, size.hidden, size.intermediate),
+        (tokens, size.intermediate, size.hidden),
+        (size.hidden, tokens, size.intermediate),
+    ]
+
+
+def rate(workers: Team, products: Sequence[Product], precision: str, seconds: float) -> float:
+    """GFLOP/s of all members together."""
+    return sum(answer.value for answer in workers.call("multiply", products, precision, seconds)) / 1e9
+
+
+def rates(nursery: Nursery, products: Sequence[Product], seconds: float) -> dict[str, float]:
+    """GFLOP/s of as many single-thread processes as there are cores, in both precisions."""
+    with team(nursery, SPEC, engine.workers()) as workers:
+        return {precision: rate(workers, products, precision, seconds) for precision in PRECISIONS}
+
+
+def measure(context: Context) -> list[Row]:
+    """The part: single products, on one thread alone and on one thread per core."""
+    shapes: list[Product] = [
+        (384, 384, 1536), (768, 384, 1536), (2112, 384, 1536), (2112, 1536, 384), (384, 128, 512), (2112, 128, 512),
+        (384, 768, 3072), (2112, 768, 3072),
+    ]  # fmt: skip
+    shapes, seconds, rounds = (shapes[:1], 0.02, 2) if context.quick else (shapes, 0.3, 5)
+    nursery = context.nursery(ours=True)
+    cores = engine.workers()
+    with team(nursery, SPEC, 1) as alone, team(nursery, SPEC, cores) as together:
+        variants = {
+            (shape, precision, number): lambda _, w=workers, s=shape, p=precision: rate(w, [s], p, seconds)
+            for shape in shapes
+            for precision in PRECISIONS
+            for number, workers in ((1, alone), (cores, together))
+        }
+        values = interleave(variants, context.rounds or rounds)
+    return [_row(shape, f"{precision}, {number} x 1 thread", rates) for (shape, precision, number), rates in values.items()]
+
+
+def _row(shape: Product, name: str, values: list[float]) -> Row:
+    return Row(f"{' x '.join(map(str, shape))} (rows x inner x columns)", name, "GFLOP/s", values, higher_is_better=True)

@@ -1,0 +1,320 @@
+"""The baselines: the Hugging Face Trainer as its users run it, and a careful loop around the same library's model."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, disable_progress_bars
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    default_data_collator,
+    get_linear_schedule_with_warmup,
+)
+from transformers.utils import logging
+
+from benchmarks.engine import LEARNING_RATE, batches
+from benchmarks.subject import Evaluated, Spec, Trained
+from benchmarks.work import Example, splits
+
+EVALUATION_BATCH = 32  # of the careful loop; larger ones leave the cache and are slower
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+disable_progress_bars()
+
+
+def load_model(folder: Path, num_labels: int, dropout: float) -> Any:
+    """The encoder with the library's own classification head."""
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=num_labels, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+    )
+
+
+def tokenised(tokenizer: Any, rows: Sequence[Example], max_length: int, *, pad: bool) -> dict[str, Any]:
+    """What run_glue makes of texts: cut, and padded to the longest input if asked for."""
+    pairs = [row.pair for row in rows] if rows[0].pair is not None else None
+    texts = [row.text for row in rows]
+    encoded = tokenizer(texts, pairs, truncation=True, max_length=max_length, padding="max_length" if pad else False)
+    return {**encoded, "label": [row.label for row in rows]}
+
+
+def accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    """As run_glue reports it."""
+    return {"accuracy": float((np.asarray(prediction.predictions).argmax(axis=1) == prediction.label_ids).mean())}
+
+
+def make_trainer(
+    model: Any,
+    tokenizer: Any,
+    *,
+    pad: bool,
+    train: Any,
+    validation: Any,
+    compute_metrics: Any,
+    callbacks: Any = None,
+    **arguments: Any,
+) -> Trainer:
+    """A Trainer with run_glue's defaults; saving and reporting are off, for they are no part of the work.
+
+    Args:
+        model: Changed in place.
+        tokenizer: Pads batches unless ``pad``.
+        pad: Whether examples are padded already, as run_glue does by default.
+        train, validation: Tokenised datasets.
+        compute_metrics: Of an evaluation.
+        callbacks: Further ones.
+        arguments: Of `TrainingArguments`.
+    """
+    settings = TrainingArguments(
+        output_dir=mkdtemp(prefix="trainer-"), save_strategy="no", report_to="none", disable_tqdm=True, **arguments
+    )
+    return Trainer(
+        model=model,
+        args=settings,
+        data_collator=default_data_collator if pad else DataCollatorWithPadding(tokenizer),
+        train_dataset=train,
+        eval_dataset=validation,
+        compute_metrics=compute_metrics,
+        callbacks=callbacks,
+    )
+
+
+class _Watch(TrainerCallback):
+    """When each step ended, and the losses if they are logged."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self.losses: list[float] = []
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+    def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
+        if logs and "loss" in logs:
+            self.losses.append(logs["loss"])
+
+
+class _Baseline:
+    """What both baselines need: the model, the texts, and the order of the batches.
+
+    Options: ``head`` (weight and bias) to start from.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.training, self.validation = splits(spec.shape, spec.encoder)
+        self.tokenizer = AutoTokenizer.from_pretrained(spec.encoder)
+        self.model = load_model(spec.encoder, spec.shape.num_labels, spec.dropout)
+        if "head" in spec.options:
+            with torch.no_grad():
+                for parameter, value in zip(self.model.classifier.parameters(), spec.options["head"], strict=True):
+                    parameter.copy_(torch.from_numpy(value))
+
+    def batches(self, count: int) -> list[NDArray[np.int64]]:
+        return batches(self.spec.shape, self.spec.seed, count)
+
+    def result(self, seconds: float, timed: Sequence[NDArray[np.int64]], losses: list[float]) -> Trained:
+        used = [self.training[i].length for i in np.concatenate(timed)]
+        return Trained(seconds, sum(used), len(used), losses)
+
+
+class TrainerSubject(_Baseline):
+    """The Trainer with run_glue's defaults; option ``pad``: to the longest input, or each batch to its longest."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self._logits: Any = None
+        self._trainer = self._make([0] * spec.shape.batch_size, max_steps=1)
+
+    def _dataset(self, rows: Sequence[Example]) -> Dataset:
+        pad = self.spec.options["pad"]
+        return Dataset.from_dict(tokenised(self.tokenizer, rows, self.spec.shape.max_length, pad=pad))
+
+    def _make(self, order: Sequence[int], **arguments: Any) -> Trainer:
+        def keep(prediction: EvalPrediction) -> dict[str, float]:
+            self._logits = prediction.predictions
+            return accuracy(prediction)
+
+        self._watch = _Watch()
+        return make_trainer(
+            self.model, self.tokenizer, pad=self.spec.options["pad"], train=self._dataset([self.training[i] for i in order]),
+            validation=None, compute_metrics=keep, callbacks=[self._watch],
+            per_device_train_batch_size=self.spec.shape.batch_size, train_sampling_strategy="sequential", **arguments,
+        )  # fmt: skip
+
+    def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
+        """See `benchmarks.subject.Subject.train`."""
+        order = self.batches(warm + steps)
+        logging_steps = {"logging_steps": 1} if log else {}
+        self._trainer = self._make(np.concatenate(order).tolist(), max_steps=warm + steps, **logging_steps)
+        started = time.perf_counter()
+        self._trainer.train()
+        ends = self._watch.ends
+        return self.result(ends[-1] - (ends[warm - 1] if warm else started), order[warm:], self._watch.losses)
+
+    def evaluate(self, count: int) -> Evaluated:
+        """See `benchmarks.subject.Subject.evaluate`."""
+        dataset = self._dataset(self.validation[:count])
+        started = time.perf_counter()
+        self._trainer.evaluate(dataset)  # pyright: ignore[reportArgumentType]
+        return Evaluated(time.perf_counter() - started, np.asarray(self._logits, np.float32))
+
+
+class Loop:
+    """A careful plain loop: each batch padded to its longest, evaluation sorted by length in inference mode.
+
+    Args:
+        model: Changed in place.
+        num_steps: Of the schedule, which falls linearly to 0 as the Trainer's does.
+    """
+
+    def __init__(self, model: Any, num_steps: int) -> None:
+        self.model = model
+        decayed = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+        self._optimizer = decayed
+        self._schedule = get_linear_schedule_with_warmup(decayed, 0, num_steps)
+
+    def step(self, inputs: dict[str, Tensor]) -> Tensor:
+        """One optimizer step on a batch with labels; returns its loss."""
+        self.model.train()
+        loss = self.model(**inputs).loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad()
+        return loss.detach()
+
+
+def padded(rows: Sequence[tuple[list[int], list[int], int]]) -> dict[str, Tensor]:
+    """A batch of (ids, segments, label), padded to its longest."""
+
+    def pad(values: Sequence[list[int]]) -> Tensor:
+        return nn.utils.rnn.pad_sequence([torch.tensor(value) for value in values], batch_first=True)
+
+    ids, segments, labels = zip(*rows, strict=True)
+    return {
+        "input_ids": pad(ids), "token_type_ids": pad(segments), "attention_mask": pad([[1] * len(value) for value in ids]),
+        "labels": torch.tensor(labels),
+    }  # fmt: skip
+
+
+def loop_rows(encoded: dict[str, Any]) -> list[tuple[list[int], list[int], int]]:
+    """Tokenised columns as rows for `padded`."""
+    return list(zip(encoded["input_ids"], encoded["token_type_ids"], encoded["label"], strict=True))
+
+
+def by_length(rows: Sequence[tuple[list[int], list[int], int]]) -> Iterator[list[int]]:
+    """Indices in batches, shortest first."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
+    for start in range(0, len(order), EVALUATION_BATCH):
+        yield order[start : start + EVALUATION_BATCH]
+
+
+@torch.inference_mode()
+def loop_evaluate(model: Any, rows: Sequence[tuple[list[int], list[int], int]]) -> NDArray[np.float32]:
+    """Logits of all rows, in their own order."""
+    model.eval()
+    logits = np.empty((len(rows), model.config.num_labels), np.float32)
+    for where in by_length(rows):
+        inputs = padded([rows[i] for i in where])
+        del inputs["labels"]
+        logits[where] = model(**inputs).logits.numpy()
+    return logits
+
+
+class LoopSubject(_Baseline):
+    """The careful loop."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+
+        def rows(part: Sequence[Example]) -> list[tuple[list[int], list[int], int]]:
+            return loop_rows(tokenised(self.tokenizer, part, spec.shape.max_length, pad=False))
+
+        self._training, self._validation = rows(self.training), rows(self.validation)
+
+    def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
+        """See `benchmarks.subject.Subject.train`."""
+        order = self.batches(warm + steps)
+        loop = Loop(self.model, warm + steps)
+        losses: list[float] = []
+        started = time.perf_counter()
+        for number, batch in enumerate(order, 1):
+            loss = loop.step(padded([self._training[i] for i in batch]))
+            if log:
+                losses.append(loss.item())
+            if number == warm:
+                started = time.perf_counter()
+        return self.result(time.perf_counter() - started, order[warm:], losses)
+
+    def evaluate(self, count: int) -> Evaluated:
+        """See `benchmarks.subject.Subject.evaluate`."""
+        started = time.perf_counter()
+        logits = loop_evaluate(self.model, self._validation[:count])
+        return Evaluated(time.perf_counter() - started, logits)
+
+
+def whole_run(spec: Spec, files: dict[str, str], cache: str, steps: int, every: int) -> dict[str, float]:
+    """A run as run_glue does it: files, tokenising (cached), model, training with evaluations.
+
+    Returns:
+        When training began and when it ended.
+    """
+    from datasets import load_dataset
+
+    shape, tokenizer = spec.shape, AutoTokenizer.from_pretrained(spec.encoder)
+    pad = spec.options.get("pad", False)
+
+    def encode(columns: dict[str, list[Any]]) -> dict[str, Any]:
+        pairs = columns["pair"] if shape.pairs else None
+        return tokenizer(
+            columns["text"], pairs, truncation=True, max_length=shape.max_length, padding="max_length" if pad else False
+        )
+
+    loaded: Any = load_dataset("json", data_files=files, cache_dir=cache)
+    data = loaded.map(encode, batched=True, remove_columns=["text", "pair", "length"])
+    model = load_model(spec.encoder, shape.num_labels, spec.dropout)
+    train = _loop_run if "pad" not in spec.options else _trainer_run
+    return train(model, tokenizer, spec, data, steps, every)
+
+
+def _trainer_run(model: Any, tokenizer: Any, spec: Spec, data: Any, steps: int, every: int) -> dict[str, float]:
+    trainer = make_trainer(
+        model, tokenizer, pad=spec.options["pad"], train=data["train"], validation=data["validation"], compute_metrics=accuracy,
+        per_device_train_batch_size=spec.shape.batch_size, max_steps=steps, eval_strategy="steps", eval_steps=every, seed=spec.seed,
+    )  # fmt: skip
+    return _timed(trainer.train)
+
+
+def _loop_run(model: Any, tokenizer: Any, spec: Spec, data: Any, steps: int, every: int) -> dict[str, float]:
+    training, validation = (loop_rows(data[name][:]) for name in ("train", "validation"))
+    labels = np.asarray([row[2] for row in validation])
+    order = batches(spec.shape, spec.seed, steps)
+
+    def train() -> None:
+        loop = Loop(model, steps)
+        for number, batch in enumerate(order, 1):
+            loop.step(padded([training[i] for i in batch]))
+            if number % every == 0:
+                float((loop_evaluate(model, validation).argmax(axis=1) == labels).mean())
+
+    return _timed(train)
+
+
+def _timed(train: Callable[[], Any]) -> dict[str, float]:
+    began = time.time()
+    train()
+    return {"began": began, "ended": time.time(), "threads": torch.get_num_threads()}

@@ -1,0 +1,149 @@
+"""Starting processes and talking to them."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.subject import Spec
+
+PATIENCE = 60.0  # seconds that a process may take to end
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Answer(NamedTuple):
+    """What a method of a subject returned, and its process's peak memory in MiB and number of threads."""
+
+    value: Any
+    peak_mb: float
+    threads: int
+
+
+class BenchmarkError(Exception):
+    """A process that was to be measured failed."""
+
+
+def environment(changes: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """That of a process to be measured: nothing of the caller's that decides speed, nothing from the network, no GPU."""
+    fixed = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(scratch)}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "MKL_", "KMP_", "GLIBC_", "MALLOC_", "LD_PRELOAD"))}
+    return {**kept, **fixed, **changes}
+
+
+class Nursery:
+    """Forks subjects from a process that has imported ``modules`` in a given environment.
+
+    Args:
+        modules: What to import beforehand.
+        changes: Environment variables.
+        folder: For its socket and its log.
+    """
+
+    def __init__(self, modules: Sequence[str], changes: Mapping[str, str], folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._log = folder / "log.txt"
+        self._listener = Listener(str(folder / "socket"), family="AF_UNIX")
+        with open(self._log, "wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.subject", *modules], env=environment(changes, folder), cwd=ROOT,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        self._awake = False
+
+    def start(self, spec: Spec) -> Connection:
+        """A new process with the subject of a spec in it, not yet ready."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if not self._awake and self._process.stdout.readline() != "ready\n":
+            raise BenchmarkError(f"a process could not be started:\n{self.log()}")
+        self._awake = True
+        self._process.stdin.write(f"{self._listener.address}\n")
+        self._process.stdin.flush()
+        connection = self._listener.accept()
+        connection.send(spec)
+        return connection
+
+    def log(self) -> str:
+        """The end of what its processes said."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(PATIENCE)
+        self._listener.close()
+
+
+class Team:
+    """Equal subjects that work at the same time."""
+
+    def __init__(self, nursery: Nursery, spec: Spec, members: int) -> None:
+        self._nursery = nursery
+        self._connections = [nursery.start(spec) for _ in range(members)]
+        self._receive("ready")
+
+    def call(self, method: str, *arguments: Any, **options: Any) -> list[Answer]:
+        """Calls a method of all at once; returns when the last has answered."""
+        for connection in self._connections:
+            connection.send((method, arguments, options))
+        return [Answer(*answer) for answer in self._receive("done")]
+
+    def _receive(self, expected: str) -> list[Any]:
+        answers = []
+        for connection in self._connections:
+            try:
+                state, answer = connection.recv()
+            except EOFError:
+                raise BenchmarkError(f"a process died:\n{self._nursery.log()}") from None
+            if state != expected:
+                raise BenchmarkError(answer)
+            answers.append(answer)
+        return answers
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+
+@contextmanager
+def team(nursery: Nursery, spec: Spec, members: int) -> Iterator[Team]:
+    """A `Team` that is dismissed at the end."""
+    made = Team(nursery, spec, members)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Finished(NamedTuple):
+    """A program that ran: seconds from its start to its end, when it started, and the last line that it printed."""
+
+    seconds: float
+    started: float
+    line: str
+
+
+def run_program(arguments: Sequence[str], changes: Mapping[str, str], log: Path) -> Finished:
+    """Runs ``python -m ...`` in a fresh process and waits for it."""
+    started = time.time()
+    with open(log, "ab") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=environment(changes, log.parent),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            check=False,
+        )
+    seconds = time.time() - started
+    if done.returncode != 0:
+        raise BenchmarkError(f"{arguments[0]} failed:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
+    return Finished(seconds, started, done.stdout.strip().splitlines()[-1])

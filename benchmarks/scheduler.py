@@ -1,0 +1,126 @@
+"""Part ``scheduler``: what the machinery around the runs costs: the runner, planning, collecting, reporting."""
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import engine
+from benchmarks.grid import run
+from benchmarks.program import Order
+from benchmarks.statistic import Row, interleave
+from benchmarks.variants import Context
+from experiments.protocol import protocol
+from stableft import discover, report, runner
+from stableft.grid import Grid, select
+from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
+
+EXPERIMENT = "adam"
+PROTOCOL = "smoke"
+STEPS, EVERY, EXAMPLES = 30, 10, 32  # of a synthetic record
+PER_STEP = ("loss", "lr", "grad_norm", "update_norm", "update_bias_closed_form", "update_bias")
+
+
+def measure(context: Context) -> list[Row]:
+    """The part."""
+    cells, records, toys = (200, 20, 3) if context.quick else (100_000, 10_000, 30)
+    rounds = context.rounds or (1 if context.quick else 3)
+    return [*_overhead(context, toys, rounds), *_planning(context, cells, rounds), *_reporting(context, records)]
+
+
+def _overhead(context: Context, runs: int, rounds: int) -> list[Row]:
+    folder = context.folder / "toys"
+    folder.mkdir()
+
+    def program(kind: str) -> Callable[[int], tuple[float, float]]:
+        def call(_: int) -> tuple[float, float]:
+            shutil.rmtree(folder / "results", ignore_errors=True)
+            _seconds, started, said = run(Order(kind, folder, runs=runs), engine.worker_environment())
+            first, last = said["ends"][0], said["ends"][-1]
+            return first - started, 1e3 * (last - first) / (runs - 1)
+
+        return call
+
+    found = interleave({kind: program(kind) for kind in ("toy", "toy-in-process")}, rounds)
+    through, bare = ([each[1] for each in found[kind]] for kind in ("toy", "toy-in-process"))
+    group = f"{runs} toy runs on one training process, the first left out"
+    return [
+        Row(group, "in one process, without the runner", "ms per run", bare),
+        Row(group, "through the runner", "ms per run", through),
+        Row(group, "overhead of the runner", "ms per run", [a - b for a, b in zip(through, bare, strict=True)]),
+        Row(group, "process start to the end of the first run, through the runner", "s", [each[0] for each in found["toy"]]),
+    ]
+
+
+def _grid(cells: int) -> Grid:
+    whole = discover.experiment(EXPERIMENT).grid(protocol(PROTOCOL))
+    return select(whole, seeds=range(cells // (len(whole.arms) * len(whole.tasks))))
+
+
+def _planning(context: Context, cells: int, rounds: int) -> list[Row]:
+    grid = _grid(cells)
+
+    def plan(_: int) -> float:
+        started = time.perf_counter()
+        found = runner.plan(grid, Store(context.folder / "nothing"), runner.Inputs())
+        assert len(found.missing) == cells
+        return time.perf_counter() - started
+
+    return [Row(f"{cells:,} cells", "plan", "s", interleave({"plan": plan}, rounds)["plan"])]
+
+
+def _reporting(context: Context, runs: int) -> list[Row]:
+    grid, store, inputs = _grid(runs), Store(context.folder / "records"), runner.Inputs()
+    group = f"{runs:,} runs of {STEPS} steps"
+    writing = _seconds(lambda: _write_records(grid, store, inputs))
+    collecting = _seconds(lambda: runner.collect(grid, store, inputs))
+    items = discover.experiment(EXPERIMENT).REPORT
+
+    def show() -> None:
+        report.render_all(items, store.load(PROTOCOL, EXPERIMENT), context.folder / "figures")
+
+    return [
+        Row(group, name, "s", [seconds])
+        for name, seconds in (("write the records (not a command)", writing), ("collect", collecting), ("report", _seconds(show)))
+    ]
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _write_records(grid: Grid, store: Store, inputs: runner.Inputs) -> None:
+    rng = np.random.default_rng(0)
+    metrics, predictions = _frames(rng)
+    facts = {
+        "score_name": "accuracy", "score_split": "test", "majority_score": 0.5, "num_steps": STEPS, "num_train": 64,
+        "data_fingerprint": "0" * 64, "weights_fingerprint": "0" * 64,
+    }  # fmt: skip
+    for cell in grid.cells():
+        noise = rng.uniform(0.9, 1.1, len(metrics))  # so that files compress no better than real ones
+        store.write(
+            RunRecord(
+                inputs.run_id(cell.config), "ok", cell.config.model_dump(mode="json"), facts,
+                {"seconds": 1.0, "peak_memory_mb": 500.0}, metrics.assign(value=metrics["value"] * noise), predictions,
+            )
+        )  # fmt: skip
+
+
+def _frames(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    steps = range(1, STEPS + 1)
+    rows = [(step, "train", metric, "", 0.5) for step in steps for metric in PER_STEP]
+    rows += [
+        (step, split, metric, "", 0.5)
+        for step in range(EVERY, STEPS + 1, EVERY)
+        for split in ("validation", "test")
+        for metric in ("loss", "accuracy", "score")
+    ]
+    labels = rng.integers(0, 2, EXAMPLES).astype(float)
+    probabilities = rng.dirichlet((1, 1), EXAMPLES).astype(np.float32)
+    parts = [(split, labels, probabilities.argmax(axis=1).astype(float), probabilities) for split in ("validation", "test")]
+    return metrics_frame(rows), predictions_frame(parts)

@@ -1,0 +1,120 @@
+"""What is measured in a process of its own, and that process: forked from one that has imported everything already.
+
+A fork starts in milliseconds and its peak memory is its own, so that every variant can start afresh in every round.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from dataclasses import dataclass, field
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.work import Shape
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A variant and its work.
+
+    Attributes:
+        kind: ``module:class`` of the subject.
+        encoder: A Hugging Face folder.
+        shape: Of the texts.
+        seed: Of the order of batches and of the head.
+        dropout: As in the model's configuration.
+        options: What is particular to the variant.
+    """
+
+    kind: str
+    encoder: Path
+    shape: Shape
+    seed: int = 0
+    dropout: float = 0.1
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Steps that were taken.
+
+    Attributes:
+        seconds: Of the timed steps.
+        tokens: Real pieces in their batches.
+        sequences: Examples in their batches.
+        losses: Of all steps, if they were asked for.
+    """
+
+    seconds: float
+    tokens: int
+    sequences: int
+    losses: list[float]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Logits (N, K) of the validation examples in their own order, and how long it took to have them."""
+
+    seconds: float
+    logits: NDArray[np.float32]
+
+
+class Subject(Protocol):
+    """What every variant can do; made from a `Spec`."""
+
+    def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
+        """Takes ``warm`` untimed steps, then timed ones; the schedule ends with the last of them."""
+        ...
+
+    def evaluate(self, count: int) -> Evaluated:
+        """Evaluates the first ``count`` validation examples."""
+        ...
+
+
+def obey(connection: Connection) -> None:
+    """Makes the subject that is asked for and calls its methods until the other side hangs up."""
+    import torch
+
+    from stableft import provenance
+
+    spec: Spec = connection.recv()
+    try:
+        module, _, name = spec.kind.partition(":")
+        provenance.reset_peak_memory()
+        subject = getattr(importlib.import_module(module), name)(spec)
+        connection.send(("ready", None))
+        while True:
+            method, arguments, options = connection.recv()
+            answer = getattr(subject, method)(*arguments, **options)
+            connection.send(("done", (answer, provenance.peak_memory_mb(), torch.get_num_threads())))
+    except EOFError:
+        return
+    except Exception:
+        connection.send(("failed", traceback.format_exc()))
+
+
+def main() -> None:
+    """Imports the modules named, then forks a subject for every address on standard input; its end is ours."""
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    os.dup2(2, 1)  # whatever a library prints belongs into the log
+    children: set[int] = set()
+    for line in iter(sys.stdin.readline, ""):
+        children -= {pid for pid in children if os.waitpid(pid, os.WNOHANG)[0]}
+        if child := os.fork():
+            children.add(child)
+            continue
+        with Client(line.strip(), family="AF_UNIX") as connection:
+            obey(connection)
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

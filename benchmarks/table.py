@@ -1,0 +1,103 @@
+"""results.json as a page. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TITLES = {
+    "gemm": "Matrix products",
+    "steps": "Training steps",
+    "evaluation": "Evaluation",
+    "grid": "Runs per hour of a small grid, from process start",
+    "equality": "Equality of the work",
+    "scheduler": "Runner, planning, collecting, reporting",
+}
+NOTES = {
+    "gemm": "What a linear layer does, by torch's own kernels; several processes: their rates added.",
+    "steps": """
+ Every variant starts afresh in every round, in a process of its own, and takes the same batches in the same order, dropout 0.1.
+`ms per step` is time over the steps of all processes of a variant together: what a step costs when the whole machine is used.
+Baselines use all cores as threads, stableft one process per core. GFLOP/s counts 6 x (body parameters x real tokens - S x
+(tokens - sequences)) operations a step. Body parameters: weights of the linear layers of all blocks. S: those of the last block
+that E and F compute for the first token only (query, attention output, feed-forward); 0 for the others. Padding counts for
+nothing. The GEMM rate is that of one thread per core over the products of the encoder's feed-forward layer, forward and
+backward, in the same rounds; F is compared with that of bf16.""",
+    "evaluation": """
+ The same, with 2 in place of 6, over the same validation examples for every variant; a baseline's own overhead per evaluation
+is part of it. Evaluation batches: A and B 8 examples, C 32 sorted by length, stableft its own.""",
+    "grid": """
+ Baselines: a fresh process per run, all cores as threads, one run after another; each reads files, tokenises (cached after the
+first round), trains and evaluates. stableft: one program, which takes its whole grid through its runner and writes every run's
+record. `without start-up`: seconds per run of training and evaluation alone, which is what counts in long runs; for stableft
+this still holds loading the model and, once per process, tokenising.""",
+    "equality": """
+ Dropout 0, the same initial weights and order of batches; differences to A. A loss is the mean over the batch of one training
+step. bf16 is shown for comparison; it is not meant to be equal.""",
+    "scheduler": "Records are synthetic and written through the store; each holds per-step metrics and predictions.",
+}
+INTRODUCTION = """# Benchmarks
+
+Written by `make bench`; do not edit. Every value is the median of interleaved rounds, smallest to largest in parentheses. A
+ratio says how many times better than a reference a variant is, formed within each round before the median is taken. Settings:
+fp32, fused AdamW, learning rate 5e-5, clipping at 1; texts are synthetic, their lengths those of the real tasks."""
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands written out."""
+    if value == 0:
+        return "0"
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def spread(summary: Mapping[str, float]) -> str:
+    """``median (min-max)``, or the only value."""
+    middle = number(summary["median"])
+    return middle if summary["rounds"] == 1 else f"{middle} ({number(summary['min'])}-{number(summary['max'])})"
+
+
+def group(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of one group as a Markdown table; columns that no row fills are left out."""
+    references = list(dict.fromkeys(name for row in rows for name in row["ratios"]))
+    labels = list(dict.fromkeys(label for row in rows for label in row["extra"]))
+    header = ["variant", "value", "unit", "rounds", *(f"times {name.split()[0]}" for name in references), *labels]
+    lines = [header, ["---", "---:", "---", *["---:"] * (len(header) - 3)]]
+    for row in rows:
+        extra = [row["extra"].get(label, "") for label in labels]
+        lines.append(
+            [
+                row["name"], spread(row), row["unit"], str(row["rounds"]),
+                *(spread(row["ratios"][name]) if name in row["ratios"] else "" for name in references),
+                *(value if isinstance(value, str) else spread(value) for value in extra),
+            ]
+        )  # fmt: skip
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def part(name: str, result: Mapping[str, Any], *, machine: bool) -> str:
+    """A part with its tables; ``machine``: also where it was measured."""
+    rows: Sequence[Mapping[str, Any]] = result["rows"]
+    groups = dict.fromkeys(row["group"] for row in rows)
+    tables = [f"### {title}\n\n{group([row for row in rows if row['group'] == title])}" for title in groups]
+    when = f"{result['date']}, {result['minutes']:.1f} minutes; load of the machine before: {result['load_before']}."
+    quick = "**Tiny sizes (`--quick`): these numbers mean nothing.**"
+    about = [when, *([where(result)] if machine else []), *([quick] if result["quick"] else [])]
+    return "\n\n".join([f"## {TITLES[name]} (`{name}`)", " ".join(about), NOTES[name].strip(), *tables])
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The whole page; the machine is said once if it was the same for all parts."""
+    parts = {name: results["parts"][name] for name in TITLES if name in results["parts"]}
+    places = list(dict.fromkeys(where(result) for result in parts.values()))
+    shown = [part(name, result, machine=len(places) > 1) for name, result in parts.items()]
+    return "\n\n".join([INTRODUCTION, *(places if len(places) == 1 else []), *shown]) + "\n"
+
+
+def where(result: Mapping[str, Any]) -> str:
+    """Hardware, threads, versions and commit of a part."""
+    hardware = result["hardware"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return (
+        f"{hardware['cpu']}, {result['threads']} of {hardware['cores']} cores used, {hardware['memory_mb'] / 1024:.0f} GiB, "
+        f"{hardware['system']}; commit {result['commit']}; {versions}."
+    )

@@ -1,0 +1,119 @@
+"""What is compared, and what all parts share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import engine
+from benchmarks.process import Nursery
+from benchmarks.subject import Spec
+from benchmarks.work import BASE, MINILM, NARROW, TINY, Shape, Size, write_random_encoder
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do the work.
+
+    Attributes:
+        name: In tables; its first letter names it in headings.
+        kind: Its subject.
+        options: Of the subject.
+        ours: The engine: as many processes as cores, one thread each; a baseline is one process with all cores as threads.
+        first_token_only: Whether the last block is computed for the first token only.
+        precision: Whose GEMM rate it is compared with.
+    """
+
+    name: str
+    kind: str
+    options: dict[str, Any] = field(default_factory=dict)
+    ours: bool = False
+    first_token_only: bool = False
+    precision: str = "fp32"
+
+    def spec(self, encoder: Path, shape: Shape, **more: Any) -> Spec:
+        """This variant's work on an encoder and a shape."""
+        return Spec(self.kind, encoder, shape, **{**more, "options": {**self.options, **more.get("options", {})}})
+
+
+def _trainer(name: str, *, pad: bool) -> Variant:
+    return Variant(name, "benchmarks.huggingface:TrainerSubject", {"pad": pad})
+
+
+def _engine(name: str, *, packed: bool, precision: str) -> Variant:
+    options = {"packed": packed, "precision": precision}
+    return Variant(name, "benchmarks.engine:Engine", options, ours=True, first_token_only=packed, precision=precision)
+
+
+DEFAULTS = _trainer("A Trainer, run_glue's defaults", pad=True)
+DYNAMIC = _trainer("B Trainer, dynamic padding", pad=False)
+LOOP = Variant("C tuned Hugging Face loop", "benchmarks.huggingface:LoopSubject")
+PADDED = _engine("D stableft, padded", packed=False, precision="fp32")
+PACKED = _engine("E stableft, packed", packed=True, precision="fp32")
+PACKED_BF16 = _engine("F stableft, packed, bf16", packed=True, precision="bf16")
+VARIANTS = (DEFAULTS, DYNAMIC, LOOP, PADDED, PACKED, PACKED_BF16)
+REFERENCES = tuple(variant.name for variant in (DEFAULTS, DYNAMIC, LOOP))
+
+
+@dataclass
+class Context:
+    """One invocation.
+
+    Attributes:
+        folder: Scratch, removed at the end.
+        quick: Tiny sizes.
+        rounds: Asked for, or None: each part's own.
+    """
+
+    folder: Path
+    quick: bool = False
+    rounds: int | None = None
+    _nurseries: dict[str, Nursery] = field(default_factory=dict)
+
+    def nursery(self, *, ours: bool) -> Nursery:
+        """What subjects are forked from: ours in the environment of the runner's processes, baselines in a plain one."""
+        name = "ours" if ours else "library"
+        if name not in self._nurseries:
+            module = "benchmarks.engine" if ours else "benchmarks.huggingface"
+            modules = [module, "stableft.finetune"] if ours else [module]
+            self._nurseries[name] = Nursery(modules, self.environment(ours=ours), self.folder / name)
+        return self._nurseries[name]
+
+    def environment(self, *, ours: bool) -> dict[str, str]:
+        """Variables of a process: the runner's own; none for a baseline, which takes all cores, but for a smoke check."""
+        if ours:
+            return engine.worker_environment()
+        return {"OMP_NUM_THREADS": "1"} if self.quick else {}
+
+    def members(self, variant: Variant) -> int:
+        """Processes at a time."""
+        return engine.workers() if variant.ours else 1
+
+    def encoder(self, size: Size) -> Path:
+        """The folder of an encoder: MiniLM with its own weights, the others untrained."""
+        if size == MINILM:
+            return engine.encoder_folder("minilm-l6")
+        if size == TINY:
+            return engine.encoder_folder("tiny-random")
+        folder = self.folder / f"encoder-{size.layers}x{size.hidden}"
+        if not folder.is_dir():
+            write_random_encoder(size, engine.encoder_folder("minilm-l6"), folder)
+        return folder
+
+    def sizes(self) -> tuple[Size, ...]:
+        return (TINY,) if self.quick else (MINILM, NARROW, BASE)
+
+    def close(self) -> None:
+        for nursery in self._nurseries.values():
+            nursery.close()
+
+
+@contextmanager
+def context(folder: Path, *, quick: bool, rounds: int | None) -> Iterator[Context]:
+    """A `Context` whose processes end with it."""
+    made = Context(folder, quick, rounds)
+    try:
+        yield made
+    finally:
+        made.close()
