@@ -30,7 +30,7 @@ NEVER = 10**9
 
 def worker_environment() -> dict[str, str]:
     """The environment in which the runner starts its training processes."""
-    return {"OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": runner.GLIBC_TUNABLES, "TOKENIZERS_PARALLELISM": "false"}
+    return {**runner.WORKER_ENVIRONMENT, "OMP_NUM_THREADS": "1"}
 
 
 def workers() -> int:
@@ -77,16 +77,17 @@ class Engine:
     def __init__(self, spec: Spec) -> None:
         import torch
 
-        from stableft import finetune
+        from stableft import evaluation, finetune
+        from stableft.execution import Execution
 
         torch.set_num_threads(1)
         self._spec = spec
-        self._finetune = finetune
+        self._finetune, self._evaluation = finetune, evaluation
         made = splits(spec.shape, spec.encoder)
         self._lengths = np.asarray([example.length for example in made[0]])
         data = TaskData(*(tuple(map(_example, part)) for part in made))
         self._encoder = resolve(str(spec.encoder))
-        self._execution = finetune.Execution(device="cpu", packed=spec.options["packed"])
+        self._execution = Execution(device="cpu", packed=spec.options["packed"])
         self._data = finetune.encode(discover.task(spec.shape.task), data, self._encoder, spec.shape.max_length)
         self._config = self._configuration(1)
         self._setup = finetune.build(self._config, self._data, self._encoder, self._execution)
@@ -121,7 +122,7 @@ class Engine:
 
     def _step_ends(self, losses: list[float]) -> Iterator[None]:
         for item in self._finetune.train(self._setup, self._config, self._data, self._execution):
-            if isinstance(item, self._finetune.Row) and item.split == "train":
+            if isinstance(item, self._evaluation.Row) and item.split == "train":
                 if item.metric == "loss":
                     losses.append(item.value)
                 elif item.metric == "grad_norm":  # logged once a step, when the step is done
@@ -130,7 +131,7 @@ class Engine:
     def evaluate(self, count: int) -> Evaluated:
         """See `benchmarks.subject.Subject.evaluate`."""
         started = time.perf_counter()
-        _, logits = self._finetune.evaluate(
+        _, logits = self._evaluation.evaluate(
             self._setup.model, self._config, self._data, self._execution, "validation", np.arange(count)
         )
         return Evaluated(time.perf_counter() - started, logits)

@@ -24,13 +24,17 @@ from stableft.supervisor import Report, Status, Supervisor
 from stableft.tasks import TaskData
 from stableft.worker import Job
 
-# Without these, glibc gives every large temporary back to the system and faults it in again: about 5 % of a step.
-GLIBC_TUNABLES = ":".join(
-    f"glibc.malloc.{name}={value}"
-    for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
-)
-# oneDNN compiles a kernel for every shape, and packed batches have hundreds of token counts; by default it keeps 1,024 kernels.
-ONEDNN_KERNELS = "8192"
+# What a training process starts with, unless the user has set it.
+WORKER_ENVIRONMENT = {
+    # Without these, glibc gives every large temporary back to the system and faults it in again: about 5 % of a step.
+    "GLIBC_TUNABLES": ":".join(
+        f"glibc.malloc.{name}={value}"
+        for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
+    ),
+    # oneDNN compiles a kernel for every shape, and packed batches have hundreds of token counts; else it keeps 1,024 kernels.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "8192",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 TYPICAL_RUN_BYTES = 200_000
 
 
@@ -150,9 +154,8 @@ def run_grid(
     if not jobs:
         return
     os.environ["OMP_NUM_THREADS"] = str(execution.threads)
-    os.environ.setdefault("GLIBC_TUNABLES", GLIBC_TUNABLES)
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", ONEDNN_KERNELS)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name, value in WORKER_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
     workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
     supervisor = Supervisor(report, execution.max_retries, execution.timeout)
