@@ -33,6 +33,13 @@ def worker_environment() -> dict[str, str]:
     return {**runner.WORKER_ENVIRONMENT, "OMP_NUM_THREADS": "1"}
 
 
+def onednn_product(left: Any, right: Any) -> Any:
+    """left right^T as the engine computes it."""
+    from stableft.layers import matmul
+
+    return matmul(left, right, None)
+
+
 def workers() -> int:
     """How many training processes the runner uses here."""
     return runner.default_workers()

@@ -12,7 +12,8 @@ from benchmarks.variants import Context
 from benchmarks.work import TNEWS, Size
 
 Product = tuple[int, int, int]
-PRECISIONS = ("fp32", "bf16")
+# torch's own product of each kind, and oneDNN's in fp32, which torch uses for nothing but its compiled code.
+KINDS = ("fp32", "fp32 oneDNN", "bf16")
 
 
 @dataclass
@@ -21,18 +22,19 @@ class Gemm:
 
     spec: Spec
 
-    def multiply(self, products: Sequence[Product], precision: str, seconds: float) -> float:
+    def multiply(self, products: Sequence[Product], kind: str, seconds: float) -> float:
         """Floating-point operations per second over rows x inner times inner x columns, as a linear layer does them.
 
         Args:
             products: (rows, inner, columns) of each, taken in turn.
-            precision: ``fp32`` or ``bf16``.
+            kind: One of ``KINDS``.
             seconds: How long to measure, about.
         """
         import torch
 
         torch.set_num_threads(1)
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+        product = engine.onednn_product if kind == "fp32 oneDNN" else torch.nn.functional.linear
         operands = [
             (torch.randn(rows, inner, dtype=dtype), torch.randn(columns, inner, dtype=dtype)) for rows, inner, columns in products
         ]
@@ -42,7 +44,7 @@ class Gemm:
         with torch.inference_mode():
             while done < 1 or time.perf_counter() - started < seconds:
                 for left, right in operands:
-                    torch.nn.functional.linear(left, right)
+                    product(left, right)
                 done += 1
                 if done == 0:
                     started = time.perf_counter()
@@ -61,15 +63,15 @@ def layer_products(size: Size, tokens: int) -> list[Product]:
     ]
 
 
-def rate(workers: Team, products: Sequence[Product], precision: str, seconds: float) -> float:
+def rate(workers: Team, products: Sequence[Product], kind: str, seconds: float) -> float:
     """GFLOP/s of all members together."""
-    return sum(answer.value for answer in workers.call("multiply", products, precision, seconds)) / 1e9
+    return sum(answer.value for answer in workers.call("multiply", products, kind, seconds)) / 1e9
 
 
 def rates(nursery: Nursery, products: Sequence[Product], seconds: float) -> dict[str, float]:
-    """GFLOP/s of as many single-thread processes as there are cores, in both precisions."""
+    """GFLOP/s of as many single-thread processes as there are cores, of each kind."""
     with team(nursery, SPEC, engine.workers()) as workers:
-        return {precision: rate(workers, products, precision, seconds) for precision in PRECISIONS}
+        return {kind: rate(workers, products, kind, seconds) for kind in KINDS}
 
 
 def measure(context: Context) -> list[Row]:
@@ -83,13 +85,13 @@ def measure(context: Context) -> list[Row]:
     cores = engine.workers()
     with team(nursery, SPEC, 1) as alone, team(nursery, SPEC, cores) as together:
         variants = {
-            (shape, precision, number): lambda _, w=workers, s=shape, p=precision: rate(w, [s], p, seconds)
+            (shape, kind, number): lambda _, w=workers, s=shape, k=kind: rate(w, [s], k, seconds)
             for shape in shapes
-            for precision in PRECISIONS
+            for kind in KINDS
             for number, workers in ((1, alone), (cores, together))
         }
         values = interleave(variants, context.rounds or rounds)
-    return [_row(shape, f"{precision}, {number} x 1 thread", rates) for (shape, precision, number), rates in values.items()]
+    return [_row(shape, f"{kind}, {number} x 1 thread", rates) for (shape, kind, number), rates in values.items()]
 
 
 def _row(shape: Product, name: str, values: list[float]) -> Row:

@@ -145,7 +145,7 @@ def _rows(part: str, work: str, plan: Plan, found: dict[str, list[Measured]]) ->
     for variant in VARIANTS:
         runs = found[variant.name]
         rate = [getattr(run, f"{what}_rate") for run in runs]
-        limits = [one[variant.precision] for one in limit]
+        limits = [max(value for kind, value in one.items() if kind.startswith(variant.precision)) for one in limit]
         extra = {
             "processes x threads": f"{engine.workers() if variant.ours else 1} x {runs[0].threads}",
             "GFLOP/s": rate,
@@ -154,9 +154,9 @@ def _rows(part: str, work: str, plan: Plan, found: dict[str, list[Measured]]) ->
         }
         values = [value for run in runs if (value := run.step_ms if what == "step" else run.example_us) is not None]
         rows.append(Row(group, variant.name, unit, values, extra=extra))
-    extra = {"fraction of the GEMM rate": "the denominator"}
+    extra = {"fraction of the GEMM rate": "the denominator is the greatest of its precision"}
     rows += [
-        Row(group, f"{GEMM}, {precision}, {engine.workers()} x 1", "GFLOP/s", [one[precision] for one in limit], True, extra)
-        for precision in gemm.PRECISIONS
+        Row(group, f"{GEMM}, {kind}, {engine.workers()} x 1", "GFLOP/s", [one[kind] for one in limit], True, extra)
+        for kind in gemm.KINDS
     ]
     return rows

@@ -63,7 +63,7 @@ class _OneDnnLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _matmul(x, weight, bias)
+        return matmul(x, weight, bias)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -71,13 +71,14 @@ class _OneDnnLinear(torch.autograd.Function):
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad  # pyright: ignore[reportAttributeAccessIssue]
         rows = grad.flatten(0, -2)
         return (
-            _matmul(grad, weight.t(), None) if needs_x else None,
-            _matmul(rows.t(), x.flatten(0, -2).t(), None) if needs_weight else None,
+            matmul(grad, weight.t(), None) if needs_x else None,
+            matmul(rows.t(), x.flatten(0, -2).t(), None) if needs_weight else None,
             rows.sum(0) if needs_bias else None,
         )
 
 
-def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x (..., N) weight^T (N, M) + bias in float32 with oneDNN, which must be there."""
     assert _ONEDNN is not None
     return _ONEDNN(x, weight, bias, "none", [], "")
 
