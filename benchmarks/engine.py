@@ -34,7 +34,7 @@ def worker_environment() -> dict[str, str]:
 
 
 def onednn_product(left: Any, right: Any) -> Any:
-    """left right^T as the engine computes it."""
+    """The product left right^T as the engine computes it."""
     from stableft.layers import matmul
 
     return matmul(left, right, None)

@@ -78,7 +78,7 @@ class _OneDnnLinear(torch.autograd.Function):
 
 
 def matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (..., N) weight^T (N, M) + bias in float32 with oneDNN, which must be there."""
+    """The product x weight^T + bias of (..., N) and (M, N) in float32 with oneDNN, which must be there."""
     assert _ONEDNN is not None
     return _ONEDNN(x, weight, bias, "none", [], "")
 
