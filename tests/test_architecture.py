@@ -17,6 +17,7 @@ LIGHT = (
     "stableft.config",
     "stableft.grid",
     "stableft.scores",
+    "stableft.architectures",
     "stableft.encoders",
     "stableft.tasks",
     "stableft.discover",
@@ -96,7 +97,7 @@ def test_torch_would_be_noticed(project: Path) -> None:
 
 
 def test_every_module_is_either_light_or_science(project: Path) -> None:
-    science = {"stableft.finetune", "stableft.models", "stableft.optim", "stableft.packing"}
+    science = {f"stableft.{name}" for name in ("checkpoints", "finetune", "inspection", "models", "optim", "packing")}
     all_modules = set(sources(project, "stableft"))
     light = {name for name in all_modules if any(name == top or name.startswith(top + ".") for top in LIGHT)}
     assert all_modules - light - {"stableft"} == {n for n in all_modules if n in science or n.startswith("stableft.techniques")}
@@ -118,13 +119,20 @@ FORBIDDEN = [
     ),
     *(
         (name, target)
-        for name in ("stableft.models", "stableft.optim", "stableft.packing")
+        for name in ("stableft.checkpoints", "stableft.inspection", "stableft.models", "stableft.optim", "stableft.packing")
         for target in ("stableft.finetune", "stableft.techniques", "stableft.records", "stableft.runner", "experiments")
     ),
     # The core knows nothing above it.
     *(
         (name, target)
-        for name in ("stableft.config", "stableft.grid", "stableft.seeds", "stableft.bias", "stableft.scores")
+        for name in (
+            "stableft.architectures",
+            "stableft.config",
+            "stableft.grid",
+            "stableft.seeds",
+            "stableft.bias",
+            "stableft.scores",
+        )
         for target in ("torch", "pandas", "stableft.finetune", "stableft.tasks", "stableft.records", "stableft.runner")
     ),
     # Reporting needs no torch, not even inside a function.
