@@ -1,9 +1,9 @@
-"""Encoder and head as one model; the only file that knows how an architecture names its parameters."""
+"""Encoder and head as one model; with `stableft.architectures` the only file that knows how an encoder names its parameters."""
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,17 +12,18 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModel, AutoTokenizer
 
+from stableft.architectures import ARCHITECTURES, OUR_POOLING, Pooling, Residual, Role, stand
 from stableft.attention import PACKED_ATTENTION, first_token_attention, layout, packed_attention
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
+from stableft.inspection import first_position, num_blocks, num_positions, refuse_useless, set_dropout, takes_segments
 from stableft.layers import DropoutStream, use_fast_layers, use_stream
 from stableft.packing import Batch
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)
 
-Role = Literal["embeddings", "encoder", "pooler", "head"]
-SUPPORTED = ("bert",)
+ACTIVATIONS = {"tanh": torch.tanh, "gelu": nn.functional.gelu, "relu": nn.functional.relu}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Place:
 
     Attributes:
         role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
-        depth: 0 for the embeddings, 1..L for the blocks from the bottom up, L + 1 for pooler and head.
+        depth: 0 for the embeddings, 1..L for the blocks from the bottom up, L + 1 for pooler and head. Blocks that share their
+            weights are one: ALBERT has L = 1.
         decays: Whether weight decay applies: not to biases and LayerNorm weights (Zhang et al., Mosbach et al.).
     """
 
@@ -40,26 +42,58 @@ class Place:
     decays: bool
 
 
+class Pooler(nn.Module):
+    """Dense layer and activation on the first token's state, as transformers' ForSequenceClassification classes have them."""
+
+    def __init__(self, hidden: int, pooling: Pooling, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout) if pooling.dropout_before else nn.Identity()
+        self.dense = nn.Linear(hidden, hidden)
+        self.activation = ACTIVATIONS[pooling.activation]
+
+    def forward(self, first: Tensor) -> Tensor:
+        """(B, H) to (B, H)."""
+        return self.activation(self.dense(self.dropout(first)))
+
+
 class Model(nn.Module):
-    """A BERT-like encoder with its pooler, dropout, and a linear head.
+    """A BERT-like encoder with a pooler, dropout, and a linear head.
 
     Args:
-        encoder: A transformers model with a pooler.
+        encoder: A transformers model; its own pooler is used if it has one.
         num_labels: K; 1 for regression.
         dropout: On the pooled output.
         packed: Run batches as one row of tokens without padding; otherwise pad to the longest sequence, as the reference.
+        pieces: (V',) piece id of each token id; None: token ids are piece ids.
+
+    Attributes:
+        architecture: What `stableft.architectures` knows about the encoder; None for others, which run padded only.
+        packed: Whether batches run packed *indeed*: asked for, and possible with this architecture.
+        num_blocks: L.
+        pooler: A dense layer of ours, where the encoder has no pooler of its own.
     """
 
-    def __init__(self, encoder: Any, num_labels: int, dropout: float, *, packed: bool) -> None:
+    pieces: Tensor | None
+
+    def __init__(self, encoder: Any, num_labels: int, dropout: float, *, packed: bool, pieces: Tensor | None = None) -> None:
         super().__init__()
+        config = encoder.config
         self.encoder = encoder
+        self.architecture = ARCHITECTURES.get(config.model_type)
+        self.packed = packed and self.architecture is not None
+        self.first_position = first_position(encoder)
+        self.num_blocks = num_blocks(encoder)
+        self.register_buffer("pieces", pieces, persistent=False)
+        ours = None if getattr(encoder, "pooler", None) is not None else OUR_POOLING
+        pooling = self.architecture.pooling if self.architecture else ours
+        self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.config.hidden_size, num_labels)
-        self.packed = packed
+        self.head = nn.Linear(config.hidden_size, num_labels)
         self._stream: DropoutStream | None = None
-        if packed:
+        if self.packed:
             use_fast_layers(self)
-        encoder.set_attn_implementation(PACKED_ATTENTION if packed else "sdpa")
+        if self.architecture:  # others keep what transformers chooses for them
+            encoder.set_attn_implementation(PACKED_ATTENTION if self.packed else "sdpa")
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, (B, K), float32."""
@@ -76,60 +110,112 @@ class Model(nn.Module):
 
         Nothing but that token's state is read, so the rest of the last block (14 % of a BERT of 6 blocks) need not be computed.
         """
+        assert self.architecture is not None
+        names = self.architecture.block
         plan = layout(batch.lengths, batch.ids.device, self._stream)
-        states = self.encoder.embeddings(
-            input_ids=batch.ids[None], token_type_ids=batch.segments[None], position_ids=plan.positions[None]
-        )
-        *blocks, last = self.encoder.encoder.layer
+        inputs = {"input_ids": batch.ids[None], "position_ids": plan.positions[None] + self.first_position}
+        if self.architecture.segments:
+            inputs["token_type_ids"] = batch.segments[None]
+        states = self.encoder.embeddings(**inputs)
+        if (projection := self.architecture.projection) and hasattr(self.encoder, projection):
+            states = self.encoder.get_submodule(projection)(states)
+        *blocks, last = self.encoder.get_submodule(self.architecture.blocks)
         for block in blocks:
             states = block(states, None, packed=plan)
         first = states[:, plan.starts]
-        attention = last.attention.self
         mixed = first_token_attention(
             *(
-                self._heads(linear(x))
-                for linear, x in ((attention.query, first), (attention.key, states), (attention.value, states))
+                self._heads(last.get_submodule(name)(x))
+                for name, x in ((names.query, first), (names.key, states), (names.value, states))
             ),
-            dropout=attention.dropout.p if self.training else 0.0,
+            dropout=last.get_submodule(names.attention_dropout).p if self.training else 0.0,
             packed=plan,
         )
-        first = last.attention.output(mixed, first)
-        return self.encoder.pooler(last.output(last.intermediate(first), first).transpose(0, 1))
+        first = _residual(last, names.mix, mixed, first)
+        first = _residual(last, names.feed_forward, first, first)[0]
+        return self.encoder.pooler(first[:, None]) if self.pooler is None else self.pooler(first)
 
     def _heads(self, states: Tensor) -> Tensor:
         heads = self.encoder.config.num_attention_heads
         return states.unflatten(-1, (heads, -1)).transpose(1, 2)
 
     def _pooled_padded(self, batch: Batch) -> Tensor:
-        def pad(values: Tensor) -> Tensor:
-            return nn.utils.rnn.pad_sequence(list(values.split(batch.lengths)), batch_first=True)
+        """(B, H), through the untouched transformers model."""
 
-        mask = pad(torch.ones_like(batch.ids))
-        return self.encoder(input_ids=pad(batch.ids), token_type_ids=pad(batch.segments), attention_mask=mask).pooler_output
+        def pad(values: Tensor, value: int = 0) -> Tensor:
+            return nn.utils.rnn.pad_sequence(list(values.split(batch.lengths)), batch_first=True, padding_value=value)
+
+        if self.architecture:
+            # The table of embeddings holds these pieces only; what stands in a masked slot is read by nobody.
+            inputs, segments = {"input_ids": pad(batch.ids)}, self.architecture.segments
+        else:
+            # Who knows what others derive from ids, such as positions: so real ones, padded with the real padding.
+            ids = batch.ids if self.pieces is None else self.pieces[batch.ids]
+            inputs, segments = {"input_ids": pad(ids, self.encoder.config.pad_token_id or 0)}, takes_segments(self.encoder)
+        inputs["attention_mask"] = pad(torch.ones_like(batch.ids))
+        if segments:
+            inputs["token_type_ids"] = pad(batch.segments)
+        if self.architecture and self.first_position:  # otherwise they would be derived from ids that are not piece ids
+            positions = torch.arange(max(batch.lengths), device=batch.ids.device)
+            inputs["position_ids"] = positions[None] + self.first_position
+        output = self.encoder(**inputs)
+        return output.pooler_output if self.pooler is None else self.pooler(output.last_hidden_state[:, 0])
 
     def place(self, name: str) -> Place:
-        """Role, depth and decay of the parameter of that name (as in ``named_parameters``)."""
-        decays = not (name.endswith("bias") or "LayerNorm" in name)
-        top = self.encoder.config.num_hidden_layers + 1
-        if name.startswith("head."):
+        """Role, depth and decay of the parameter of that name (as in ``named_parameters``).
+
+        Raises:
+            UsageError: a parameter that no rule places.
+        """
+        is_norm = self._belongs_to_a_norm(name)
+        decays = not (name.endswith("bias") or is_norm)
+        top = self.num_blocks + 1
+        part, _, inner = name.partition(".")
+        if part == "head":
             return Place("head", top, decays)
-        if name.startswith("encoder.pooler."):
+        if part == "pooler":
             return Place("pooler", top, decays)
-        if name.startswith("encoder.embeddings."):
-            return Place("embeddings", 0, decays)
-        if match := re.match(r"encoder\.encoder\.layer\.(\d+)\.", name):
-            return Place("encoder", int(match[1]) + 1, decays)
-        raise UsageError(f"models.py does not know where parameter {name!r} stands")
+        found = stand(self.encoder.config.model_type, inner) if part == "encoder" else None
+        if found:
+            role, depth = found
+            return Place(role, top if depth is None else depth, decays)
+        if part == "encoder" and is_norm:  # one that stands in no block follows the last one (in models with norms first)
+            return Place("encoder", self.num_blocks, decays)
+        raise UsageError(f"architectures.py does not know where parameter {name!r} stands")
+
+    def _belongs_to_a_norm(self, name: str) -> bool:
+        """By the module's type, since names differ: LayerNorm, sa_layer_norm, full_layer_layer_norm, final_norm."""
+        try:
+            return "Norm" in type(self.get_submodule(name.rpartition(".")[0])).__name__
+        except AttributeError:
+            return "LayerNorm" in name
+
+
+def _residual(block: nn.Module, names: Residual, states: Tensor, residual: Tensor) -> Tensor:
+    for name in names.parts:
+        states = block.get_submodule(name)(states)
+    return block.get_submodule(names.norm)(states + residual)
 
 
 def load_tokenizer(encoder: Encoder) -> Any:
-    """The encoder's tokenizer, from its folder only."""
+    """The encoder's tokenizer, from its folder only.
+
+    Raises:
+        MissingInput: there is none.
+        UsageError: it begins no text with a special token, whose state could stand for the whole.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: {_first_line(error)}") from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes up an empty one, which knows no word
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: it has no vocabulary (tokenizer.json or vocab.txt)")
+    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    if not marks.intersection(tokenizer("a")["input_ids"][:1]):
+        raise UsageError(
+            f"the tokenizer of {encoder.name} puts no special token before a text (as those of decoders and of XLNet): stableft "
+            "classifies by the first token and needs a BERT-like encoder"
+        )
     return tokenizer
 
 
@@ -139,7 +225,7 @@ def load_model(
     """The model at the start of a run.
 
     Weights that the checkpoint lacks (always the head's, sometimes the pooler's) are drawn as BERT's are: weights from
-    N(0, initializer_range), biases 0; the head first, so that it is the same whatever else is fresh.
+    N(0, initializer_range), biases 0; the head first, so that it is the same whatever else is fresh, then the others by name.
 
     Args:
         encoder: Weights come from its folder, never from code in it.
@@ -147,58 +233,72 @@ def load_model(
         num_labels: K.
         init: The init stream.
         pieces: (V',) sorted piece ids that occur in the data. Embeddings of all others are left out: they are never read, so
-            neither the loss nor any gradient depends on them. Token ids must be positions in this array.
+            neither the loss nor any gradient depends on them. Token ids must be positions in this array. The table is left
+            whole for architectures that run padded only.
         packed: See `Model`.
 
     Returns:
         The model, and the names of its fresh parameters, which have no pre-trained value.
 
     Raises:
-        UsageError: an architecture that this file does not know, or inputs longer than the encoder's positions.
+        UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than its positions.
         MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
-    try:
-        settings = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise MissingInput(f"no model configuration can be read from {encoder.folder}: {_first_line(error)}") from error
-    if settings.model_type not in SUPPORTED:
-        raise UsageError(
-            f"encoder {encoder.name} is a {settings.model_type!r}; stableft/models.py knows {', '.join(SUPPORTED)}. "
-            "To add an architecture, teach it there how parameters are named and whether it can run packed."
-        )
-    if config.max_length > settings.max_position_embeddings:
-        raise UsageError(
-            f"max_length {config.max_length} is more than the {settings.max_position_embeddings} positions of {encoder.name}"
-        )
-    settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = config.dropout
+    settings = _settings(encoder)
+    set_dropout(settings, config.dropout)
+    architecture = ARCHITECTURES.get(settings.model_type)
+    # transformers' own pooler would stay unread where its ForSequenceClassification class puts another one.
+    options = {"add_pooling_layer": False} if architecture and architecture.idle_pooler else {}
     try:
         body, info = AutoModel.from_pretrained(
             encoder.folder, config=settings, local_files_only=True, trust_remote_code=False, output_loading_info=True,
-            dtype=torch.float32,
+            dtype=torch.float32, **options,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, ImportError, SafetensorError, UnpicklingError) as error:
         raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
-    model = Model(body, num_labels, config.dropout, packed=packed)
-    fresh = frozenset({"head.weight", "head.bias"} | {f"encoder.{key}" for key in info["missing_keys"]})
-    _refuse_fresh_blocks(encoder, fresh)
+    _refuse_fresh_blocks(encoder, info["missing_keys"])
+    if architecture is None:
+        refuse_useless(encoder.name, body)
+    limit = num_positions(body)
+    if limit is not None and config.max_length > limit:
+        raise UsageError(f"max_length {config.max_length} is more than the {limit} positions of {encoder.name}")
     table = body.get_input_embeddings()
     if pieces[-1] >= len(table.weight):
         raise MissingInput(
             f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces"
         )
+    model = Model(body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces))
+    ours = {name for name, _ in model.named_parameters() if not name.startswith("encoder.")}
+    fresh = frozenset(ours | {f"encoder.{key}" for key in info["missing_keys"]})
     with torch.no_grad():
         for name in sorted(fresh, key=lambda name: (not name.startswith("head."), name)):
             parameter = model.get_parameter(name)
             if name.endswith("bias"):
                 parameter.zero_()
             else:
-                parameter.normal_(0.0, settings.initializer_range, generator=init)
-        body.set_input_embeddings(nn.Embedding.from_pretrained(table.weight[torch.from_numpy(pieces)], freeze=False))
+                parameter.normal_(0.0, getattr(settings, "initializer_range", 0.02), generator=init)
+        if architecture:
+            # As transformers has it: the piece that stands for padding, should a text contain it, is read but never learns.
+            padding = np.flatnonzero(pieces == (-1 if table.padding_idx is None else table.padding_idx))
+            kept = nn.Embedding.from_pretrained(
+                table.weight[torch.from_numpy(pieces)], freeze=False, padding_idx=int(padding[0]) if len(padding) else None
+            )
+            body.set_input_embeddings(kept)
     return model, fresh
 
 
-def _refuse_fresh_blocks(encoder: Encoder, fresh: frozenset[str]) -> None:
-    lacking = sorted(name for name in fresh if not name.startswith(("head.", "encoder.pooler.")))
+def _settings(encoder: Encoder) -> Any:
+    try:
+        settings = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise MissingInput(f"no model configuration can be read from {encoder.folder}: {_first_line(error)}") from error
+    if getattr(settings, "is_encoder_decoder", False) or getattr(settings, "is_decoder", False):
+        raise UsageError(f"encoder {encoder.name} is a {settings.model_type!r} with a decoder; stableft needs an encoder alone")
+    return settings
+
+
+def _refuse_fresh_blocks(encoder: Encoder, missing: Iterable[str]) -> None:
+    lacking = sorted(f"encoder.{name}" for name in missing if not name.startswith("pooler."))
     if lacking:
         raise MissingInput(
             f"the weights in {encoder.folder} lack {', '.join(lacking[:3])} (of {len(lacking)}): not a whole encoder"

@@ -126,7 +126,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
                 "device": job.device,
                 "device_name": _device_name(job.device),
                 "threads": job.threads,
-                "packed": job.packed,
+                "packed": setup.model.packed,
             },
             "started": started,
             "seconds": time.time() - started,

@@ -17,6 +17,7 @@ LIGHT = (
     "stableft.config",
     "stableft.grid",
     "stableft.scores",
+    "stableft.architectures",
     "stableft.encoders",
     "stableft.tasks",
     "stableft.discover",
@@ -108,6 +109,8 @@ def test_every_module_is_either_light_or_science(project: Path) -> None:
         "stableft.evaluation",
         "stableft.execution",
         "stableft.token_cache",
+        "stableft.checkpoints",
+        "stableft.inspection",
     }
     all_modules = set(sources(project, "stableft"))
     light = {name for name in all_modules if any(name == top or name.startswith(top + ".") for top in LIGHT)}
@@ -132,14 +135,21 @@ FORBIDDEN = [
         (name, target)
         for name in (
             *("stableft.models", "stableft.optim", "stableft.packing", "stableft.attention", "stableft.layers"),
-            *("stableft.execution", "stableft.evaluation", "stableft.token_cache"),
+            *("stableft.execution", "stableft.evaluation", "stableft.token_cache", "stableft.checkpoints", "stableft.inspection"),
         )
         for target in ("stableft.finetune", "stableft.techniques", "stableft.records", "stableft.runner", "experiments")
     ),
     # The core knows nothing above it.
     *(
         (name, target)
-        for name in ("stableft.config", "stableft.grid", "stableft.seeds", "stableft.bias", "stableft.scores")
+        for name in (
+            "stableft.architectures",
+            "stableft.config",
+            "stableft.grid",
+            "stableft.seeds",
+            "stableft.bias",
+            "stableft.scores",
+        )
         for target in (
             "torch",
             "pandas",

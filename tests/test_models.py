@@ -94,7 +94,7 @@ def test_places_by_hand(load: Load, tiny_encoder: Encoder) -> None:
 @pytest.mark.parametrize("name", ["encoder.lm_head.weight", "classifier.weight", "encoder.encoder.layer.x.weight"])
 def test_an_unknown_parameter_is_an_error(load: Load, tiny_encoder: Encoder, name: str) -> None:
     model, _ = load(tiny_encoder)
-    with pytest.raises(UsageError, match=r"models\.py does not know where"):
+    with pytest.raises(UsageError, match=r"architectures\.py does not know where"):
         model.place(name)
 
 
@@ -213,15 +213,6 @@ def test_a_damaged_configuration_is_one_clear_line(load: Load, edited: Any, cont
     with pytest.raises(MissingInput, match=f"no model configuration can be read from {encoder.folder}") as caught:
         load(encoder)
     one_line(caught)
-
-
-def test_an_unknown_architecture_says_where_to_teach_it(load: Load, tmp_path: Path) -> None:
-    from transformers import DistilBertConfig, DistilBertModel
-
-    config = DistilBertConfig(vocab_size=45, dim=32, n_layers=1, n_heads=2, hidden_dim=64, max_position_embeddings=32)
-    DistilBertModel(config).save_pretrained(tmp_path)
-    with pytest.raises(UsageError, match=r"is a 'distilbert'; stableft/models\.py knows bert"):
-        load(Encoder("mine", tmp_path, "f"))
 
 
 def test_a_folder_without_tokenizer(tmp_path: Path, tiny_encoder: Encoder) -> None:

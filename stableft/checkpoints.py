@@ -1,0 +1,107 @@
+"""Trained weights out to a Hugging Face folder; `stableft.encoders.resolve` and `stableft.models.load_model` take it in again."""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from stableft.encoders import TOKENIZER_FILES, Encoder
+from stableft.errors import MissingInput, UsageError
+from stableft.models import Model
+
+
+def decay_factor(lrs: Iterable[float], weight_decay: float) -> float:
+    """What weight decay makes of a weight whose gradient is always 0, such as the embedding of a piece that does not occur.
+
+    Adam's moments stay 0 there, so a step of AdamW only multiplies the weight by 1 - lr * weight_decay (Loshchilov & Hutter,
+    decoupled decay).
+
+    Args:
+        lrs: Learning rate of each step that was made, as the weight's group had it.
+        weight_decay: As the weight's group had it.
+
+    Returns:
+        The product of these factors; 1.0 without decay.
+    """
+    return math.prod(1.0 - lr * weight_decay for lr in lrs)
+
+
+def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Sequence[str] = (), unread_decay: float = 1.0) -> None:
+    """Writes what ``AutoModelForSequenceClassification.from_pretrained`` loads, with the tokenizer's files.
+
+    Args:
+        model: Any device, packed or padded.
+        encoder: The one it was loaded from: gives the tokenizer's files and the embeddings that the model left out.
+        folder: Must not exist, or be empty; appears whole or not at all.
+        labels: Names of the K classes, by index; none for regression.
+        unread_decay: Factor on the left-out embeddings, see `decay_factor`.
+
+    Raises:
+        UsageError: an architecture whose classification class is not known here, or a folder that holds something.
+        MissingInput: the encoder's files can't be read again, or are not those of this model.
+    """
+    if model.architecture is None:
+        raise UsageError(f"a {model.encoder.config.model_type!r} can't be saved: architectures.py does not know its classifier")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} already exists; nothing was overwritten")
+    settings = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
+    settings.id2label = dict(enumerate(labels)) if labels else {i: f"LABEL_{i}" for i in range(model.head.out_features)}
+    settings.label2id = {label: i for i, label in settings.id2label.items()}
+    settings.problem_type = "regression" if model.head.out_features == 1 else "single_label_classification"
+    with torch.device("meta"):  # names and shapes only; the weights follow
+        classifier = AutoModelForSequenceClassification.from_config(settings, dtype=torch.float32)
+    classifier.load_state_dict(_weights(model, encoder, unread_decay, classifier.base_model_prefix), strict=True, assign=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as scratch:
+        draft = Path(scratch) / "draft"
+        classifier.save_pretrained(draft)
+        _copy_tokenizer(encoder, draft)
+        draft.rename(folder)
+
+
+def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[str, Tensor]:
+    """All weights on the CPU, named as transformers' ForSequenceClassification class names them."""
+    assert model.architecture is not None
+    names = {"encoder.": f"{prefix}.", "head.": f"{model.architecture.saved_head}."}
+    if model.architecture.pooling:
+        names["pooler.dense."] = f"{model.architecture.pooling.saved_as}."
+    weights = {}
+    for name, weight in model.state_dict().items():
+        ours = next(start for start in names if name.startswith(start))
+        weights[names[ours] + name.removeprefix(ours)] = weight.detach().cpu().contiguous()
+    table = model.encoder.get_input_embeddings()
+    (name,) = (name for name, module in model.encoder.named_modules() if module is table)
+    weights[f"{prefix}.{name}.weight"] = _whole_table(model, encoder, table.weight.detach().cpu(), decay)
+    return weights
+
+
+def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> Tensor:
+    """(V, E): the model's embeddings, and those of all pieces that it left out."""
+    if model.pieces is None:
+        return kept
+    try:
+        original = AutoModel.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
+    table = original.get_input_embeddings().weight.detach() * decay
+    pieces = model.pieces.cpu()
+    if table.shape[1] != kept.shape[1] or int(pieces[-1]) >= len(table):
+        raise MissingInput(f"{encoder.folder} is not what the model was loaded from: its embeddings are {tuple(table.shape)}")
+    table[pieces] = kept
+    return table
+
+
+def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
+    for file in TOKENIZER_FILES:
+        if (encoder.folder / file).is_file():
+            shutil.copyfile(encoder.folder / file, folder / file)
+    if encoder.lower_case:  # what the original settings forget; lower-casing alone, without taking accents off
+        file = folder / "tokenizer_config.json"
+        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
