@@ -204,7 +204,8 @@ class RunConfig(Frozen):
         max_length: Longest input in pieces; longer pairs are cut at the longer text's end.
         max_grad_norm: Global clipping norm; None: no clipping.
         dropout: Probability on hidden states, attention weights and the head's input, in [0, 1).
-        precision: ``fp32``, or ``bf16``: autocast with fp32 weights and optimizer state.
+        precision: ``fp32``; ``bf16``: autocast with fp32 weights and optimizer state; ``tf32``: fp32 whose products a GPU
+            computes from operands rounded to 10 bits.
         techniques: Kept in order of stage, then name, each at most once; none at all is None.
     """
 
@@ -225,7 +226,7 @@ class RunConfig(Frozen):
     adam: AdamConfig
     schedule: ScheduleConfig
     evaluation: EvaluationConfig
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     techniques: tuple[Annotated[SerializeAsAny[Technique], BeforeValidator(_read_technique)], ...] | None = None
 
     @field_validator("techniques")

@@ -96,7 +96,7 @@ def evaluate(
 
     def outputs_of(examples: NDArray[np.int64], precision: str) -> NDArray[np.float32]:
         outputs = np.empty((len(examples), max(1, len(data.task.labels))), np.float32)
-        for where in by_length(tokens.lengths[examples], execution.evaluation_tokens):
+        for where in by_length(tokens.lengths[examples], execution.tokens_per_evaluation_batch):
             with arithmetic(precision, execution):
                 outputs[where] = model(tokens.batch(examples[where], execution.device)).cpu().numpy()
         return outputs

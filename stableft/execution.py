@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from stableft.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -13,16 +15,38 @@ class Execution:
     Attributes:
         device: A torch device, such as ``cpu`` or ``cuda:0``.
         packed: Without padding, or padded as the reference.
-        evaluation_tokens: Tokens per evaluation batch. About 2,048 is fastest on a CPU.
+        evaluation_tokens: Tokens per evaluation batch; None: 2,048 on a CPU, where larger ones leave its cache, 65,536 on a GPU.
     """
 
     device: str = "cpu"
     packed: bool = True
-    evaluation_tokens: int = 2048
+    evaluation_tokens: int | None = None
+
+    @property
+    def on_gpu(self) -> bool:
+        return torch.device(self.device).type != "cpu"
+
+    @property
+    def tokens_per_evaluation_batch(self) -> int:
+        return self.evaluation_tokens or (65_536 if self.on_gpu else 2048)
+
+
+def prepare(precision: str, execution: Execution) -> None:
+    """Sets torch up for a run in this process: its arithmetic on a GPU, and algorithms that give the same bits again there.
+
+    Raises:
+        UsageError: an arithmetic that the device does not have.
+    """
+    if not execution.on_gpu:
+        if precision == "tf32":
+            raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
+        return
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def arithmetic(precision: str, execution: Execution) -> AbstractContextManager[object]:
-    """The context in which a forward pass runs: bf16 autocast (weights stay float32), or none for fp32."""
-    if precision == "fp32":
+    """The context in which a forward pass runs: bf16 autocast (weights stay float32), or none."""
+    if precision != "bf16":
         return nullcontext()
     return torch.autocast(torch.device(execution.device).type, dtype=torch.bfloat16)

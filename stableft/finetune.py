@@ -13,7 +13,7 @@ from stableft.bias import bias_ratio
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.evaluation import Predictions, Row, evaluation_point, evaluation_subset, losses
-from stableft.execution import Execution, arithmetic
+from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
 from stableft.optim import AdamW, UpdateMeter, lr_factor
@@ -74,6 +74,7 @@ def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Dat
 
 def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution) -> Setup:
     """The setup of a configuration: plain fine-tuning, changed by its techniques in their order."""
+    prepare(config.precision, execution)
     init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
     num_labels = max(1, len(data.task.labels))
     model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed)
@@ -159,7 +160,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
 def _seed_dropout(model: Model, entropy: int, device: str) -> None:
     # The padded reference and GPUs use torch's generator; nothing else draws from it between here and the end of the run.
     torch.manual_seed(entropy)
-    if device == "cpu":
+    if torch.device(device).type == "cpu":
         model.draw_dropout_from(DropoutStream(entropy))
 
 

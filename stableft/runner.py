@@ -34,6 +34,7 @@ WORKER_ENVIRONMENT = {
     # oneDNN compiles a kernel for every shape, and packed batches have hundreds of token counts; else it keeps 1,024 kernels.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "8192",
     "TOKENIZERS_PARALLELISM": "false",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS does not give the same bits again
 }
 TYPICAL_RUN_BYTES = 200_000
 
