@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stableft.errors import MissingInput
+from stableft.parquet import read_parquet, write_parquet
 
 SCHEMA_VERSION = 1
 FOOTER = b"stableft"
@@ -34,6 +32,7 @@ RUN_SCHEMA = pa.schema(
         pa.field("probabilities", pa.list_(pa.float32())),
     ]
 )
+PLACE = "place"
 CELL = ["experiment", "arm", "task", "seed", "run_id"]
 METRIC_COLUMNS = ["step", "split", "metric", "scope", "value"]
 PREDICTION_COLUMNS = ["split", "example", "label", "prediction", "probabilities"]
@@ -136,16 +135,7 @@ class Store:
         Raises:
             MissingInput: there is none, it is damaged, or it was written by a newer version.
         """
-        path = self.path(run_id)
-        table = read_parquet(path)
-        try:
-            footer = json.loads((table.schema.metadata or {})[FOOTER])
-        except (KeyError, ValueError):
-            raise MissingInput(
-                f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
-            ) from None
-        if footer["schema"] > SCHEMA_VERSION:
-            raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
+        footer, table = self._read(run_id)
         frame = table.to_pandas()
         return RunRecord(
             run_id=footer["run_id"],
@@ -156,6 +146,19 @@ class Store:
             metrics=_rows(frame, "metric", METRIC_COLUMNS),
             predictions=_rows(frame, "prediction", PREDICTION_COLUMNS),
         )
+
+    def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
+        path = self.path(run_id)
+        table = read_parquet(path)
+        try:
+            footer = json.loads((table.schema.metadata or {})[FOOTER])
+        except (KeyError, ValueError):
+            raise MissingInput(
+                f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
+            ) from None
+        if footer["schema"] > SCHEMA_VERSION:
+            raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
+        return footer, table
 
     def folder(self, protocol: str, experiment: str) -> Path:
         return self.root / protocol / experiment
@@ -169,23 +172,24 @@ class Store:
             places: The finished cells, by arm, task and seed; none twice.
             keep: Those of them whose rows are taken over from the tables that are there.
         """
-        runs, metrics, predictions = [], [], []
         old = self.load(protocol, experiment) if keep else None
-        for place in places:
-            if old is not None and place in keep:
-                runs.append(_of(old.runs, place).iloc[0].to_dict())
-                metrics.append(_of(old.metrics, place))
-                predictions.append(_of(old.predictions, place))
+        old_runs = {} if old is None else {_cell(row): row for row in old.runs.to_dict("records")}
+        runs: list[dict[str, Any]] = []
+        tables: list[pa.Table] = []
+        for number, place in enumerate(places):
+            if place in keep:
+                runs.append(old_runs[place.run_id, place.arm])
                 continue
-            record = self.read(place.run_id)
-            cell = dict(place._asdict())
-            runs.append({**cell, "protocol": protocol, **_run_row(record)})
-            metrics.append(record.metrics.assign(**cell))
-            predictions.append(record.predictions.assign(**cell))
+            footer, table = self._read(place.run_id)
+            runs.append({**place._asdict(), "protocol": protocol, **_run_row(footer)})
+            tables.append(
+                table.replace_schema_metadata(None).append_column(PLACE, pa.repeat(pa.scalar(number, pa.int32()), len(table)))
+            )
+        rows = pa.concat_tables(tables).to_pandas() if tables else None
         results = Results(
             pd.DataFrame(runs),
-            pd.concat(metrics, ignore_index=True)[CELL + METRIC_COLUMNS],
-            pd.concat(predictions, ignore_index=True)[CELL + PREDICTION_COLUMNS],
+            _gather(rows, "metric", METRIC_COLUMNS, places, None if old is None else old.metrics, keep),
+            _gather(rows, "prediction", PREDICTION_COLUMNS, places, None if old is None else old.predictions, keep),
         )
         folder = self.folder(protocol, experiment)
         for name in ("runs", "metrics", "predictions"):
@@ -210,41 +214,6 @@ class Store:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
         found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
-
-
-def write_parquet(table: pa.Table, target: Path) -> None:
-    """Writes beside the target, flushes to disk, and renames: no reader ever sees a part.
-
-    Raises:
-        OSError: the disk is full or the folder can't be written to; the target is then as it was.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd", compression_level=9)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Reads a file.
-
-    Raises:
-        MissingInput: it is absent or damaged.
-    """
-    try:
-        return pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        raise MissingInput(f"{path} does not exist") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise MissingInput(f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error
 
 
 def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
@@ -277,8 +246,27 @@ def _typed(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=RUN_SCHEMA)
 
 
-def _of(frame: pd.DataFrame, place: Place) -> pd.DataFrame:
-    return frame[(frame["run_id"] == place.run_id) & (frame["arm"] == place.arm)]
+def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:
+    return row["run_id"], row["arm"]
+
+
+def _gather(
+    rows: pd.DataFrame | None, kind: str, columns: list[str], places: Sequence[Place], old: pd.DataFrame | None, keep: Set[Place]
+) -> pd.DataFrame:
+    """The rows of that kind, new ones and those that are kept, in the order of the places, each with its cell."""
+    parts: list[pd.DataFrame] = []
+    if rows is not None:
+        part = _rows(rows, kind, [PLACE, *columns])
+        for name in CELL:
+            values = pd.array([getattr(place, name) for place in places], dtype="int64" if name == "seed" else "str")
+            part[name] = values.take(part[PLACE].to_numpy())
+        parts.append(part)
+    if old is not None:
+        numbers = {(place.run_id, place.arm): number for number, place in enumerate(places) if place in keep}
+        number = pd.MultiIndex.from_frame(old[["run_id", "arm"]]).map(numbers)
+        parts.append(old.assign(**{PLACE: number}).dropna(subset=[PLACE]))
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.sort_values(PLACE, kind="stable", ignore_index=True)[CELL + columns]
 
 
 def _rows(frame: pd.DataFrame, kind: str, columns: list[str]) -> pd.DataFrame:
@@ -297,12 +285,13 @@ def _compact(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(repeated, "category"))
 
 
-def _run_row(record: RunRecord) -> dict[str, Any]:
+def _run_row(footer: Mapping[str, Any]) -> dict[str, Any]:
+    provenance = footer["provenance"]
     return {
-        "outcome": record.outcome,
-        **record.facts,
-        "seconds": record.provenance.get("seconds"),
-        "peak_memory_mb": record.provenance.get("peak_memory_mb"),
-        "config": json.dumps(record.config, sort_keys=True),
-        "provenance": json.dumps(record.provenance, sort_keys=True),
+        "outcome": footer["outcome"],
+        **footer["facts"],
+        "seconds": provenance.get("seconds"),
+        "peak_memory_mb": provenance.get("peak_memory_mb"),
+        "config": json.dumps(footer["config"], sort_keys=True),
+        "provenance": json.dumps(provenance, sort_keys=True),
     }

@@ -23,6 +23,7 @@ LIGHT = (
     "stableft.discover",
     "stableft.techniques",
     "stableft.provenance",
+    "stableft.parquet",
     "stableft.records",
     "stableft.statistics",
     "stableft.figures",

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stableft.errors import MissingInput
-from stableft.records import FOOTER, Place, RunRecord, Store, metrics_frame, predictions_frame, write_parquet
+from stableft.parquet import write_parquet
+from stableft.records import FOOTER, Place, RunRecord, Store, metrics_frame, predictions_frame
 
 
 def record(run_id: str = "a" * 16, score: float = 0.75, outcome: str = "ok") -> RunRecord:
