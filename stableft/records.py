@@ -174,7 +174,7 @@ class Store:
         """
         old = self.load(protocol, experiment) if keep else None
         old_runs = {} if old is None else {_cell(row): row for row in old.runs.to_dict("records")}
-        runs: list[dict[str, Any]] = []
+        runs: list[Mapping[Any, Any]] = []
         tables: list[pa.Table] = []
         for number, place in enumerate(places):
             if place in keep:

@@ -19,9 +19,14 @@ def test_learning_rates_are_those_at_which_the_corrected_arm_validates_best(proj
     assert chosen == best
 
 
-def test_no_learning_rate_of_laptop_lies_at_the_edge_of_its_grid():
-    for config in LAPTOP.configs.values():  # a best rate at the edge could be better still beyond it
-        assert min(LAPTOP.learning_rates) < config.adam.lr < max(LAPTOP.learning_rates)
+@pytest.mark.parametrize("protocol", [LAPTOP, SMALL], ids=lambda protocol: protocol.name)
+def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: Protocol):
+    runs = tables.learning_rates(Store(project / "results").load(protocol.name, "lr_grid"))
+    for task, config in protocol.configs.items():  # a best rate at the edge could be better still beyond it
+        swept = runs[(runs["task"] == task) & (runs["arm"] == "corrected")]
+        assert min(swept["lr"]) < config.adam.lr < max(swept["lr"])
+        assert swept["lr"].nunique() >= 5
+        assert (swept.groupby("lr")["seed"].nunique() >= 3).all()
 
 
 @pytest.mark.parametrize("name", ["adam", "lr_grid"])
