@@ -31,8 +31,9 @@ WORKER_ENVIRONMENT = {
         f"glibc.malloc.{name}={value}"
         for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
     ),
-    # oneDNN compiles a kernel for every shape, and packed batches have hundreds of token counts; else it keeps 1,024 kernels.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "8192",
+    # oneDNN and torch's bridge to it each keep 1,024 compiled kernels, one for every shape; packed batches rarely repeat one.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+    "LRU_CACHE_CAPACITY": "128",
     "TOKENIZERS_PARALLELISM": "false",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS does not give the same bits again
 }
