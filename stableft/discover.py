@@ -2,13 +2,16 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import ModuleType
+from typing import TypeVar
 
 from stableft.config import Technique
 from stableft.errors import UsageError
 from stableft.tasks import Task
+
+T = TypeVar("T")
 
 
 def modules(package: str) -> Iterator[ModuleType]:
@@ -31,10 +34,7 @@ def task(name: str) -> Task:
     Raises:
         UsageError: there is none.
     """
-    try:
-        return tasks()[name]
-    except KeyError:
-        raise UsageError(f"unknown task {name!r}; known: {', '.join(tasks())}") from None
+    return _named(name, tasks(), "task")
 
 
 @cache
@@ -54,10 +54,7 @@ def technique(name: str) -> type[Technique]:
     Raises:
         UsageError: there is none.
     """
-    try:
-        return techniques()[name]
-    except KeyError:
-        raise UsageError(f"unknown technique {name!r}; known: {', '.join(techniques())}") from None
+    return _named(name, techniques(), "technique")
 
 
 @cache
@@ -72,7 +69,11 @@ def experiment(name: str) -> ModuleType:
     Raises:
         UsageError: there is none.
     """
+    return _named(name, experiments(), "experiment")
+
+
+def _named(name: str, known: Mapping[str, T], kind: str) -> T:
     try:
-        return experiments()[name]
+        return known[name]
     except KeyError:
-        raise UsageError(f"unknown experiment {name!r}; known: {', '.join(experiments())}") from None
+        raise UsageError(f"unknown {kind} {name!r}; known: {', '.join(known)}") from None

@@ -122,7 +122,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     tokens = data.splits["train"]
     batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
     subset = evaluation_subset(data, config.evaluation.num_examples)
-    _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), device)
+    _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), execution)
     model.train()
     for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
         step = done + 1
@@ -157,10 +157,10 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
             model.train()
 
 
-def _seed_dropout(model: Model, entropy: int, device: str) -> None:
+def _seed_dropout(model: Model, entropy: int, execution: Execution) -> None:
     # The padded reference and GPUs use torch's generator; nothing else draws from it between here and the end of the run.
     torch.manual_seed(entropy)
-    if torch.device(device).type == "cpu":
+    if not execution.on_gpu:
         model.draw_dropout_from(DropoutStream(entropy))
 
 

@@ -23,6 +23,7 @@ from stableft.evaluation import Row
 from stableft.execution import Execution
 from stableft.finetune import build, train
 from stableft.inspection import first_position, num_positions
+from stableft.layers import DropoutStream
 from stableft.models import Model, load_model, load_tokenizer
 from stableft.packing import Batch, Data, tokenise
 from stableft.tasks import Example
@@ -402,6 +403,35 @@ def test_dropout_sits_where_transformers_has_it(case: Case, toy_config: ConfigFa
     twice = case.names.get("pooler.dense") == "classifier.dense"
     assert len(rates) == len(theirs) + twice
     assert set(rates) == {0.25}
+
+
+def test_dropout_reaches_everything_in_training_and_draws_from_the_stream_alone(
+    case: Case, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[tuple[int, ...], float]] = []
+    mask = DropoutStream.mask
+
+    def spy(self: DropoutStream, shape: Any, p: float) -> torch.Tensor:
+        drawn.append((tuple(shape), p))
+        return mask(self, shape, p)
+
+    monkeypatch.setattr(DropoutStream, "mask", spy)
+    model = load(case, dropout=0.25)
+    model.draw_dropout_from(DropoutStream(0))
+    batch = random_batch([4, 9])
+    model(batch)
+    assert drawn == [], "outside training"
+    before = torch.get_rng_state()
+    model.train()(batch)
+    assert torch.equal(torch.get_rng_state(), before), "something draws from torch's generator"
+    assert {p for _, p in drawn} == {0.25}
+    heads = case.reference.config.num_attention_heads
+    blocks = model.num_blocks
+    attention = [shape for shape, _ in drawn if len(shape) == 3 and shape[0] == 2 * heads and shape[2] == 9]
+    assert attention == [(2 * heads, 9, 9)] * (blocks - 1) + [(2 * heads, 1, 9)]
+    # Beside the weights: every other place once (the sublayer outputs of the last block for the first tokens only).
+    others = [module for name, module in model.named_modules() if isinstance(module, nn.Dropout) and module.p]
+    assert len(drawn) == len(others)
 
 
 def test_other_encoders_take_the_configurations_dropout(other: Case, toy_config: ConfigFactory) -> None:

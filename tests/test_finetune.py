@@ -204,6 +204,24 @@ def test_the_state_of_the_global_generators_moves_nothing(run: Runner) -> None:
     assert same(run(), reference)
 
 
+def test_draws_from_torchs_generator_during_a_run_move_nothing(
+    toy_config: ConfigFactory, toy_data: Data, lively_encoder: Encoder
+) -> None:
+    """Dropout has a generator of its own: a neighbour in the process that draws from torch's changes no bit."""
+
+    def losses(disturb: bool) -> list[float]:
+        config, execution = toy_config(dropout=0.3), Execution()
+        found = []
+        for item in train(build(config, toy_data, lively_encoder, execution), config, toy_data, execution):
+            if disturb:
+                torch.rand(3)
+            if isinstance(item, Row) and item.metric == "loss":
+                found.append(item.value)
+        return found
+
+    assert losses(disturb=True) == losses(disturb=False)
+
+
 def test_the_arms_share_everything_until_an_update_counts(
     run: Runner, tiny_encoder: Encoder, toy_config: ConfigFactory, toy_data: Data
 ) -> None:
