@@ -13,7 +13,7 @@ Found (laptop): as predicted, at the learning rates that are best for the correc
 uncorrected 0.067, all 5 runs collapsed. docpair: corrected 0.675, uncorrected 0.546, 2 of 5 runs collapsed. That the
 uncorrected arm is the faster one at small rates shows in lr_grid. These are results about MiniLM, not about BERT-large.
 
-Cost: 20 runs, 11 minutes on 2 cores (`make ablation-adam`, measured).
+Cost: 20 runs, 11 minutes on 2 cores (measured).
 """
 
 from stableft import report
