@@ -19,11 +19,15 @@ from stableft.layers import DropoutStream
 PACKED_ATTENTION = "stableft_packed"
 # A further group costs about as much as this many attention scores per head (kernel calls against passes over the scores).
 GROUP_COST = 4096
+# torch's softmax over fewer values than a vector register holds is scalar, and nine times as dear per value.
+MIN_SLOTS = 16
+# Larger groups are cut, so that their tensors stay in the processor's cache from one pass to the next.
+MAX_GROUP_SLOTS = 512
 
 
 @dataclass(frozen=True)
 class Group:
-    """n sequences, unfolded into (n, L) slots, L the longest length among them.
+    """n sequences, unfolded into (n, L) slots, L the longest length among them or `MIN_SLOTS` if that is more.
 
     Attributes:
         count: n.
@@ -82,7 +86,7 @@ def layout(lengths: Sequence[int], device: str | torch.device = "cpu", stream: D
 
 def _group(length: np.ndarray, starts: np.ndarray, members: np.ndarray, device: str | torch.device) -> Group:
     own, first = length[members], starts[members]
-    slots = np.arange(own.max())
+    slots = np.arange(max(MIN_SLOTS, own.max()))
     real = slots < own[:, None]
     tokens = np.where(real, first[:, None] + slots, first[:, None]).ravel()
     padded = not real.all()
@@ -105,7 +109,7 @@ def length_groups(lengths: np.ndarray, group_cost: int = GROUP_COST) -> list[np.
     """Splits sequences into groups of neighbouring length with the least total cost.
 
     The cost of a group is the number of its attention scores per head, n L^2, plus ``group_cost``. Exact, by dynamic programming
-    over the distinct lengths.
+    over the distinct lengths. Afterwards groups of more than `MAX_GROUP_SLOTS` are cut into parts as equal as possible.
 
     Args:
         lengths: (B,), each >= 1.
@@ -116,18 +120,21 @@ def length_groups(lengths: np.ndarray, group_cost: int = GROUP_COST) -> list[np.
     """
     order = np.argsort(lengths, kind="stable")
     distinct, counts = np.unique(lengths, return_counts=True)
+    slots = np.maximum(distinct, MIN_SLOTS)
     ends = np.cumsum(counts)
     best = np.zeros(len(distinct) + 1)
     cut = np.zeros(len(distinct) + 1, int)
     before = np.concatenate([[0], ends])
     for last in range(1, len(distinct) + 1):
-        costs = best[:last] + (ends[last - 1] - before[:last]) * distinct[last - 1] ** 2 + group_cost
+        costs = best[:last] + (ends[last - 1] - before[:last]) * slots[last - 1] ** 2 + group_cost
         cut[last] = int(np.argmin(costs))
         best[last] = costs[cut[last]]
     groups: list[np.ndarray] = []
     last = len(distinct)
     while last:
-        groups.append(order[before[cut[last]] : before[last]])
+        members = order[before[cut[last]] : before[last]]
+        parts = -(-len(members) // max(1, MAX_GROUP_SLOTS // int(slots[last - 1])))
+        groups += np.array_split(members, parts)[::-1]
         last = cut[last]
     return groups[::-1]
 

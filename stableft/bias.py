@@ -6,6 +6,21 @@ Kingma & Ba (2015), Algorithm 1; plotted by Zhang et al. (2021), Figure 1. The r
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+POINTS_PER_DECADE = 12
+
+
+def metered_steps(num_steps: int) -> NDArray[np.int64]:
+    """The steps at which updates are measured: 12 per decade, from step 1 on, and the last.
+
+    Measuring at every step would cost a sixth of a step of MiniLM on 200 tokens, and the ratio changes slowly.
+
+    Args:
+        num_steps: Steps of the run, >= 1.
+    """
+    exponents = np.arange(np.ceil(np.log10(num_steps) * POINTS_PER_DECADE) + 1)
+    steps = np.rint(10 ** (exponents / POINTS_PER_DECADE)).astype(np.int64)
+    return np.union1d(steps[steps < num_steps], [num_steps])
+
 
 def bias_ratio(step: ArrayLike, beta1: float = 0.9, beta2: float = 0.999) -> NDArray[np.float64]:
     """How many times too large an uncorrected Adam update is, b(t) = (1 - beta1^t) / sqrt(1 - beta2^t).

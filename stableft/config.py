@@ -27,7 +27,7 @@ from stableft.errors import UsageError
 Seed = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 # Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own.
-IDENTITY_SCHEMA = 2
+IDENTITY_SCHEMA = 3
 
 
 class Frozen(BaseModel):

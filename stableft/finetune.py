@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from stableft.bias import bias_ratio
+from stableft.bias import bias_ratio, metered_steps
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.evaluation import Predictions, Row, evaluation_point, evaluation_subset, losses
@@ -118,7 +118,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     """
     model, device = setup.model, execution.device
     optimizer = _optimizer(setup, config)
-    meter = UpdateMeter(optimizer)
+    meter, metered = UpdateMeter(optimizer), set(metered_steps(setup.num_steps).tolist())
     tokens = data.splits["train"]
     batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
     subset = evaluation_subset(data, config.evaluation.num_examples)
@@ -139,14 +139,17 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         loss.backward()
         max_norm = float("inf") if config.max_grad_norm is None else config.max_grad_norm
         grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
-        meter.before()
-        optimizer.step()
-        update_norm, ratio = meter.after()
-        optimizer.zero_grad()
         expected = 1.0 if config.adam.bias_correction else float(bias_ratio(step, *config.adam.betas))
-        values = {"lr": lr, "grad_norm": grad_norm, "update_norm": update_norm, "update_bias_closed_form": expected}
-        if lr > 0:  # at lr 0 there is no update whose size could be compared
-            values["update_bias"] = ratio
+        values = {"lr": lr, "grad_norm": grad_norm, "update_bias_closed_form": expected}
+        if step in metered:
+            meter.before()
+            optimizer.step()
+            values["update_norm"], ratio = meter.after()
+            if lr > 0:  # at lr 0 there is no update whose size could be compared
+                values["update_bias"] = ratio
+        else:
+            optimizer.step()
+        optimizer.zero_grad()
         yield from (Row(step, "train", metric, "", v) for metric, v in values.items())
         if step in setup.evaluation_steps:
             last = step == setup.num_steps

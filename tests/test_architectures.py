@@ -418,7 +418,7 @@ def test_dropout_reaches_everything_in_training_and_draws_from_the_stream_alone(
     monkeypatch.setattr(DropoutStream, "mask", spy)
     model = load(case, dropout=0.25)
     model.draw_dropout_from(DropoutStream(0))
-    batch = random_batch([4, 9])
+    batch = random_batch([4, 19])
     model(batch)
     assert drawn == [], "outside training"
     before = torch.get_rng_state()
@@ -427,8 +427,8 @@ def test_dropout_reaches_everything_in_training_and_draws_from_the_stream_alone(
     assert {p for _, p in drawn} == {0.25}
     heads = case.reference.config.num_attention_heads
     blocks = model.num_blocks
-    attention = [shape for shape, _ in drawn if len(shape) == 3 and shape[0] == 2 * heads and shape[2] == 9]
-    assert attention == [(2 * heads, 9, 9)] * (blocks - 1) + [(2 * heads, 1, 9)]
+    attention = [shape for shape, _ in drawn if len(shape) == 3 and shape[0] == 2 * heads and shape[2] == 19]
+    assert attention == [(2 * heads, 19, 19)] * (blocks - 1) + [(2 * heads, 1, 19)]
     # Beside the weights: every other place once (the sublayer outputs of the last block for the first tokens only).
     others = [module for name, module in model.named_modules() if isinstance(module, nn.Dropout) and module.p]
     assert len(drawn) == len(others)

@@ -10,10 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stableft.attention import GROUP_COST, first_token_attention, layout, length_groups, packed_attention
+from stableft.attention import (
+    GROUP_COST,
+    MAX_GROUP_SLOTS,
+    MIN_SLOTS,
+    first_token_attention,
+    layout,
+    length_groups,
+    packed_attention,
+)
 from stableft.layers import DropoutStream
 
-LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=8)
+LENGTHS = st.lists(st.integers(1, 24), min_size=1, max_size=8)
 # At a small cost per group sequences split up, at a large one they share padded slots.
 GROUP_COSTS = [0, 30, 10**6]
 
@@ -159,8 +167,9 @@ def test_every_token_is_in_one_slot(lengths: list[int], cost: int) -> None:
     assert sorted(torch.cat([group.members for group in plan.groups]).tolist()) == list(range(len(lengths)))
     for group in plan.groups:
         own = np.array(lengths)[group.members.numpy()]
-        assert group.tokens.shape == (group.count * own.max(),)
-        if len(set(own.tolist())) == 1:
+        slots = max(MIN_SLOTS, own.max())
+        assert group.tokens.shape == (group.count * slots,)
+        if set(own.tolist()) == {slots}:
             assert group.mask is None
             assert group.real is None
             assert group.unreal is None
@@ -172,12 +181,12 @@ def test_every_token_is_in_one_slot(lengths: list[int], cost: int) -> None:
             assert sorted([*group.real.tolist(), *group.unreal.tolist()]) == list(range(len(group.tokens)))
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=7), st.integers(0, 200))
+@given(st.lists(st.integers(12, 22), min_size=1, max_size=7), st.integers(0, 900))
 def test_groups_cost_the_least(lengths: list[int], cost: int) -> None:
     """Against every way to cut the sorted lengths."""
 
     def total(groups: list[Any]) -> float:
-        return sum(len(group) * max(group) ** 2 + cost for group in groups)
+        return sum(len(group) * max(MIN_SLOTS, *group) ** 2 + cost for group in groups)
 
     ordered = sorted(lengths)
     every = [
@@ -191,7 +200,17 @@ def test_groups_cost_the_least(lengths: list[int], cost: int) -> None:
 
 
 def test_groups_at_the_extremes() -> None:
-    lengths = np.array([3, 3, 50, 4, 50, 120])
+    lengths = np.array([23, 23, 50, 24, 50, 70])
     assert len(length_groups(lengths, 0)) == len(set(lengths.tolist()))
+    assert len(length_groups(np.array([1, 9, 16, 3]), 0)) == 1, "all take the least number of slots"
     assert len(length_groups(lengths, 10**9)) == 1
     assert 1 < len(length_groups(lengths, GROUP_COST)) < 4
+
+
+def test_large_groups_are_cut_into_equal_parts() -> None:
+    lengths = np.full(70, 20)
+    groups = length_groups(lengths)
+    assert [len(group) for group in groups] == [24, 23, 23]
+    assert max(map(len, groups)) * 20 <= MAX_GROUP_SLOTS
+    assert sorted(np.concatenate(groups).tolist()) == list(range(70))
+    assert [len(group) for group in length_groups(np.full(2, MAX_GROUP_SLOTS + 1))] == [1, 1]

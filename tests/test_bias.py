@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stableft.bias import bias_ratio
+from stableft.bias import bias_ratio, metered_steps
 
 # t, c(t), b(t): computed for the protocol, independently of this package.
 TABLE = [
@@ -90,3 +90,19 @@ def test_steps_are_counted_from_1(step: int) -> None:
 def test_betas_out_of_range(beta1: float, beta2: float) -> None:
     with pytest.raises(ValueError, match=r"betas must lie in \[0, 1\)"):
         bias_ratio(1, beta1, beta2)
+
+
+@given(st.integers(1, 50_000))
+def test_metered_steps(num_steps: int) -> None:
+    steps = metered_steps(num_steps).tolist()
+    assert steps == sorted(set(steps))
+    assert (steps[0], steps[-1]) == (1, num_steps)
+    inner = np.array(steps[:-1])
+    assert np.all(inner[1:] / inner[:-1] <= np.maximum(1.25, 1 + 1 / inner[:-1])), "no gap over a twelfth of a decade"
+    assert len(steps) <= 12 * np.log10(num_steps) + 2
+
+
+def test_every_step_is_metered_at_the_start_and_few_later() -> None:
+    assert metered_steps(234).tolist() == [
+        1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 26, 32, 38, 46, 56, 68, 83, 100, 121, 147, 178, 215, 234,
+    ]  # fmt: skip

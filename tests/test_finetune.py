@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 
 import stableft.evaluation
 from stableft import finetune
-from stableft.bias import bias_ratio
+from stableft.bias import bias_ratio, metered_steps
 from stableft.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, Technique
 from stableft.encoders import Encoder
 from stableft.evaluation import Predictions, Row, evaluate, evaluation_subset
@@ -429,9 +429,10 @@ def test_data_is_repeated_for_as_many_steps_as_asked(run: Runner) -> None:
 def test_the_rows_of_a_run(run: Runner) -> None:
     outcome = run()
     steps = list(range(1, 25))
-    for metric in ("loss", "lr", "grad_norm", "update_norm", "update_bias_closed_form"):
+    for metric in ("loss", "lr", "grad_norm", "update_bias_closed_form"):
         assert list(outcome.series(metric)) == steps, metric
-    assert list(outcome.series("update_bias")) == steps[1:]  # no update at rate 0
+    assert list(outcome.series("update_norm")) == metered_steps(24).tolist()
+    assert list(outcome.series("update_bias")) == metered_steps(24).tolist()[1:]  # no update at rate 0
     assert outcome.series("update_norm")[1] == 0
     for split in ("validation", "test"):
         for metric in ("loss", "accuracy", "score"):

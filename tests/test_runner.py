@@ -63,6 +63,7 @@ def test_the_measured_bias_follows_the_closed_form(finished: Store):
         .query("split == 'train' and step > 2")
         .pivot_table(index=["arm", "seed", "step"], columns="metric", values="value")
     )
+    wide = wide.dropna(subset="update_bias")  # measured at some steps only
     ratio = wide["update_bias"] / wide["update_bias_closed_form"]
     # Not exactly 1: the closed form ignores epsilon, which counts where gradients are tiny, as in this random model.
     assert ratio.between(0.75, 1.001).all()

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.bias import bias_ratio
+from stableft.bias import bias_ratio, metered_steps
 from stableft.errors import MissingInput
 from stableft.figures import style
 from stableft.records import Results
@@ -17,7 +17,6 @@ CAPTION = (
     "uncorrected runs. Dark dash-dot lines: last steps of the tasks here; light: of Zhang et al. (2021), Figure 1."
 )
 LAST_STEP = 1_000_000
-POINTS_PER_DECADE = 12
 # Three epochs at batch size 32, protocol section 1.3.
 PUBLISHED_STEPS = {"RTE": 234, "MRPC": 345, "STS-B": 540, "CoLA": 804, "MNLI": 36_816}
 CLOSED_FORM, MEASURED, TASK_END, PUBLISHED_END = "closed form", "measured", "last step", "last step (Zhang et al.)"
@@ -29,7 +28,7 @@ def data(results: Results) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
     The closed form stands at 200 logarithmically spaced steps; the measured ratio (applied update norm over the norm of the
-    corrected update, metric ``update_bias``) at 12 steps per decade, as a mean over all uncorrected runs of a task.
+    corrected update, metric ``update_bias``) at the metered steps, as a mean over all uncorrected runs of a task.
 
     Returns:
         Columns series (``closed form``, ``measured``, ``last step`` or ``last step (Zhang et al.)``), task (empty for the closed
@@ -81,8 +80,7 @@ def _measured(results: Results) -> pd.DataFrame:
     rows = rows[np.isfinite(rows["value"])]
     if rows.empty:
         return pd.DataFrame()
-    decades = np.log10(rows["step"].max())
-    shown = np.unique(np.round(np.logspace(0, decades, 1 + int(np.ceil(decades * POINTS_PER_DECADE)))))
+    shown = metered_steps(rows["step"].max())  # older results have every step
     means = rows[rows["step"].isin(shown)].groupby(["task", "step"], sort=False, observed=True)["value"].agg(["mean", "count"])
     return means.reset_index().rename(columns={"mean": "value", "count": "n"}).assign(series=MEASURED)
 
