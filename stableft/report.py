@@ -9,6 +9,7 @@ An entry is a function of the `Results`; the ones built here carry their caption
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ def describe(results: Results) -> str:
     ids = "\n".join(sorted(results.runs["run_id"]))
     sentences = [
         f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
+        _frequent_points(results.runs),
         _failures(scores),
         tables.DIVERGED_RULE if scores["diverged"].any() else "",
         f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {hashlib.sha256(ids.encode()).hexdigest()[:12]}.",
@@ -164,6 +166,20 @@ def _failures(scores: pd.DataFrame) -> str:
         arms = [f"{arm} {failed} of {n}" for arm, failed, n in zip(rows["arm"], rows["sum"], rows["count"], strict=True)]
         tasks.append(f"{task}: {', '.join(arms)}")
     return f"Failed runs of all seeds: {'; '.join(tasks)}."
+
+
+def _frequent_points(runs: pd.DataFrame) -> str:
+    """On what, and how exactly, the points before the end were evaluated, where that differs from the last one."""
+    settings: dict[str, list[str]] = {}
+    for task, config in runs[["task", "config"]].drop_duplicates().itertuples(index=False):
+        evaluation = json.loads(config).get("evaluation", {})
+        number, draft = evaluation.get("num_examples"), evaluation.get("draft")
+        words = [f"on up to {number} fixed examples of validation"] if number else []
+        words += [f"drafted in {draft} and close decisions settled in fp32: exact scores, rounded losses"] if draft else []
+        tasks = settings.setdefault(", ".join(words), [])
+        if words and task not in tasks:
+            tasks.append(task)
+    return " ".join(f"Points before the end, {' and '.join(tasks)}: {words}." for words, tasks in settings.items() if words)
 
 
 def _write(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Which files appear, what their captions say, and that the same results give the same bytes."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -62,6 +63,20 @@ def test_captions_say_what_was_run(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert part in caption
     assert "diverged or has no defined score counts as failed" in caption
+
+
+def test_captions_say_where_frequent_points_differ_from_the_last_one() -> None:
+    results = synthetic.grid(2)
+    assert "Points before the end" not in report.describe(results)
+    settings = {"rte": {"num_examples": 200, "draft": None}, "tnews_1k": {"num_examples": 90, "draft": "bf16"}}
+    configs = [
+        json.dumps({**json.loads(text), "evaluation": settings[task]})
+        for task, text in zip(results.runs["task"], results.runs["config"], strict=True)
+    ]
+    caption = report.describe(replace(results, runs=results.runs.assign(config=configs)))
+    assert "Points before the end, rte: on up to 200 fixed examples of validation." in caption
+    assert "tnews_1k: on up to 90 fixed examples of validation, drafted in bf16 and close decisions settled in fp32" in caption
+    assert caption.count("Points before the end") == 2
 
 
 def test_the_run_set_does_not_depend_on_row_order() -> None:
