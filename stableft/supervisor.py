@@ -1,6 +1,7 @@
 """A run in a process of its own: whatever happens to that process, one status comes back."""
 
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,11 @@ from stableft.worker import Job, serve
 
 State = Literal["done", "refused", "device", "io", "crashed", "killed", "timeout", "stopped"]
 Report = Callable[[Job, int, int, float], None]
-_CONTEXT = multiprocessing.get_context("spawn")
+# Training processes are forked from one that has imported everything and started nothing: they begin within milliseconds, and share
+# its memory. Elsewhere than on Linux libraries start threads when they are imported, which a fork would lose.
+_CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+if sys.platform == "linux":
+    _CONTEXT.set_forkserver_preload(["stableft.worker", "stableft.finetune", "stableft.token_cache"])
 
 
 @dataclass(frozen=True)
