@@ -38,7 +38,8 @@ INTRODUCTION = """# Benchmarks
 
 Written by `make bench`; do not edit. Every value is the median of interleaved rounds, smallest to largest in parentheses. A
 ratio says how many times better than a reference a variant is, formed within each round before the median is taken. Settings:
-fp32, fused AdamW, learning rate 5e-5, clipping at 1; texts are synthetic, their lengths those of the real tasks."""
+fp32, fused AdamW, learning rate 5e-5, clipping at 1; texts are synthetic, their lengths those of the real tasks. Everything runs on
+the CPU; GPUs: not measured."""
 
 
 def number(value: float) -> str:
