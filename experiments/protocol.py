@@ -77,7 +77,7 @@ LAPTOP = Protocol(
         ),
         "docpair": _with(
             RTE,
-            1e-4,
+            2e-4,
             task="docpair",
             encoder="minilm-l6",
             num_train=1000,
