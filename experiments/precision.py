@@ -4,7 +4,7 @@ Question: bf16 autocast keeps weights and Adam's moments in float32 but rounds w
 or turn a run that succeeds into one that fails or the other way round?
 
 Source: none of the papers; Zhang et al. (2021) trained in fp16 mixed precision throughout (section 3). The study is what allows or
-forbids ``--set precision=bf16`` here.
+forbids ``--precision bf16`` here.
 
 Prediction: where training is stable the means differ by less than seeds do. Where the uncorrected arm is at its edge, single runs
 may end on the other side.

@@ -49,6 +49,7 @@ Seeds = Annotated[str | None, typer.Option(help="Such as 0-49 or 0,3,7; the prot
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
 Arms = Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")]
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="Another encoder: a folder, a hub id or an embedded name.")]
+Precision = Annotated[str | None, typer.Option("--precision", help="fp32, bf16 or tf32 (GPU); part of a run's identity.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting of every run, such as adam.lr=3e-5; repeatable.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="The results folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -86,12 +87,14 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _grid(
     experiment: str, protocol_name: str, *, seeds: str | None, tasks: str | None, arms: str | None, encoder: str | None,
-    overrides: list[str] | None,
+    precision: str | None, overrides: list[str] | None,
 ) -> Grid:  # fmt: skip
     module = discover.experiment(experiment)
     changes = views.parse_overrides(overrides or [])
     if encoder:
         changes["encoder"] = encoder
+    if precision:
+        changes["precision"] = precision
     return select(
         module.grid(_protocol(protocol_name)),
         arms=_names(arms),
@@ -123,11 +126,11 @@ def _print(value: views.View, as_json: bool) -> None:
 @verb
 def plan(
     experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
-    encoder: EncoderName = None, set_: Set = None, results: ResultsFolder = Path("results"), jobs: int | None = None,
-    as_json: Json = False,
+    encoder: EncoderName = None, precision: Precision = None, set_: Set = None, results: ResultsFolder = Path("results"),
+    jobs: int | None = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """What a run would do: counts, what is missing, time and disk. Starts nothing."""
-    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, overrides=set_)
+    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, precision=precision, overrides=set_)
     store = Store(results)
     planned = runner.plan(grid, store, runner.Inputs())
     workers = jobs or runner.default_workers()
@@ -138,7 +141,7 @@ def plan(
 @verb
 def run(
     experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
-    encoder: EncoderName = None, set_: Set = None, results: ResultsFolder = Path("results"),
+    encoder: EncoderName = None, precision: Precision = None, set_: Set = None, results: ResultsFolder = Path("results"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one per core.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run; other than 1 changes the last bits.")] = 1,
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
@@ -151,7 +154,7 @@ def run(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
-    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, overrides=set_)
+    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, precision=precision, overrides=set_)
     store, inputs = Store(results), runner.Inputs()
     planned = runner.plan(grid, store, inputs)
     if dry_run:
@@ -169,7 +172,7 @@ def run(
     except KeyboardInterrupt:
         err.print("interrupted; finished runs are kept. Issue the same command to go on.")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    whole = _grid(experiment, protocol, seeds=seeds, tasks=None, arms=None, encoder=encoder, overrides=set_)
+    whole = _grid(experiment, protocol, seeds=seeds, tasks=None, arms=None, encoder=encoder, precision=precision, overrides=set_)
     collected = runner.collect(whole, store, inputs)
     _print(views.finished(grid, store, collected, failures), as_json)
     if failures:
@@ -181,10 +184,11 @@ def run(
 @verb
 def status(
     experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
-    encoder: EncoderName = None, set_: Set = None, results: ResultsFolder = Path("results"), as_json: Json = False,
+    encoder: EncoderName = None, precision: Precision = None, set_: Set = None, results: ResultsFolder = Path("results"),
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Which cells of a grid are done, missing or failed."""
-    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, overrides=set_)
+    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, precision=precision, overrides=set_)
     store = Store(results)
     _print(views.status(runner.plan(grid, store, runner.Inputs()), store), as_json)
 

@@ -76,6 +76,11 @@ def test_plan_as_json_has_what_scripts_need(finished: Path, quick: Quick):
     assert plan["estimated_seconds"] > 0
 
 
+def test_another_precision_is_another_run(finished: Path, quick: Quick):
+    code, out, _ = quick(finished, "plan", *SMOKE, "--results", "out", "--precision", "bf16", "--json")
+    assert (code, json.loads(out)["missing"]) == (0, 4)
+
+
 def test_a_dry_run_starts_nothing(tmp_path: Path, quick: Quick):
     code, out, _ = quick(tmp_path, "run", *SMOKE, "--dry-run", "--json")
     assert (code, json.loads(out)["missing"]) == (0, 4)
@@ -127,6 +132,7 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("run", *SMOKE, "--set", "adam.lr=-1"), 2, "impossible configuration: adam.lr"),
         (("run", *SMOKE, "--set", "adam.lr"), 2, "write field=value"),
         (("run", *SMOKE, "--set", 'techniques=[{"name": "mixuot"}]'), 2, "unknown technique 'mixuot'; known: reinit"),
+        (("run", *SMOKE, "--precision", "fp8"), 2, "impossible configuration: precision"),
         (("run", *SMOKE, "--jobs", "0"), 2, "greater than or equal to 1"),
         (("run", *SMOKE, "--backend", "slurm"), 2, "unknown backend"),
         (("run", *SMOKE, "--encoder", "/no/such/model"), 4, "ENCODER=/path/to/model"),
