@@ -9,30 +9,35 @@ forbids ``--precision bf16`` here.
 Prediction: where training is stable the means differ by less than seeds do. Where the uncorrected arm is at its edge (1e-4 on
 docpair: lr_grid has failed and successful runs there), single runs may end on the other side, but about as many fail.
 
-Found (laptop): not run yet.
+Found (laptop): as predicted, on docpair with 20 seeds. Corrected: mean 0.6111 in bf16 against 0.6114, difference -0.0003 (95 %
+interval -0.0015 to 0.0009); paired scores differ by 0.005 at most, where seeds spread by 0.040; one run of 20 fails, the same in
+both. Uncorrected at its edge: 11 failed runs against 12, means 0.534 and 0.535; one run of 20 ends on the other side, and paired
+scores differ by up to 0.041. So bf16 gives the same answer about arms, but not about a single run near an edge. Training losses
+differ by 2e-5 at step 1 and by 3e-3 at step 96 (corrected, median over seeds).
 
-Cost: not measured yet.
+Cost: 80 runs, of which 13 are adam's and lr_grid's, 24 minutes on 2 cores beside other work (measured).
 """
 
 from stableft import report
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
+TASKS = {"laptop": ("docpair",)}  # the one with an edge at which some runs fail; elsewhere every task
 
 EDGE: Override = {"adam.bias_correction": False, "adam.lr": 1e-4}
 
 ARMS: dict[str, Override] = {
     "fp32": {"precision": "fp32"},
     "bf16": {"precision": "bf16"},
-    "fp32 uncorrected": {"precision": "fp32", **EDGE},
-    "bf16 uncorrected": {"precision": "bf16", **EDGE},
+    "fp32 edge": {"precision": "fp32", **EDGE},
+    "bf16 edge": {"precision": "bf16", **EDGE},
 }
 
 
 def grid(protocol: Protocol) -> Grid:
     """Both precisions, corrected as in ``adam`` (whose runs those in fp32 are) and uncorrected at the edge of docpair."""
     seeds = protocol.seeds if protocol.name == "smoke" else range(NUM_SEEDS)
-    return Grid("precision", protocol, ARMS, tuple(protocol.configs), tuple(seeds))
+    return Grid("precision", protocol, ARMS, TASKS.get(protocol.name, tuple(protocol.configs)), tuple(seeds))
 
 
 REPORT = {
