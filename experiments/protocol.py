@@ -8,8 +8,8 @@
 
 from collections.abc import Mapping
 
+from stableft import discover
 from stableft.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
-from stableft.errors import UsageError
 from stableft.grid import Protocol
 
 # Zhang et al., section 3 and released code (protocol section 2.1): batch 32, 3 epochs, 10 % linear warm-up then linear decay to 0,
@@ -61,8 +61,8 @@ SMOKE = Protocol(
 )
 
 # Learning rates: for each task the one at which the corrected arm's mean validation score is best in experiments/lr_grid.py.
-# So that ten seeds of two arms take about ten minutes: docs15 has 3 epochs instead of TNEWS's 10, and 200 fixed examples at the
-# points before the end; docpair trains on the same 1,000 of its 2,490 examples in every run, as Zhang et al. cut larger sets to 1k.
+# So that ten seeds of two arms take ten minutes: docs15 has 3 epochs instead of TNEWS's 10; docpair trains on the same 1,000 of its
+# 2,490 examples in every run, as Zhang et al. cut larger sets to 1k; points before the end are on 200 and 100 fixed examples.
 LAPTOP = Protocol(
     name="laptop",
     summary="minutes on 2 cores, no download: MiniLM-L6 on docs15 (like TNEWS-1k) and docpair (like RTE)",
@@ -82,7 +82,7 @@ LAPTOP = Protocol(
             encoder="minilm-l6",
             num_train=1000,
             sample_seed=0,
-            evaluation=EvaluationConfig(num_points=10, test_points="last"),
+            evaluation=EvaluationConfig(num_points=10, num_examples=100, test_points="last"),
         ),
     },
     seeds=range(10),
@@ -118,7 +118,4 @@ def protocol(name: str) -> Protocol:
     Raises:
         UsageError: there is none.
     """
-    try:
-        return PROTOCOLS[name]
-    except KeyError:
-        raise UsageError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}") from None
+    return discover.named(name, PROTOCOLS, "protocol")

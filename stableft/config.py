@@ -26,7 +26,8 @@ from stableft.errors import UsageError
 
 Seed = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
-# Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own.
+# Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own. 3:
+# attention works on other groups, which changes the order of dropout's draws.
 IDENTITY_SCHEMA = 3
 
 

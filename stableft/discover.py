@@ -34,7 +34,7 @@ def task(name: str) -> Task:
     Raises:
         UsageError: there is none.
     """
-    return _named(name, tasks(), "task")
+    return named(name, tasks(), "task")
 
 
 @cache
@@ -54,7 +54,7 @@ def technique(name: str) -> type[Technique]:
     Raises:
         UsageError: there is none.
     """
-    return _named(name, techniques(), "technique")
+    return named(name, techniques(), "technique")
 
 
 @cache
@@ -69,10 +69,15 @@ def experiment(name: str) -> ModuleType:
     Raises:
         UsageError: there is none.
     """
-    return _named(name, experiments(), "experiment")
+    return named(name, experiments(), "experiment")
 
 
-def _named(name: str, known: Mapping[str, T], kind: str) -> T:
+def named(name: str, known: Mapping[str, T], kind: str) -> T:
+    """What is known by that name.
+
+    Raises:
+        UsageError: nothing is; the message lists what is known as a ``kind``.
+    """
     try:
         return known[name]
     except KeyError:

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stableft.errors import MissingInput
+from stableft.files import cache_folder
 from stableft.seeds import stream
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -160,7 +160,7 @@ def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32)
         "type_vocab_size": 2, "hidden_act": "gelu", "initializer_range": 0.02, "layer_norm_eps": 1e-12, "pad_token_id": 0,
     }  # fmt: skip
     recipe = hashlib.sha256(json.dumps([config, vocabulary]).encode()).hexdigest()[:12]
-    folder = _cache_folder() / f"{TINY}-{recipe}"
+    folder = cache_folder() / f"{TINY}-{recipe}"
     if (folder / "config.json").is_file():
         return folder
     from safetensors.numpy import save_file
@@ -210,8 +210,3 @@ def _random_weights(vocabulary: int, layers: int, hidden: int) -> dict[str, np.n
         else:
             weights[name] = rng.normal(0, 0.02, shape).astype(np.float32)
     return weights
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "stableft"

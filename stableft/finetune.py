@@ -141,14 +141,14 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
         expected = 1.0 if config.adam.bias_correction else float(bias_ratio(step, *config.adam.betas))
         values = {"lr": lr, "grad_norm": grad_norm, "update_bias_closed_form": expected}
-        if step in metered:
+        measured = step in metered
+        if measured:
             meter.before()
-            optimizer.step()
+        optimizer.step()
+        if measured:
             values["update_norm"], ratio = meter.after()
             if lr > 0:  # at lr 0 there is no update whose size could be compared
                 values["update_bias"] = ratio
-        else:
-            optimizer.step()
         optimizer.zero_grad()
         yield from (Row(step, "train", metric, "", v) for metric, v in values.items())
         if step in setup.evaluation_steps:

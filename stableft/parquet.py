@@ -1,33 +1,25 @@
 """Parquet files that are whole or not there."""
 
-import os
-import tempfile
+import io
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stableft.errors import MissingInput
+from stableft.files import write_whole
 
 
 def write_parquet(table: pa.Table, target: Path) -> None:
-    """Writes beside the target, flushes to disk, and renames: no reader ever sees a part.
+    """Writes a table to a file (see `write_whole`), whose folder is created if it is not there.
 
     Raises:
         OSError: the disk is full or the folder can't be written to; the target is then as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd", compression_level=9)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", compression_level=9)
+    write_whole(target, content.getvalue())
 
 
 def read_parquet(path: Path) -> pa.Table:

@@ -24,6 +24,7 @@ from stableft.figures import curves as curve_figure
 from stableft.figures import distributions as distribution_figure
 from stableft.figures import learning_rates as learning_rate_figure
 from stableft.figures import style
+from stableft.files import write_whole
 from stableft.records import Results
 
 FEW_ARMS = 4  # with more, a caption counts them instead of listing each
@@ -170,17 +171,17 @@ def _failures(scores: pd.DataFrame) -> str:
 
 def _frequent_points(runs: pd.DataFrame) -> str:
     """On what, and how exactly, the points before the end were evaluated, where that differs from the last one."""
-    settings: dict[str, list[str]] = {}
-    for task, config in runs[["task", "config"]].drop_duplicates().itertuples(index=False):
+    settings: dict[str, dict[str, None]] = {}
+    # The seeds of an arm differ in nothing else. A dict, not a set: tasks stay in the order of the runs.
+    for task, config in runs.drop_duplicates(["task", "arm"])[["task", "config"]].itertuples(index=False):
         evaluation = json.loads(config).get("evaluation", {})
         number, draft = evaluation.get("num_examples"), evaluation.get("draft")
         words = [f"on up to {number} fixed examples of validation"] if number else []
         words += [f"drafted in {draft} and close decisions settled in fp32: exact scores, rounded losses"] if draft else []
-        tasks = settings.setdefault(", ".join(words), [])
-        if words and task not in tasks:
-            tasks.append(task)
-    return " ".join(f"Points before the end, {' and '.join(tasks)}: {words}." for words, tasks in settings.items() if words)
+        if words:
+            settings.setdefault(", ".join(words), {})[task] = None
+    return " ".join(f"Points before the end, {' and '.join(tasks)}: {words}." for words, tasks in settings.items())
 
 
 def _write(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:
-    return [style.write(folder / f"{name}.{suffix}", text.encode()) for suffix, text in texts.items()]
+    return [write_whole(folder / f"{name}.{suffix}", text.encode()) for suffix, text in texts.items()]

@@ -17,7 +17,7 @@ from stableft import discover
 from stableft.backends import BACKENDS, default_workers
 from stableft.config import RunConfig, run_id
 from stableft.encoders import Encoder, resolve
-from stableft.errors import MissingInput, UsageError
+from stableft.errors import MissingInput
 from stableft.grid import Cell, Grid
 from stableft.records import Place, Results, Store
 from stableft.supervisor import Report, Status, Supervisor
@@ -150,8 +150,7 @@ def run_grid(
     """
     if wanted.problems:
         raise MissingInput("\n".join(wanted.problems))
-    if execution.backend not in BACKENDS:
-        raise UsageError(f"unknown backend {execution.backend!r}; known: {', '.join(BACKENDS)}")
+    backend = discover.named(execution.backend, BACKENDS, "backend")
     jobs = list(_jobs(wanted, store, inputs, execution))
     if not jobs:
         return
@@ -163,7 +162,7 @@ def run_grid(
     supervisor = Supervisor(report, execution.max_retries, execution.timeout)
     with _stop_on_signals(supervisor):
         try:
-            for status in BACKENDS[execution.backend](supervisor, jobs, min(workers, len(jobs))):
+            for status in backend(supervisor, jobs, min(workers, len(jobs))):
                 if status.state not in ("done", "stopped"):
                     store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
                 yield status

@@ -15,9 +15,11 @@ State = Literal["done", "refused", "device", "io", "crashed", "killed", "timeout
 Report = Callable[[Job, int, int, float], None]
 # Training processes are forked from one that has imported everything and started nothing: they begin within milliseconds, and share
 # its memory. Elsewhere than on Linux libraries start threads when they are imported, which a fork would lose.
-_CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 if sys.platform == "linux":
+    _CONTEXT = multiprocessing.get_context("forkserver")
     _CONTEXT.set_forkserver_preload(["stableft.worker", "stableft.finetune", "stableft.token_cache"])
+else:
+    _CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,34 @@ def test_values_and_gradients_are_those_of_each_sequence_alone(lengths: list[int
 
 
 @pytest.mark.parametrize("first_only", [False, True])
+def test_so_they_are_where_groups_are_cut(first_only: bool) -> None:
+    lengths = [20] * 30 + [25] * 10
+    plan = layout(lengths)
+    assert len(plan.groups) >= 3  # 600 + 250 slots, at most 512 at a time
+    heads, size = 2, 4
+    weight = torch.randn(1, len(lengths) if first_only else sum(lengths), heads, size, generator=torch.Generator().manual_seed(1))
+
+    def ours(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        if not first_only:
+            return attend(query, key, value, lengths)
+        first = first_token_attention(query[:, :, plan.starts], key, value, dropout=0.0, packed=plan)
+        return first.unflatten(-1, (heads, size))
+
+    def theirs(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        mixed = alone(query, key, value, lengths)
+        return mixed[:, plan.starts] if first_only else mixed
+
+    outcomes = []
+    for function in (ours, theirs):
+        inputs = rows(sum(lengths))
+        mixed = function(*inputs)
+        (mixed * weight).sum().backward()
+        outcomes.append([mixed, *(x.grad for x in inputs)])
+    for one, other in zip(*outcomes, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("first_only", [False, True])
 def test_gradients_with_dropout_are_the_slopes(first_only: bool, group_cost: int) -> None:
     """In float64, with the same masks at every evaluation."""
     lengths = [3, 5, 2]

@@ -443,6 +443,16 @@ def test_the_rows_of_a_run(run: Runner) -> None:
     assert [lr[1], lr[2], lr[3], lr[24]] == pytest.approx([0, 1.5e-3, 3e-3, 3e-3 / 22])
 
 
+def test_measuring_an_update_changes_no_other_number(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+    for measured in (list(range(1, 25)), []):
+        monkeypatch.setattr(finetune, "metered_steps", lambda _, steps=measured: np.array(steps, int))
+        outcome = run({"adam.bias_correction": False})
+        assert list(outcome.series("update_norm")) == measured
+        rows.append([row for row in outcome.rows if row.metric not in ("update_norm", "update_bias")])
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.parametrize("correction", [True, False])
 def test_the_measured_bias_is_the_closed_form(run: Runner, correction: bool) -> None:
     outcome = run({"adam.bias_correction": correction, "adam.eps": 1e-15})

@@ -1,5 +1,6 @@
 """The supervisor against training processes that misbehave; what they run is replaced, the processes are real."""
 
+import sys
 import threading
 import time
 from pathlib import Path
@@ -55,6 +56,15 @@ def test_a_run_that_takes_too_long_is_ended_and_the_next_one_gets_a_process(job)
     fine = supervisor(job("fine"))
     supervisor.stop()
     assert (slow.state, slow.detail, slow.attempts, fine.state) == ("timeout", "took more than 1 s", 1, "done")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each training process imports for itself")
+def test_training_processes_are_forked_from_one_that_has_imported_everything(job):
+    """A module that can't be preloaded would be left out in silence, and every process would import it again."""
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    status = supervisor(job("loaded"))
+    supervisor.stop()
+    assert status.detail == "stableft.finetune torch"
 
 
 def test_progress_is_reported(job):

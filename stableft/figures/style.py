@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import NamedTuple
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from stableft.files import write_whole
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
 LEGEND_HEIGHT = 0.35
@@ -114,19 +115,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         buffer = io.BytesIO()
         with context():
             figure.savefig(buffer, format=suffix, metadata=metadata)
-        written.append(write(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
+        written.append(write_whole(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
     return written
-
-
-def write(path: Path, content: bytes) -> Path:
-    """Writes a file so that readers see the old one or the whole new one, never a part."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
 
 
 def majority_line(axes: Axes, score: float) -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import matplotlib
-import pytest
 from matplotlib.figure import Figure
 
 from stableft.figures import style
@@ -59,19 +58,6 @@ def test_pdf_embeds_outlines_not_bitmaps_of_text(tmp_path: Path) -> None:
     content = pdf.read_bytes()
     assert b"/Type3" not in content
     assert b"CreationDate" not in content
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = style.write(tmp_path / "a.txt", b"old")
-
-    def full(self: Path, content: bytes) -> int:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="space"):
-        style.write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_legend_lists_a_label_once() -> None:

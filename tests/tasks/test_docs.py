@@ -16,20 +16,20 @@ from stableft.tasks import TaskData, docs
 DOCS15, DOCPAIR = docs.TASKS
 REPORT = """
 import json, sys
-from stableft.tasks.docs import TASKS
-prints = [task.load().fingerprint for task in TASKS]
+from stableft.tasks.docs import load_docpair, load_docs15
+prints = [load().fingerprint for load in (load_docs15, load_docpair)]
 print(json.dumps([prints, sorted(name for name in sys.modules if "." not in name)]))
 """
 
 
 @pytest.fixture(scope="module")
 def docs15() -> TaskData:
-    return DOCS15.load()
+    return docs.load_docs15()
 
 
 @pytest.fixture(scope="module")
 def docpair() -> TaskData:
-    return DOCPAIR.load()
+    return docs.load_docpair()
 
 
 def test_docs15_is_balanced(docs15: TaskData) -> None:
@@ -152,3 +152,21 @@ def test_readable(name: str, words: str) -> None:
 def test_shared_words_compares_stems() -> None:
     assert docs.shared_words("poly roots", "Compute the root of a polynomial") == 2
     assert docs.shared_words("get edge", "Return the colour of a face") == 0
+
+
+def test_what_is_kept_is_what_was_made(docs15: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+    load = docs._kept("docs15", lambda: made.append("once") or docs15)
+    assert load() == load() == docs15
+    assert made == ["once"]
+
+
+def test_other_packages_are_read_anew(docs15: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+    load = docs._kept("docs15", lambda: made.append("again") or docs15)
+    load()
+    monkeypatch.setattr(docs, "sources", lambda: {"numpy": "0.0"})
+    load()
+    assert made == ["again", "again"]

@@ -1,0 +1,38 @@
+"""Files that are whole or not there, and the folder of what can be made again."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Writes beside the target, flushes to disk, and renames: readers see the old file or the whole new one, never a part.
+
+    Args:
+        path: The target; its folder exists.
+        content: All of it.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: the disk is full or the folder can't be written to; the target is then as it was.
+    """
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def cache_folder() -> Path:
+    """Where this user's programs keep what they can make again (``XDG_CACHE_HOME``); not created."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "stableft"

@@ -1,0 +1,38 @@
+"""A reader sees the old file or the whole new one."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from stableft.files import cache_folder, write_whole
+
+
+def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "a.txt", b"old")
+    assert write_whole(path, b"new").read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = write_whole(tmp_path / "a.txt", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="space"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/somewhere/stableft")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/.cache/stableft")
