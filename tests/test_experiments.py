@@ -39,6 +39,25 @@ def test_committed_results_are_complete_pairs(project: Path, name: str):
     assert not runs["run_id"].duplicated().any()
 
 
+def test_precision_found_what_it_says(project: Path):
+    """The numbers of its docstring that stand in no table."""
+    results = Store(project / "results").load("laptop", "precision")
+    runs = tables.final_scores(results).pivot(index="seed", columns="arm", values=["score", "failed"])
+    score, failed = runs["score"].astype(float), runs["failed"].astype(bool)
+    said = " ".join((discover.experiment("precision").__doc__ or "").split())
+    assert f"paired scores differ by {(score['bf16'] - score['fp32']).abs().max():.3f} at most" in said
+    assert f"paired scores differ by up to {(score['bf16 edge'] - score['fp32 edge']).abs().max():.3f}" in said
+    assert (failed["bf16"] == failed["fp32"]).all() and failed["fp32"].sum() == 1
+    assert "one run of 20 fails, the same in both" in said
+    assert (failed["bf16 edge"] != failed["fp32 edge"]).sum() == 1
+    assert "one run of 20 ends on the other side" in said
+    losses = results.metrics.query("metric == 'loss' and split == 'train' and arm in ('fp32', 'bf16')")
+    paired = losses.pivot_table(index=["seed", "step"], columns="arm", values="value", observed=True)
+    difference = (paired["bf16"] - paired["fp32"]).abs().groupby("step").median()
+    first, last = (f"{difference[step]:.0e}".replace("e-0", "e-") for step in (1, 96))
+    assert f"Training losses differ by {first} at step 1 and by {last} at step 96 (corrected, median over seeds)" in said
+
+
 def test_every_experiment_says_what_it_asks_and_expects():
     for module in discover.experiments().values():
         text = module.__doc__ or ""
