@@ -69,7 +69,7 @@ status-%: $(READY) FORCE ## Show which runs of an experiment are done, missing o
 figures: $(READY) ## Regenerate every figure and table from the collected results
 	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
 
-bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, an hour; PARTS="steps grid" ROUNDS=3 for less
+bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes; PARTS="steps grid" ROUNDS=3 for less
 	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(PY) -m benchmarks $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
