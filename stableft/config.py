@@ -49,6 +49,9 @@ class AdamConfig(Frozen):
         eps_placement: ``v_hat``: added to the root of the *corrected* second moment (Kingma & Ba, Algorithm 1; torch);
             ``v``: added to the root of the raw one (Kingma & Ba's "epsilon hat"; transformers 2.x with correction). Without
             correction the two are the same.
+        lr_bias: The learning rate of step t is ``divided`` or ``multiplied`` by b(t) of `stableft.bias.bias_ratio`, after the
+            schedule: uncorrected and divided is what correction does, corrected and multiplied what leaving it out does, up to
+            epsilon (protocol section 1.2). None: neither.
     """
 
     lr: Annotated[float, Field(gt=0)]
@@ -57,6 +60,7 @@ class AdamConfig(Frozen):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     bias_correction: bool = True
     eps_placement: Literal["v_hat", "v"] = "v_hat"
+    lr_bias: Literal["divided", "multiplied"] | None = None
 
 
 class ScheduleConfig(Frozen):

@@ -126,7 +126,10 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     model.train()
     for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
         step = done + 1
+        bias = float(bias_ratio(step, *config.adam.betas))
         lr = config.adam.lr * lr_factor(done, setup.num_steps, setup.warmup_steps)
+        if config.adam.lr_bias is not None:
+            lr = lr / bias if config.adam.lr_bias == "divided" else lr * bias
         for group, plan in zip(optimizer.param_groups, setup.groups, strict=True):
             group["lr"] = lr * plan.lr_scale
         batch = tokens.batch(setup.train_indices[batch_indices], device)
@@ -139,7 +142,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         loss.backward()
         max_norm = float("inf") if config.max_grad_norm is None else config.max_grad_norm
         grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
-        expected = 1.0 if config.adam.bias_correction else float(bias_ratio(step, *config.adam.betas))
+        expected = 1.0 if config.adam.bias_correction else bias
         values = {"lr": lr, "grad_norm": grad_norm, "update_bias_closed_form": expected}
         measured = step in metered
         if measured:

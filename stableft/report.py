@@ -23,6 +23,7 @@ from stableft.figures import bias_magnitude as bias_figure
 from stableft.figures import curves as curve_figure
 from stableft.figures import distributions as distribution_figure
 from stableft.figures import learning_rates as learning_rate_figure
+from stableft.figures import seed_map as seed_map_figure
 from stableft.figures import style
 from stableft.files import write_whole
 from stableft.records import Results
@@ -75,6 +76,11 @@ def learning_rates() -> Item:
     return _figure(learning_rate_figure)
 
 
+def seed_map() -> Item:
+    """See `stableft.figures.seed_map`."""
+    return _figure(seed_map_figure)
+
+
 def score_table() -> Item:
     """See `stableft.tables.score_table`."""
     note = (
@@ -82,6 +88,15 @@ def score_table() -> Item:
         "with 95 % BCa bootstrap interval; p: two-sided sign-flip permutation test of the pairs."
     )
     return lambda results: TableReport(tables.score_table(results), f"{note} {describe(results)}")
+
+
+def seed_table() -> Item:
+    """See `stableft.tables.seed_table`."""
+    note = (
+        "Final scores; std with n - 1. std_over_order: mean over init seeds of the std over order seeds; std_over_init: the other way "
+        "round."
+    )
+    return lambda results: TableReport(tables.seed_table(results), f"{note} {describe(results)}")
 
 
 def learning_rate_table() -> Item:

@@ -101,6 +101,35 @@ def learning_rate_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def seed_scores(results: Results) -> pd.DataFrame:
+    """`final_scores` with each run's own init and order seed and its method: ``standard``, or the names of its techniques.
+
+    The arms of a grid of seeds are pairs of both seeds; grouping needs them apart.
+    """
+    configs = [json.loads(text) for text in results.runs["config"]]
+    methods = ["+".join(technique["name"] for technique in config.get("techniques") or ()) or "standard" for config in configs]
+    seeds = {name: [config[f"{name}_seed"] for config in configs] for name in ("init", "order")}
+    return final_scores(results).assign(method=methods, **seeds)
+
+
+def seed_table(results: Results) -> pd.DataFrame:
+    """How much scores spread over init seeds and over order seeds (Zhang et al., 2021, Appendix B).
+
+    Returns:
+        One row per task and method: n, min, mean, max, std of all runs; std_over_order: the mean over init seeds of the standard
+        deviation over order seeds; std_over_init: the other way round (all with n - 1); failed.
+    """
+    rows = []
+    for (task, method), group in seed_scores(results).groupby(["task", "method"], sort=False):
+        score, failed = group["score"], int(group["failed"].sum())
+        over = {
+            f"std_over_{one}": group.groupby(other)["score"].std().mean() for one, other in (("order", "init"), ("init", "order"))
+        }
+        row = {"task": task, "method": method, "n": len(group), "min": score.min(), "mean": score.mean(), "max": score.max()}
+        rows.append(row | {"std": score.std(), **over, "failed": failed})
+    return pd.DataFrame(rows)
+
+
 def display(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply."""
     shown = pd.DataFrame(index=frame.index)

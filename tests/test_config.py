@@ -52,6 +52,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "adam.weight_decay": {"adam.weight_decay": 0.01},
     "adam.bias_correction": {"adam.bias_correction": False},
     "adam.eps_placement": {"adam.eps_placement": "v"},
+    "adam.lr_bias": {"adam.lr_bias": "divided"},
     "schedule.num_epochs": {"schedule.num_epochs": 4},
     "schedule.num_steps": {"schedule.num_epochs": None, "schedule.num_steps": 24},
     "schedule.warmup_ratio": {"schedule.warmup_ratio": 0.2},

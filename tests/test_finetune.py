@@ -236,6 +236,23 @@ def test_the_arms_share_everything_until_an_update_counts(
     assert corrected.series("lr") == uncorrected.series("lr")
 
 
+@pytest.mark.parametrize("correction", [True, False])
+def test_the_learning_rate_can_stand_in_for_the_correction(run: Runner, correction: bool) -> None:
+    """Protocol section 1.2: lr / b(t) makes uncorrected Adam the corrected one, lr x b(t) the corrected one uncorrected.
+
+    Exactly so with epsilon added to the raw second moment, and up to rounding.
+    """
+    settings = {"adam.eps_placement": "v"}
+    plain = run({**settings, "adam.bias_correction": correction})
+    lr_bias = "divided" if correction else "multiplied"
+    other = run({**settings, "adam.bias_correction": not correction, "adam.lr_bias": lr_bias})
+    np.testing.assert_allclose(other.losses, plain.losses, rtol=0, atol=2e-5)
+    assert max(np.abs(np.subtract(run({**settings, "adam.bias_correction": not correction}).losses, plain.losses))) > 1e-3
+    steps = np.arange(1, len(plain.losses) + 1)
+    factors = bias_ratio(steps) ** (-1 if correction else 1)
+    np.testing.assert_allclose(list(other.series("lr").values()), factors * list(plain.series("lr").values()))
+
+
 def test_the_arms_share_order_and_dropout_to_the_end(run: Runner) -> None:
     """At a rate too small to matter, the losses of the two arms are the same at every step, dropout and all."""
     tiny = {"adam.lr": 1e-12}

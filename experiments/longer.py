@@ -1,0 +1,45 @@
+"""Is three epochs simply too short?
+
+Question: on a thousand examples three epochs are 96 steps. Does training longer do what re-initialised blocks do, and what is left
+of their gain then?
+
+Source: Zhang et al. (2021), section 6, Figures 8 and 14, Table 1 (1k subsets: 96 to 3,200 steps, Standard and Re-init; as many points
+in every run). Mosbach et al. (2021), Figure 3, for the failed runs.
+
+Prediction: scores rise with the number of steps and then level off; the gap between the two methods narrows.
+
+Found (laptop): PENDING
+
+Cost: PENDING
+
+The schedule stretches with the run: 10 % warm-up, then linear decay to 0 at its last step. Re-init is the pooler and one of six
+blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample command.
+"""
+
+from stableft import report
+from stableft.grid import Grid, Override, Protocol
+from stableft.techniques.reinit import Reinit
+
+NUM_STEPS = {"smoke": (24, 48), "laptop": (96, 200, 400), "small": (96, 200, 400, 800)}
+SOURCE_STEPS = (96, 200, 400, 800, 1600, 3200)
+NUM_SEEDS = {"laptop": 3, "small": 3}
+NUM_LAYERS = {"paper": 5}
+
+
+def grid(protocol: Protocol) -> Grid:
+    """Both methods at every length."""
+    reinit = (Reinit(pooler=True, num_layers=NUM_LAYERS.get(protocol.name, 1)),)
+    arms: dict[str, Override] = {
+        f"{name} {num_steps}": {"techniques": techniques, "schedule.num_epochs": None, "schedule.num_steps": num_steps}
+        for num_steps in NUM_STEPS.get(protocol.name, SOURCE_STEPS)
+        for name, techniques in (("standard", None), ("reinit", reinit))
+    }
+    seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
+    return Grid("longer", protocol, arms, tuple(protocol.configs), seeds)
+
+
+REPORT = {
+    "train_loss": report.curves(split="train", metric="loss"),
+    "score_distribution": report.distributions(),
+    "scores": report.score_table(),
+}

@@ -1,0 +1,40 @@
+"""Does a pooler drawn anew make fine-tuning faster?
+
+Question: the first source document draws the pooler of BERT-base-chinese anew on TNEWS-1k and sees the training loss fall slightly
+faster, at an accuracy that hardly differs. Is that so over seeds?
+
+Source: first source document, section 2; its accuracy plot is lost (protocol section 7, S0). Zhang et al. (2021), Figures 5 and 13,
+have the same arm beside their re-initialised blocks.
+
+Prediction: training loss a little lower in the first epochs, the same score.
+
+Found (laptop): PENDING
+
+Cost: PENDING
+
+Alone what ``reinit`` has beside the blocks, whose runs these are, on the one task of each protocol that is like TNEWS.
+"""
+
+from stableft import report
+from stableft.grid import Grid, Override, Protocol
+from stableft.techniques.reinit import Reinit
+
+TASKS = {"laptop": ("docs15",), "small": ("tnews",), "paper": ("tnews50k",)}
+
+ARMS: dict[str, Override] = {
+    "standard": {"techniques": None},
+    "pooler": {"techniques": (Reinit(pooler=True, num_layers=0),)},
+}
+
+
+def grid(protocol: Protocol) -> Grid:
+    """The pooler as it is and drawn anew."""
+    return Grid("pooler", protocol, ARMS, TASKS.get(protocol.name, tuple(protocol.configs)), tuple(protocol.seeds))
+
+
+REPORT = {
+    "train_loss": report.curves(split="train", metric="loss"),
+    "score": report.curves(split="validation", metric="score"),
+    "score_distribution": report.distributions(),
+    "scores": report.score_table(),
+}
