@@ -11,11 +11,11 @@ the smaller and harder task (docpair, like RTE), less on docs15. The pooler alon
 pooling, and its pooler looks untrained (all biases exactly 0, weights of std 0.009): that arm doubles its scale, and loses nothing
 learnt.
 
-Found (laptop): partly as predicted, 10 seeds, at the rates of `standard`. docpair: the training loss falls faster in all three arms (in
-the last tenth 0.290, 0.303 and 0.317 against 0.347), and one block or two drawn anew score 0.642 and 0.643 against 0.624 (pairs:
-+0.018, 95 % interval 0.009 to 0.025; +0.019, 0.011 to 0.025). docs15: they cost 0.044 and 0.073, and their loss falls more slowly.
-The pooler alone: +0.008 on docs15 (0.003 to 0.014), 0.000 on docpair. No run failed, and no spread shrank (docpair: 0.013 and 0.014
-against 0.009): with no failed run there is little for re-initialisation to steady.
+Found (laptop): partly as predicted, 10 seeds, at the rates of `standard`. docpair: the training loss falls faster in all three
+arms (in the last tenth 0.290, 0.303 and 0.317 against 0.347), and one block or two drawn anew score 0.642 and 0.643 against 0.624
+(pairs: +0.018, 95 % interval 0.009 to 0.025; +0.019, 0.011 to 0.025). docs15: they cost 0.044 and 0.073, and their loss falls more
+slowly. The pooler alone: +0.008 on docs15 (0.003 to 0.014), 0.000 on docpair. No run failed, and no spread shrank (docpair: 0.013
+and 0.014 against 0.009): with no failed run there is little for re-initialisation to steady.
 
 Cost: 80 runs, of which 20 are adam's, 22 minutes on 2 cores beside other work (sum of the runs' own times / 2).
 

@@ -22,6 +22,8 @@ LIGHT = (
     "stableft.tasks",
     "stableft.discover",
     "stableft.techniques",
+    "stableft.files",
+    "stableft.data_cache",
     "stableft.provenance",
     "stableft.parquet",
     "stableft.records",

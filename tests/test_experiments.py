@@ -47,7 +47,8 @@ def test_precision_found_what_it_says(project: Path):
     said = " ".join((discover.experiment("precision").__doc__ or "").split())
     assert f"paired scores differ by {(score['bf16'] - score['fp32']).abs().max():.3f} at most" in said
     assert f"paired scores differ by up to {(score['bf16 edge'] - score['fp32 edge']).abs().max():.3f}" in said
-    assert (failed["bf16"] == failed["fp32"]).all() and failed["fp32"].sum() == 1
+    assert (failed["bf16"] == failed["fp32"]).all()
+    assert failed["fp32"].sum() == 1
     assert "one run of 20 fails, the same in both" in said
     assert (failed["bf16 edge"] != failed["fp32 edge"]).sum() == 1
     assert "one run of 20 ends on the other side" in said
