@@ -3,8 +3,8 @@
 Question: on a thousand examples three epochs are 96 steps. Does training longer do what re-initialised blocks do, and what is left
 of their gain then?
 
-Source: Zhang et al. (2021), section 6, Figures 8 and 14, Table 1 (1k subsets: 96 to 3,200 steps, Standard and Re-init; as many points
-in every run). Mosbach et al. (2021), Figure 3, for the failed runs.
+Source: Zhang et al. (2021), section 6, Figures 8 and 14, Table 1 (1k subsets: 96 to 3,200 steps, Standard and Re-init; as many
+points in every run). Mosbach et al. (2021), Figure 3, for the failed runs.
 
 Prediction: scores rise with the number of steps and then level off; the gap between the two methods narrows.
 

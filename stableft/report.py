@@ -93,8 +93,8 @@ def score_table() -> Item:
 def seed_table() -> Item:
     """See `stableft.tables.seed_table`."""
     note = (
-        "Final scores; std with n - 1. std_over_order: mean over init seeds of the std over order seeds; std_over_init: the other way "
-        "round."
+        "Final scores; std with n - 1. std_over_order: mean over init seeds of the std over order seeds; std_over_init: the other "
+        "way round."
     )
     return lambda results: TableReport(tables.seed_table(results), f"{note} {describe(results)}")
 

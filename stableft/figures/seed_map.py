@@ -15,11 +15,11 @@ from stableft.figures import style
 from stableft.records import Results
 
 CELL = (0.42, 0.26)  # inches
-MAP, DARK = "cividis", 0.45  # light to the eye and without colour alike; text is white on what is darker than that
+MAP, DARK = "cividis", 0.55  # light to the eye and without colour alike; text is white on what is darker than that
 MEAN = "mean"
 CAPTION = (
-    "Final score for each init seed (head, and what else is drawn anew) and each order seed (order of the data, and dropout); last "
-    "column and row: means. Crosses: failed runs (final score at or below the majority score, or diverged). Colours: from the "
+    "Final score for each init seed (head, and what else is drawn anew) and each order seed (order of the data, and dropout); "
+    "last column and row: means. Crosses: failed runs (final score at or below the majority score, or diverged). Colours: from the "
     "lowest to the highest score of a task."
 )
 
@@ -28,8 +28,8 @@ def data(results: Results) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
     Returns:
-        Columns task, method (``standard``, or the names of the run's techniques), init, order (the seed, or ``mean`` of all), score,
-        failed (of a single run; number of failed runs where it is a mean).
+        Columns task, method (``standard``, or the names of the run's techniques), init, order (the seed, or ``mean`` of all),
+        score, failed (of a single run; number of failed runs where it is a mean).
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
