@@ -90,6 +90,15 @@ def score_table() -> Item:
     return lambda results: TableReport(tables.score_table(results), f"{note} {describe(results)}")
 
 
+def bias_table() -> Item:
+    """See `stableft.tables.bias_table`."""
+    note = (
+        "Norm of the applied update over that of the corrected one, at the metered steps. deviation: greatest relative distance of "
+        "a run and step to the closed form; largest: of all runs; at_step and last: means over runs."
+    )
+    return lambda results: TableReport(tables.bias_table(results), f"{note} {describe(results)}")
+
+
 def seed_table() -> Item:
     """See `stableft.tables.seed_table`."""
     note = (

@@ -9,7 +9,9 @@ import pytest
 from scipy import stats
 
 from stableft import tables
+from stableft.bias import bias_ratio
 from stableft.errors import MissingInput
+from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
 
@@ -123,3 +125,20 @@ def test_csv_keeps_all_digits() -> None:
 
 def test_learning_rates_read_as_people_write_them() -> None:
     assert [tables.FORMATS["lr"](lr) for lr in (1e-5, 2e-4, 1.5e-5, 1e-3)] == ["1e-05", "2e-04", "1.5e-05", "1e-03"]
+
+
+def test_the_measured_bias_against_the_closed_form() -> None:
+    results = synthetic.grid()
+    closed = results.metrics[results.metrics["metric"] == "update_bias"]
+    closed = closed.assign(
+        metric="update_bias_closed_form", value=np.where(closed["arm"] == "corrected", 1.0, bias_ratio(closed["step"]))
+    )
+    metered = results.metrics["metric"].ne("update_bias") | results.metrics["step"].isin([1, 12, 60, 190, 234])
+    table = tables.bias_table(Results(results.runs, pd.concat([results.metrics[metered], closed]), results.predictions))
+    row = table.set_index(["task", "arm"]).loc["rte", "uncorrected"]
+    assert (row["runs"], row["steps"], row["at_step"]) == (5, 4, 12)
+    measured = results.metrics.query("metric == 'update_bias' and task == 'rte' and arm == 'uncorrected'")
+    assert row["largest"] == measured.query("step == 12")["value"].max()
+    assert row["last"] == pytest.approx(measured.query("step == 190")["value"].mean())
+    used = measured[measured["step"].isin([1, 12, 60, 190])]
+    assert row["deviation"] == pytest.approx((used["value"] / bias_ratio(used["step"]) - 1).abs().max())
