@@ -69,7 +69,8 @@ class Model(nn.Module):
     Attributes:
         architecture: What `stableft.architectures` knows about the encoder; None for others, which run padded only.
         packed: Whether batches run packed *indeed*: asked for, and possible with this architecture.
-        num_blocks: L.
+        num_blocks: L, blocks with weights of their own.
+        shares_blocks: Whether some are used more than once, as in ALBERT, so that none is a top block.
         pooler: A dense layer of ours, where the encoder has no pooler of its own.
     """
 
@@ -83,6 +84,7 @@ class Model(nn.Module):
         self.packed = packed and self.architecture is not None
         self.first_position = first_position(encoder)
         self.num_blocks = num_blocks(encoder)
+        self.shares_blocks = getattr(config, "num_hidden_layers", self.num_blocks) > self.num_blocks
         self.register_buffer("pieces", pieces, persistent=False)
         ours = None if getattr(encoder, "pooler", None) is not None else OUR_POOLING
         pooling = self.architecture.pooling if self.architecture else ours

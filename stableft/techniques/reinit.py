@@ -38,6 +38,8 @@ class Reinit(Technique):
     dropout masks of a seed are the baseline's. A pooler that the checkpoint lacks was drawn from the same distribution already;
     drawing it again changes the draw only. An encoder without a pooler is changed in its blocks alone.
 
+    ALBERT uses one block for all layers: there is no top block to draw anew, and any ``num_layers`` but 0 is refused.
+
     Deviations: The reference code draws from the global generator, which shifts what is drawn after it (protocol section 8, P6);
     here a stream of its own. The reference code refuses blocks without the pooler for BERT; here ``pooler=False`` is allowed,
     so that the two can be told apart. More blocks than the encoder has are an error, there they are silently all.
@@ -63,8 +65,14 @@ class Reinit(Technique):
         """Overwrites the chosen parameters of the model.
 
         Raises:
-            UsageError: more blocks are asked for than the encoder has.
+            UsageError: more blocks are asked for than the encoder has, or any of an encoder whose layers share their weights.
         """
+        if self.num_layers and setup.model.shares_blocks:
+            kind = setup.model.encoder.config.model_type
+            raise UsageError(
+                f"reinit: the layers of this encoder ({kind}) share their weights, so it has no top blocks to draw anew; "
+                "num_layers=0 redraws the pooler alone"
+            )
         names = redraw(setup, config.stream_seed("reinit"), pooler=self.pooler, num_layers=self.num_layers)
         return replace(setup, fresh=setup.fresh | names)
 
