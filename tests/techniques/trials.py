@@ -53,8 +53,9 @@ def deep_encoder(like: Encoder, folder: Path, num_layers: int) -> Encoder:
     from transformers import BertConfig, BertModel
 
     size = len((like.folder / "vocab.txt").read_text(encoding="utf-8").split())
-    shape = {"hidden_size": 8, "num_hidden_layers": num_layers, "num_attention_heads": 2, "intermediate_size": 8}
-    BertModel(BertConfig(vocab_size=size, max_position_embeddings=64, **shape)).save_pretrained(folder)
+    config = BertConfig(vocab_size=size, hidden_size=8, num_hidden_layers=num_layers, num_attention_heads=2, intermediate_size=8)
+    config.max_position_embeddings = 64
+    BertModel(config).save_pretrained(folder)
     for name in TOKENIZER_FILES:
         if (like.folder / name).is_file():
             shutil.copyfile(like.folder / name, folder / name)
