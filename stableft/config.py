@@ -139,10 +139,12 @@ class Technique(Frozen):
     Attributes:
         name: That of its file.
         stage: When it acts.
+        excludes: Names of techniques that no run can have beside this one, and why. One of the two says it.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
+    excludes: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     @abstractmethod
@@ -240,6 +242,9 @@ class RunConfig(Frozen):
         names = [technique.name for technique in techniques or ()]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"each technique at most once; more often: {', '.join(twice)}")
+        for one in techniques or ():
+            for other in one.excludes.keys() & set(names):
+                raise ValueError(f"{one.name} and {other} exclude each other: {one.excludes[other]}")
         return tuple(sorted(techniques or (), key=lambda technique: (technique.stage, technique.name))) or None
 
     def stream_seed(self, name: str) -> int:

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from stableft.bias import bias_ratio, metered_steps
 from stableft.config import RunConfig
@@ -24,12 +24,21 @@ from stableft.tasks import Task, TaskData
 
 @dataclass(frozen=True)
 class ParamGroup:
-    """Parameters of one role, depth and kind of decay: the finest partition that any technique needs."""
+    """Parameters of one role, depth and kind of decay: the finest partition that any technique needs.
+
+    Attributes:
+        place: Where all of them stand.
+        params: The parameters.
+        lr_scale: Factor on the run's learning rate.
+        weight_decay: Decoupled, multiplied by the group's own learning rate.
+        decay_to: What each decays toward, never changed; None: zero.
+    """
 
     place: Place
     params: tuple[nn.Parameter, ...]
     lr_scale: float
     weight_decay: float
+    decay_to: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,9 @@ def _groups(model: Model, weight_decay: float) -> tuple[ParamGroup, ...]:
 
 def _optimizer(setup: Setup, config: RunConfig) -> AdamW:
     adam = config.adam
-    groups = [{"params": list(group.params), "weight_decay": group.weight_decay} for group in setup.groups]
+    groups = [
+        {"params": list(group.params), "weight_decay": group.weight_decay, "decay_to": group.decay_to} for group in setup.groups
+    ]
     return AdamW(
         groups, lr=adam.lr, betas=adam.betas, eps=adam.eps, bias_correction=adam.bias_correction, eps_placement=adam.eps_placement
     )

@@ -1,7 +1,8 @@
-"""Leaf modules that stand in for torch's in the fast path: same parameters, same names, same function, less time.
+"""Leaf modules that stand in for torch's: same parameters, same names.
 
-`Linear` multiplies with oneDNN instead of MKL, which on AMD processors reaches half the rate that the processor has. `Dropout`
-draws its masks from a stream of the run's own.
+In the fast path the same function in less time: `Linear` multiplies with oneDNN instead of MKL, which on AMD processors reaches
+half the rate that the processor has; `Dropout` draws its masks from a stream of the run's own. On either path `MixedLinear`, where
+weights are mixed with others.
 """
 
 import numpy as np
@@ -54,9 +55,41 @@ class Linear(nn.Linear):
     """``torch.nn.Linear`` on oneDNN in fp32 on a CPU; elsewhere torch's own. Equal up to the order of summation."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if _ONEDNN is None or input.dtype != torch.float32 or input.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-            return super().forward(input)
-        return _OneDnnLinear.apply(input, self.weight, self.bias)  # pyright: ignore[reportReturnType]
+        return linear(input, self.weight, self.bias)
+
+
+class MixedLinear(nn.Linear):
+    """A linear layer that, in training, has another weight in place of its own for a random part of its inputs.
+
+    With W the layer's weight, U the other, and m a mask over the inputs, 0 with probability p and else 1 / (1 - p), it multiplies
+    with U + (W - U) m, whose expectation is W (mixout; Lee, Cho, Kang, 2020). In evaluation mode it multiplies with W.
+
+    Args:
+        layer: What it replaces; its parameters stay the same objects. U is a copy of its weight as it is now.
+        p: In [0, 1).
+        stream: One mask is drawn at each call.
+        gradient_scale: Factor on the gradient of W; 1 is the derivative.
+    """
+
+    target: Tensor
+
+    def __init__(self, layer: nn.Linear, p: float, stream: DropoutStream, gradient_scale: float = 1.0) -> None:
+        super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+        self.weight, self.bias = layer.weight, layer.bias
+        self.register_buffer("target", layer.weight.detach().clone(), persistent=False)
+        self.p, self.stream, self.gradient_scale = p, stream, gradient_scale
+        self._multiply = linear if isinstance(layer, Linear) else nn.functional.linear
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._multiply(input, self.mixed() if self.training else self.weight, self.bias)
+
+    def mixed(self) -> Tensor:
+        """(outputs, inputs): the weight with the next mask."""
+        mask = self.stream.mask((self.in_features,), self.p).to(self.target.device)
+        difference = (self.weight - self.target) * mask
+        if self.gradient_scale != 1 and difference.requires_grad:
+            difference.register_hook(lambda gradient: gradient * self.gradient_scale)
+        return self.target + difference
 
 
 class _OneDnnLinear(torch.autograd.Function):
@@ -75,6 +108,13 @@ class _OneDnnLinear(torch.autograd.Function):
             matmul(rows.t(), x.flatten(0, -2).t(), None) if needs_weight else None,
             rows.sum(0) if needs_bias else None,
         )
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The product x weight^T + bias: with oneDNN where `Linear` uses it, else with torch's own."""
+    if _ONEDNN is None or x.dtype != torch.float32 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return nn.functional.linear(x, weight, bias)
+    return _OneDnnLinear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
 
 
 def matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

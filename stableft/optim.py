@@ -1,6 +1,7 @@
 """AdamW with a switch for bias correction, its learning-rate schedule, and a meter for what a step really did."""
 
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ class AdamW(torch.optim.AdamW):
 
     How: the kernels compute 1 - beta^t from a step count that is handed to them. Without correction they are handed an infinite
     one, for which both corrections are exactly 1; the count kept in the state (and so in ``state_dict``) stays the true one.
+
+    A group with ``decay_to``, one tensor for each of its parameters, decays toward these instead of zero:
+    ``p <- p - lr wd (p - p0)`` before the Adam step.
 
     Args:
         params: Parameters or groups, as for ``torch.optim.AdamW``.
@@ -60,21 +64,31 @@ class AdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        if not self.bias_correction or self.eps_placement == "v_hat":
-            return super().step(closure)
-        given = [group["eps"] for group in self.param_groups]
+        given = [(group["eps"], group["weight_decay"]) for group in self.param_groups]
         try:
             for group in self.param_groups:
-                group["eps"] /= (1 - group["betas"][1] ** (self._steps_done(group) + 1)) ** 0.5
+                if self.bias_correction and self.eps_placement == "v":
+                    group["eps"] /= (1 - group["betas"][1] ** (self._steps_done(group) + 1)) ** 0.5
+                if group.get("decay_to") is not None:
+                    for p, target in _with_targets(group):
+                        p.lerp_(target, group["lr"] * group["weight_decay"])
+                    group["weight_decay"] = 0.0
             return super().step(closure)
         finally:
-            for group, eps in zip(self.param_groups, given, strict=True):
-                group["eps"] = eps
+            for group, (eps, weight_decay) in zip(self.param_groups, given, strict=True):
+                group["eps"], group["weight_decay"] = eps, weight_decay
 
     def _steps_done(self, group: dict[str, Any]) -> int:
         # All parameters of a group are stepped together here (parameters without a gradient never are), so one count serves.
         counts = [self.state[p]["step"] for p in group["params"] if p in self.state and "step" in self.state[p]]
         return int(counts[0]) if counts else 0
+
+
+def _with_targets(group: dict[str, Any]) -> Iterable[tuple[Tensor, Any]]:
+    """The parameters of a group that have a gradient, each with what it decays to (None: zero)."""
+    targets = group.get("decay_to")
+    pairs = zip(group["params"], repeat(None) if targets is None else targets, strict=targets is not None)
+    return ((p, target) for p, target in pairs if p.grad is not None)
 
 
 def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:
@@ -110,7 +124,7 @@ class UpdateMeter:
     @torch.no_grad()
     def before(self) -> None:
         """To be called just before ``optimizer.step()``: keeps the parameters."""
-        for _, p in self._parameters():
+        for _, p, _ in self._parameters():
             self._before.setdefault(p, torch.empty_like(p)).copy_(p)
 
     @torch.no_grad()
@@ -122,13 +136,15 @@ class UpdateMeter:
         """
         applied: list[Tensor] = []
         corrected: list[Tensor] = []
-        for group, p in self._parameters():
+        for group, p, target in self._parameters():
             state = self.optimizer.state[p]
             lr, (beta1, beta2), t = group["lr"], group["betas"], int(state["step"])
             root = (1 - beta2**t) ** 0.5
             eps = group["eps"] * root if self.optimizer.eps_placement == "v_hat" else group["eps"]
             before = self._before[p]
-            if group["weight_decay"] > 0:
+            if target is not None:
+                before.lerp_(target, lr * group["weight_decay"])
+            elif group["weight_decay"] > 0:
                 before.mul_(1 - lr * group["weight_decay"])
             applied.append(torch.linalg.vector_norm(before.sub_(p)))
             denominator = torch.sqrt(state["exp_avg_sq"], out=before).add_(eps)
@@ -138,5 +154,5 @@ class UpdateMeter:
         reference = float(torch.linalg.vector_norm(torch.stack(corrected)))
         return norm, norm / reference if reference > 0 else float("nan")
 
-    def _parameters(self) -> Iterable[tuple[dict[str, Any], Tensor]]:
-        return ((group, p) for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None)
+    def _parameters(self) -> Iterable[tuple[dict[str, Any], Tensor, Any]]:
+        return ((group, p, target) for group in self.optimizer.param_groups for p, target in _with_targets(group))

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-StreamName = Literal["sample", "init", "order", "dropout", "reinit"]
+StreamName = Literal["sample", "init", "order", "dropout", "reinit", "mixout"]
 
 
 def stream_entropy(seed: int, name: str) -> int:

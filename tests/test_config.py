@@ -261,6 +261,11 @@ class Early(Made):
     stage: ClassVar[Stage] = Stage.MODULES
 
 
+class Torn(Made):
+    name: ClassVar[str] = "torn"
+    excludes: ClassVar[Mapping[str, str]] = {"bent": "both bend", "absent": "no matter"}
+
+
 def test_techniques_stand_in_order_of_stage_then_name(base: RunConfig) -> None:
     assert list(Stage) == [Stage.WEIGHTS, Stage.MODULES, Stage.GROUPS, Stage.DECAY, Stage.AVERAGE]
     techniques = (Reinit(num_layers=1), Early(), Bent(), Made())
@@ -304,7 +309,9 @@ def test_a_technique_can_not_be_changed() -> None:
     [
         ([{"name": "reinit", "num_layers": 1}] * 2, "each technique at most once; more often: reinit"),
         ((Made(), Made(strength=1)), "each technique at most once; more often: made"),
-        ([{"name": "rienit"}], "unknown technique 'rienit'; known: reinit"),
+        ((Torn(), Bent()), "techniques: Value error, torn and bent exclude each other: both bend"),
+        ((Bent(), Made(), Torn()), "torn and bent exclude each other: both bend"),
+        ([{"name": "rienit"}], "unknown technique 'rienit'; known: "),
         ([{"num_layers": 1}], 'techniques.0: Value error, write a technique as {"name": ...'),
         (["reinit"], 'techniques.0: Value error, write a technique as {"name": ...'),
         ([{"name": "reinit", "layers": 1}], "reinit: num_layers: Field required; layers: Extra inputs are not permitted"),

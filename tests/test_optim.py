@@ -176,6 +176,66 @@ def test_a_corrected_run_with_the_bias_on_its_rate_is_an_uncorrected_run() -> No
         torch.testing.assert_close(a, b, rtol=0, atol=3e-6)
 
 
+# --- decay toward given weights ------------------------------------------------------------------------------------------------
+
+ANCHOR_DECAY = 3.0
+
+
+def anchored(params: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """The second tensor decays toward a value of its own, the others toward zero."""
+    groups = grouped(params)
+    groups[1] |= {"weight_decay": ANCHOR_DECAY, "decay_to": [torch.full_like(params[1], 0.5)]}
+    return groups
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_decay_toward_given_weights_comes_before_the_step(setting: dict[str, Any]) -> None:
+    """Against the same optimizer without that decay, whose parameter is pulled by hand (protocol section 2.4)."""
+    steps = 120
+    rates = warm_up_and_decay(steps, 2e-3)
+    params, others = parameters(), parameters()
+    ours = run(AdamW(anchored(params), eps=1e-6, **setting), params, gradients(steps), rates)
+    plain = grouped(others)
+    theirs = AdamW(plain, eps=1e-6, **setting)
+    for step, (rate, grads, mine) in enumerate(zip(rates, gradients(steps), ours, strict=True)):
+        with torch.no_grad():
+            others[1].sub_(rate * ANCHOR_DECAY * (others[1] - 0.5))
+        expected = next(run(theirs, others, iter([grads]), [rate]))
+        for i in (0, 2):
+            assert torch.equal(mine[i], expected[i]), step
+        torch.testing.assert_close(mine[1], expected[1], rtol=0, atol=1e-6)
+    assert params[1].mean() > parameters()[1].mean() + 0.05, "it was pulled"
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_the_meter_takes_decay_toward_given_weights_out(setting: dict[str, Any]) -> None:
+    params, others = parameters(), parameters()
+    measured = []
+    for tensors, groups in ((params, anchored(params)), (others, grouped(others))):
+        optimizer = AdamW(groups, lr=1e-3, eps=1e-12, **setting)
+        meter, values = UpdateMeter(optimizer), []
+        for t, grads in enumerate(gradients(150), start=1):
+            for p, grad in zip(tensors, grads, strict=True):
+                p.grad = grad
+            meter.before()
+            optimizer.step()
+            values.append(meter.after())
+            assert values[-1][1] == pytest.approx(1.0 if setting["bias_correction"] else float(bias_ratio(t)), rel=1e-4)
+        measured.append(values)
+    assert np.asarray(measured[0]) == pytest.approx(np.asarray(measured[1]), rel=1e-4), "gradients are the same, so are updates"
+
+
+def test_weights_that_are_where_they_decay_to_stay_there_exactly() -> None:
+    p = parameters()[0]
+    start = p.detach().clone()
+    optimizer = AdamW([{"params": [p], "weight_decay": 0.3, "decay_to": [start.clone()]}], lr=1e-2)
+    for _ in range(20):
+        p.grad = torch.zeros_like(p)
+        optimizer.step()
+    assert torch.equal(p.detach(), start)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.3
+
+
 # --- state ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +300,7 @@ def test_eps_is_restored_even_if_a_step_fails() -> None:
     optimizer = AdamW(grouped(params), eps=1e-6, eps_placement="v")
     list(run(optimizer, params, gradients(3), [1e-3] * 3))
     assert [group["eps"] for group in optimizer.param_groups] == [1e-6] * 3
+    assert [group["weight_decay"] for group in optimizer.param_groups] == DECAYS
 
     def fail() -> float:
         raise FloatingPointError

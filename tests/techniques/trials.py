@@ -1,12 +1,14 @@
-"""What the tests of techniques share: runs to compare bit for bit."""
+"""What the tests of techniques share: runs to compare bit for bit, rates to compare with numbers, and a deep encoder."""
 
+import shutil
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from stableft.config import RunConfig
-from stableft.encoders import Encoder
+from stableft.config import RunConfig, Technique
+from stableft.encoders import TOKENIZER_FILES, Encoder, resolve
 from stableft.evaluation import Predictions, Row
 from stableft.execution import Execution
 from stableft.finetune import Setup, build, train
@@ -44,3 +46,28 @@ def same(one: Trial, other: Trial) -> bool:
 def state(setup: Setup) -> dict[str, Tensor]:
     """A copy of all parameters by name."""
     return {name: parameter.detach().clone() for name, parameter in setup.model.named_parameters()}
+
+
+def deep_encoder(like: Encoder, folder: Path, num_layers: int) -> Encoder:
+    """A BERT of that many blocks, 8 wide, with the vocabulary of another."""
+    from transformers import BertConfig, BertModel
+
+    size = len((like.folder / "vocab.txt").read_text(encoding="utf-8").split())
+    config = BertConfig(vocab_size=size, hidden_size=8, num_hidden_layers=num_layers, num_attention_heads=2, intermediate_size=8)
+    config.max_position_embeddings = 64
+    BertModel(config).save_pretrained(folder)
+    for name in TOKENIZER_FILES:
+        if (like.folder / name).is_file():
+            shutil.copyfile(like.folder / name, folder / name)
+    return resolve(str(folder))
+
+
+def rates(technique: Technique, config: RunConfig, encoder: Encoder, data: Data) -> dict[str | int, float]:
+    """Peak learning rates of the embeddings, of the blocks 1 to L, of pooler and head; each must be one."""
+    setup = prepare(config.model_copy(update={"techniques": (technique,)}), encoder, data)
+    found: dict[str | int, set[float]] = {}
+    for group in setup.groups:
+        key = group.place.depth if group.place.role == "encoder" else group.place.role
+        found.setdefault(key, set()).add(config.adam.lr * group.lr_scale)
+    assert all(len(values) == 1 for values in found.values()), found
+    return {key: values.pop() for key, values in found.items()}

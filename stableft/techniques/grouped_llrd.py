@@ -1,0 +1,64 @@
+"""Learning rates for three sets of blocks."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
+
+from pydantic import Field
+
+from stableft.config import RunConfig, Stage, Technique
+
+if TYPE_CHECKING:
+    from stableft.finetune import Setup
+
+Scale = Annotated[float, Field(gt=0)]
+
+
+@final
+class GroupedLLRD(Technique):
+    """Lets lower blocks learn more slowly, in three sets.
+
+    Claim: Three learning rates by depth do what one for each block does.
+
+    Definition: With eta the run's learning rate, the L blocks of an encoder are cut into three sets as equal as possible, the
+    higher ones larger if L is no multiple of three: block k is in set ceil(3 k / L). The embeddings and the first set get
+    eta bottom, the second eta middle, the third eta top; pooler and head keep eta. Every rate follows the run's schedule.
+
+    Parameters: ``bottom``, ``middle``, ``top``: each set's rate over eta, > 0; default 1/3.6, 1.75/3.6 and 3.5/3.6, which at
+    ``adam.lr`` 3.6e-6 are the article's 1e-6, 1.75e-6 and 3.5e-6 beside 3.6e-6 for pooler and head.
+
+    Null: ``GroupedLLRD(bottom=1.0, middle=1.0, top=1.0)``.
+
+    Interactions: Excludes llrd, which sets the same rates otherwise. head_lr sets the head's rate, which this leaves alone.
+    Decoupled decay is multiplied by a group's own rate, so it weakens with it. Under swa's constant rate the factors stay.
+    An encoder of one or two blocks has no block in the lower sets: one block is in the third, two are in the second and third.
+
+    Deviations: The article has rates for an encoder of 12 blocks; here factors, for any number of blocks and any rate.
+
+    Cost: None: the same steps at other rates.
+
+    Reference: The article on advanced fine-tuning techniques and the notebook behind it, for roberta-base on CommonLit
+    Readability (protocol section 7, S2). It is not in Zhang et al. (2021) or Mosbach et al. (2021).
+    """
+
+    name: ClassVar[str] = "grouped_llrd"
+    stage: ClassVar[Stage] = Stage.GROUPS
+
+    bottom: Scale = 1 / 3.6
+    middle: Scale = 1.75 / 3.6
+    top: Scale = 3.5 / 3.6
+
+    @classmethod
+    def null(cls) -> Self:
+        """One rate for all."""
+        return cls(bottom=1.0, middle=1.0, top=1.0)
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Scales the rates of embeddings and blocks."""
+        scales = (self.bottom, self.bottom, self.middle, self.top)  # by set; the embeddings' is number 0
+        groups = (
+            replace(group, lr_scale=scales[-(-3 * group.place.depth // setup.model.num_blocks)])
+            if group.place.role in ("embeddings", "encoder")
+            else group
+            for group in setup.groups
+        )
+        return replace(setup, groups=tuple(groups))

@@ -1,0 +1,67 @@
+"""Layer-wise learning-rate decay."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
+
+from pydantic import Field
+
+from stableft.config import RunConfig, Stage, Technique
+
+if TYPE_CHECKING:
+    from stableft.finetune import Setup
+
+
+@final
+class LLRD(Technique):
+    """Lets lower blocks learn more slowly, each by the same factor.
+
+    Claim: Small steps in the lower blocks keep what they know.
+
+    Definition: With eta the run's learning rate, in an encoder of L blocks: pooler and head keep eta; block L gets eta top,
+    block k gets eta top decay^(L - k), the embeddings, which are block 0, eta top decay^L. Every rate follows the run's schedule.
+
+    Parameters: ``decay``: factor from a block to the one below, in (0, 1]; no default; Zhang et al. try 0.9 and 0.95, the
+    fine-tuning article has 0.9. ``top``: the top block's rate over eta, > 0; default ``decay``, as Zhang et al. have it: head eta,
+    block L eta decay, embeddings eta decay^(L + 1). The article's rates (head 3.6e-6, block 12 3.5e-6, embeddings
+    3.5e-6 x 0.9^12 = 0.99e-6) are ``adam.lr`` 3.6e-6, ``decay`` 0.9, ``top`` 3.5/3.6.
+
+    Null: ``LLRD(decay=1.0)``.
+
+    Interactions: Excludes grouped_llrd, which sets the same rates otherwise. head_lr sets the head's rate, which this leaves alone.
+    Decoupled decay is multiplied by a group's own rate, so it weakens with it. Under swa's constant rate the factors stay. A
+    reinitialised block learns at its depth's rate. Blocks that share their weights (ALBERT) are one.
+
+    Deviations: Zhang et al.'s code exempts head and pooler from weight decay when this is on; here decay stays as it is without
+    it (their weight decay is 0 or, by protocol section 8, P2, never applied, so their runs do not differ). Token, position and
+    segment tables are one part, the embeddings, there too.
+
+    Cost: None: the same steps at other rates.
+
+    Reference: Howard & Ruder (2018), Universal Language Model Fine-tuning for Text Classification, section 3.2 (discriminative
+    fine-tuning); Zhang et al. (2021), Revisiting Few-sample BERT Fine-tuning, Table 2 and Appendix H (protocol section 2.4);
+    the article on advanced fine-tuning techniques (protocol section 7, S2).
+    """
+
+    name: ClassVar[str] = "llrd"
+    stage: ClassVar[Stage] = Stage.GROUPS
+    excludes: ClassVar[Mapping[str, str]] = {"grouped_llrd": "both set the learning rates of embeddings and blocks"}
+
+    decay: Annotated[float, Field(gt=0, le=1)]
+    top: Annotated[float, Field(gt=0)] | None = None
+
+    @classmethod
+    def null(cls) -> Self:
+        """One rate for all."""
+        return cls(decay=1.0)
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Scales the rates of embeddings and blocks."""
+        top = self.decay if self.top is None else self.top
+        groups = (
+            replace(group, lr_scale=top * self.decay ** (setup.model.num_blocks - group.place.depth))
+            if group.place.role in ("embeddings", "encoder")
+            else group
+            for group in setup.groups
+        )
+        return replace(setup, groups=tuple(groups))
