@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ import stableft
 from stableft import discover, provenance, runner, views
 from stableft.board import board
 from stableft.errors import MissingInput, NothingSelected, StableftError
-from stableft.grid import Grid, Protocol, parse_seeds, select
+from stableft.grid import Grid, Protocol, on_tasks, parse_seeds, select
 from stableft.records import Store
 
 
@@ -39,14 +39,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Seeded grids of BERT fine-tuning runs, and the figures and tables that say what they prove.",
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# What is printed may hold a user's paths and labels: brackets and colons in them are no markup.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 _settings = {"debug": False}
 
 Experiment = Annotated[str, typer.Argument(help="An experiment; `ls experiments` names them.")]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="Scale: smoke, laptop, small or paper.")]
 Seeds = Annotated[str | None, typer.Option(help="Such as 0-49 or 0,3,7; the protocol's own by default.")]
-Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
+Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas; or own files, such as csv:PATH.")]
 Arms = Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")]
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="Another encoder: a folder, a hub id or an embedded name.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32, bf16 or tf32 (GPU); part of a run's identity.")]
@@ -85,23 +86,29 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _grid(
-    experiment: str, protocol_name: str, *, seeds: str | None, tasks: str | None, arms: str | None, encoder: str | None,
+class Request(NamedTuple):
+    """What a command is about: a grid, the whole that it is a selection of, and what their runs start from."""
+
+    grid: Grid
+    whole: Grid
+    inputs: runner.Inputs
+
+
+def _request(
+    experiment: str, protocol_name: str, seeds: str | None, tasks: str | None, arms: str | None, encoder: str | None,
     precision: str | None, overrides: list[str] | None,
-) -> Grid:  # fmt: skip
-    module = discover.experiment(experiment)
+) -> Request:  # fmt: skip
+    whole = discover.experiment(experiment).grid(_protocol(protocol_name))
     changes = views.parse_overrides(overrides or [])
     if encoder:
         changes["encoder"] = encoder
     if precision:
         changes["precision"] = precision
-    return select(
-        module.grid(_protocol(protocol_name)),
-        arms=_names(arms),
-        tasks=_names(tasks),
-        seeds=parse_seeds(seeds) if seeds else None,
-        overrides=changes,
-    )
+    names = _names(tasks)
+    if own := discover.own_tasks(names or []):
+        whole, names = on_tasks(whole, [task.name for task in own]), None
+    whole = select(whole, seeds=parse_seeds(seeds) if seeds else None, overrides=changes)
+    return Request(select(whole, arms=_names(arms), tasks=names), whole, runner.Inputs(own))
 
 
 def _protocol(name: str) -> Protocol:
@@ -130,9 +137,9 @@ def plan(
     jobs: int | None = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """What a run would do: counts, what is missing, time and disk. Starts nothing."""
-    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, precision=precision, overrides=set_)
+    asked = _request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_)
     store = Store(results)
-    planned = runner.plan(grid, store, runner.Inputs())
+    planned = runner.plan(asked.grid, store, asked.inputs)
     workers = jobs or runner.default_workers()
     _print(views.plan(planned, *runner.estimate(planned, store, workers), workers), as_json)
 
@@ -154,8 +161,8 @@ def run(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
-    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, precision=precision, overrides=set_)
-    store, inputs = Store(results), runner.Inputs()
+    grid, whole, inputs = _request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_)
+    store = Store(results)
     planned = runner.plan(grid, store, inputs)
     if dry_run:
         return _print(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
@@ -172,7 +179,6 @@ def run(
     except KeyboardInterrupt:
         err.print("interrupted; finished runs are kept. Issue the same command to go on.")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    whole = _grid(experiment, protocol, seeds=seeds, tasks=None, arms=None, encoder=encoder, precision=precision, overrides=set_)
     collected = runner.collect(whole, store, inputs)
     _print(views.finished(grid, store, collected, failures), as_json)
     if failures:
@@ -188,9 +194,9 @@ def status(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Which cells of a grid are done, missing or failed."""
-    grid = _grid(experiment, protocol, seeds=seeds, tasks=tasks, arms=arms, encoder=encoder, precision=precision, overrides=set_)
+    asked = _request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_)
     store = Store(results)
-    _print(views.status(runner.plan(grid, store, runner.Inputs()), store), as_json)
+    _print(views.status(runner.plan(asked.grid, store, asked.inputs), store), as_json)
 
 
 @app.command()

@@ -2,14 +2,14 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import TypeVar
 
 from stableft.config import Technique
 from stableft.errors import UsageError
-from stableft.tasks import Task
+from stableft.tasks import Task, own
 
 T = TypeVar("T")
 
@@ -29,12 +29,27 @@ def tasks() -> dict[str, Task]:
 
 
 def task(name: str) -> Task:
-    """The task of that name.
+    """The task of that name, or that a user's files make (``csv:PATH`` and the like, see `stableft.tasks.own`).
 
     Raises:
         UsageError: there is none.
+        MissingInput: the files are not there, or malformed.
     """
-    return named(name, tasks(), "task")
+    return own.read(name) if own.is_own(name) else named(name, tasks(), "task")
+
+
+def own_tasks(names: Sequence[str]) -> list[Task]:
+    """The tasks of a selection that is the user's own files; empty if it is names of registered tasks.
+
+    Raises:
+        UsageError: it is some of both.
+        MissingInput: as for `task`.
+    """
+    files = [name for name in names if own.is_own(name)]
+    if files and len(files) < len(names):
+        others = ", ".join(name for name in names if name not in files)
+        raise UsageError(f"own files are run on their own: {', '.join(files)} now, {others} with another command")
+    return [task(name) for name in files]
 
 
 @cache

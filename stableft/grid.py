@@ -15,7 +15,7 @@ class Protocol:
     """A named scale: for each task its baseline configuration, and the seeds.
 
     Attributes:
-        name: ``smoke``, ``laptop``, ``small`` or ``paper``.
+        name: ``smoke``, ``laptop``, ``small`` or ``paper``; with the names of a user's own tasks, see `on_tasks`.
         configs: Task name -> baseline `RunConfig` (its seed is replaced).
         seeds: Default seeds.
         learning_rates: The rates that `experiments.lr_grid` compares at this scale.
@@ -98,6 +98,37 @@ def select(
         arms={name: override for name, override in grid.arms.items() if not arms or name in arms},
         tasks=[name for name in grid.tasks if not tasks or name in tasks],
         seeds=list(grid.seeds if seeds is None else dict.fromkeys(seeds)),
+    )
+
+
+def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
+    """The same arms and seeds on other tasks, each with the settings of the grid's first task.
+
+    The protocol gets a name of its own, so that these results are collected apart from the protocol's.
+
+    Args:
+        grid: Where arms, seeds and settings come from.
+        names: The other tasks.
+
+    Raises:
+        UsageError: two tasks of one name.
+    """
+    if len(set(names)) < len(names):
+        raise UsageError(f"two tasks would be called the same: {', '.join(names)}; rename a file")
+    names = sorted(names)
+    first, protocol = grid.tasks[0], grid.protocol
+    return Grid(
+        name=grid.name,
+        protocol=Protocol(
+            name="+".join([protocol.name, *names]),
+            configs={name: protocol.configs[first].model_copy(update={"task": name}) for name in names},
+            seeds=protocol.seeds,
+            learning_rates=protocol.learning_rates,
+            summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",
+        ),
+        arms=grid.arms,
+        tasks=names,
+        seeds=grid.seeds,
     )
 
 

@@ -21,7 +21,7 @@ from stableft.errors import MissingInput
 from stableft.grid import Cell, Grid
 from stableft.records import Place, Results, Store
 from stableft.supervisor import Report, Status, Supervisor
-from stableft.tasks import TaskData
+from stableft.tasks import Task, TaskData
 from stableft.worker import Job
 
 # What a training process starts with, unless the user has set it.
@@ -70,14 +70,19 @@ class Plan:
 
 
 class Inputs:
-    """Data and encoders of the configurations at hand, each looked up once."""
+    """Data and encoders of the configurations at hand, each looked up once.
 
-    def __init__(self) -> None:
+    Args:
+        own: Tasks that are not registered, by whose names configurations may ask for them.
+    """
+
+    def __init__(self, own: Sequence[Task] = ()) -> None:
+        self.own = {task.name: task for task in own}
         self._data: dict[str, TaskData | MissingInput] = {}
         self._encoders: dict[str, Encoder | MissingInput] = {}
 
     def data(self, task: str) -> TaskData:
-        return _once(self._data, task, lambda: discover.task(task).load())
+        return _once(self._data, task, lambda: (self.own.get(task) or discover.task(task)).load())
 
     def encoder(self, name: str) -> Encoder:
         from stableft.tasks.toy import VOCABULARY
@@ -185,6 +190,7 @@ def _jobs(wanted: Plan, store: Store, inputs: Inputs, execution: Execution) -> I
             config=config,
             encoder=inputs.encoder(config.encoder),
             data=inputs.data(config.task),
+            task=inputs.own.get(config.task),
             results=store.root,
             device=execution.device,
             threads=execution.threads,

@@ -85,6 +85,7 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
     )
     text: list[RenderableType] = [
         f"{grid.name} at protocol {grid.protocol.name}: {len(planned.cells)} runs, {len(missing)} missing",
+        f"({grid.protocol.summary})",
         table,
         f"time: {cost}; disk: about {size / 1e6:.1f} MB",
     ]
@@ -125,6 +126,7 @@ def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequ
 
         if len(grid.arms) <= 4:
             text.append(tables.to_markdown(tables.score_table(collected)))
+        text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
     for s, line in zip(failures, failed, strict=True):
         text.append(f"failed: {line} (log: {store.log_path(s.job.run_id)})")
@@ -154,7 +156,10 @@ def listing(what: str, protocols: Mapping[str, Protocol]) -> View:
         "experiments": lambda: {name: _first_line(module.__doc__) for name, module in discover.experiments().items()},
         "protocols": lambda: {name: protocol.summary for name, protocol in protocols.items()},
         "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in discover.techniques().items()},
-        "tasks": lambda: {name: task.summary for name, task in discover.tasks().items()},
+        "tasks": lambda: {
+            **{name: task.summary for name, task in discover.tasks().items()},
+            "csv:PATH, tsv:PATH or jsonl:PATH": "your own file or folder, with columns text, pair, label or score, split",
+        },
         "encoders": lambda: {
             **{name: f"{e.distribution}=={e.version}; `{e.setup}` installs it" for name, e in EMBEDDED.items()},
             TINY: "random BERT of 2 x 32 for tests",

@@ -22,7 +22,7 @@ from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
 from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
 from stableft.scores import SCORES
-from stableft.tasks import TaskData
+from stableft.tasks import Task, TaskData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,7 @@ class Job:
         device: Such as ``cpu`` or ``cuda``.
         threads: CPU threads; part of what bit-identical results need, so recorded.
         packed: Without padding, or padded as the reference.
+        task: The task, if the config's name is that of a user's file rather than of a registered task.
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     packed: bool = True
+    task: Task | None = None
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:
@@ -143,7 +145,7 @@ def _encoded(job: Job) -> "Data":
     from stableft.finetune import encode
     from stableft.packing import Data
 
-    task, length = discover.task(job.config.task), job.config.max_length
+    task, length = job.task or discover.task(job.config.task), job.config.max_length
     key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)
     if key not in _ENCODED:
 

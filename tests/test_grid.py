@@ -12,7 +12,7 @@ from experiments import adam, lr_grid
 from experiments.protocol import PROTOCOLS, protocol
 from stableft.config import field_names, run_id
 from stableft.errors import UsageError
-from stableft.grid import Cell, Grid, parse_seeds, select
+from stableft.grid import Cell, Grid, on_tasks, parse_seeds, select
 
 SMALL = PROTOCOLS["small"]
 
@@ -130,6 +130,36 @@ def test_overrides_lie_beneath_the_arms() -> None:
 def test_select_says_what_there_is(part: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         select(adam.grid(SMALL), **part)
+
+
+# --- a user's own tasks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("experiment", [adam, lr_grid])
+def test_other_tasks_have_the_arms_and_settings_of_the_first(experiment: Any) -> None:
+    whole = experiment.grid(SMALL)
+    other = on_tasks(whole, ["b.csv", "a.csv"])
+    assert (other.name, list(other.tasks), other.arms, list(other.seeds)) == (
+        whole.name,
+        ["a.csv", "b.csv"],
+        whole.arms,
+        list(whole.seeds),
+    )
+    cells = [cell.config for cell in other.cells() if cell.task == "b.csv"]
+    assert {config.task for config in cells} == {"b.csv"}
+    first = [cell.config for cell in whole.cells() if cell.task == "rte"]
+    assert [config.model_copy(update={"task": "rte"}) for config in cells] == first
+
+
+def test_other_tasks_are_collected_apart_under_one_name_in_any_order() -> None:
+    protocols = [on_tasks(adam.grid(SMALL), names).protocol for names in (["b.csv", "a.csv"], ["a.csv", "b.csv"])]
+    assert [protocol.name for protocol in protocols] == ["small+a.csv+b.csv"] * 2
+    assert protocols[0].summary == "a.csv, b.csv with the settings of rte at small"
+
+
+def test_two_other_tasks_of_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="would be called the same"):
+        on_tasks(adam.grid(SMALL), ["a.csv", "a.csv"])
 
 
 # --- seeds ---------------------------------------------------------------------------------------------------------------------

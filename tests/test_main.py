@@ -178,6 +178,91 @@ def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path):
     assert runs["majority_score"].round(3).tolist() == [0.525, 0.525]  # 73 of the 139 test examples
 
 
+def write_own(path: Path) -> Path:
+    """A file of invented sentences of two classes, told apart by one word each."""
+    rows = [f'"{word} {animal}, {number}",{label}' for number in range(6) for animal in ("mib", "tup") for word, label in WORDS]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+WORDS = (("alin", "<b>$x_1$|"), ("dorn", "[/red]"))
+OWN = ("--seeds", "0", "--results", "out", "--jobs", "1", "--set", "schedule.num_epochs=1")
+
+
+def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick):
+    """The file's name and labels try to break out of paths, LaTeX, SVG and Markdown."""
+    path = write_own(tmp_path / "secret" / "[red] $x_1$ & <svg>\\|%.csv")
+    asked = (*SMOKE, "--tasks", f"csv:{path}")
+    name = "red-x_1-svg.csv"
+    code, out, err = quick(tmp_path, "run", *asked, *OWN)
+    assert code == 0, err
+    assert f"smoke+{name}: {name} with the settings of toy at smoke" in out
+    assert f"2 runs collected in out/smoke+{name}/adam" in out
+    results = Store(tmp_path / "out").load(f"smoke+{name}", "adam")
+    assert set(results.runs["task"]) == {name}
+    assert results.runs["majority_score"].tolist() == [0.5, 0.5]
+    assert json.loads(results.runs["config"][0])["task"] == name
+    code, out, _ = quick(tmp_path, "report", "--results", "out", "--figures", "figures")
+    assert code == 0
+    files = {file.name: file.read_bytes() for file in (tmp_path / "figures" / f"smoke+{name}" / "adam").iterdir()}
+    assert {"scores.md", "scores.tex", "score.svg", "score.pdf"} <= files.keys()
+    assert b"| red-x_1-svg.csv | corrected |" in files["scores.md"]
+    assert rb"red-x\_1-svg.csv & corrected &" in files["scores.tex"]
+    everything = b"".join([*files.values(), results.runs.to_csv().encode(), results.metrics.to_csv().encode()])
+    for word in (b"secret", b"$x_1$", b"<svg>", b"alin"):
+        assert word not in everything
+    assert {file.name for file in tmp_path.iterdir()} == {"secret", "out", "figures"}
+
+
+def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
+    path = write_own(tmp_path / "a" / "my.csv")
+    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{path}", *OWN)[0] == 0
+    before = Store(tmp_path / "out").load("smoke+my.csv", "adam")
+    moved = tmp_path / "b" / "my.csv"
+    moved.parent.mkdir()
+    path.rename(moved)
+    code, out, _ = quick(tmp_path, "status", *SMOKE, "--tasks", "csv:b/my.csv", *OWN[:4], *OWN[6:], "--json")
+    assert (code, json.loads(out)["done"], json.loads(out)["missing"]) == (0, 2, 0)
+    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{moved}", *OWN)[0] == 0
+    pd.testing.assert_frame_equal(Store(tmp_path / "out").load("smoke+my.csv", "adam").runs, before.runs)
+    moved.write_text(moved.read_text().replace("mib", "mip"))
+    _, out, _ = quick(tmp_path, "plan", *SMOKE, "--tasks", f"csv:{moved}", *OWN[:4], *OWN[6:], "--json")
+    assert (json.loads(out)["protocol"], json.loads(out)["missing"]) == ("smoke+my.csv", 2)
+
+
+def test_own_files_leave_the_protocols_results_alone(finished: Path, tmp_path: Path, quick: Quick):
+    import shutil
+
+    shutil.copytree(finished / "out", tmp_path / "out")
+    tables = {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()}
+    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{write_own(tmp_path / 'my.csv')}", *OWN)[0] == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()} == tables
+    assert Store(tmp_path / "out").collected() == [("smoke", "adam"), ("smoke+my.csv", "adam")]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code", "message"),
+    [
+        ("csv:no.csv", 4, "no.csv: no such file or folder"),
+        ("csv:", 2, "write a path after the colon"),
+        ("csv:[/x]:smile:.csv", 4, "[/x]:smile:.csv: no such file or folder"),
+        ("toy,csv:my.csv", 2, "own files are run on their own"),
+        ("csv:my.csv,csv:./my.csv", 2, "two tasks would be called the same"),
+        ("csv:bad.csv", 4, "bad.csv:1: no column 'text'"),
+        ("my.csv", 2, "has no task 'my.csv'; it has: toy"),
+    ],
+)
+def test_own_files_that_cant_be_used(tmp_path: Path, quick: Quick, tasks: str, code: int, message: str):
+    write_own(tmp_path / "my.csv")
+    (tmp_path / "bad.csv").write_text("a,b\nc,d\n")
+    for verb in ("run", "plan", "status"):
+        found, out, err = quick(tmp_path, verb, *SMOKE, "--tasks", tasks)
+        assert (found, out) == (code, "")
+        assert message in " ".join(err.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"my.csv", "bad.csv"}
+
+
 def test_the_version_names_the_commit(tmp_path: Path):
     code, out, _ = call(tmp_path, "--version")
     assert code == 0

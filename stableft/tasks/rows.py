@@ -1,0 +1,101 @@
+"""Rows of a user's file, as CSV, TSV or one JSON object a line, with the columns that a task is made of.
+
+CSV may quote, as Python's csv module reads it; TSV has no quoting, as GLUE's has none; all is UTF-8, with or without a byte order
+mark. The first malformed row stops the reading with its place and the reason.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from stableft.errors import MissingInput
+from stableft.tasks.files import Record, read_lines
+
+COLUMNS = ("text", "pair", "label", "score", "split")
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file that has some; a byte order mark, which spreadsheets write, is no part of the first name."""
+    lines = read_lines(path)
+    if lines:
+        lines[0] = lines[0].removeprefix("\ufeff")
+    return lines
+
+
+def _read_csv(path: Path) -> Iterator[Record]:
+    return _table(path, _csv_rows(path))
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader((line + "\n" for line in _lines(path)), strict=True)
+    line = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise MissingInput(f"{path}:{line}: bad CSV ({error})") from error
+        yield line, cells
+        line = reader.line_num + 1  # a quoted cell may go over several lines
+
+
+def _read_tsv(path: Path) -> Iterator[Record]:
+    return _table(path, ((number, line.split("\t")) for number, line in enumerate(_lines(path), start=1)))
+
+
+def _table(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record]:
+    _, names = next(rows, (1, []))
+    _check_columns(f"{path}:1", names)
+    number = 1
+    for number, cells in rows:
+        if len(cells) != len(names):
+            raise MissingInput(f"{path}:{number}: {len(cells)} columns, expected {len(names)}")
+        yield Record(f"{path}:{number}", {name: cell for name, cell in zip(names, cells, strict=True) if name in COLUMNS})
+    if number == 1:
+        raise MissingInput(f"{path}:1: the file has no rows")
+
+
+def _read_jsonl(path: Path) -> Iterator[Record]:
+    lines = _lines(path)
+    if not lines:
+        raise MissingInput(f"{path}:1: the file has no rows")
+    columns: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        place = f"{path}:{number}"
+        try:
+            row: object = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise MissingInput(f"{place}: bad JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
+        found = [name for name in COLUMNS if name in row]
+        if not columns:
+            _check_columns(place, list(row))
+            columns = found
+        if found != columns:
+            raise MissingInput(f"{place}: keys {', '.join(found)}; the first row has {', '.join(columns)}")
+        yield Record(place, {name: _written(place, name, row[name]) for name in columns})
+
+
+def _written(place: str, name: str, value: object) -> str:
+    """A JSON value as text: strings, class numbers, and scores as numbers."""
+    accepted = {"label": (str, int), "score": (int, float)}.get(name, (str,))
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        wanted = {"label": "a string or a whole number", "score": "a number"}.get(name, "a string")
+        raise MissingInput(f"{place}: {name} holds {type(value).__name__}, expected {wanted}")
+    return str(value)
+
+
+def _check_columns(place: str, names: Sequence[str]) -> None:
+    there = ", ".join(map(repr, names))[:200]
+    if twice := sorted({name for name in names if names.count(name) > 1 and name in COLUMNS}):
+        raise MissingInput(f"{place}: column {', '.join(twice)} more than once")
+    if "text" not in names:
+        raise MissingInput(f"{place}: no column 'text'; there are: {there or 'none'}")
+    if ("label" in names) == ("score" in names):
+        raise MissingInput(f"{place}: one column 'label' (classes) or 'score' (numbers) is needed; there are: {there}")
+
+
+READERS: Mapping[str, Callable[[Path], Iterator[Record]]] = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
