@@ -1,7 +1,8 @@
 """Tables: results in, frame out; and the frame as Markdown, LaTeX and CSV.
 
-A run without a final score (it diverged, or its score is undefined, as the correlation of constant predictions is) counts as failed
-and is scored at the task's majority score: what anyone gets without training. Leaving it out would flatter the arm that diverges.
+A run without a final score (it diverged, or its score is undefined or infinite) counts as failed and is scored at the task's
+majority score: what anyone gets without training, on a regression task the score of the best constant. Leaving it out would flatter
+the arm that diverges. Every score is higher when better (`stableft.scores`), so one rule fits classification and regression.
 """
 
 import json
@@ -42,7 +43,7 @@ def final_scores(results: Results) -> pd.DataFrame:
         raise MissingInput(f"finished runs without a final score: {_cells(frame[absent])}; collect the experiment again")
     if frame["majority_score"].isna().any():
         raise MissingInput(f"no majority score for task {', '.join(frame['task'][frame['majority_score'].isna()].unique())}")
-    undefined = diverged | frame["value"].isna()
+    undefined = diverged | ~np.isfinite(frame["value"])
     frame["score"] = frame["value"].mask(undefined, frame["majority_score"])
     frame["failed"] = undefined | (frame["score"] <= frame["majority_score"])
     frame["diverged"] = diverged
@@ -80,7 +81,7 @@ def learning_rates(results: Results) -> pd.DataFrame:
     adam = pd.DataFrame([json.loads(text)["adam"] for text in results.runs["config"]], index=results.runs.index)
     named = results.runs[CELL].assign(lr=adam["lr"], correction=np.where(adam["bias_correction"], "corrected", "uncorrected"))
     frame = final_scores(results).merge(named, on=CELL).merge(_validation_scores(results), how="left", on="run_id")
-    frame["validation"] = frame["validation"].fillna(frame["majority_score"])
+    frame["validation"] = frame["validation"].where(np.isfinite(frame["validation"]), frame["majority_score"])
     return frame.drop(columns="arm").rename(columns={"correction": "arm"})
 
 

@@ -31,12 +31,24 @@ def test_a_diverged_run_fails_at_the_majority_score_whatever_it_scored_before() 
 
 def test_a_score_at_the_majority_fails_and_one_above_does_not() -> None:
     results = synthetic.grid(diverged=False)
-    for value, failed in ((0.527, True), (np.nextafter(0.527, 1), False), (float("nan"), True)):
+    for value, failed in ((0.527, True), (np.nextafter(0.527, 1), False), (float("nan"), True), (-float("inf"), True)):
         metrics = results.metrics.assign(value=results.metrics["value"].mask(results.metrics["metric"] == "score", value))
         scores = tables.final_scores(replace(results, metrics=metrics)).query("task == 'rte'")
         assert set(scores["failed"]) == {failed}
-        assert set(scores["score"]) == {0.527 if np.isnan(value) else value}
+        assert set(scores["score"]) == {value if np.isfinite(value) else 0.527}
         assert not scores["diverged"].any()
+
+
+def test_the_rule_holds_for_scores_below_zero() -> None:
+    """A score such as the negative error of a regression: the best constant's is -0.5, and what lies closer to 0 is better."""
+    results = synthetic.grid(2, diverged=False)
+    runs = results.runs.assign(score_name="negative_rmse", majority_score=-0.5)
+    for value, failed in ((-0.7, True), (-0.5, True), (-0.3, False)):
+        metrics = results.metrics.assign(value=results.metrics["value"].mask(results.metrics["metric"] == "score", value))
+        scores = tables.final_scores(replace(results, runs=runs, metrics=metrics))
+        assert set(scores["failed"]) == {failed}
+    lost = runs.assign(outcome="diverged")
+    assert set(tables.final_scores(replace(results, runs=lost))["score"]) == {-0.5}
 
 
 def test_missing_input_is_named() -> None:

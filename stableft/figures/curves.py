@@ -74,7 +74,8 @@ def plot(results: Results, *, split: str, metric: str, interval: int | None = No
             for arm, curves in of_task.groupby("arm", sort=False, observed=True):
                 _draw(panel, curves, str(arm), styles[str(arm)])
             style.majority_line(panel, of_task["majority_score"].iloc[0])
-            panel.set(title=task, xlabel="step", ylabel=f"{split} {names[task] if metric == 'score' else metric.replace('_', ' ')}")
+            shown = names[task] if metric == "score" else metric
+            panel.set(title=task, xlabel="step", ylabel=f"{split} {shown.replace('_', ' ')}")
             panel.set_xlim(left=0)
         style.legend(figure)
     return figure

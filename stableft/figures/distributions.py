@@ -48,7 +48,7 @@ def plot(results: Results) -> Figure:
             panel.set_xlim(-0.6, len(groups) - 0.4)
             style.failed_key(panel)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
-            panel.set(title=task, ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0]}")
+            panel.set(title=task, ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0].replace('_', ' ')}")
         style.legend(figure)
     return figure
 

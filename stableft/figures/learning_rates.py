@@ -69,7 +69,7 @@ def plot(results: Results) -> Figure:
                 transform=panel.get_xaxis_transform(), linestyle="none", label="chosen learning rate",
             )  # fmt: skip
             panel.set_title(task, pad=11)
-            panel.set(xlabel="learning rate", ylabel=f"{split} {score}")
+            panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
         style.legend(figure)
     return figure
 
