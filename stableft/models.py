@@ -137,6 +137,16 @@ class Model(nn.Module):
         first = _residual(last, names.feed_forward, first, first)[0]
         return self.encoder.pooler(first[:, None]) if self.pooler is None else self.pooler(first)
 
+    def refuse_shared_blocks(self, technique: str) -> None:
+        """For what treats blocks by their depth.
+
+        Raises:
+            UsageError: layers share their weights, so that a block has no depth of its own.
+        """
+        if self.shares_blocks:
+            kind = self.encoder.config.model_type
+            raise UsageError(f"{technique} treats blocks by depth, but all layers of this encoder ({kind}) share their weights")
+
     def _heads(self, states: Tensor) -> Tensor:
         heads = self.encoder.config.num_attention_heads
         return states.unflatten(-1, (heads, -1)).transpose(1, 2)

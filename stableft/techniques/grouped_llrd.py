@@ -31,6 +31,7 @@ class GroupedLLRD(Technique):
     Interactions: Excludes llrd, which sets the same rates otherwise. head_lr sets the head's rate, which this leaves alone.
     Decoupled decay is multiplied by a group's own rate, so it weakens with it. Under swa's constant rate the factors stay.
     An encoder of one or two blocks has no block in the lower sets: one block is in the third, two are in the second and third.
+    Refused where layers share their weights (ALBERT) and so have one rate.
 
     Deviations: The article has rates for an encoder of 12 blocks; here factors, for any number of blocks and any rate.
 
@@ -53,7 +54,13 @@ class GroupedLLRD(Technique):
         return cls(bottom=1.0, middle=1.0, top=1.0)
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
-        """Scales the rates of embeddings and blocks."""
+        """Scales the rates of embeddings and blocks.
+
+        Raises:
+            UsageError: an encoder whose layers share their weights (ALBERT), which have one rate.
+        """
+        if self != self.null():
+            setup.model.refuse_shared_blocks(self.name)
         scales = (self.bottom, self.bottom, self.middle, self.top)  # by set; the embeddings' is number 0
         groups = (
             replace(group, lr_scale=scales[-(-3 * group.place.depth // setup.model.num_blocks)])

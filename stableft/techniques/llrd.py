@@ -30,7 +30,7 @@ class LLRD(Technique):
 
     Interactions: Excludes grouped_llrd, which sets the same rates otherwise. head_lr sets the head's rate, which this leaves alone.
     Decoupled decay is multiplied by a group's own rate, so it weakens with it. Under swa's constant rate the factors stay. A
-    reinitialised block learns at its depth's rate. Blocks that share their weights (ALBERT) are one.
+    reinitialised block learns at its depth's rate. Refused where layers share their weights (ALBERT) and so have one rate.
 
     Deviations: Zhang et al.'s code exempts head and pooler from weight decay when this is on; here decay stays as it is without
     it (their weight decay is 0 or, by protocol section 8, P2, never applied, so their runs do not differ). Token, position and
@@ -56,7 +56,13 @@ class LLRD(Technique):
         return cls(decay=1.0)
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
-        """Scales the rates of embeddings and blocks."""
+        """Scales the rates of embeddings and blocks.
+
+        Raises:
+            UsageError: an encoder whose layers share their weights (ALBERT), which have one rate.
+        """
+        if self != self.null():
+            setup.model.refuse_shared_blocks(self.name)
         top = self.decay if self.top is None else self.top
         groups = (
             replace(group, lr_scale=top * self.decay ** (setup.model.num_blocks - group.place.depth))

@@ -67,12 +67,8 @@ class Reinit(Technique):
         Raises:
             UsageError: more blocks are asked for than the encoder has, or any of an encoder whose layers share their weights.
         """
-        if self.num_layers and setup.model.shares_blocks:
-            kind = setup.model.encoder.config.model_type
-            raise UsageError(
-                f"reinit: the layers of this encoder ({kind}) share their weights, so it has no top blocks to draw anew; "
-                "num_layers=0 redraws the pooler alone"
-            )
+        if self.num_layers:
+            setup.model.refuse_shared_blocks(f"{self.name} with num_layers > 0")
         names = redraw(setup, config.stream_seed("reinit"), pooler=self.pooler, num_layers=self.num_layers)
         return replace(setup, fresh=setup.fresh | names)
 
