@@ -39,6 +39,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Seeded grids of BERT fine-tuning runs, and the figures and tables that say what they prove.",
 )
+data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What tasks are made of.")
+app.add_typer(data, name="data")
 # What is printed may hold a user's paths and labels: brackets and colons in them are no markup.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -225,6 +227,16 @@ def report(
     for scale, name in wanted:
         written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name)
     _print(views.written(written), as_json)
+
+
+@data.command("check")
+@verb
+def data_check(
+    task: Annotated[str, typer.Argument(help="A task, as `ls tasks` names it, or own files, such as csv:PATH.")],
+    as_json: Json = False,
+) -> None:
+    """Reads a task's data and says what they are: sizes, labels, lengths, repeats, fingerprint."""
+    _print(views.data_check(discover.task(task)), as_json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from stableft.grid import Grid, Protocol
 from stableft.records import Results, Store
 from stableft.runner import Plan
 from stableft.supervisor import Status
+from stableft.tasks import Task
+from stableft.tasks.summary import QUANTILES, summarise
 
 VIEW_SCHEMA = 1
 
@@ -173,6 +175,42 @@ def listing(what: str, protocols: Mapping[str, Protocol]) -> View:
     for name, summary in names.items():
         table.add_row(name, summary)
     return View([table], {"schema": VIEW_SCHEMA, what: names})
+
+
+def data_check(task: Task) -> View:
+    """What a task's data are; see `stableft.tasks.summary`.
+
+    Raises:
+        MissingInput: they are not there, or malformed.
+    """
+    facts = summarise(task, task.load())
+    splits: dict[str, dict[str, Any]] = facts["splits"]
+    columns = [_split_facts(task, split, splits) for split in splits.values()]
+    table = _table("", *splits)
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
+    data = {"schema": VIEW_SCHEMA, "task": task.name, "kind": task.kind, "score": task.score, "language": task.language, **facts}
+    text: list[RenderableType] = [
+        f"{task.name}: {task.kind} of {'text pairs' if facts['pairs'] else 'texts'}, judged by {task.score}",
+        table,
+        f"words, characters: {', '.join(QUANTILES)} of an example; conflicts: inputs that have another label too",
+        f"fingerprint {facts['fingerprint']}",
+    ]
+    return View(text, data)
+
+
+def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> dict[str, str]:
+    constant = split["constant_score"]
+    return {
+        "examples": str(split["examples"]),
+        **{f"  {label}": str(count) for label, count in split.get("labels", {}).items()},
+        **{f"  {name} score": f"{value:.4g}" for name, value in split.get("scores", {}).items()},
+        f"constant {task.score}": "undefined" if constant is None else f"{constant:.4f}",
+        **{unit: " ".join(map(str, split[unit].values())) for unit in ("words", "characters")},
+        "repeats": str(split["repeats"]),
+        "conflicts": str(split["conflicts"]),
+        **{f"in {other} too": str(split["shared"].get(other, "")) for other in splits},
+    }
 
 
 def doctor(results: Path) -> View:

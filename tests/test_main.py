@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from stableft import discover
 from stableft.__main__ import app
 from stableft.records import Store
 
@@ -261,6 +262,55 @@ def test_own_files_that_cant_be_used(tmp_path: Path, quick: Quick, tasks: str, c
         assert (found, out) == (code, "")
         assert message in " ".join(err.split())
     assert {path.name for path in tmp_path.iterdir()} == {"my.csv", "bad.csv"}
+
+
+@pytest.mark.parametrize("task", ["toy", "docs15", "csv"])
+def test_data_are_checked(tmp_path: Path, quick: Quick, task: str):
+    spec = f"csv:{write_own(tmp_path / 'my.csv')}" if task == "csv" else task
+    code, text, _ = quick(tmp_path, "data", "check", spec)
+    _, raw, _ = quick(tmp_path, "data", "check", spec, "--json")
+    said, data = json.loads(raw), discover.task(spec).load()
+    assert (code, said["task"], said["fingerprint"]) == (0, "my.csv" if task == "csv" else task, data.fingerprint)
+    assert {name: split["examples"] for name, split in said["splits"].items()} == {
+        name: len(rows) for name in ("train", "validation", "test") if (rows := getattr(data, name))
+    }
+    for name, split in said["splits"].items():
+        assert sum(split["labels"].values()) == split["examples"]
+        assert all(label in text for label in split["labels"])  # as they are, not read as markup
+        assert split["constant_score"] == max(split["labels"].values()) / split["examples"]
+        assert split["shared"] == dict.fromkeys(set(said["splits"]) - {name}, 0)
+    assert data.fingerprint in text
+    assert json.loads(raw)["splits"]["train"]["words"]["max"] < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("check", "nope"), 2, "unknown task 'nope'; known: "),
+        (("check", "csv:no.csv"), 4, "no.csv: no such file or folder"),
+        (("check", "csv:"), 2, "write a path after the colon"),
+        (("check", "rte"), 4, "lacks the task's files"),
+        (("check",), 2, "Missing argument"),
+        (("chekc", "toy"), 2, "No such command"),
+    ],
+)
+def test_data_that_cant_be_checked(
+    tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, message: str
+):
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    found, out, err = quick(tmp_path, "data", *arguments)
+    assert (found, out) == (code, "")
+    assert message in " ".join(err.split()).replace("│ ", "").replace(" │", "")
+
+
+def test_checking_data_needs_no_torch(tmp_path: Path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch is not needed to look at data')")
+    spec = f"csv:{write_own(tmp_path / 'my.csv')}"
+    code, out, err = call(
+        tmp_path, "data", "check", spec, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    )
+    assert (code, err) == (0, "")
+    assert out.startswith("my.csv: classification of texts, judged by accuracy")
 
 
 def test_the_version_names_the_commit(tmp_path: Path):
