@@ -14,7 +14,7 @@ uncorrected 0.067, all 10 runs collapsed (9 failed by the rule, one gets 3 of 2,
 docpair: corrected 0.625, uncorrected 0.500, all 10 failed. That the uncorrected arm is the faster one at small rates shows in
 lr_grid. These are results about MiniLM, not about BERT-large.
 
-Cost: 40 runs, 12 minutes on 2 cores (measured).
+Cost: 40 runs, 9 minutes 7 s on 2 cores with nothing else running (measured).
 """
 
 from stableft import report

@@ -15,7 +15,7 @@ is as good within noise) and 2e-4 on docpair (1e-4 likewise), one step below its
 Found (small, corrected arm alone): best at 1e-4 on RTE, which MiniLM can hardly do (12 of 15 runs failed by the test half), and at
 5e-5 on TNEWS.
 
-Cost: 72 runs, 25 minutes on 2 cores beside other work (sum of the runs' own times / 2).
+Cost: 72 runs, 23 minutes on 2 cores beside other work (sum of the runs' own times / 2).
 """
 
 from stableft import report

@@ -15,7 +15,8 @@ both. Uncorrected at its edge: 11 failed runs against 12, means 0.534 and 0.535;
 scores differ by up to 0.041. So bf16 gives the same answer about arms, but not about a single run near an edge. Training losses
 differ by 2e-5 at step 1 and by 3e-3 at step 96 (corrected, median over seeds).
 
-Cost: 80 runs, of which 13 are adam's and lr_grid's, 24 minutes on 2 cores beside other work (measured).
+Cost: 80 runs, of which 13 are adam's and lr_grid's, 22 minutes on 2 cores beside other work (sum of the runs' own
+times / 2).
 """
 
 from stableft import report
