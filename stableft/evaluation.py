@@ -18,11 +18,12 @@ from stableft.tasks import Task
 
 EVALUATION_SPLITS = ("validation", "test")
 SUBSET = "subset"
+AVERAGE = "average"
 SAFETY = 3.0
 
 
 class Row(NamedTuple):
-    """One logged value: ``scope`` is "" or says what part of the split or of the model it is about."""
+    """One logged value: ``scope`` is "", or says what it is about: ``subset`` of the split, ``average`` of the weights, or both."""
 
     step: int
     split: str
@@ -41,9 +42,21 @@ class Predictions(NamedTuple):
 
 
 def evaluation_point(
-    model: Model, config: RunConfig, data: Data, execution: Execution, step: int, subset: NDArray[np.int64] | None, *, last: bool
+    model: Model,
+    config: RunConfig,
+    data: Data,
+    execution: Execution,
+    step: int,
+    subset: NDArray[np.int64] | None,
+    *,
+    last: bool,
+    of: str = "",
 ) -> Iterator[Row | Predictions]:
-    """Losses and scores of the evaluation splits; at the last step of everything, with predictions."""
+    """Losses and scores of the evaluation splits; at the last step of everything, with predictions.
+
+    ``of`` says which weights the model has: "" those of the run, `AVERAGE` others, whose rows have that scope and which give no
+    predictions.
+    """
     score = SCORES[data.task.score]
     for split in (name for name in EVALUATION_SPLITS if name in data.splits):
         if split == "test" and config.evaluation.test_points == "last" and not last:
@@ -57,12 +70,13 @@ def evaluation_point(
         parts: list[tuple[str, slice | NDArray[np.int64]]] = [("" if part_of is None else SUBSET, slice(None))]
         if last and split == "validation" and subset is not None:
             parts.append((SUBSET, subset))  # so that the curve over the subset reaches the end
-        for scope, part in parts:
+        for part_scope, part in parts:
+            scope = ".".join(filter(None, (of, part_scope)))
             yield Row(step, split, "loss", scope, float(losses[part].mean(dtype=np.float64)))
             value = float(score.compute(labels[part], predictions[part]))
             yield Row(step, split, data.task.score, scope, value)
             yield Row(step, split, "score", scope, value)
-        if last:
+        if last and not of:
             yield Predictions(split, labels, predictions, probabilities)
 
 

@@ -1,18 +1,20 @@
 """The loop: executes a `Setup` and knows no technique by name."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from stableft.bias import bias_ratio, metered_steps
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
-from stableft.evaluation import Predictions, Row, evaluation_point, evaluation_subset, losses
+from stableft.evaluation import AVERAGE, Predictions, Row, evaluation_point, evaluation_subset, losses
 from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
@@ -42,6 +44,19 @@ class ParamGroup:
 
 
 @dataclass(frozen=True)
+class Average:
+    """Weights that are kept beside those that are trained, and evaluated beside them.
+
+    Attributes:
+        after: Steps that are done before; the weights after the next step are the first to be taken in, as they are.
+        update: Changes averages, given the weights to be taken in and how many were so far (torch's ``multi_avg_fn``).
+    """
+
+    after: int
+    update: Callable[[Any, Any, Any], None]
+
+
+@dataclass(frozen=True)
 class Setup:
     """Everything that is decided before step 0.
 
@@ -53,6 +68,8 @@ class Setup:
         num_steps: Optimizer steps, T.
         warmup_steps: W = int(warmup_ratio x T) unless given.
         evaluation_steps: Ascending, ends with T.
+        lr_factors: By updates already done: factors on the learning rate that replace those of the schedule there.
+        average: None: no others are kept.
     """
 
     model: Model
@@ -62,6 +79,12 @@ class Setup:
     num_steps: int
     warmup_steps: int
     evaluation_steps: tuple[int, ...]
+    lr_factors: Mapping[int, float] = field(default_factory=dict)
+    average: Average | None = None
+
+    def lr_factor(self, done: int) -> float:
+        """Factor on the run's learning rate for the update after ``done`` others."""
+        return self.lr_factors.get(done, lr_factor(done, self.num_steps, self.warmup_steps))
 
 
 def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
@@ -123,9 +146,11 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     """Trains, yielding rows as they arise and, at the end, predictions for each evaluation split.
 
     Evaluation draws from no stream, so its frequency moves nothing. A non-finite loss ends the run: its row is the last one
-    and no predictions follow; that is data, not an error.
+    and no predictions follow; that is data, not an error. An average of the weights is evaluated where the weights are, its rows
+    after theirs; the predictions are those of the weights.
     """
     model, device = setup.model, execution.device
+    averaged: AveragedModel | None = None
     optimizer = _optimizer(setup, config)
     meter, metered = UpdateMeter(optimizer), set(metered_steps(setup.num_steps).tolist())
     tokens = data.splits["train"]
@@ -136,7 +161,7 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
         step = done + 1
         bias = float(bias_ratio(step, *config.adam.betas))
-        lr = config.adam.lr * lr_factor(done, setup.num_steps, setup.warmup_steps)
+        lr = config.adam.lr * setup.lr_factor(done)
         if config.adam.lr_bias is not None:
             lr = lr / bias if config.adam.lr_bias == "divided" else lr * bias
         for group, plan in zip(optimizer.param_groups, setup.groups, strict=True):
@@ -162,6 +187,9 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
             if lr > 0:  # at lr 0 there is no update whose size could be compared
                 values["update_bias"] = ratio
         optimizer.zero_grad()
+        if setup.average and done >= setup.average.after:
+            averaged = averaged or AveragedModel(model, multi_avg_fn=setup.average.update)
+            averaged.update_parameters(model)
         yield from (Row(step, "train", metric, "", v) for metric, v in values.items())
         if step in setup.evaluation_steps:
             last = step == setup.num_steps
@@ -169,6 +197,9 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
                 yield item
                 if isinstance(item, Row) and item.metric == "loss" and not np.isfinite(item.value):
                     return
+            if averaged is not None:
+                other = cast(Model, averaged.module)
+                yield from evaluation_point(other, config, data, execution, step, subset, last=last, of=AVERAGE)
             model.train()
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import json
 import pickle
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ from conftest import ConfigFactory
 from stableft import discover, views
 from stableft.config import CARD, RunConfig, Stage, Technique, run_id, with_overrides
 from stableft.encoders import Encoder
+from stableft.errors import UsageError
 from stableft.packing import Data
 
 FEW_STEPS = {"schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 4}
+PAIR_STEPS = {**FEW_STEPS, "schedule.num_steps": 4}
 WIDTH = 80  # of a terminal that lists names and claims
 
 
@@ -105,6 +108,56 @@ def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
     assert trials.same(changed, trial(example(kind))), "the same twice"
     assert len(changed.losses) == 8
     assert np.isfinite(changed.losses).all()
+
+
+PAIRS = list(itertools.combinations(discover.techniques().values(), 2))
+pairs = pytest.mark.parametrize("pair", PAIRS, ids=["+".join(kind.name for kind in pair) for pair in PAIRS])
+
+
+def test_what_is_excluded_exists_and_has_a_reason(kind: type[Technique]) -> None:
+    assert set(kind.excludes) <= set(discover.techniques()) - {kind.name}
+    assert all(len(reason) > 15 for reason in kind.excludes.values())
+    assert all(name in kind.card()["Interactions"] for name in kind.excludes)
+
+
+@pytest.fixture(scope="module")
+def alone(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> dict[str, trials.Trial]:
+    """A packed run of each technique by itself."""
+    configs = {name: toy_config(PAIR_STEPS, techniques=(example(kind),)) for name, kind in discover.techniques().items()}
+    return {
+        name: trials.run(trials.prepare(config, lively_encoder, toy_data), config, toy_data) for name, config in configs.items()
+    }
+
+
+@pairs
+def test_two_work_together_in_one_order_or_are_refused_with_a_reason(
+    pair: tuple[type[Technique], type[Technique]],
+    alone: dict[str, trials.Trial],
+    toy_config: ConfigFactory,
+    lively_encoder: Encoder,
+    toy_data: Data,
+) -> None:
+    examples = [example(kind) for kind in pair]
+    reasons = {**pair[0].excludes, **pair[1].excludes}
+    if pair[0].name in reasons or pair[1].name in reasons:
+        for order in (examples, examples[::-1]):
+            with pytest.raises(UsageError, match="exclude each other: ") as caught:
+                toy_config(techniques=order)
+            assert any(reason in str(caught.value) for reason in reasons.values())
+        return
+    config, reverse = (toy_config(PAIR_STEPS, techniques=order) for order in (examples, examples[::-1]))
+    assert config == reverse
+    assert identity(config) == identity(reverse)
+    assert config.techniques is not None
+    assert [technique.stage for technique in config.techniques] == sorted(kind.stage for kind in pair)
+    for packed in (True, False):
+        setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
+        assert sorted(id(p) for group in setup.groups for p in group.params) == sorted(id(p) for p in setup.model.parameters())
+        trial = trials.run(setup, config, toy_data, packed=packed)
+        assert len(trial.losses) == 4
+        assert np.isfinite(trial.losses).all()
+        assert len(trial.predictions) == 2
+        assert not any(packed and trials.same(trial, alone[kind.name]) for kind in pair), "one undoes the other"
 
 
 def test_both_engines_start_from_the_same_setup(

@@ -1,0 +1,98 @@
+"""Averages of the weights of the last part of a run."""
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
+
+from pydantic import Field, model_validator
+
+from stableft.config import PositiveInt, RunConfig, Stage, Technique
+from stableft.errors import UsageError
+
+if TYPE_CHECKING:
+    from stableft.finetune import Setup
+
+
+@final
+class SWA(Technique):
+    """Averages the weights after each step from some step on, and evaluates the average beside the weights themselves.
+
+    Claim: The mean of the last part's weights generalises better than the last.
+
+    Definition: Let s steps be done before the start, of T. After each step t > s the weights w_t are taken in:
+    a_t = (w_(s+1) + ... + w_t) / (t - s), or, with ``ema_decay`` d, a_t = d a_(t-1) + (1 - d) w_t from a_(s+1) = w_(s+1) on.
+    With ``scale``, the learning rate of the update after s + j others is eta (r + (c - r) (1 + cos(pi min(1, j / n))) / 2): from
+    the schedule's factor c at the start to r = ``scale`` in n = ``anneal_steps`` steps along a cosine, and constant from there
+    on. Without it the schedule goes on. At every evaluation point after the start the average is evaluated as well: rows of scope
+    ``average``, on a subset ``average.subset``. Scores and predictions without a scope stay those of the last weights, so that
+    failed runs, tables and figures mean the same as in every other run.
+
+    Parameters: ``start_epoch``: epochs done before the start, >= 0, and ``start_step``: alternatively steps; at most one of them,
+    default neither: nothing is averaged. The article has 3 epochs of at most 15. ``scale``: the constant rate over eta, > 0;
+    default none: the schedule goes on; the article's 2e-6 beside 3.6e-6 is 2/3.6. ``anneal_steps``: > 0, default 10, as torch's
+    SWALR has it. ``ema_decay``: in (0, 1); default none: equal weights.
+
+    Null: ``SWA()``, without a start.
+
+    Interactions: Last of all stages: it averages learnt weights, with mixout too. Factors of llrd, grouped_llrd and head_lr stay on
+    the constant rate. Without ``scale`` training is the baseline's bit for bit, and the rows of scope ``average`` are all that is
+    added.
+
+    Deviations: Izmailov et al. run SGD and average once per epoch; the article runs AdamW and averages after every step, as
+    here. In the article the constant rate is the same for all groups, which ends LLRD (protocol section 7, S2, caveat iii); there
+    the average is saved but never evaluated. No statistics of batch normalisation need to be computed again: BERT has none.
+
+    Cost: One pass over the weights per step after the start and a copy of them in memory; evaluation after the start twice.
+
+    Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson (2018), Averaging Weights Leads to Wider Optima and Better
+    Generalization; ``torch.optim.swa_utils``, whose averaging functions do the work; the article on advanced fine-tuning techniques
+    and its notebook (protocol section 7, S2).
+    """
+
+    name: ClassVar[str] = "swa"
+    stage: ClassVar[Stage] = Stage.AVERAGE
+
+    start_epoch: Annotated[int, Field(ge=0)] | None = None
+    start_step: Annotated[int, Field(ge=0)] | None = None
+    scale: Annotated[float, Field(gt=0)] | None = None
+    anneal_steps: PositiveInt = 10
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.start_epoch is not None and self.start_step is not None:
+            raise ValueError("set at most one of start_epoch and start_step")
+        if self.start_epoch is None and self.start_step is None and (self.scale or self.ema_decay):
+            raise ValueError("set start_epoch or start_step: without a start nothing is averaged")
+        return self
+
+    @classmethod
+    def null(cls) -> Self:
+        """Nothing is averaged."""
+        return cls()
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Says when averaging starts, how, and at which rates training goes on.
+
+        Raises:
+            UsageError: the start is not before the run's end.
+        """
+        from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
+
+        from stableft.finetune import Average
+
+        start = self.start_step
+        if self.start_epoch is not None:
+            start = self.start_epoch * -(-len(setup.train_indices) // config.batch_size)
+        if start is None:
+            return setup
+        if start >= setup.num_steps:
+            raise UsageError(f"swa: the start, after {start} steps, is not before the run's end after {setup.num_steps}")
+        update = get_swa_multi_avg_fn() if self.ema_decay is None else get_ema_multi_avg_fn(self.ema_decay)
+        factors = dict(setup.lr_factors)
+        if self.scale is not None:
+            before = setup.lr_factor(start)
+            for j in range(setup.num_steps - start):
+                way = (1 + math.cos(math.pi * min(1.0, j / self.anneal_steps))) / 2
+                factors[start + j] = self.scale + (before - self.scale) * way
+        return replace(setup, average=Average(start, update), lr_factors=factors)
