@@ -2,8 +2,8 @@
 
 Source: the article's notebooks (train-roberta-basic) and protocol section 7, S2. Of the 2,834 rows of ``train.csv`` the one with
 target 0 and standard error 0 is dropped: all others were rated against it. ``commonlit0`` to ``commonlit4`` validate on one of five
-folds and train on the others, split as the article's code does: rows in an order drawn by seed 3377, then stratified, unshuffled, by
-floor(1 + log2 n) = 12 bins of the target of equal width. The sizes and mean targets that the notebook prints come out.
+folds and train on the others, split as the article's code does: rows in an order drawn by seed 3377, then stratified, unshuffled,
+by floor(1 + log2 n) = 12 bins of the target of equal width. The sizes and mean targets that the notebook prints come out.
 
 There is no test split, since the article has none: runs are judged on the fold that they validate on. Whoever chooses an epoch or a
 setting on that fold reports a selected number; so does the article, by the least of up to 138 evaluations (caveat ii).
