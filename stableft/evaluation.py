@@ -12,7 +12,7 @@ from stableft.config import RunConfig
 from stableft.execution import Execution, arithmetic
 from stableft.models import Model
 from stableft.packing import Data, by_length
-from stableft.scores import SCORES
+from stableft.scores import METRICS, SCORES
 from stableft.seeds import stream
 from stableft.tasks import Task
 
@@ -76,6 +76,8 @@ def evaluation_point(
             value = float(score.compute(labels[part], predictions[part]))
             yield Row(step, split, data.task.score, scope, value)
             yield Row(step, split, "score", scope, value)
+            for name in data.task.metrics:
+                yield Row(step, split, name, scope, METRICS[name].compute(labels[part], predictions[part]))
         if last and not of:
             yield Predictions(split, labels, predictions, probabilities)
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from stableft import scores
 from stableft.encoders import Encoder
-from stableft.evaluation import evaluate, settle
+from stableft.evaluation import Predictions, Row, evaluate, evaluation_point, settle
 from stableft.execution import Execution
 from stableft.finetune import build
 from stableft.packing import Data, Tokens
@@ -93,6 +94,24 @@ def test_equal_inputs_are_computed_once_and_each_has_its_own_loss(
     np.testing.assert_array_equal(outputs[:n], outputs[n:])
     logs = torch.log_softmax(torch.from_numpy(outputs), 1).numpy()
     np.testing.assert_allclose(losses, -logs[np.arange(2 * n), twice.labels.astype(int)], rtol=1e-5)
+
+
+def test_further_metrics_are_of_the_examples_in_their_order(
+    toy_config: ConfigFactory, toy_data: Data, lively_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "BATCH", 5)
+    task = dataclasses.replace(toy_data.task, kind="regression", labels=(), score="negative_rmse", metrics=("rmse", "batch_rmse"))
+    data = dataclasses.replace(toy_data, task=task)
+    config, execution = toy_config(), Execution()
+    regressor = build(config, data, lively_encoder, execution).model
+    point = list(evaluation_point(regressor, config, data, execution, 24, None, last=True))
+    rows = {item.metric: item.value for item in point if isinstance(item, Row) and item.split == "validation"}
+    (said,) = (item for item in point if isinstance(item, Predictions) and item.split == "validation")
+    assert said.labels.tolist() == toy_data.splits["validation"].labels.tolist()
+    errors = [float(np.sqrt(np.mean((said.predictions - said.labels)[i : i + 5] ** 2))) for i in range(0, 32, 5)]
+    assert list(rows) == ["loss", "negative_rmse", "score", "rmse", "batch_rmse"]
+    assert rows["batch_rmse"] == pytest.approx(float(np.mean(errors)))
+    assert rows["score"] == rows["negative_rmse"] == -rows["rmse"] == pytest.approx(-np.sqrt(rows["loss"]))
 
 
 def test_inputs_that_differ_in_segments_alone_are_not_equal() -> None:

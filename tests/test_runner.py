@@ -9,7 +9,7 @@ import pytest
 
 from experiments import adam
 from experiments.protocol import PAPER, SMOKE
-from stableft import runner
+from stableft import report, runner, tables
 from stableft.errors import MissingInput, UsageError
 from stableft.grid import Grid, select
 from stableft.records import Store
@@ -113,6 +113,42 @@ def test_a_run_that_two_arms_share_is_run_once(tmp_path: Path):
     assert results is not None
     assert results.runs["arm"].tolist() == ["a", "b"]
     assert results.runs["run_id"].nunique() == 1
+
+
+def test_a_regression_goes_the_whole_way_to_its_report(tmp_path: Path):
+    longer = SMOKE.configs["toy"].schedule.model_copy(update={"num_epochs": 12})
+    evaluation = SMOKE.configs["toy"].evaluation.model_copy(update={"every": 48, "num_examples": 20})
+    config = SMOKE.configs["toy"].model_copy(update={"task": "toyscore", "schedule": longer, "evaluation": evaluation})
+    arms = {"corrected": {}, "stuck": {"adam.lr": 1e-9}}  # no warm-up can make a score of that
+    grid = Grid("adam", dataclasses.replace(SMOKE, configs={"toyscore": config}), arms, ["toyscore"], [0, 1])
+    store, inputs = Store(tmp_path / "results"), Inputs()
+    assert [s.state for s in run_grid(plan(grid, store, inputs), store, inputs, Execution("serial"))] == ["done"] * 4
+    results = collect(grid, store, inputs)
+    assert results is not None
+    assert results.runs[["score_name", "score_split", "majority_score"]].drop_duplicates().to_numpy().tolist() == [
+        ["spearman", "test", 0.0]
+    ]
+    points = results.metrics.query("split != 'train'").groupby(["split", "scope", "step"])["metric"].agg(set)
+    assert set(map(frozenset, points)) == {frozenset({"loss", "score", "spearman", "pearson", "rmse"})}
+    assert set(points.index) >= {
+        ("validation", "subset", 48),
+        ("validation", "subset", 96),
+        ("validation", "", 96),
+        ("test", "", 96),
+    }
+    for run_id, of_run in results.predictions.query("split == 'test'").groupby("run_id"):
+        assert of_run["label"].isin(range(5)).all()
+        assert all(len(p) == 0 for p in of_run["probabilities"])
+        last = results.metrics.query("split == 'test' and step == 96").set_index("run_id").loc[[run_id]]
+        values = dict(zip(last["metric"], last["value"], strict=True))
+        label, prediction = of_run["label"], of_run["prediction"]
+        assert values["score"] == values["spearman"] == pytest.approx(label.corr(prediction, method="spearman"))
+        assert values["pearson"] == pytest.approx(label.corr(prediction))
+        assert values["loss"] == pytest.approx(values["rmse"] ** 2) == pytest.approx(((label - prediction) ** 2).mean())
+    scores = tables.final_scores(results).set_index("arm")["score"]
+    assert scores["corrected"].min() > max(0.5, scores["stuck"].max())
+    written = report.render_all(adam.REPORT, results, tmp_path / "figures")
+    assert all(path.stat().st_size for path in written)
 
 
 def test_missing_inputs_stop_a_grid_before_it_starts_but_not_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -194,7 +194,7 @@ def test_constant_refuses_no_labels() -> None:
 
 def test_scores_and_tasks_need_neither_torch_nor_datasets() -> None:
     code = (
-        "import sys, stableft.scores, stableft.tasks.glue, stableft.tasks.clue, stableft.tasks.toy\n"
+        "import sys, stableft.scores, stableft.tasks.glue, stableft.tasks.clue, stableft.tasks.commonlit, stableft.tasks.toy\n"
         "assert not {'torch', 'datasets', 'transformers', 'pandas', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

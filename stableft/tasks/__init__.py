@@ -53,6 +53,7 @@ class Task:
         language: ISO 639-1 code of the texts; protocols choose an encoder by it.
         summary: One line for listings.
         load: Reads the data; raises `stableft.errors.MissingInput` with path, line and reason if it can't.
+        metrics: Names in `stableft.scores.METRICS` of what is logged beside the score at every evaluation.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Task:
     language: str
     summary: str
     load: Callable[[], TaskData]
+    metrics: tuple[str, ...] = ()
 
 
 def stratified_halves(labels: Sequence[int | float]) -> tuple[list[int], list[int]]:

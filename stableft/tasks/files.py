@@ -6,11 +6,16 @@ The first malformed row stops the load with its place and the reason; a row is n
 """
 
 import json
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from stableft.errors import MissingInput
 from stableft.tasks import Example
@@ -21,6 +26,15 @@ if TYPE_CHECKING:
 DATA_VARIABLE = "STABLEFT_DATA"
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 HUB_SPLITS = ("train", "validation")
+DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")  # float() reads more, such as 1_0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Finite numbers from ``low`` to ``high``, both included."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +44,18 @@ class Fields:
     Attributes:
         text: Column or key of the text.
         label: Column or key of the label.
-        classes: The labels as this origin writes them, in class order.
+        classes: The labels as this origin writes them, in class order; or, for regression, where they may lie.
         pair: Column of the second text, if the task has one.
         ident: Column of a row number that must be unique, if there is one.
+        empty: Whether texts may be empty.
     """
 
     text: str
     label: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | Interval
     pair: str | None = None
     ident: str | None = None
+    empty: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,6 +75,7 @@ class Source:
         repo: Dataset on the Hugging Face hub.
         config: Its configuration.
         hub: The parts of a row there; class names come from the ``ClassLabel`` feature.
+        splits: Names of its training and development splits.
     """
 
     name: str
@@ -68,6 +85,7 @@ class Source:
     repo: str
     config: str
     hub: Fields
+    splits: tuple[str, str] = HUB_SPLITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +100,28 @@ def read_train_dev(source: Source, read: Callable[[Path], Iterable[Record]]) -> 
     """The training and the development examples of a source, from local files (by ``read``) or from the hub."""
     paths = local_files(source)
     if paths is None:
-        train, dev = (to_examples(read_hub(source, split), source.hub) for split in HUB_SPLITS)
+        train, dev = (to_examples(read_hub(source, split), source.hub) for split in source.splits)
     else:
         train, dev = (to_examples(read(path), source.local) for path in paths)
     return train, dev
 
 
 def local_files(source: Source) -> tuple[Path, ...] | None:
-    """The task's files below ``STABLEFT_DATA``: the first accepted folder that holds all of them.
+    """`find_local` of a source that the hub has too."""
+    return find_local(source.name, source.folders, source.files, f", or unset {DATA_VARIABLE} to use the Hugging Face hub")
+
+
+def find_local(name: str, folders: Sequence[str], files: Sequence[str], otherwise: str = "") -> tuple[Path, ...] | None:
+    """A task's files below ``STABLEFT_DATA``: the first accepted folder that holds all of them.
+
+    Args:
+        name: What messages call the task.
+        folders: Accepted places, in order of preference.
+        files: File names.
+        otherwise: What else can be done if they are not there.
 
     Returns:
-        Their paths, or None if the variable is unset or empty: the hub is to be asked.
+        Their paths, or None if the variable is unset or empty.
 
     Raises:
         MissingInput: The variable is set, but no accepted folder is complete; names every path that was tried.
@@ -102,46 +131,58 @@ def local_files(source: Source) -> tuple[Path, ...] | None:
         return None
     root = Path(value).expanduser()
     if not root.is_dir():
-        raise MissingInput(f"{source.name}: {DATA_VARIABLE}={value} is not a folder")
+        raise MissingInput(f"{name}: {DATA_VARIABLE}={value} is not a folder")
     absent: list[str] = []
-    for folder in source.folders:
-        paths = tuple(root / folder / name for name in source.files)
+    for folder in folders:
+        paths = tuple(root / folder / file for file in files)
         missing = [str(path) for path in paths if not path.is_file()]
         if not missing:
             return paths
         absent += missing
     raise MissingInput(
-        f"{source.name}: {DATA_VARIABLE}={value} lacks the task's files; not found: {', '.join(absent)}. "
-        f"Put {_wanted(source)} there, or unset {DATA_VARIABLE} to use the Hugging Face hub"
+        f"{name}: {DATA_VARIABLE}={value} lacks the task's files; not found: {', '.join(absent)}. "
+        f"Put {_wanted(folders, files)} there{otherwise}"
     )
 
 
-def _wanted(source: Source) -> str:
-    return " or ".join(f"{folder}/{{{','.join(source.files)}}}" for folder in source.folders)
+def _wanted(folders: Sequence[str], files: Sequence[str]) -> str:
+    return " or ".join(f"{folder}/{{{','.join(files)}}}" for folder in folders)
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends (LF or CRLF); no other character ends a line."""
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text, line ends as they are, without a byte-order mark."""
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise MissingInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise MissingInput(f"{path}:{line}: not UTF-8 ({error.reason}, byte 0x{error.object[error.start]:02x})") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file without their ends (LF or CRLF); no other character ends a line."""
+    text = read_text(path)
     lines = text.removesuffix("\n").split("\n") if text else []
     return [line.removesuffix("\r") for line in lines]
 
 
-def read_tsv(path: Path, header: tuple[str, ...]) -> Iterator[Record]:
-    """The rows of a tab-separated file as GLUE writes it: a header, no quoting (a bare double quote is text)."""
+def read_tsv(path: Path, names: tuple[str, ...], columns: tuple[str, ...] | None = None) -> Iterator[Record]:
+    """The rows of a tab-separated file as GLUE writes it, without quoting: a bare double quote is text.
+
+    Args:
+        path: The file.
+        names: Columns that must be there; others are read over, but every row must have all of them.
+        columns: Those of a file without a header; None: its first line names them.
+    """
     lines = read_lines(path)
-    if len(lines) < 2:
+    first = 1 if columns else 2
+    if len(lines) < first:
         raise MissingInput(f"{path}:1: the file has no rows")
-    if tuple(lines[0].split("\t")) != header:
-        raise MissingInput(f"{path}:1: header {lines[0][:100]!r}, expected the columns {', '.join(header)}")
-    for number, line in enumerate(lines[1:], start=2):
+    header = columns or tuple(lines[0].split("\t"))
+    if not set(names) <= set(header):
+        raise MissingInput(f"{path}:1: header {lines[0][:100]!r}, expected the columns {', '.join(names)}")
+    for number, line in enumerate(lines[first - 1 :], start=first):
         cells = line.split("\t")
         if len(cells) != len(header):
             raise MissingInput(f"{path}:{number}: {len(cells)} columns, expected {len(header)}")
@@ -180,7 +221,7 @@ def read_hub(source: Source, split: str) -> Iterator[Record]:
     absent = [name for name in source.hub.names if name not in data.column_names]
     if absent or len(data) == 0:
         raise MissingInput(f"{where}: " + (f"no column {', '.join(absent)}" if absent else "the split has no rows"))
-    kinds = [getattr(data.features[name], "names", None) for name in source.hub.names]
+    kinds = [data.features[name] for name in source.hub.names]
     columns = [data[name][:] for name in source.hub.names]
     for number, row in enumerate(zip(*columns, strict=True), start=1):
         written = map(_written, row, kinds)
@@ -198,16 +239,23 @@ def _load_hub(source: Source, split: str) -> "Dataset":
         raise MissingInput(
             f"{source.name}: no data. {DATA_VARIABLE} is not set, and the Hugging Face dataset {source.repo} "
             f"(config {source.config}, split {split}) could not be loaded ({reason}). "
-            f"Either set {DATA_VARIABLE} to a folder that holds {_wanted(source)}, "
+            f"Either set {DATA_VARIABLE} to a folder that holds {_wanted(source.folders, source.files)}, "
             "or go online once so that the dataset is downloaded and cached"
             + (f" ({' and '.join(offline)} now forbids it)" if offline else "")
         ) from error
 
 
-def _written(value: Any, names: list[str] | None) -> str:
-    """A cell as text: class numbers by name, so that no class order of the hub is relied on. No value is an empty text."""
+def _written(value: Any, kind: Any) -> str:
+    """A cell of a hub's feature as text; no value is an empty text.
+
+    Class numbers become names, so that no class order of the hub is relied on, and single-precision numbers are written with
+    the digits that tell them from their neighbours: 3.8, not 3.799999952316284.
+    """
+    names = getattr(kind, "names", None)
     if names is not None and isinstance(value, int) and 0 <= value < len(names):
         return names[value]
+    if isinstance(value, float) and getattr(kind, "dtype", None) == "float32":
+        return str(np.float32(value))
     return "" if value is None else str(value)
 
 
@@ -215,28 +263,55 @@ def to_examples(records: Iterable[Record], names: Fields) -> tuple[Example, ...]
     """Checks rows and turns them into examples, in order; texts stay exactly as they were written.
 
     Raises:
-        MissingInput: At the first row with an empty text, an unknown label or a row number that was there before.
+        MissingInput: At the first row with an empty text, an unknown label, a score that is no number or out of its interval, or a
+            row number that was there before.
     """
-    index = {label: number for number, label in enumerate(names.classes)}
+    to_label = _label_reader(names.classes)
     seen: dict[str, str] = {}
     examples: list[Example] = []
     for record in records:
-        label = record.values[names.label]
-        if label not in index:
-            raise MissingInput(f"{record.place}: unknown label {label!r}, expected one of {', '.join(index)}")
+        label = to_label(record, names.label)
         if names.ident is not None:
             ident = record.values[names.ident]
             if ident in seen:
                 raise MissingInput(f"{record.place}: {names.ident} {ident!r} was already used at {seen[ident]}")
             seen[ident] = record.place
-        pair = None if names.pair is None else _text(record, names.pair)
-        examples.append(Example(_text(record, names.text), pair, index[label]))
+        pair = None if names.pair is None else _text(record, names.pair, names.empty)
+        examples.append(Example(_text(record, names.text, names.empty), pair, label))
     return tuple(examples)
 
 
-def _text(record: Record, name: str) -> str:
+def _label_reader(classes: tuple[str, ...] | Interval) -> Callable[[Record, str], int | float]:
+    if isinstance(classes, Interval):
+        return partial(number, interval=classes)
+    index = {label: position for position, label in enumerate(classes)}
+
+    def position(record: Record, name: str) -> int:
+        label = record.values[name]
+        if label not in index:
+            raise MissingInput(f"{record.place}: unknown label {label!r}, expected one of {', '.join(index)}")
+        return index[label]
+
+    return position
+
+
+def number(record: Record, name: str, interval: Interval) -> float:
+    """The number in one cell, in decimal notation.
+
+    Raises:
+        MissingInput: It is none, or not in the interval.
+    """
+    written = record.values[name]
+    value = float(written) if DECIMAL.fullmatch(written) else math.nan
+    if not (math.isfinite(value) and interval.low <= value <= interval.high):
+        wanted = f"a number from {interval.low:g} to {interval.high:g}"
+        raise MissingInput(f"{record.place}: {name} is {written!r}, expected {wanted}")
+    return value
+
+
+def _text(record: Record, name: str, empty: bool) -> str:
     value = record.values[name]
-    if not value.strip():
+    if not empty and not value.strip():
         raise MissingInput(f"{record.place}: {name} is empty")
     try:
         value.encode()

@@ -1,9 +1,13 @@
-"""A tiny synthetic task for tests and first trials: no download, the same on every machine, learnt within seconds.
+"""Tiny synthetic tasks for tests and first trials: no download, the same on every machine, learnt within seconds.
 
-Texts are short strings of invented words. A text belongs to the class whose marker words are more frequent in it, without label
-noise; filler words carry nothing. Texts differ from one another across all splits, and classes are balanced in each, so that a
-constant prediction scores exactly one half.
+Texts are short strings of invented words. In ``toy`` a text belongs to the class whose marker words are more frequent in it,
+without label noise; filler words carry nothing. Classes are balanced in each split, so that a constant prediction scores one half.
+``toyscore`` is its regression: how many of a text's four marker words are soft, 0 to 4, all five equally often (to within one).
+Texts of a task differ from one another across all splits.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -33,13 +37,20 @@ def _text(rng: np.random.Generator, label: int) -> str:
     return " ".join(str(words[i]) for i in rng.permutation(len(words)))
 
 
-def load() -> TaskData:
-    """64 training, 32 validation and 32 test examples; labels alternate."""
-    rng = stream(0, "toy")
+def _scored_text(rng: np.random.Generator, score: int) -> str:
+    """A text of 6 to 10 words: 4 markers, ``score`` of them soft, and 2 to 6 fillers."""
+    fillers = int(rng.integers(2, 7))
+    words = [*rng.choice(MARKERS[0], 4 - score), *rng.choice(MARKERS[1], score), *rng.choice(FILLERS, fillers)]
+    return " ".join(str(words[i]) for i in rng.permutation(len(words)))
+
+
+def load(name: str, write: Callable[[np.random.Generator, int], str], labels: int) -> TaskData:
+    """64 training, 32 validation and 32 test examples; labels take turns."""
+    rng = stream(0, name)
     texts: dict[str, int] = {}
     while len(texts) < sum(SIZES):
-        label = len(texts) % 2
-        texts.setdefault(_text(rng, label), label)
+        label = len(texts) % labels
+        texts.setdefault(write(rng, label), label)
     examples = tuple(Example(text, None, label) for text, label in texts.items())
     train, validation = SIZES[0], SIZES[0] + SIZES[1]
     return TaskData(examples[:train], examples[train:validation], examples[validation:])
@@ -53,6 +64,16 @@ TASKS: tuple[Task, ...] = (
         score="accuracy",
         language="en",
         summary="Synthetic: which of two groups of invented words is more frequent; 64 train, 32 validation, 32 test",
-        load=load,
+        load=partial(load, "toy", _text, 2),
+    ),
+    Task(
+        name="toyscore",
+        kind="regression",
+        labels=(),
+        score="spearman",
+        language="en",
+        summary="Synthetic regression: how many of four invented words are of one group; 64 train, 32 validation, 32 test",
+        load=partial(load, "toyscore", _scored_text, 5),
+        metrics=("pearson", "rmse"),
     ),
 )

@@ -1,4 +1,4 @@
-"""RTE, and the reading helpers that the families share: local files, the hub's cache, and every way in which a row can be wrong."""
+"""GLUE, and the reading helpers that the families share: files, the hub's cache, every way in which a row can be wrong."""
 
 import json
 import os
@@ -6,8 +6,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,20 +20,24 @@ from stableft.scores import SCORES
 from stableft.tasks import Task, TaskData, clue, files, glue, stratified_halves
 from stableft.tasks.files import local_files, read_json_lines, read_tsv, to_examples
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 RTE = glue.GLUE[0]
-TASK: Task = glue.TASKS[0]
-HEADER = "\t".join(RTE.header)
+TASKS = {task.name: task for task in glue.TASKS}
+TASK: Task = TASKS["rte"]
+HEADER = "index\tsentence1\tsentence2\tlabel"
 ROWS = ["0\ta b\tc\tentailment", '1\tsays "x\td\tnot_entailment', "2\te\tf\tentailment"]
 
 
 def real_data() -> bool:
     try:
-        return local_files(RTE.source) is not None
+        return all(local_files(entry.source) is not None for entry in glue.GLUE if entry.sizes)
     except MissingInput:
         return False
 
 
-needs_data = pytest.mark.skipif(not real_data(), reason="needs STABLEFT_DATA with RTE/{train,dev}.tsv")
+needs_data = pytest.mark.skipif(not real_data(), reason="needs STABLEFT_DATA with RTE, MRPC, STS-B and CoLA, {train,dev}.tsv each")
 
 
 def write(path: Path, rows: list[str], header: str = HEADER) -> Path:
@@ -44,7 +49,7 @@ def write(path: Path, rows: list[str], header: str = HEADER) -> Path:
 def refusal(content: bytes, path: Path) -> str:
     path.write_bytes(content)
     with pytest.raises(MissingInput) as caught:
-        to_examples(read_tsv(path, RTE.header), RTE.source.local)
+        to_examples(read_tsv(path, RTE.source.local.names), RTE.source.local)
     return str(caught.value)
 
 
@@ -82,6 +87,56 @@ def test_rte_halves_equal_an_independent_reading_of_the_rule(rte: TaskData) -> N
         assert [(rows[i][1], rows[i][2], rows[i][3]) for i in half] == [(e.text, e.pair, TASK.labels[int(e.label)]) for e in split]
 
 
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "sizes", "majorities", "fingerprint"),
+    [
+        ("mrpc", (3668, 203, 205), [81.3, 81.2], "087652e305bad89c07e85eee0e3015d9a948fc61537215590b02a74b667a3b4a"),
+        ("stsb", (5749, 722, 778), [0, 0], "208d2533235cbadf40853102ce071a74be6c3a83cf4a542a74e87555fc8cf419"),
+        ("cola", (8551, 521, 522), [0, 0], "e27c97ae8a18b6327cccd1baeb8cd5dfaed41e0dae76ea3bb076191cfde5864e"),
+    ],
+)
+def test_the_small_tasks_have_the_protocols_sizes_and_majorities(
+    name: str, sizes: tuple[int, ...], majorities: list[float], fingerprint: str
+) -> None:
+    task, data = TASKS[name], TASKS[name].load()
+    assert (len(data.train), len(data.validation), len(data.test)) == sizes
+    scores = [SCORES[task.score].constant([e.label for e in split]) for split in (data.validation, data.test)]
+    assert [round(100 * score, 1) for score in scores] == majorities
+    assert data.fingerprint == fingerprint
+    # Cut to 1,000 training examples, it is scored on the same ones.
+    cut = TASKS[f"{name}_1k"].load()
+    assert (cut.validation, cut.test) == (data.validation, data.test)
+    assert len(cut.train) == 1000
+    assert set(cut.train) <= set(data.train)
+    if task.labels:
+        assert Counter(e.label for e in cut.train) == {0: 500, 1: 500}
+
+
+@needs_data
+def test_distinct_scores_of_stsb_are_classes_of_the_halves() -> None:
+    data = TASKS["stsb"].load()
+    counts = Counter(e.label for e in (*data.validation, *data.test))
+    assert (sum(counts.values()), len(counts)) == (1500, 78)
+    assert Counter(e.label for e in data.validation) == Counter({label: n // 2 for label, n in counts.items()})
+    assert sum(n == 1 for n in counts.values()) == 31
+    assert {type(label) for label in counts} == {float}
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("rte_1k", "fb12b7265e6217834b00cc32a965cab66130a1c0b75b848c6d244e9faa645c75"),
+        ("mrpc_1k", "e9080c27fae8b04cbc280d02d4066f95fae3ac66f28eefda428747d7d541f649"),
+        ("stsb_1k", "020ab9603f34fbb32da593ab370f238a9267a4f2cb1d5bb44775278921277ea8"),
+        ("cola_1k", "53f1f65ec676e2a8a8a761482418eb8e7bb500d3c0a0dd7a5e7d366e85efb102"),
+    ],
+)
+def test_the_draws_never_change_unnoticed(name: str, fingerprint: str) -> None:
+    assert TASKS[name].load().fingerprint == fingerprint
+
+
 # --- halves ---
 
 
@@ -107,6 +162,216 @@ def test_halves_partition_every_label(labels: list[str]) -> None:
     assert (validation, test) == naive_halves(labels)
 
 
+# --- draws ---
+
+
+def naive_draws(labels: list[str], share: int) -> tuple[list[int], list[int]]:
+    """Zhang et al.'s rule, written down again with numpy's global generator."""
+    np.random.seed(0)
+    first, last = [], []
+    for label in dict.fromkeys(labels):
+        items = np.array([i for i in range(len(labels)) if labels[i] == label])
+        np.random.shuffle(items)
+        first.extend(items[:share])
+        last.extend(items[-share:])
+    return sorted(first), sorted(last)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=60), st.integers(1, 12))
+def test_draws_are_balanced_and_equal_an_independent_reading_of_the_rule(labels: list[str], share: int) -> None:
+    codes = [ord(label) for label in labels]
+    draws = glue.draw(codes, share), glue.draw(codes, share, last=True)
+    assert draws == naive_draws(labels, share)
+    counts = Counter(labels)
+    for drawn in draws:
+        assert Counter(labels[i] for i in drawn) == Counter({label: min(share, n) for label, n in counts.items()})
+    if all(n >= 2 * share for n in counts.values()):
+        assert set(draws[0]).isdisjoint(draws[1])
+
+
+# --- every task's own layout, with invented rows ---
+
+
+def words(name: str, split: str, i: int) -> tuple[str, str]:
+    """Two invented texts; a bare quote and another script in some."""
+    return f'{name} {split} "vep {i}', f"wug \u00e9 {i}"
+
+
+def mnli(votes: int) -> tuple[str, Callable[..., list[object]]]:
+    header = "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\tsentence2_parse"
+    header += "\tsentence1\tsentence2\t" + "\t".join(f"label{n}" for n in range(1, votes + 1)) + "\tgold_label"
+    return header, lambda i, a, b, y: [i, i, f"{i}n", "fiction", *["( x )"] * 4, a, b, *["neutral"] * votes, y]
+
+
+# Header line (CoLA has none) and cells of a row (number, two texts, label as this layout writes it), of train and of dev.
+STSB = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore"
+LOCAL: dict[str, tuple[str, Callable[..., list[object]]]] = {
+    "rte": (HEADER, lambda i, a, b, y: [i, a, b, y]),
+    "mrpc": ("\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String", lambda i, a, b, y: [y, 2 * i, 2 * i + 1, a, b]),
+    "stsb": (STSB, lambda i, a, b, y: [i, "news", "f", 2017, i, "s", "s", a, b, y]),
+    "cola": ("", lambda i, a, b, y: ["inv", y, "*", a]),
+    "sst2": ("sentence\tlabel", lambda i, a, b, y: [a, y]),
+    "qnli": ("index\tquestion\tsentence\tlabel", lambda i, a, b, y: [i, a, b, y]),
+    "qqp": ("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", lambda i, a, b, y: [i, 2 * i, 2 * i + 1, a, b, y]),
+    "mnli": mnli(1),
+}
+LOCAL_DEV = {**LOCAL, "mnli": mnli(5)}
+ENTRIES = {entry.source.name: entry for entry in glue.GLUE}
+SIZES = {"train": 29, "dev": 11}
+NUM_TRAIN = 14
+SCORES_WRITTEN = ("0", "0.00", "5.000", "3.8", "2.917", "4.200000", "1.25")
+
+
+def label(name: str, i: int, *, hub: bool) -> object:
+    """The label of row i as a file or the hub writes it."""
+    entry = ENTRIES[name]
+    if not entry.labels:
+        return float(SCORES_WRITTEN[i % 7]) if hub else SCORES_WRITTEN[i % 7]
+    place = i % len(entry.labels)
+    assert isinstance(entry.source.local.classes, tuple)
+    return place if hub else entry.source.local.classes[place]
+
+
+def write_layout(root: Path, name: str) -> tuple[Path, ...]:
+    source = ENTRIES[name].source
+    paths = tuple(root / source.folders[0] / file for file in source.files)
+    for path, split, (header, cells) in zip(paths, ("train", "dev"), (LOCAL[name], LOCAL_DEV[name]), strict=True):
+        rows = [cells(i, *words(name, split, i), label(name, i, hub=False)) for i in range(SIZES[split])]
+        lines = ["\t".join(map(str, row)) for row in rows]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([header] * bool(header) + lines) + "\n", encoding="utf-8", newline="")
+    return paths
+
+
+def hub_table(name: str, split: str) -> "Dataset":
+    """What ``nyu-mll/glue`` holds, as `datasets` gives it: class numbers by the hub's names, scores in single precision."""
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    entry, names = ENTRIES[name], ENTRIES[name].source.hub
+    texts = [words(name, split, i) for i in range(SIZES[split])]
+    kinds: dict = {names.text: Value("string"), "label": ClassLabel(names=list(entry.labels)) if entry.labels else Value("float32")}
+    columns: dict[str, list] = {names.text: [a for a, _ in texts], "label": [label(name, i, hub=True) for i in range(SIZES[split])]}
+    if names.pair is not None:
+        kinds[names.pair], columns[names.pair] = Value("string"), [b for _, b in texts]
+    kinds["idx"], columns["idx"] = Value("int32"), list(range(SIZES[split]))
+    return Dataset.from_dict(columns, features=Features(kinds))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_files_and_hub_give_the_same_task(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glue, "NUM_TRAIN", NUM_TRAIN)
+    root = name.removesuffix("_1k")
+    entry, task = ENTRIES[root], TASKS[name]
+    write_layout(tmp_path, root)
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    data = task.load()
+    monkeypatch.delenv("STABLEFT_DATA")
+    splits = dict(zip(entry.source.splits, ("train", "dev"), strict=True))
+    monkeypatch.setattr(files, "_load_hub", lambda source, split: hub_table(source.name, splits[split]))
+    assert task.load() == data
+
+    share = NUM_TRAIN // max(1, len(entry.labels))
+    drawn = share * max(1, len(entry.labels)) if name.endswith("_1k") else SIZES["train"]
+    halves = len(data.validation) + len(data.test) == SIZES["dev"]
+    assert halves == bool(entry.sizes)
+    assert (len(data.train), len(data.test)) == (drawn, len(data.test) if halves else SIZES["dev"])
+    for split, origin in ((data.train, "train"), (data.validation, "dev" if halves else "train"), (data.test, "dev")):
+        for example in split:
+            i = int(example.text.split()[-1])
+            text, pair = words(root, origin, i)
+            assert (example.text, example.pair) == (text, None if root in ("cola", "sst2") else pair)
+            assert example.label == (i % len(entry.labels) if entry.labels else float(SCORES_WRITTEN[i % 7]))
+    texts = [e.text for split in (data.train, data.validation, data.test) for e in split]
+    assert len(texts) == len(set(texts)), "no example is in two splits"
+    if entry.labels and name.endswith("_1k"):
+        assert set(Counter(e.label for e in data.train).values()) == {share}
+
+
+def test_a_class_with_too_few_examples_for_a_draw_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    for name, wanted in (("rte", 500), ("stsb", 1000), ("sst2", 1000), ("mnli", 666)):
+        write_layout(tmp_path, name)
+        with pytest.raises(MissingInput, match=f"^{name}: 29 training examples are too few, {wanted} are needed of each class"):
+            TASKS[f"{name}_1k"].load()
+    monkeypatch.setattr(glue, "NUM_TRAIN", 30)  # 15 of each of two classes, of which one has 14
+    with pytest.raises(MissingInput, match="15 are needed"):
+        TASKS["rte_1k"].load()
+
+
+@pytest.mark.parametrize("name", ["qqp", "rte"])
+def test_only_qqp_has_empty_texts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glue, "NUM_TRAIN", NUM_TRAIN)
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    path = write_layout(tmp_path, name)[1]
+    path.write_text(path.read_text(encoding="utf-8").replace(words(name, "dev", 3)[1], ""), encoding="utf-8")
+    if name == "qqp":
+        assert TASKS["qqp_1k"].load().test[3].pair == ""
+    else:
+        with pytest.raises(MissingInput, match=r"dev\.tsv:5: sentence2 is empty"):
+            TASKS["rte"].load()
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "reason"),
+    [
+        ("mrpc", "2\t90\t91\ta\tb", "unknown label '2', expected one of 0, 1"),
+        ("mrpc", "1\t4\t91\ta\tb", "#1 ID '4' was already used at"),
+        ("mrpc", "1\t90\t91\ta\t", "#2 String is empty"),
+        ("mrpc", "1\t90\t91\ta", "4 columns, expected 5"),
+        ("stsb", "90\tg\tf\t1\t1\ts\ts\ta\tb\t5.01", "score is '5.01', expected a number from 0 to 5"),
+        ("stsb", "90\tg\tf\t1\t1\ts\ts\ta\tb\t-0.1", "score is '-0.1'"),
+        ("stsb", "90\tg\tf\t1\t1\ts\ts\ta\tb\tnan", "score is 'nan'"),
+        ("stsb", "90\tg\tf\t1\t1\ts\ts\ta\tb\t0_5", "score is '0_5'"),
+        ("stsb", "90\tg\tf\t1\t1\ts\ts\ta\tb\t", "score is ''"),
+        ("stsb", "90\tg\tf\t1\t1\ts\ts\t \tb\t2", "sentence1 is empty"),
+        ("stsb", "2\tg\tf\t1\t1\ts\ts\ta\tb\t2", "index '2' was already used at"),
+        ("cola", "inv\t*\t1\ta", "unknown label '*', expected one of 0, 1"),
+        ("cola", "inv\t1\t\t", "sentence is empty"),
+        ("cola", "inv\t1\ta", "3 columns, expected 4"),
+        ("sst2", "a\tpositive", "unknown label 'positive'"),
+        ("sst2", "a\tb\t1", "3 columns, expected 2"),
+        ("qnli", "90\ta\tb\tneutral", "unknown label 'neutral'"),
+        ("qnli", "2\ta\tb\tentailment", "index '2' was already used at"),
+        ("qqp", "90\t1\t2\ta\tb", "5 columns, expected 6"),
+        ("qqp", "90\t1\t2\ta\tb\tyes", "unknown label 'yes'"),
+        ("mnli", "\t".join(["90"] * 8 + ["a", "b"] + ["neutral"] * 5 + ["-"]), "unknown label '-'"),
+        ("mnli", "\t".join(["90"] * 8 + ["a", "b"] + ["neutral"] * 2), "12 columns, expected 16"),
+    ],
+)
+def test_a_malformed_row_of_any_task_is_named_and_stops(
+    name: str, row: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    path = write_layout(tmp_path, name)[1]
+    line = len(path.read_text(encoding="utf-8").splitlines()) + 1
+    path.write_text(path.read_text(encoding="utf-8") + row + "\n", encoding="utf-8")
+    with pytest.raises(MissingInput) as caught:
+        TASKS[f"{name}_1k"].load()
+    assert str(caught.value).startswith(f"{path}:{line}: {reason}")
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_missing_split_wrong_header_or_encoding_of_any_task_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    train, dev = write_layout(tmp_path, name)
+    rows = train.read_bytes()
+    train.write_bytes(rows + "vep \u00e9\n".encode("latin-1"))
+    with pytest.raises(MissingInput, match=rf"{train.name}:{rows.count(10) + 1}: not UTF-8"):
+        TASKS[f"{name}_1k"].load()
+    if LOCAL[name][0]:
+        train.write_bytes(rows[rows.index(b"\n") + 1 :])
+        with pytest.raises(MissingInput, match=rf"{train.name}:1: header .* expected the columns"):
+            TASKS[f"{name}_1k"].load()
+    train.write_bytes(b"")
+    with pytest.raises(MissingInput, match=rf"{train.name}:1: the file has no rows"):
+        TASKS[f"{name}_1k"].load()
+    dev.unlink()
+    with pytest.raises(MissingInput, match=rf"not found: {dev}"):
+        TASKS[f"{name}_1k"].load()
+
+
 # --- local files ---
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), min_size=1).filter(lambda s: bool(s.strip()))
@@ -120,7 +385,7 @@ def test_any_table_survives_the_tsv(table: list[tuple[str, str, str]], end: str,
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "train.tsv")
         path.write_text(end.join(lines) + end * final, encoding="utf-8", newline="")
-        examples = to_examples(read_tsv(path, RTE.header), RTE.source.local)
+        examples = to_examples(read_tsv(path, RTE.source.local.names), RTE.source.local)
     assert [(e.text, e.pair, TASK.labels[int(e.label)]) for e in examples] == table
 
 
@@ -163,8 +428,7 @@ GOOD = f"{HEADER}\n{ROWS[0]}\n"
         (GOOD + "bad\n" + "1\ta\tb\tworse\n", 3, "1 columns, expected 4"),
         (HEADER + "\n", 1, "no rows"),
         ("", 1, "no rows"),
-        (ROWS[0] + "\n" + ROWS[1] + "\n", 1, "expected the columns index, sentence1"),
-        ("\ufeff" + GOOD, 1, "expected the columns"),
+        (ROWS[0] + "\n" + ROWS[1] + "\n", 1, "expected the columns sentence1, sentence2, label, index"),
     ],
 )
 def test_a_malformed_row_is_named_and_stops(content: str, line: int, reason: str, tmp_path: Path) -> None:
@@ -183,7 +447,7 @@ def test_undecodable_bytes_are_named_by_line(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"absent\.tsv: No such file"):
-        list(read_tsv(tmp_path / "absent.tsv", RTE.header))
+        list(read_tsv(tmp_path / "absent.tsv", RTE.source.local.names))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The toy task: fixed, balanced, without leaks, and learnable."""
+"""The toy tasks: fixed, balanced, without leaks, and learnable."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from stableft.scores import SCORES
 from stableft.tasks import Example, TaskData, toy
 
-TASK = toy.TASKS[0]
+TASK, SCORED = toy.TASKS
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,22 @@ def test_counting_words_learns_it(data: TaskData) -> None:
     direction = train[labels == 1].mean(axis=0) - train[labels == 0].mean(axis=0)
     predictions = (held_out @ direction > (train @ direction).mean()).astype(int)
     assert SCORES[TASK.score].compute([e.label for e in (*data.validation, *data.test)], predictions) >= 0.9
+
+
+def test_the_regression_is_fixed_and_its_scores_are_counts_of_soft_words() -> None:
+    data = SCORED.load()
+    assert data.fingerprint == "e42c249acd5f793edf7318fcd99b7cf1873b65d9050cf6a80ff795db98f6a271"
+    assert SCORED.load() == data
+    assert (len(data.train), len(data.validation), len(data.test)) == (64, 32, 32)
+    for example in everything(data):
+        assert [sum(word in markers for word in example.text.split()) for markers in toy.MARKERS] == [
+            4 - example.label,
+            example.label,
+        ]
+        assert set(example.text.split()) <= set(toy.VOCABULARY)
+    assert len({e.text for e in everything(data)}) == 128
+    for split in (data.train, data.validation, data.test):
+        assert set(np.bincount([int(e.label) for e in split])) <= {len(split) // 5, len(split) // 5 + 1}
 
 
 def everything(data: TaskData) -> tuple[Example, ...]:
