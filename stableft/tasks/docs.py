@@ -1,6 +1,6 @@
 """docs15 and docpair: two real-text tasks made from the docstrings of installed packages, so that nothing is downloaded.
 
-Source files are found on the path and read with `ast`; no package is imported. A *summary* is the first sentence of the docstring
+A *summary* is the first sentence of the docstring
 of a public function, class or method (test, benchmark and vendored folders left out). It must be plain ASCII English: no
 identifiers, formulas or "see ...". The examples depend on the package versions only (`sources`), which requirements.lock pins.
 
@@ -20,18 +20,15 @@ shared word means match" (`shared_words`) scores 0.62 on train, 0.63 on validati
 by hand: some exchanged summaries fit both functions.
 """
 
-import ast
-import gc
 import hashlib
 import json
 import re
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata, util
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 
@@ -42,7 +39,8 @@ from stableft.data_cache import load_or_make
 from stableft.errors import MissingInput
 from stableft.files import cache_folder
 from stableft.seeds import stream
-from stableft.tasks import Example, Task, TaskData
+from stableft.tasks import Example, Task, TaskData, docstrings
+from stableft.tasks.docstrings import ROLE, read_docstrings, without_collection
 
 # Sub-packages or files (patterns ending in .py) whose summaries belong to each subject; labels in this order.
 TOPICS: dict[str, tuple[str, ...]] = {
@@ -64,7 +62,6 @@ TOPICS: dict[str, tuple[str, ...]] = {
 }
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 """Import name -> distribution name where the two differ."""
-SKIPPED_FOLDERS = frozenset({"tests", "testing", "benchmarks", "externals", "sphinxext", "_vendor"})
 
 LIBRARY_WORDS = re.compile(
     r"\b(numpy|np|scipy|networkx|nx|matplotlib|mpl|pyplot|seaborn|pandas|sympy|mpmath|torch|pytorch"
@@ -83,7 +80,6 @@ DOCS15_TRAIN = 1000
 VALIDATION_PER_TOPIC = 175
 DOCPAIR_SIZES = (2490, 277, 1000)
 
-ROLE = re.compile(r":[a-zA-Z:]+:`~?([^`<]*?)(?:\s*<[^`]*>)?`")
 SENTENCE_END = re.compile(r"(?<=[^.\s][^.\s])[.!?:](?=\s|$)")
 
 
@@ -104,42 +100,9 @@ def first_sentence(docstring: str) -> str:
     return (text[: end.start()] if end else text).strip(" .")
 
 
-def _definitions(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Name and docstring of each documented public function, class and method; also of ``add_newdoc(.., name, doc)`` calls."""
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            if doc := ast.get_docstring(node):
-                yield prefix + node.name, doc
-            if isinstance(node, ast.ClassDef) and not prefix:
-                yield from _definitions(node.body, node.name + ".")
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            function = node.value.func
-            texts = [a.value for a in node.value.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-            is_docstring = isinstance(function, ast.Name) and function.id == "add_newdoc" and len(texts) >= 2
-            if is_docstring and texts[-2].isidentifier() and not texts[-2].startswith("_"):
-                yield texts[-2], texts[-1]
-
-
-def _root(package: str) -> Path:
-    """The installed package's folder, found without importing it."""
-    spec = util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingInput(f"package {package!r} is not installed, and its docstrings are needed: pip install -r requirements.lock")
-    return Path(spec.submodule_search_locations[0])
-
-
 def read_docs(source: str) -> list[Doc]:
-    """The summaries of a package, sub-package or file (``package/pattern``) in order of path and line; nothing is imported."""
-    package, _, pattern = source.partition("/")
-    root = _root(package)
-    found = root.glob(pattern) if pattern.endswith(".py") else (root / pattern).rglob("*.py")
-    docs: list[Doc] = []
-    for file, path in sorted((path.relative_to(root.parent).as_posix(), path) for path in found):
-        if SKIPPED_FOLDERS.isdisjoint(file.split("/")) and not path.name.startswith(("test_", "conftest")):
-            with warnings.catch_warnings(action="ignore"):  # invalid escapes in other people's files
-                tree = ast.parse(path.read_text(encoding="utf-8"))
-            docs += [Doc(file, name, first_sentence(doc)) for name, doc in _definitions(tree.body)]
-    return docs
+    """The summaries of `read_docstrings`, in its order."""
+    return [Doc(doc.file, doc.name, first_sentence(doc.text)) for doc in read_docstrings(source)]
 
 
 def is_plain(summary: str) -> bool:
@@ -160,16 +123,12 @@ def gives_no_topic_away(summary: str) -> bool:
 @cache
 def _documented() -> dict[str, tuple[Doc, ...]]:
     """Every documented public definition of each topic's sources, in order of source, path and line."""
-    collecting = gc.isenabled()
-    gc.disable()  # syntax trees are many small objects without cycles: collecting between them takes a third of the time
-    try:
+    with without_collection():
         return {topic: tuple(chain.from_iterable(map(read_docs, sources))) for topic, sources in TOPICS.items()}
-    finally:
-        if collecting:
-            gc.enable()
 
 
-def _short_of(task: str, what: str, found: int, needed: int, packages: Iterable[str]) -> MissingInput:
+def short_of(task: str, what: str, found: int, needed: int, packages: Iterable[str]) -> MissingInput:
+    """The error that docstrings of these packages give too few examples."""
     return MissingInput(
         f"{task}: the docstrings of {', '.join(sorted(packages))} give {found} {what}, {needed} are needed; "
         f"the installed versions are not the pinned ones: pip install -r requirements.lock"
@@ -209,7 +168,7 @@ def load_docs15() -> TaskData:
     for label, (topic, pool) in enumerate(_topic_pools().items()):
         quota = len(range(label, DOCS15_TRAIN, len(TOPICS)))  # 67 for the first ten topics, 66 for the others
         if len(pool) < quota + VALIDATION_PER_TOPIC:
-            raise _short_of("docs15", f"summaries on {topic}", len(pool), quota + VALIDATION_PER_TOPIC, _packages(topic))
+            raise short_of("docs15", f"summaries on {topic}", len(pool), quota + VALIDATION_PER_TOPIC, _packages(topic))
         examples = [Example(pool[i], None, label) for i in rng.permutation(len(pool))]
         train += examples[:quota]
         validation += examples[quota : quota + VALIDATION_PER_TOPIC]
@@ -285,7 +244,7 @@ def load_docpair() -> TaskData:
     couples = [couple for couple in couples if _exchange_score(*couple) >= 0]
     needed = sum(2 * -(-size // 4) for size in DOCPAIR_SIZES)
     if len(couples) < needed:
-        raise _short_of("docpair", "couples of functions", len(couples), needed, _packages(*TOPICS))
+        raise short_of("docpair", "couples of functions", len(couples), needed, _packages(*TOPICS))
     order = iter(rng.permutation(len(couples)).tolist())
     splits: list[tuple[Example, ...]] = []
     for size in DOCPAIR_SIZES:
@@ -296,11 +255,19 @@ def load_docpair() -> TaskData:
     return TaskData(*splits)
 
 
-def _kept(task: str, make: Callable[[], TaskData]) -> Callable[[], TaskData]:
-    """Parsing the packages takes seconds, so what came of it is kept for the same packages, Python, and code."""
+def kept(task: str, make: Callable[[], TaskData], *code_files: str) -> Callable[[], TaskData]:
+    """Parsing the packages takes seconds, so what came of it is kept for the same packages, Python, and code.
+
+    Args:
+        task: Begins the file's name.
+        make: Makes the examples.
+        code_files: Source files, besides this one and those it reads and draws with, that decide what is made.
+    """
 
     def load() -> TaskData:
-        code = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, seeds.__file__))).hexdigest()
+        code = hashlib.sha256(
+            b"".join(Path(file).read_bytes() for file in (__file__, docstrings.__file__, seeds.__file__, *code_files))
+        ).hexdigest()
         recipe = json.dumps([sources(), sys.version_info[:2], code])
         return load_or_make(cache_folder() / f"{task}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.json", make)
 
@@ -315,7 +282,7 @@ TASKS = (
         score="accuracy",
         language="en",
         summary="One-line API summaries of installed packages, 15 subjects; 1,000 training examples, no download",
-        load=_kept("docs15", load_docs15),
+        load=kept("docs15", load_docs15),
     ),
     Task(
         name="docpair",
@@ -324,6 +291,6 @@ TASKS = (
         score="accuracy",
         language="en",
         summary="Does this one-line summary describe this function? 2,490 training examples, no download",
-        load=_kept("docpair", load_docpair),
+        load=kept("docpair", load_docpair),
     ),
 )

@@ -21,22 +21,21 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from stableft.errors import MissingInput, UsageError
 from stableft.seeds import stream
-from stableft.tasks import Example, SplitName, Task, TaskData
+from stableft.tasks import Example, Task, TaskData
 from stableft.tasks.files import Record
 from stableft.tasks.rows import READERS
 
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+SPLITS = ("train", "validation", "test")
 MIN_ROWS = 20  # of a file that is to be split: two rows for validation and two for test
 LONGEST_NAME = 40
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-Splits = Mapping[SplitName, Sequence[Record]]
+Splits = Mapping[str, Sequence[Record]]
 
 
 def is_own(name: str) -> bool:
@@ -94,7 +93,7 @@ def task_name(form: str, path: Path) -> str:
     return f"{name}.{form}"
 
 
-def divide(labels: Sequence[str] | None, count: int) -> list[SplitName]:
+def divide(labels: Sequence[str] | None, count: int) -> list[str]:
     """The fixed split of rows that have none, see the module.
 
     Args:
@@ -111,7 +110,7 @@ def divide(labels: Sequence[str] | None, count: int) -> list[SplitName]:
             rank[members] = (np.arange(len(members)) + 0.5) / len(members)
         order = order[np.argsort(rank[order], kind="stable")]
     tenth = count // 10
-    splits: list[SplitName] = ["train"] * count
+    splits: list[str] = ["train"] * count
     for position, row in enumerate(order[: 2 * tenth].tolist()):
         splits[row] = "validation" if position < tenth else "test"
     return splits
@@ -125,7 +124,7 @@ def _read_splits(form: str, path: Path) -> Splits:
     records = list(READERS[form](path))
     if "split" not in records[0].values:
         return _divided(path, records)
-    splits: dict[SplitName, list[Record]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[Record]] = {split: [] for split in SPLITS}
     for record in records:
         split = next((split for split in SPLITS if split == record.values["split"]), None)
         if split is None:
@@ -173,7 +172,7 @@ def _check_overlap(splits: Splits) -> None:
                 raise MissingInput(f"{record.place}: this input of {split} is also in {other}, at {place}; remove one")
 
 
-def _check_variety(path: Path, data: Mapping[SplitName, Sequence[Example]]) -> None:
+def _check_variety(path: Path, data: Mapping[str, Sequence[Example]]) -> None:
     for split, examples in data.items():
         if len({example.label for example in examples}) < 2:
             raise MissingInput(f"{path}: {split} has {len(examples)} rows, all of one label; two different labels are needed")

@@ -157,7 +157,7 @@ def test_shared_words_compares_stems() -> None:
 def test_what_is_kept_is_what_was_made(docs15: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = []
-    load = docs._kept("docs15", lambda: made.append("once") or docs15)
+    load = docs.kept("docs15", lambda: made.append("once") or docs15)
     assert load() == load() == docs15
     assert made == ["once"]
 
@@ -165,7 +165,7 @@ def test_what_is_kept_is_what_was_made(docs15: TaskData, tmp_path: Path, monkeyp
 def test_other_packages_are_read_anew(docs15: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = []
-    load = docs._kept("docs15", lambda: made.append("again") or docs15)
+    load = docs.kept("docs15", lambda: made.append("again") or docs15)
     load()
     monkeypatch.setattr(docs, "sources", lambda: {"numpy": "0.0"})
     load()
