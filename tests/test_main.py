@@ -131,7 +131,7 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("run", *SMOKE, "--set", "adam.lrr=1"), 2, "unknown configuration field 'adam.lrr'"),
         (("run", *SMOKE, "--set", "adam.lr=-1"), 2, "impossible configuration: adam.lr"),
         (("run", *SMOKE, "--set", "adam.lr"), 2, "write field=value"),
-        (("run", *SMOKE, "--set", 'techniques=[{"name": "mixuot"}]'), 2, "unknown technique 'mixuot'; known: reinit"),
+        (("run", *SMOKE, "--set", 'techniques=[{"name": "mixuot"}]'), 2, "unknown technique 'mixuot'; known: grouped_llrd, "),
         (("run", *SMOKE, "--precision", "fp8"), 2, "impossible configuration: precision"),
         (("run", *SMOKE, "--jobs", "0"), 2, "greater than or equal to 1"),
         (("run", *SMOKE, "--backend", "slurm"), 2, "unknown backend"),
