@@ -8,9 +8,9 @@ points in every run). Mosbach et al. (2021), Figure 3, for the failed runs.
 
 Prediction: scores rise with the number of steps and then level off; the gap between the two methods narrows.
 
-Found (laptop): PENDING
+Found (laptop): not run yet.
 
-Cost: PENDING
+Cost: see `make plan-longer`.
 
 The schedule stretches with the run: 10 % warm-up, then linear decay to 0 at its last step. Re-init is the pooler and one of six
 blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample command.

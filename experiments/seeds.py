@@ -8,9 +8,9 @@ that both contribute alike.
 
 Prediction: both contribute alike; re-initialisation makes either spread smaller.
 
-Found (laptop): PENDING
+Found (laptop): not run yet.
 
-Cost: PENDING
+Cost: see `make plan-seeds`.
 
 Arms hold init and order seeds fixed, so every run has seed 0 and there are no replicates. Order and dropout share their seed, as in
 the source; re-initialised weights are drawn by the init seed.

@@ -9,9 +9,9 @@ column Int. task (fine-tuned on MNLI first) is not here yet.
 
 Prediction: as in the source, reinit and longer gain most, llrd, mixout and both decays little or nothing.
 
-Found (laptop): PENDING
+Found (laptop): not run yet.
 
-Cost: PENDING
+Cost: see `make plan-techniques`.
 
 Settings are not tuned per task: those of the released sample commands where there are any (llrd 0.95, mixout 0.1 without dropout,
 decay to the pre-trained weights 1e-3), 0.01 for weight decay, as BERT was trained with, and six epochs instead of three for longer

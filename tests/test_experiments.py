@@ -29,7 +29,7 @@ def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: 
         assert (swept.groupby("lr")["seed"].nunique() >= 3).all()
 
 
-@pytest.mark.parametrize("name", ["adam", "lr_grid", "precision", "reinit"])
+@pytest.mark.parametrize("name", ["adam", "bias", "control", "lr_grid", "pooler", "precision", "reinit"])
 def test_committed_results_are_complete_pairs(project: Path, name: str):
     runs = Store(project / "results").load("laptop", name).runs
     grid = discover.experiment(name).grid(LAPTOP)
@@ -42,8 +42,8 @@ def test_committed_results_are_complete_pairs(project: Path, name: str):
 def test_precision_found_what_it_says(project: Path):
     """The numbers of its docstring that stand in no table."""
     results = Store(project / "results").load("laptop", "precision")
-    runs = tables.final_scores(results).pivot(index="seed", columns="arm", values=["score", "failed"])
-    score, failed = runs["score"].astype(float), runs["failed"].astype(bool)
+    runs = tables.final_scores(results)
+    score, failed = (runs.pivot(index="seed", columns="arm", values=name) for name in ("score", "failed"))
     said = " ".join((discover.experiment("precision").__doc__ or "").split())
     assert f"paired scores differ by {(score['bf16'] - score['fp32']).abs().max():.3f} at most" in said
     assert f"paired scores differ by up to {(score['bf16 edge'] - score['fp32 edge']).abs().max():.3f}" in said
