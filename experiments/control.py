@@ -8,8 +8,8 @@ Source: protocol section 1.2; implied by Zhang et al. (2021), section 4, and Mos
 
 Prediction: both, up to epsilon: it is added to the corrected root here (1e-8 in both), and to the raw one without correction.
 
-Found (laptop): as predicted, 3 seeds. Uncorrected with the rate divided trains as the corrected arm does: scores are equal on docpair
-and within 0.002 on docs15, losses differ by 3e-6 at most at step 5 and by 0.03 at most anywhere. Corrected with the rate
+Found (laptop): as predicted, 3 seeds. Uncorrected with the rate divided trains as the corrected arm does: scores are equal on
+docpair and within 0.002 on docs15, losses differ by 3e-6 at most at step 5 and by 0.03 at most anywhere. Corrected with the rate
 multiplied collapses in all six runs, as the uncorrected arm does.
 
 Cost: 24 runs, of which 12 are adam's, 14 minutes on 2 cores beside much other work (sum of the runs' own times / 2).

@@ -23,7 +23,7 @@ GOLDEN_LR = 1e-4
 GOLDEN = {
     ("smoke", "toy"): "8085ef1faa93b109",
     ("laptop", "docs15"): "55247850cf361171",
-    ("laptop", "docpair"): "81533bb4d3ab115b",
+    ("laptop", "docpair"): "ac46b07359831e71",
     ("small", "rte"): "92b8737aa53c2361",
     ("small", "tnews"): "fd44afba824c0d1c",
     ("paper", "rte"): "92b8737aa53c2361",
