@@ -50,7 +50,7 @@ def test_no_paragraph_is_there_twice_not_even_with_a_word_changed(data: TaskData
 
 
 def test_length_alone_does_not_give_the_label(data: TaskData) -> None:
-    labels, lengths = ([float(e.label) for e in data.test], [len(e.text.split()) for e in data.test])
+    labels, lengths = ([float(e.label) for e in data.test], [float(len(e.text.split())) for e in data.test])
     assert abs(pd.Series(labels).corr(pd.Series(lengths), method="spearman")) < 0.15
 
 
