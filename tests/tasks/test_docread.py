@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stableft import discover
 from stableft.errors import MissingInput
+from stableft.scores import SCORES
 from stableft.tasks import TaskData, docread
 from stableft.tasks.docstrings import Docstring
 
@@ -32,6 +34,12 @@ def test_sizes_and_labels(data: TaskData) -> None:
         assert abs(statistics.mean(labels)) < 0.1
         assert 0.9 < statistics.stdev(labels) < 1.1
         assert all(e.label == docread.ease(e.text) and e.pair is None for e in split)
+
+
+def test_the_task_is_registered_with_a_score_that_exists() -> None:
+    (task,) = docread.TASKS
+    assert (task.kind, task.labels, SCORES[task.score].name) == ("regression", (), "spearman")
+    assert discover.task("docread") is task
 
 
 def test_texts_are_prose(data: TaskData) -> None:
