@@ -216,6 +216,18 @@ def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick):
     assert {file.name for file in tmp_path.iterdir()} == {"secret", "out", "figures"}
 
 
+def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick):
+    rows = [f"{word} {number} mib,{value + number / 10}" for number in range(12) for word, value in (("alin", 0), ("dorn", 1))]
+    (tmp_path / "my.csv").write_text("\n".join(["text,score", *rows]))
+    code, out, err = quick(tmp_path, "run", *SMOKE, "--tasks", "csv:my.csv", *OWN)
+    assert code == 0, err
+    runs = Store(tmp_path / "out").load("smoke+my.csv", "adam").runs
+    assert runs["score_name"].tolist() == ["spearman"] * 2
+    assert quick(tmp_path, "report", "--results", "out", "--figures", "figures")[0] == 0
+    checked = json.loads(quick(tmp_path, "data", "check", "csv:my.csv", "--json")[1])
+    assert (checked["kind"], checked["splits"]["test"]["examples"]) == ("regression", 2)
+
+
 def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
     path = write_own(tmp_path / "a" / "my.csv")
     assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{path}", *OWN)[0] == 0

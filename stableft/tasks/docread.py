@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from stableft.seeds import stream
-from stableft.tasks import Example, TaskData
-from stableft.tasks.docs import short_of
+from stableft.tasks import Example, Task, TaskData
+from stableft.tasks.docs import kept, short_of
 from stableft.tasks.docstrings import ROLE, read_docstrings, without_collection
 
 SOURCES = (
@@ -110,3 +110,16 @@ def load_docread() -> TaskData:
     examples = [Example(texts[i], None, ease(texts[i])) for i in stream(0, "docread").permutation(len(texts))]
     train, validation = SIZES[0], SIZES[0] + SIZES[1]
     return TaskData(tuple(examples[:train]), tuple(examples[train:validation]), tuple(examples[validation : sum(SIZES)]))
+
+
+TASKS = (
+    Task(
+        name="docread",
+        kind="regression",
+        labels=(),
+        score="spearman",
+        language="en",
+        summary="How easy to read is this paragraph? Docstrings and a readability index; 1,000 training examples, no download",
+        load=kept("docread", load_docread, __file__),
+    ),
+)

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stableft import discover
 from stableft.errors import MissingInput
+from stableft.scores import SCORES
 from stableft.tasks import TaskData, docread
 from stableft.tasks.docstrings import Docstring
 
@@ -34,6 +36,12 @@ def test_sizes_and_labels(data: TaskData) -> None:
         assert all(e.label == docread.ease(e.text) and e.pair is None for e in split)
 
 
+def test_the_task_is_registered_with_a_score_that_exists() -> None:
+    (task,) = docread.TASKS
+    assert (task.kind, task.labels, SCORES[task.score].name) == ("regression", (), "spearman")
+    assert discover.task("docread") is task
+
+
 def test_texts_are_prose(data: TaskData) -> None:
     texts = [e.text for split in (data.train, data.validation, data.test) for e in split]
     assert all(text.isascii() and 25 <= len(text.split()) <= 90 for text in texts)
@@ -50,7 +58,7 @@ def test_no_paragraph_is_there_twice_not_even_with_a_word_changed(data: TaskData
 
 
 def test_length_alone_does_not_give_the_label(data: TaskData) -> None:
-    labels, lengths = ([float(e.label) for e in data.test], [len(e.text.split()) for e in data.test])
+    labels, lengths = ([float(e.label) for e in data.test], [float(len(e.text.split())) for e in data.test])
     assert abs(pd.Series(labels).corr(pd.Series(lengths), method="spearman")) < 0.15
 
 
