@@ -219,7 +219,7 @@ def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick):
 def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick):
     rows = [f"{word} {number} mib,{value + number / 10}" for number in range(12) for word, value in (("alin", 0), ("dorn", 1))]
     (tmp_path / "my.csv").write_text("\n".join(["text,score", *rows]))
-    code, out, err = quick(tmp_path, "run", *SMOKE, "--tasks", "csv:my.csv", *OWN)
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--tasks", "csv:my.csv", *OWN)
     assert code == 0, err
     runs = Store(tmp_path / "out").load("smoke+my.csv", "adam").runs
     assert runs["score_name"].tolist() == ["spearman"] * 2

@@ -53,15 +53,17 @@ def plot(results: Results) -> Figure:
         MissingInput: see `data`.
     """
     frame = data(results)
-    about = tables.final_scores(results).drop_duplicates("task").set_index("task")
+    about = tables.final_scores(results).drop_duplicates("task")
+    names = about[["task", "split", "score_name"]].itertuples(index=False)
+    measured = {str(task): f"{split} {score}" for task, split, score in names}
     shown = list(frame.groupby(["task", "method"], sort=False))
-    sides = [frame[name].nunique() for name in ("order", "init")]
+    columns, rows = (frame[name].nunique() for name in ("order", "init"))
     with style.context():
-        figure, panels = style.panels(len(shown), *(length * n + 0.7 for length, n in zip(CELL, sides, strict=True)))
-        for panel, ((task, method), rows) in zip(panels, shown, strict=True):
+        figure, panels = style.panels(len(shown), CELL[0] * columns + 0.7, CELL[1] * rows + 0.7)
+        for panel, ((task, method), group) in zip(panels, shown, strict=True):
             of_task = frame.loc[frame["task"] == task, "score"]
-            _draw(panel, rows, float(of_task.min()), float(of_task.max()))
-            panel.set_title(f"{task}, {method}: {about.loc[task, 'split']} {about.loc[task, 'score_name']}")
+            _draw(panel, group, float(of_task.min()), float(of_task.max()))
+            panel.set_title(f"{task}, {method}: {measured[str(task)].replace('_', ' ')}")
             panel.set(xlabel="order seed", ylabel="init seed")
     return figure
 
