@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from stableft.files import write_whole
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
 LEGEND_HEIGHT = 0.35
+LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches that an entry takes besides its label, and for each letter
 INK, LIGHT_INK = "#333333", "#999999"
 
 RC = {
@@ -96,8 +97,18 @@ def legend(figure: Figure, columns: int | None = None) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    columns = columns or max(1, int(figure.get_figwidth() // 1.3))
+    columns = columns or _columns(list(entries), figure.get_figwidth())
     figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(columns, len(entries)))
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """As many columns as fit into so many inches, each as wide as its longest label."""
+    for columns in range(max(1, int(width // 1.3)), 1, -1):
+        rows = -(-len(labels) // columns)
+        longest = [max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)]
+        if sum(LEGEND_HANDLE + LEGEND_LETTER * length for length in longest) <= width:
+            return len(longest)
+    return 1
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

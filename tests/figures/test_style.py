@@ -67,3 +67,16 @@ def test_legend_lists_a_label_once() -> None:
             axes.plot([1, 2], label="corrected")
         style.legend(drawn)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["corrected"]
+
+
+def test_a_legend_stays_inside_the_figure() -> None:
+    names = ["corrected", "uncorrected", "uncorrected, failed run", "corrected multiplied", "corrected multiplied, failed run"]
+    with style.context():
+        drawn, panels = style.panels(2)
+        for name in [*names, "uncorrected divided"]:
+            panels[0].plot([1, 2], label=name)
+        style.legend(drawn)
+        drawn.draw_without_rendering()
+        box = drawn.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn.bbox.x1
