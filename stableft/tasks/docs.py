@@ -1,8 +1,8 @@
 """docs15 and docpair: two real-text tasks made from the docstrings of installed packages, so that nothing is downloaded.
 
-A *summary* is the first sentence of the docstring
-of a public function, class or method (test, benchmark and vendored folders left out). It must be plain ASCII English: no
-identifiers, formulas or "see ...". The examples depend on the package versions only (`sources`), which requirements.lock pins.
+A *summary* is the first sentence of the docstring of a public function, class or method (test, benchmark and vendored folders left
+out). It must be plain ASCII English: no identifiers, formulas or "see ...". The examples depend on the package versions only
+(`sources`), which requirements.lock pins.
 
 ``docs15`` mirrors TNEWS-1k: which of 15 subjects does a summary of 4 to 16 words come from? 1,000 training examples (66 or 67 per
 subject), 2,625 for validation (175 each), no test split; 12.3 WordPiece tokens on average, 36 at most. Summaries that name a

@@ -276,8 +276,8 @@ def to_examples(records: Iterable[Record], names: Fields) -> tuple[Example, ...]
             if ident in seen:
                 raise MissingInput(f"{record.place}: {names.ident} {ident!r} was already used at {seen[ident]}")
             seen[ident] = record.place
-        pair = None if names.pair is None else _text(record, names.pair, names.empty)
-        examples.append(Example(_text(record, names.text, names.empty), pair, label))
+        pair = None if names.pair is None else text(record, names.pair, empty=names.empty)
+        examples.append(Example(text(record, names.text, empty=names.empty), pair, label))
     return tuple(examples)
 
 
@@ -309,7 +309,12 @@ def number(record: Record, name: str, interval: Interval) -> float:
     return value
 
 
-def _text(record: Record, name: str, empty: bool) -> str:
+def text(record: Record, name: str, *, empty: bool = False) -> str:
+    """The text in one cell, as it is written.
+
+    Raises:
+        MissingInput: It is empty, unless that is allowed, or not valid Unicode.
+    """
     value = record.values[name]
     if not empty and not value.strip():
         raise MissingInput(f"{record.place}: {name} is empty")

@@ -27,7 +27,7 @@ import numpy as np
 from stableft.errors import MissingInput, UsageError
 from stableft.seeds import stream
 from stableft.tasks import Example, Task, TaskData
-from stableft.tasks.files import Record
+from stableft.tasks.files import Record, text
 from stableft.tasks.rows import READERS
 
 SPLITS = ("train", "validation", "test")
@@ -183,21 +183,7 @@ def _input(record: Record) -> tuple[str, str | None]:
 
 
 def _example(record: Record, label: Callable[[Record], int | float]) -> Example:
-    for column in ("text", "pair"):
-        _check_text(record, column)
-    return Example(*_input(record), label(record))
-
-
-def _check_text(record: Record, column: str) -> None:
-    value = record.values.get(column)
-    if value is None:
-        return
-    if not value.strip():
-        raise MissingInput(f"{record.place}: {column} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, which no tokenizer or hash accepts
-        raise MissingInput(f"{record.place}: {column} is not valid Unicode ({error.reason})") from error
+    return Example(text(record, "text"), text(record, "pair") if "pair" in record.values else None, label(record))
 
 
 def _class(record: Record) -> str:

@@ -15,20 +15,12 @@ from stableft.tasks.files import Record, read_lines
 COLUMNS = ("text", "pair", "label", "score", "split")
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a file that has some; a byte order mark, which spreadsheets write, is no part of the first name."""
-    lines = read_lines(path)
-    if lines:
-        lines[0] = lines[0].removeprefix("\ufeff")
-    return lines
-
-
 def _read_csv(path: Path) -> Iterator[Record]:
     return _table(path, _csv_rows(path))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader((line + "\n" for line in _lines(path)), strict=True)
+    reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
     line = 1
     while True:
         try:
@@ -42,7 +34,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_tsv(path: Path) -> Iterator[Record]:
-    return _table(path, ((number, line.split("\t")) for number, line in enumerate(_lines(path), start=1)))
+    return _table(path, ((number, line.split("\t")) for number, line in enumerate(read_lines(path), start=1)))
 
 
 def _table(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record]:
@@ -58,7 +50,7 @@ def _table(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record
 
 
 def _read_jsonl(path: Path) -> Iterator[Record]:
-    lines = _lines(path)
+    lines = read_lines(path)
     if not lines:
         raise MissingInput(f"{path}:1: the file has no rows")
     columns: list[str] = []
