@@ -19,11 +19,17 @@ from stableft.tasks import Task
 EVALUATION_SPLITS = ("validation", "test")
 SUBSET = "subset"
 AVERAGE = "average"
+BEST = "best"
 SAFETY = 3.0
 
 
 class Row(NamedTuple):
-    """One logged value: ``scope`` is "", or says what it is about: ``subset`` of the split, ``average`` of the weights, or both."""
+    """One logged value.
+
+    Attributes:
+        scope: "", or what it is about: the ``subset`` of the split, the ``average`` of the weights or the ``best`` checkpoint, both
+            as in ``best.subset``, or a part of the model as `stableft.blocks.scope_of` names them.
+    """
 
     step: int
     split: str
@@ -46,16 +52,16 @@ def evaluation_point(
     config: RunConfig,
     data: Data,
     execution: Execution,
+    *,
     step: int,
     subset: NDArray[np.int64] | None,
-    *,
     last: bool,
     of: str = "",
 ) -> Iterator[Row | Predictions]:
     """Losses and scores of the evaluation splits; at the last step of everything, with predictions.
 
-    ``of`` says which weights the model has: "" those of the run, `AVERAGE` others, whose rows have that scope and which give no
-    predictions.
+    ``of`` says which weights the model has: "" those of the run, `AVERAGE` or `BEST` others, whose rows have that scope and which
+    give no predictions.
     """
     score = SCORES[data.task.score]
     for split in (name for name in EVALUATION_SPLITS if name in data.splits):
@@ -71,7 +77,7 @@ def evaluation_point(
         if last and split == "validation" and subset is not None:
             parts.append((SUBSET, subset))  # so that the curve over the subset reaches the end
         for part_scope, part in parts:
-            scope = ".".join(filter(None, (of, part_scope)))
+            scope = of_weights(of, part_scope)
             yield Row(step, split, "loss", scope, float(losses[part].mean(dtype=np.float64)))
             value = float(score.compute(labels[part], predictions[part]))
             yield Row(step, split, data.task.score, scope, value)
@@ -80,6 +86,11 @@ def evaluation_point(
                 yield Row(step, split, name, scope, METRICS[name].compute(labels[part], predictions[part]))
         if last and not of:
             yield Predictions(split, labels, predictions, probabilities)
+
+
+def of_weights(weights: str, part: str) -> str:
+    """The scope of a row about part of a split, evaluated with other weights than the run's."""
+    return ".".join(filter(None, (weights, part)))
 
 
 @torch.inference_mode()
