@@ -18,7 +18,7 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft import statistics, tables
+from stableft import markup, statistics, tables
 from stableft.figures import bias_magnitude as bias_figure
 from stableft.figures import curves as curve_figure
 from stableft.figures import distributions as distribution_figure
@@ -154,11 +154,11 @@ def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
         shown = TableReport(shown, describe(results))
     if isinstance(shown, TableReport):
         table, note = shown.table, shown.caption
-        texts = {"md": tables.to_markdown(table, note), "tex": tables.to_latex(table, note), "csv": tables.to_csv(table)}
+        texts = {"md": markup.to_markdown(table, note), "tex": markup.to_latex(table, note), "csv": markup.to_csv(table)}
         return _write(texts, name, folder)
     if isinstance(shown, Figure):
         return [*style.save(shown, folder / name), *_write({"txt": describe(results) + "\n"}, name, folder)]
-    texts = {"csv": tables.to_csv(shown.data), "txt": shown.caption + "\n"}
+    texts = {"csv": markup.to_csv(shown.data), "txt": shown.caption + "\n"}
     return [*style.save(shown.figure, folder / name), *_write(texts, name, folder)]
 
 

@@ -1,4 +1,4 @@
-"""Tables: results in, frame out; and the frame as Markdown, LaTeX and CSV.
+"""Tables: results in, frame out.
 
 A run without a final score (it diverged, or its score is undefined or infinite) counts as failed and is scored at the task's
 majority score: what anyone gets without training, on a regression task the score of the best constant. Leaving it out would flatter
@@ -6,8 +6,6 @@ the arm that diverges. Every score is higher when better (`stableft.scores`), so
 """
 
 import json
-import re
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,6 @@ from stableft import statistics
 from stableft.errors import MissingInput
 from stableft.records import CELL, Results
 
-ABSENT = "\u2013"
 DIVERGED_RULE = "A run that diverged or has no defined score counts as failed and is scored at the majority score."
 
 
@@ -154,44 +151,6 @@ def seed_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def display(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply."""
-    shown = pd.DataFrame(index=frame.index)
-    for name in frame.columns:
-        if name == "high" and "low" in frame:
-            continue
-        if name == "low" and "high" in frame:
-            pairs = zip(frame["low"], frame["high"], strict=True)
-            shown["95 % interval"] = [ABSENT if pd.isna(low) else f"[{low:.3f}, {high:.3f}]" for low, high in pairs]
-            continue
-        shown[name] = [_cell(name, value) for value in frame[name]]
-    return shown
-
-
-def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
-    """A pipe table, numbers to the right, with the note below."""
-    shown = display(frame)
-    rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
-    lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
-    table = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return table + "\n" + (f"\n{note}\n" if note else "")
-
-
-def to_latex(frame: pd.DataFrame, note: str = "") -> str:
-    """A ``table`` environment in booktabs style, the note as its caption; all text escaped."""
-    shown = display(frame)
-    spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
-    head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
-    caption = [rf"\caption{{{_tex(note)}}}"] if note else []
-    opening = [r"\begin{table}", r"\centering\small", *caption, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
-    return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """All digits, for machines."""
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
 def _difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     pairs = group.merge(reference, on="seed", suffixes=("", "_reference"))
     if pairs.empty:
@@ -221,30 +180,3 @@ def _final_losses(results: Results) -> pd.DataFrame:
 def _cells(frame: pd.DataFrame) -> str:
     names = [f"{row.task}/{row.arm}/seed {row.seed}" for row in frame.head(3).itertuples()]
     return ", ".join(names) + (f" and {len(frame) - 3} more" if len(frame) > 3 else "")
-
-
-FORMATS: dict[str, Callable[[float], str]] = {
-    "lr": lambda value: f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.1e}",
-    "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
-}
-
-
-def _cell(column: str, value: object) -> str:
-    if value is None or value is pd.NA or value != value:
-        return ABSENT
-    if column in FORMATS and isinstance(value, float):
-        return FORMATS[column](value)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _numeric(frame: pd.DataFrame, shown: pd.DataFrame) -> list[bool]:
-    return [name not in frame or pd.api.types.is_numeric_dtype(frame[name]) for name in shown.columns]
-
-
-TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", ABSENT: "--"}
-TEX |= {character: "\\" + character for character in "&%$#_{}"}
-
-
-def _tex(text: object) -> str:
-    escaped = "".join(TEX.get(character, character) for character in str(text))
-    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)

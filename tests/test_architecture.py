@@ -30,6 +30,7 @@ LIGHT = (
     "stableft.statistics",
     "stableft.figures",
     "stableft.tables",
+    "stableft.markup",
     "stableft.report",
     "stableft.views",
     "stableft.board",
@@ -176,7 +177,7 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "tables", "report", "views", "runner", "encoders", "bias")
+        for name in ("records", "statistics", "tables", "markup", "report", "views", "runner", "encoders", "bias")
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]
