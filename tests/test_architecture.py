@@ -29,6 +29,7 @@ LIGHT = (
     "stableft.records",
     "stableft.statistics",
     "stableft.figures",
+    "stableft.series",
     "stableft.tables",
     "stableft.markup",
     "stableft.report",
@@ -177,7 +178,7 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "tables", "markup", "report", "views", "runner", "encoders", "bias")
+        for name in ("records", "statistics", "series", "tables", "markup", "report", "views", "runner", "encoders", "bias")
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]
