@@ -221,19 +221,23 @@ def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=METRIC_COLUMNS).astype({"step": "int64", "value": "float64"})
 
 
-def predictions_frame(parts: Iterable[tuple[str, Any, Any, Any]]) -> pd.DataFrame:
-    """(split, labels, predictions, probabilities) for each split as a frame, one row per example in file order."""
+def predictions_frame(parts: Iterable[tuple[str, Any, Any, Any, Any]]) -> pd.DataFrame:
+    """What `stableft.evaluation.Predictions` hold, as a frame: one row per example in file order.
+
+    For tagging one row per word, in order: ``example`` repeats the example's index, ``label`` and ``prediction`` are tag indices,
+    ``probabilities`` are empty.
+    """
     frames = [
         pd.DataFrame(
             {
                 "split": split,
-                "example": range(len(labels)),
+                "example": np.arange(len(labels)) if offsets is None else np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)),
                 "label": labels,
                 "prediction": predictions,
                 "probabilities": list(probabilities),
             }
         )
-        for split, labels, predictions, probabilities in parts
+        for split, labels, predictions, probabilities, offsets in parts
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)
 
