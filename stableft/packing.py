@@ -55,12 +55,17 @@ class Tokens:
     def labels_of(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the labels of the examples at ``indices`` stand in ``labels``: for tagging, those of all their words."""
         chosen = np.asarray(indices)
-        return chosen if self.word_offsets is None else _ranges(self.word_offsets, chosen)
+        return chosen if self.word_offsets is None else ranges(self.word_offsets, chosen)
+
+    def word_offsets_of(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """For tagging: where each of these examples starts in what `labels_of` gives, and the number of all their words."""
+        assert self.word_offsets is not None
+        return _offsets(np.diff(self.word_offsets)[np.asarray(indices)])
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], device: str = "cpu") -> "Batch":
         """The examples at ``indices``, in that order; for tagging, without the words that were cut off."""
         chosen, of = np.asarray(indices), self.labels_of(indices)
-        where = _ranges(self.offsets, chosen)
+        where = ranges(self.offsets, chosen)
         lengths = self.lengths[chosen]
         words, word_lengths = None, None
         if self.words is not None and self.word_offsets is not None:
@@ -79,7 +84,7 @@ class Tokens:
         )
 
 
-def _ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+def ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """All positions of the chosen examples, one example after the other."""
     return np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in chosen.tolist()])
 
@@ -109,9 +114,7 @@ class Batch:
     word_lengths: list[int] | None = None
 
 
-def tokenise(
-    examples: Sequence[Example] | Sequence[TaggedExample], tokenizer: Any, *, max_length: int, lower_case: bool
-) -> Tokens:
+def tokenise(examples: Sequence[Example] | Sequence[TaggedExample], tokenizer: Any, *, max_length: int, lower_case: bool) -> Tokens:
     """Tokenises examples, the longer text of a pair cut first.
 
     The words of a tagged example are cut into pieces each by itself. One that gives no piece, such as a space of its own, is read
@@ -175,7 +178,7 @@ def _tokens(encoded: Any, labels: NDArray[np.float64], **words: NDArray[np.int64
     )
 
 
-def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 

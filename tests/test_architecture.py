@@ -110,6 +110,8 @@ def test_every_module_is_either_light_or_science(project: Path) -> None:
         "stableft.attention",
         "stableft.layers",
         "stableft.evaluation",
+        "stableft.best",
+        "stableft.blocks",
         "stableft.execution",
         "stableft.token_cache",
         "stableft.checkpoints",
@@ -138,7 +140,15 @@ FORBIDDEN = [
         (name, target)
         for name in (
             *("stableft.models", "stableft.optim", "stableft.packing", "stableft.attention", "stableft.layers"),
-            *("stableft.execution", "stableft.evaluation", "stableft.token_cache", "stableft.checkpoints", "stableft.inspection"),
+            *(
+                "stableft.execution",
+                "stableft.evaluation",
+                "stableft.best",
+                "stableft.blocks",
+                "stableft.token_cache",
+                "stableft.checkpoints",
+                "stableft.inspection",
+            ),
         )
         for target in ("stableft.finetune", "stableft.techniques", "stableft.records", "stableft.runner", "experiments")
     ),
