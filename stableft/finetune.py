@@ -1,7 +1,7 @@
 """The loop: executes a `Setup` and knows no technique by name."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any, cast
@@ -22,8 +22,9 @@ from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
 from stableft.optim import AdamW, UpdateMeter, lr_factor
-from stableft.packing import Data, Tokens, epochs, tokenise
+from stableft.packing import Data, epochs, tokenise
 from stableft.seeds import stream, stream_entropy
+from stableft.tagging import tag_losses
 from stableft.tasks import Task, TaskData
 
 
@@ -92,7 +93,7 @@ class Setup:
 
 def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
     """Tokenises the splits of a task and renumbers the pieces that occur in them."""
-    tokenizer = load_tokenizer(encoder)
+    tokenizer = load_tokenizer(encoder, tagging=task.kind == "tagging")
     raw = {"train": data.train, "validation": data.validation, "test": data.test}
     splits = {
         name: tokenise(examples, tokenizer, max_length=max_length, lower_case=encoder.lower_case)
@@ -100,19 +101,18 @@ def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Dat
         if examples
     }
     pieces = np.unique(np.concatenate([tokens.ids for tokens in splits.values()]))
-    renumbered = {
-        name: Tokens(np.searchsorted(pieces, tokens.ids), tokens.segments, tokens.offsets, tokens.labels)
-        for name, tokens in splits.items()
-    }
+    renumbered = {name: replace(tokens, ids=np.searchsorted(pieces, tokens.ids)) for name, tokens in splits.items()}
     return Data(task, renumbered, pieces)
 
 
 def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution) -> Setup:
     """The setup of a configuration: plain fine-tuning, changed by its techniques in their order."""
+    data.task.refuse_head(config.head)
     prepare(config.precision, execution)
     init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
     num_labels = max(1, len(data.task.labels))
-    model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed)
+    tagging = data.task.kind == "tagging"
+    model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed, tagging=tagging)
     model.to(execution.device)
     indices = _train_indices(config, len(data.splits["train"]))
     num_steps, warmup_steps = schedule_steps(config, len(indices))
@@ -173,7 +173,8 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         batch = tokens.batch(setup.train_indices[batch_indices], device)
         with arithmetic(config.precision, execution):
             logits = model(batch)
-        loss = losses(logits, batch.labels, data.task.kind).mean()
+        kind = data.task.kind
+        loss = (tag_losses(model, logits, batch) if kind == "tagging" else losses(logits, batch.labels, kind)).mean()
         yield Row(step, "train", "loss", "", value := loss.item())
         if not np.isfinite(value):
             return

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
+from stableft.errors import UsageError
+
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -96,6 +98,15 @@ class Task:
     summary: str
     load: Callable[[], TaskData]
     metrics: tuple[str, ...] = ()
+
+    def refuse_head(self, head: str) -> None:
+        """For heads that this kind of task can't have.
+
+        Raises:
+            UsageError: a CRF, and no words to be tagged.
+        """
+        if head == "bilstm_crf" and self.kind != "tagging":
+            raise UsageError(f"head bilstm_crf tags words, and {self.name} is a {self.kind} task: use head linear")
 
 
 def bio_labels(kinds: Iterable[str]) -> tuple[str, ...]:
