@@ -28,7 +28,7 @@ ARMS = {
 
 def grid(protocol: Protocol) -> Grid:
     """Two arms that differ in the switch alone, on every task of the protocol."""
-    return Grid("adam", protocol, ARMS, tuple(protocol.configs), tuple(protocol.seeds))
+    return Grid("adam", protocol, ARMS, protocol.tasks, tuple(protocol.seeds))
 
 
 REPORT = {

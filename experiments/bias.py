@@ -31,7 +31,7 @@ ARMS: dict[str, Override] = {
 
 def grid(protocol: Protocol) -> Grid:
     """Both arms on every task of the protocol; the corrected one, whose ratio is 1, shows how exact the measurement is."""
-    return Grid("bias", protocol, ARMS, tuple(protocol.configs), tuple(protocol.seeds)[:NUM_SEEDS])
+    return Grid("bias", protocol, ARMS, protocol.tasks, tuple(protocol.seeds)[:NUM_SEEDS])
 
 
 REPORT = {

@@ -30,7 +30,7 @@ ARMS: dict[str, Override] = {
 
 def grid(protocol: Protocol) -> Grid:
     """Both optimizers, as they are and with the other one's step sizes."""
-    return Grid("control", protocol, ARMS, tuple(protocol.configs), tuple(protocol.seeds))
+    return Grid("control", protocol, ARMS, protocol.tasks, tuple(protocol.seeds))
 
 
 REPORT = {

@@ -16,13 +16,15 @@ The schedule stretches with the run: 10 % warm-up, then linear decay to 0 at its
 blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample command.
 """
 
+from experiments.protocol import GLUE_1K
 from stableft import report
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
 NUM_STEPS = {"smoke": (24, 48), "laptop": (96, 200, 400), "small": (96, 200, 400, 800)}
 SOURCE_STEPS = (96, 200, 400, 800, 1600, 3200)
-NUM_SEEDS = {"laptop": 3, "small": 3}
+TASKS = {"paper": GLUE_1K}
+NUM_SEEDS = {"laptop": 3, "small": 3, "paper": 8}
 NUM_LAYERS = {"paper": 5}
 
 
@@ -35,11 +37,12 @@ def grid(protocol: Protocol) -> Grid:
         for name, techniques in (("standard", None), ("reinit", reinit))
     }
     seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
-    return Grid("longer", protocol, arms, tuple(protocol.configs), seeds)
+    return Grid("longer", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
 
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
+    "training_length": report.training_length(),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
 }

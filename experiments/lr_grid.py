@@ -18,23 +18,36 @@ Found (small, corrected arm alone): best at 1e-4 on RTE, which MiniLM can hardly
 Cost: 72 runs, 23 minutes on 2 cores beside other work (sum of the runs' own times / 2).
 """
 
-from stableft import report
-from stableft.grid import Grid, Protocol
+from collections.abc import Mapping, Sequence
+from itertools import product
 
-NUM_SEEDS = 3
+from stableft import report
+from stableft.grid import Grid, Override, Protocol
+
+TASKS = {"laptop": ("docs15", "docpair", "docread", "doccode"), "paper": ("rte",)}
+NUM_SEEDS = {"paper": 25}
+FEW_SEEDS = 3
+# Rates that are also tried with another number of epochs than the task has.
+EPOCHS: Mapping[str, Mapping[int, Sequence[float]]] = {
+    "laptop": {10: (5e-5, 2e-4)},
+    "paper": {epochs: (1e-5, 2e-5, 3e-5) for epochs in (10, 20)},
+}
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Learning rates x correction, three seeds."""
-    arms = {
-        f"{'corrected' if correction else 'uncorrected'} lr={lr:.0e}": {"adam.lr": lr, "adam.bias_correction": correction}
-        for lr in protocol.learning_rates
-        for correction in (True, False)
-    }
-    return Grid("lr_grid", protocol, arms, tuple(protocol.configs), tuple(protocol.seeds)[:NUM_SEEDS])
+    """Learning rates x correction, some of them with more epochs too."""
+    arms: dict[str, Override] = {}
+    for epochs, rates in {None: protocol.learning_rates, **EPOCHS.get(protocol.name, {})}.items():
+        more: Override = {} if epochs is None else {"schedule.num_epochs": epochs}
+        for lr, correction in product(rates, (True, False)):
+            name = f"{'corrected' if correction else 'uncorrected'} lr={lr:.0e}" + (f" epochs={epochs}" if epochs else "")
+            arms[name] = {"adam.lr": lr, "adam.bias_correction": correction, **more}
+    seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name, FEW_SEEDS)]
+    return Grid("lr_grid", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
 
 
 REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
+    "block_gradients": report.block_gradients(),
 }

@@ -31,7 +31,7 @@ ARMS: dict[str, Override] = {
 
 def grid(protocol: Protocol) -> Grid:
     """The pooler as it is and drawn anew."""
-    return Grid("pooler", protocol, ARMS, TASKS.get(protocol.name, tuple(protocol.configs)), tuple(protocol.seeds))
+    return Grid("pooler", protocol, ARMS, TASKS.get(protocol.name, protocol.tasks), tuple(protocol.seeds))
 
 
 REPORT = {

@@ -38,7 +38,7 @@ ARMS: dict[str, Override] = {
 def grid(protocol: Protocol) -> Grid:
     """Both precisions, corrected as in ``adam`` (whose runs those in fp32 are) and uncorrected at the edge of docpair."""
     seeds = protocol.seeds if protocol.name == "smoke" else range(NUM_SEEDS)
-    return Grid("precision", protocol, ARMS, TASKS.get(protocol.name, tuple(protocol.configs)), tuple(seeds))
+    return Grid("precision", protocol, ARMS, TASKS.get(protocol.name, protocol.tasks), tuple(seeds))
 
 
 REPORT = {

@@ -38,24 +38,55 @@ TNEWS = RTE.model_copy(
 )
 
 
-def _with(base: RunConfig, lr: float, **changes: object) -> RunConfig:
-    return base.model_copy(update={"adam": base.adam.model_copy(update={"lr": lr}), **changes})
+# The article on advanced techniques and its notebooks (protocol section 7, S2): roberta-base, batch 16, length 250, 15 epochs,
+# weight decay 0.01, transformers' AdamW with its defaults (epsilon 1e-6); no clipping is mentioned there. The rate is that of head
+# and pooler. A point after every epoch. What the article's basic variant has instead, `experiments.article` says.
+COMMONLIT = RunConfig(
+    task="commonlit0",
+    encoder="roberta-base",
+    batch_size=16,
+    max_length=250,
+    max_grad_norm=None,
+    dropout=0.1,
+    adam=AdamConfig(lr=3.6e-6, eps=1e-6, weight_decay=0.01),
+    schedule=ScheduleConfig(num_epochs=15, warmup_steps=0),
+    evaluation=EvaluationConfig(num_points=15),
+)
+# The article on separate learning rates and its code (protocol section 7, S3): encoder lr 5e-5 (or 3e-5, 2e-5), 2 to 4 epochs,
+# warm-up 5 %, weight decay 0.01, BERT's epsilon 1e-6, clipping at 1. Its batches of 7 are for texts of 512 pieces.
+ENTITIES = RunConfig(
+    task="cluener",
+    encoder="bert-base-chinese",
+    head="bilstm_crf",
+    batch_size=16,
+    max_length=512,
+    max_grad_norm=1.0,
+    dropout=0.1,
+    adam=AdamConfig(lr=5e-5, eps=1e-6, weight_decay=0.01),
+    schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.05),
+    evaluation=EvaluationConfig(num_points=3),
+)
 
 
+GLUE_SMALL = ("rte", "mrpc", "stsb", "cola")
+GLUE_1K = tuple(f"{name}_1k" for name in (*GLUE_SMALL, "sst2", "qnli", "qqp", "mnli"))
+
+
+def _with(base: RunConfig, lr: float | None = None, **changes: object) -> RunConfig:
+    adam = base.adam if lr is None else base.adam.model_copy(update={"lr": lr})
+    return base.model_copy(update={"adam": adam, **changes})
+
+
+TOY = _with(RTE, 3e-3, task="toy", encoder="tiny-random", batch_size=8, max_length=32, evaluation=EvaluationConfig(every=4))
 SMOKE = Protocol(
     name="smoke",
     summary="seconds, any machine: tiny random BERT, toy task; for tests",
     configs={
-        "toy": _with(
-            RTE,
-            3e-3,
-            task="toy",
-            encoder="tiny-random",
-            batch_size=8,
-            max_length=32,
-            evaluation=EvaluationConfig(every=4),
-        )
+        "toy": TOY,
+        "toyscore": TOY.model_copy(update={"task": "toyscore"}),
+        "toytag": TOY.model_copy(update={"task": "toytag", "head": "bilstm_crf"}),
     },
+    tasks=("toy",),
     seeds=range(2),
     learning_rates=(1e-3, 3e-3),
 )
@@ -84,7 +115,25 @@ LAPTOP = Protocol(
             sample_seed=0,
             evaluation=EvaluationConfig(num_points=10, num_examples=100, test_points="last"),
         ),
+        "docread": _with(
+            COMMONLIT,
+            2e-4,
+            task="docread",
+            encoder="minilm-l6",
+            max_length=128,
+            schedule=ScheduleConfig(num_epochs=5, warmup_steps=0),
+            evaluation=EvaluationConfig(num_points=5, test_points="last"),
+        ),
+        "doccode": _with(
+            ENTITIES,
+            2e-4,
+            task="doccode",
+            encoder="minilm-l6",
+            max_length=128,
+            evaluation=EvaluationConfig(num_points=3, test_points="last"),
+        ),
     },
+    tasks=("docs15", "docpair"),
     seeds=range(10),
     learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
 )
@@ -96,7 +145,18 @@ SMALL = Protocol(
     configs={
         "rte": _with(RTE, 1e-4, encoder="minilm-l6"),
         "tnews": _with(TNEWS, 5e-5, task="tnews", encoder="bert-4x512-zh", evaluation=EvaluationConfig(every=10, num_examples=200)),
+        "commonlit0": _with(
+            COMMONLIT,
+            2e-4,
+            encoder="minilm-l6",
+            num_train=1000,
+            sample_seed=0,
+            schedule=ScheduleConfig(num_epochs=4, warmup_steps=0),
+            evaluation=EvaluationConfig(num_points=4),
+        ),
+        "resume_ner": _with(ENTITIES, 2e-4, task="resume_ner", encoder="bert-4x512-zh", num_train=1000, sample_seed=0),
     },
+    tasks=("rte", "tnews"),
     seeds=range(3),
     learning_rates=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4),
 )
@@ -104,9 +164,15 @@ SMALL = Protocol(
 PAPER = Protocol(
     name="paper",
     summary="a GPU: BERT-large on RTE (Zhang et al.), BERT-base-chinese on TNEWS 1k/47k (first source document)",
-    configs={"rte": RTE, "tnews50k": TNEWS},
+    configs={
+        **{task: RTE.model_copy(update={"task": task}) for task in (*GLUE_SMALL, *GLUE_1K)},
+        "tnews50k": TNEWS,
+        **{f"commonlit{fold}": COMMONLIT.model_copy(update={"task": f"commonlit{fold}"}) for fold in range(5)},
+        **{task: ENTITIES.model_copy(update={"task": task}) for task in ("cluener", "resume_ner")},
+    },
+    tasks=(*GLUE_SMALL, "tnews50k"),
     seeds=range(50),
-    learning_rates=(1e-5, 2e-5, 3e-5, 5e-5, 1e-4),
+    learning_rates=(1e-5, 2e-5, 3e-5),  # Mosbach et al.'s
 )
 
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (SMOKE, LAPTOP, SMALL, PAPER)}

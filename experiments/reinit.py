@@ -27,8 +27,11 @@ from stableft import report
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
-NUM_LAYERS = {"paper": range(1, 7)}  # as the source; elsewhere the encoders have 2 to 6 blocks
-FEW_LAYERS = range(1, 3)
+TASKS = {"small": ("rte",)}  # the Chinese encoder of that scale has 4 blocks
+NUM_LAYERS = {"smoke": (1, 2), "small": (1, 3, 6)}  # of encoders with 2 and 6 blocks
+ALL_BLOCKS = range(1, 7)
+SOURCE_LAYERS = (*range(1, 7), 10)  # Figure 5 has 1 to 6, Figure 7 also 10
+NUM_SEEDS = {"paper": 20}
 
 
 def grid(protocol: Protocol) -> Grid:
@@ -37,14 +40,18 @@ def grid(protocol: Protocol) -> Grid:
         "standard": {"techniques": None},
         "pooler": {"techniques": (Reinit(pooler=True, num_layers=0),)},
     }
-    for num_layers in NUM_LAYERS.get(protocol.name, FEW_LAYERS):
+    default = SOURCE_LAYERS if protocol.name == "paper" else ALL_BLOCKS
+    for num_layers in NUM_LAYERS.get(protocol.name, default):
         arms[f"pooler+{num_layers}"] = {"techniques": (Reinit(pooler=True, num_layers=num_layers),)}
-    return Grid("reinit", protocol, arms, tuple(protocol.configs), tuple(protocol.seeds))
+    seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
+    return Grid("reinit", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
 
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score": report.curves(split="validation", metric="score"),
     "score_distribution": report.distributions(),
+    "distances": report.distances(),
     "scores": report.score_table(),
+    "convergence": report.convergence_table(),
 }

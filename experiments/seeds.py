@@ -38,7 +38,7 @@ def grid(protocol: Protocol) -> Grid:
         }
         for (name, techniques), init, order in product((("standard", None), ("reinit", reinit)), side, side)
     }  # fmt: skip
-    return Grid("seeds", protocol, arms, TASKS.get(protocol.name, tuple(protocol.configs)), (0,))
+    return Grid("seeds", protocol, arms, TASKS.get(protocol.name, protocol.tasks), (0,))
 
 
 REPORT = {

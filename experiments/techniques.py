@@ -18,6 +18,7 @@ decay to the pre-trained weights 1e-3), 0.01 for weight decay, as BERT was train
 (at paper 400 steps, the sample command's). `standard` and adam's `corrected` are the same runs.
 """
 
+from experiments.protocol import GLUE_SMALL
 from stableft import report
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.llrd import LLRD
@@ -25,7 +26,8 @@ from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
 
-NUM_SEEDS = {"laptop": 3}
+TASKS = {"paper": GLUE_SMALL}
+NUM_SEEDS = {"laptop": 3, "paper": 20}
 NUM_LAYERS = {"paper": 5}
 LONGER: dict[str, Override] = {"paper": {"schedule.num_epochs": None, "schedule.num_steps": 400}}
 
@@ -42,7 +44,7 @@ def grid(protocol: Protocol) -> Grid:
         "longer": LONGER.get(protocol.name, {"schedule.num_epochs": 6}),
     }
     seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
-    return Grid("techniques", protocol, arms, tuple(protocol.configs), seeds)
+    return Grid("techniques", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
 
 
 REPORT = {

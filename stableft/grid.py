@@ -1,7 +1,7 @@
 """Grids as data: arms x tasks x seeds, resolved to cells. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stableft.config import RunConfig, with_overrides
@@ -17,6 +17,7 @@ class Protocol:
     Attributes:
         name: ``smoke``, ``laptop``, ``small`` or ``paper``; with the names of a user's own tasks, see `on_tasks`.
         configs: Task name -> baseline `RunConfig` (its seed is replaced).
+        tasks: Those of an experiment that names none of its own.
         seeds: Default seeds.
         learning_rates: The rates that `experiments.lr_grid` compares at this scale.
         summary: One line for listings.
@@ -24,6 +25,7 @@ class Protocol:
 
     name: str
     configs: Mapping[str, RunConfig]
+    tasks: Sequence[str]
     seeds: Sequence[int]
     learning_rates: Sequence[float]
     summary: str
@@ -94,7 +96,7 @@ def select(
     configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
     return Grid(
         name=grid.name,
-        protocol=Protocol(grid.protocol.name, configs, grid.protocol.seeds, grid.protocol.learning_rates, grid.protocol.summary),
+        protocol=replace(grid.protocol, configs=configs),
         arms={name: override for name, override in grid.arms.items() if not arms or name in arms},
         tasks=[name for name in grid.tasks if not tasks or name in tasks],
         seeds=list(grid.seeds if seeds is None else dict.fromkeys(seeds)),
@@ -122,6 +124,7 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
         protocol=Protocol(
             name="+".join([protocol.name, *names]),
             configs={name: protocol.configs[first].model_copy(update={"task": name}) for name in names},
+            tasks=names,
             seeds=protocol.seeds,
             learning_rates=protocol.learning_rates,
             summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",

@@ -133,6 +133,15 @@ def learning_rate_table() -> Item:
     return lambda results: TableReport(tables.learning_rate_table(results), f"{note} {describe(results)}")
 
 
+def rate_pair_table() -> Item:
+    """See `stableft.tables.rate_pair_table`."""
+    note = (
+        "Final scores over seeds. Difference: mean over the pairs of runs with equal seed, against the first arm at the same rate, "
+        "with 95 % BCa bootstrap interval; p: two-sided sign-flip permutation test of the pairs, each row for itself."
+    )
+    return lambda results: TableReport(tables.rate_pair_table(results), f"{note} {describe(results)}")
+
+
 def convergence_table() -> Item:
     """See `stableft.tables.convergence_table`."""
     note = (

@@ -69,17 +69,21 @@ def score_table(results: Results) -> pd.DataFrame:
 
 
 def learning_rates(results: Results) -> pd.DataFrame:
-    """`final_scores` with the learning rate (``lr``) and the arm renamed by whether Adam's bias correction is on.
+    """`final_scores` with the learning rate (``lr``), and the arm's name without it.
 
-    The arms of a learning-rate grid are pairs of both; grouping needs them apart. Both come from each run's own configuration.
-    A learning rate is chosen on ``validation``, the final score on that split (the majority score where it is undefined), so that
-    a task's test split never decides anything.
+    The arms of a grid of learning rates are named "<arm> lr=<rate>" or "<arm> lr=<rate> <setting>"; grouping needs the parts apart.
+    The rate is that of each run's own configuration; ``setting`` is "" where there is none. A learning rate is chosen on
+    ``validation``, the final score on that split (the majority score where it is undefined), so that a task's test split never
+    decides anything.
     """
-    adam = pd.DataFrame([json.loads(text)["adam"] for text in results.runs["config"]], index=results.runs.index)
-    named = results.runs[CELL].assign(lr=adam["lr"], correction=np.where(adam["bias_correction"], "corrected", "uncorrected"))
+    runs = results.runs
+    parts = runs["arm"].astype(str).str.extract(r"^(?P<line>.*?) lr=\S+ ?(?P<setting>.*)$")
+    if parts["line"].isna().any():
+        raise MissingInput(f"no learning rate in the arm's name: {runs.loc[parts['line'].isna(), 'arm'].iloc[0]!r}")
+    named = runs[CELL].assign(lr=[json.loads(text)["adam"]["lr"] for text in runs["config"]], **parts)
     frame = final_scores(results).merge(named, on=CELL).merge(_last_scores(results, "validation"), how="left", on=CELL)
     frame["validation"] = frame["validation"].where(np.isfinite(frame["validation"]), frame["majority_score"])
-    return frame.drop(columns="arm").rename(columns={"correction": "arm"})
+    return frame.drop(columns="arm").rename(columns={"line": "arm"})
 
 
 def training_lengths(results: Results) -> pd.DataFrame:
@@ -101,20 +105,42 @@ def training_lengths(results: Results) -> pd.DataFrame:
 
 
 def learning_rate_table(results: Results) -> pd.DataFrame:
-    """Scores and training loss per task, bias correction and learning rate.
+    """Scores and training loss per task, arm, setting and learning rate.
 
     Returns:
-        One row per task, arm (corrected, uncorrected) and lr, ascending: n, mean, std, failed, and train_loss: the mean over runs
-        of the training loss over the last tenth of the steps (one step is one batch, too noisy). Runs that diverged have none.
+        One row per task, arm, setting (no such column where there is none) and lr, ascending: n, mean, std, failed, and train_loss:
+        the mean over runs of the training loss over the last tenth of the steps (one step is one batch, too noisy). Runs that
+        diverged have none.
     """
     frame = learning_rates(results).merge(_final_losses(results), how="left", on="run_id")
     rows = []
     for task, of_task in frame.groupby("task", sort=False, observed=True):
-        for (arm, lr), group in of_task.groupby(["arm", "lr"]):
+        for (arm, setting, lr), group in of_task.groupby(["arm", "setting", "lr"]):
             s = statistics.summary(group["score"])
-            row = {"task": task, "arm": arm, "lr": lr, "n": s.n, "mean": s.mean, "std": s.std}
+            row = {"task": task, "arm": arm, "setting": setting, "lr": lr, "n": s.n, "mean": s.mean, "std": s.std}
             rows.append(row | {"failed": int(group["failed"].sum()), "train_loss": group["train_loss"].mean()})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).drop(columns=[] if frame["setting"].any() else "setting")
+
+
+def rate_pair_table(results: Results) -> pd.DataFrame:
+    """The arms of a grid of learning rates against the first of them, at each rate and setting.
+
+    Returns:
+        One row per task, setting, lr and other arm: the arm, mean and failed runs of the first arm and of this one, pairs of equal
+        seed, their mean difference with its 95 % BCa interval (low, high), and p of the sign-flip test.
+    """
+    frame = learning_rates(results)
+    first, *others = frame["arm"].unique()
+    rows = []
+    for (task, setting, lr), group in frame.groupby(["task", "setting", "lr"], observed=True):
+        reference = group[group["arm"] == first]
+        for arm in others:
+            of_arm = group[group["arm"] == arm]
+            means = {f"mean_{name}": part["score"].mean() for name, part in ((first, reference), (arm, of_arm))}
+            failed = {f"failed_{name}": int(part["failed"].sum()) for name, part in ((first, reference), (arm, of_arm))}
+            place = {"task": task, "setting": setting, "lr": lr, "arm": arm}
+            rows.append(place | means | failed | _difference(of_arm, reference))
+    return pd.DataFrame(rows).drop(columns=[] if len(others) > 1 else "arm")
 
 
 def bias_table(results: Results) -> pd.DataFrame:

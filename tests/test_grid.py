@@ -38,7 +38,7 @@ def test_the_arms_of_adam_differ_in_the_switch_alone(name: str) -> None:
     grid = adam.grid(PROTOCOLS[name])
     for cell in grid.cells():
         blocks[cell.task, cell.seed].append(cell)
-    assert set(blocks) == {(task, seed) for task in PROTOCOLS[name].configs for seed in PROTOCOLS[name].seeds}
+    assert set(blocks) == {(task, seed) for task in PROTOCOLS[name].tasks for seed in PROTOCOLS[name].seeds}
     for pair in blocks.values():
         assert [cell.arm for cell in pair] == ["corrected", "uncorrected"]
         assert [cell.config.adam.bias_correction for cell in pair] == [True, False]
@@ -49,17 +49,19 @@ def test_the_arms_of_adam_differ_in_the_switch_alone(name: str) -> None:
 def test_the_arms_of_lr_grid_differ_in_rate_and_switch(name: str) -> None:
     grid = lr_grid.grid(PROTOCOLS[name])
     first = [cell for cell in grid.cells() if cell.seed == grid.seeds[0] and cell.task == grid.tasks[0]]
-    assert differing(first) == {"adam.lr", "adam.bias_correction"}
-    settings = {(cell.config.adam.lr, cell.config.adam.bias_correction) for cell in first}
-    assert settings == {(lr, correction) for lr in PROTOCOLS[name].learning_rates for correction in (True, False)}
-    assert len(first) == len(settings)
+    more = lr_grid.EPOCHS.get(name, {})
+    assert differing(first) == {"adam.lr", "adam.bias_correction", *(["schedule.num_epochs"] if more else [])}
+    own = PROTOCOLS[name].configs[grid.tasks[0]].schedule.num_epochs
+    rates = [(lr, own) for lr in PROTOCOLS[name].learning_rates] + [(lr, epochs) for epochs in more for lr in more[epochs]]
+    settings = [(cell.config.adam.lr, cell.config.schedule.num_epochs, cell.config.adam.bias_correction) for cell in first]
+    assert settings == [(lr, epochs, correction) for lr, epochs in rates for correction in (True, False)]
     assert all(f"{cell.config.adam.lr:.0e}" in cell.arm for cell in first)
 
 
 @pytest.mark.parametrize("name", list(PROTOCOLS))
 def test_the_protocols_rate_is_one_that_lr_grid_tried(name: str) -> None:
     """Then the two experiments share cells, and each run of them is done once."""
-    chosen = {config.adam.lr for config in PROTOCOLS[name].configs.values()}
+    chosen = {PROTOCOLS[name].configs[task].adam.lr for task in lr_grid.grid(PROTOCOLS[name]).tasks}
     assert chosen <= set(PROTOCOLS[name].learning_rates)
 
 
@@ -68,7 +70,7 @@ def test_shared_cells_are_the_same_runs() -> None:
         return {run_id(cell.config, data=cell.task, weights="w") for cell in grid.cells()}
 
     both = identities(adam.grid(SMALL)) & identities(lr_grid.grid(SMALL))
-    assert len(both) == 2 * len(SMALL.configs) * lr_grid.NUM_SEEDS
+    assert len(both) == 2 * len(SMALL.tasks) * lr_grid.FEW_SEEDS
 
 
 def test_unknown_protocols() -> None:

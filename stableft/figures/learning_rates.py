@@ -1,4 +1,4 @@
-"""Score against learning rate, with and without bias correction: is one merely the other at another learning rate?
+"""Score against learning rate, for each arm: is one merely the other at another learning rate?
 
 After Mosbach et al. (2021), Figures 5 and 9, with the runs themselves instead of boxes.
 """
@@ -18,7 +18,7 @@ MEAN, RUN = "mean", "run"
 CAPTION = (
     "Final score against learning rate: mean over seeds with 95 % BCa bootstrap interval; small marks: single runs; crosses: "
     "failed runs (final score at or below the majority score, or diverged). Dotted: majority score. Triangle: the learning rate "
-    "with the best mean validation score with correction."
+    "with the best mean validation score of the first arm."
 )
 MEAN_SHIFT, RUN_SHIFTS = 0.1, (0.18, 0.34)  # of the gap between two rates: means beside the rate, runs further out
 
@@ -27,40 +27,41 @@ def data(results: Results) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
     Returns:
-        Columns task, arm (``corrected``, ``uncorrected``), lr, series (``mean`` or ``run``), seed (NA for means), score, low, high
+        Columns task, arm, setting, lr, series (``mean`` or ``run``), seed (NA for means), score, low, high
         (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs), majority_score, and chosen (True on
-        the mean of the learning rate at which the corrected arm's mean validation score is best; of the first arm where no run is
-        corrected; the lower one of two).
+        the mean of the learning rate at which the first arm's mean validation score is best; the lower one of two).
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
     """
     runs = tables.learning_rates(results)
     single = runs.assign(series=RUN, low=np.nan, high=np.nan, n=1, failed=runs["failed"].astype(int), chosen=False)
-    means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "lr"], observed=True)])
-    reference = means[means["arm"] == ("corrected" if (means["arm"] == "corrected").any() else means["arm"].iloc[0])]
-    means["chosen"] = means.index.isin(reference.groupby("task")["validation"].idxmax())
-    columns = ["task", "arm", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
+    means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "setting", "lr"], observed=True)])
+    reference = means[means["arm"] == runs["arm"].iloc[0]]
+    means["chosen"] = means.index.isin(reference.groupby(["task", "setting"])["validation"].idxmax())
+    columns = ["task", "arm", "setting", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
     frame = pd.concat([means, single], ignore_index=True)[columns].astype({"seed": "Int64"})
     return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
 
 
 def plot(results: Results) -> Figure:
-    """One panel per task: mean and interval per arm against lr, every run as a point, a triangle above the chosen lr.
+    """One panel per task and setting: mean and interval per arm against lr, every run as a point, a triangle above the chosen lr.
 
     Raises:
         MissingInput: see `data`.
     """
     frame = data(results)
-    about = tables.final_scores(results).drop_duplicates("task")
+    settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
+    about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
+    first, *_ = tables.learning_rates(results)["arm"]
     styles = style.arm_styles(sorted(frame["arm"].unique()))
     with style.context():
         figure, panels = style.panels(len(about))
-        for panel, task, split, score in zip(panels, about["task"], about["split"], about["score_name"], strict=True):
-            of_task = frame[frame["task"] == task]
+        for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
+            of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
             gap = _axis(panel, np.sort(of_task["lr"].unique()))
             for arm, look in styles.items():
-                _draw(panel, of_task[of_task["arm"] == arm], arm, look, gap if arm == "uncorrected" else -gap)
+                _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
             style.failed_key(panel)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             chosen = of_task.loc[of_task["chosen"], "lr"]
@@ -68,14 +69,14 @@ def plot(results: Results) -> Figure:
                 chosen, [1.03] * len(chosen), marker="v", color=style.INK, markersize=4, clip_on=False,
                 transform=panel.get_xaxis_transform(), linestyle="none", label="chosen learning rate",
             )  # fmt: skip
-            panel.set_title(task, pad=11)
+            panel.set_title(f"{task}, {setting.replace('=', ' ')}" if setting else task, pad=11)
             panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
         style.legend(figure)
     return figure
 
 
 def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
-    shared = group[["task", "arm", "lr", "majority_score"]].iloc[0].to_dict()
+    shared = group[["task", "arm", "setting", "lr", "majority_score"]].iloc[0].to_dict()
     low, high = statistics.mean_interval(group["score"], np.random.default_rng(statistics.RESAMPLING_SEED))
     mean = {
         "series": MEAN,

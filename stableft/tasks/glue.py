@@ -3,9 +3,10 @@
 GLUE's test sets are unlabelled. Labelled rows take their place, as in Zhang et al. (2021, section 3, and their released code;
 protocol section 2.5):
 
-- ``rte``, ``mrpc``, ``stsb``, ``cola``: all of ``train``; the development set is halved by `stratified_halves`, for which each
-  distinct score of STS-B is a class. A deviation from the paper's Table 3, which prints 139/139, 204/205, 690/690 and 521/521: the
-  code, which is followed here, gives 138/139, 203/205, 722/778 and 521/522.
+- ``rte``, ``mrpc``, ``stsb``, ``cola``, and ``mnli``, which is there to be fine-tuned on first: all of ``train``; the (matched)
+  development set is halved by `stratified_halves`, for which each distinct score of STS-B is a class. A deviation from the paper's
+  Table 3, which prints 139/139, 204/205, 690/690 and 521/521: the code, which is followed here, gives 138/139, 203/205, 722/778 and
+  521/522.
 - ``sst2_1k``, ``qnli_1k``, ``qqp_1k``, ``mnli_1k``: 1,000 training and 1,000 other validation examples from ``train`` by `draw`;
   the whole (matched) development set is the test set.
 - ``rte_1k``, ``mrpc_1k``, ``stsb_1k``, ``cola_1k``: 1,000 training examples by `draw`; validation and test are the halves of the
@@ -47,6 +48,7 @@ class GlueTask:
         score: The metric that Zhang et al. report (Table 3).
         title: Its name and question, for listings.
         sizes: Of the full task, for listings; "" for a task of which only the 1k subset is offered.
+        large: Its 1k subset takes validation examples from ``train``, and all of the development set for test.
         columns: Those of TSV files without a header.
         metrics: What the released code logs beside the score (protocol section 2.6).
     """
@@ -56,6 +58,7 @@ class GlueTask:
     score: str
     title: str
     sizes: str = ""
+    large: bool = False
     columns: tuple[str, ...] | None = None
     metrics: tuple[str, ...] = ()
 
@@ -133,6 +136,7 @@ GLUE = (
         labels=SENTIMENT,
         score="accuracy",
         title="GLUE SST-2, sentiment of a sentence",
+        large=True,
     ),
     GlueTask(
         _source(
@@ -143,6 +147,7 @@ GLUE = (
         labels=RTE_LABELS,
         score="accuracy",
         title="GLUE QNLI, does the sentence answer the question",
+        large=True,
     ),
     GlueTask(
         # Two of its training questions are empty in GLUE's own file. Its first release had broken rows besides, which are refused:
@@ -155,6 +160,7 @@ GLUE = (
         labels=DUPLICATE,
         score="accuracy",
         title="GLUE QQP, is one question a duplicate of the other",
+        large=True,
     ),
     GlueTask(
         _source(
@@ -167,6 +173,8 @@ GLUE = (
         labels=NLI,
         score="accuracy",
         title="GLUE MNLI, textual entailment in three classes",
+        sizes="392,702 train, matched development set halved; to be fine-tuned on before another task",
+        large=True,
     ),
 )  # fmt: skip
 
@@ -226,13 +234,13 @@ def load_1k(entry: GlueTask) -> TaskData:
     train, dev = _read(entry)
     labels = [example.label if entry.labels else 0 for example in train]
     share, classes = _shares(entry)
-    ends = [draw(labels, share)] if entry.sizes else [draw(labels, share), draw(labels, share, last=True)]
+    ends = [draw(labels, share)] if not entry.large else [draw(labels, share), draw(labels, share, last=True)]
     if len(set().union(*ends)) < len(ends) * share * classes:
         raise MissingInput(
             f"{entry.source.name}: {len(train)} training examples are too few, {len(ends) * share} are needed of each class"
         )
     drawn = [tuple(train[i] for i in end) for end in ends]
-    return TaskData(drawn[0], *(_halves(dev) if entry.sizes else (drawn[1], dev)))
+    return TaskData(drawn[0], *((drawn[1], dev) if entry.large else _halves(dev)))
 
 
 def _shares(entry: GlueTask) -> tuple[int, int]:
@@ -256,7 +264,7 @@ def _task(entry: GlueTask, name: str, sizes: str, read: Callable[[GlueTask], Tas
 
 def _sizes_1k(entry: GlueTask) -> str:
     halves, others = "the halves of its full task's development set", "as many others for validation, development set for test"
-    return f"{math.prod(_shares(entry)):,} train, {halves if entry.sizes else others}"
+    return f"{math.prod(_shares(entry)):,} train, {others if entry.large else halves}"
 
 
 TASKS: tuple[Task, ...] = (

@@ -1,0 +1,67 @@
+"""Which of the article's techniques lower the error, and how much of the gain is the choice of the best evaluation?
+
+Question: the article on advanced fine-tuning techniques adds one technique after another and reports the least error of all
+evaluations on the fold that it also chooses by. Does each step help over several seeds, and what is left without that choice?
+
+Source: third seed document and its notebooks; table in protocol section 7, S2 (roberta-base on CommonLit, 5 folds, one seed):
+RMSE basic 0.589, +llrd 0.575, +warmup 0.5717, +reinit 0.5543, +swa 0.5504, +frequent 0.5209, grouped 0.5199.
+
+Prediction: the first steps help a little; +swa changes the last weights by its constant rate alone, the average, which the
+article never evaluates, is better than they are; +frequent changes no weight, so its gain in the article is selection.
+
+Found (laptop): not run yet.
+
+Cost: see `make plan-article`.
+
+Arms are cumulative, as in the article; `grouped` has three rates instead of one per block. `basic` has the rate 1/3.6 of the
+others' head, no decay and no warm-up, as there. In shorter runs warm-up, the start of the average and that of frequent evaluation
+keep their share of the run. Runs last their full length: the article stops after 3 epochs or 50 evaluations without gain. Drawn
+anew are the pooler and 5 of 12 blocks, elsewhere 2 of 6. checkpoints.md has the error of the last weights, of the checkpoint that
+was best on validation, and of the average.
+"""
+
+from stableft import report
+from stableft.grid import Grid, Override, Protocol
+from stableft.techniques.grouped_llrd import GroupedLLRD
+from stableft.techniques.llrd import LLRD
+from stableft.techniques.reinit import Reinit
+from stableft.techniques.swa import SWA
+
+TASKS = {"smoke": ("toyscore",), "laptop": ("docread",), "small": ("commonlit0",)}
+FOLDS = tuple(f"commonlit{fold}" for fold in range(5))
+NUM_SEEDS = {"smoke": 2, "laptop": 3, "small": 3}
+SOURCE_SEEDS = 5  # the article has one
+# Warm-up in steps; blocks drawn anew; epochs before the average and before frequent evaluation.
+SHARES = {"smoke": (2, 1, 1, 1), "laptop": (8, 2, 1, 1), "small": (6, 2, 1, 1)}
+SOURCE = (50, 5, 3, 2)
+
+
+def grid(protocol: Protocol) -> Grid:
+    """Seven arms, each with one thing more."""
+    tasks = TASKS.get(protocol.name, FOLDS)
+    lr = protocol.configs[tasks[0]].adam.lr
+    warmup, blocks, swa_epoch, frequent_epoch = SHARES.get(protocol.name, SOURCE)
+    by_block, grouped = LLRD(decay=0.9, top=3.5 / 3.6), GroupedLLRD()
+    reinit, swa = Reinit(pooler=True, num_layers=blocks), SWA(start_epoch=swa_epoch, scale=2 / 3.6)
+    warm: Override = {"schedule.warmup_ratio": None, "schedule.warmup_steps": warmup}
+    frequent: Override = {
+        **warm, "evaluation.num_points": None, "evaluation.every": 10, "evaluation.start_epoch": frequent_epoch,
+    }  # fmt: skip
+    arms: dict[str, Override] = {
+        "basic": {"adam.lr": lr / 3.6, "adam.weight_decay": 0.0},
+        "+llrd": {"techniques": (by_block,)},
+        "+warmup": {"techniques": (by_block,), **warm},
+        "+reinit": {"techniques": (by_block, reinit), **warm},
+        "+swa": {"techniques": (by_block, reinit, swa), **warm},
+        "+frequent": {"techniques": (by_block, reinit, swa), **frequent},
+        "grouped": {"techniques": (grouped, reinit, swa), **frequent},
+    }
+    return Grid("article", protocol, arms, tasks, range(NUM_SEEDS.get(protocol.name, SOURCE_SEEDS)))
+
+
+REPORT = {
+    "train_loss": report.curves(split="train", metric="loss"),
+    "score_distribution": report.distributions(),
+    "scores": report.score_table(),
+    "checkpoints": report.checkpoint_table(),
+}

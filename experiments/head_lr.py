@@ -1,0 +1,55 @@
+"""Does a head that starts from nothing want a learning rate of its own?
+
+Question: an article on entity recognition trains BERT at 5e-5 and its BiLSTM-CRF head at 1e-4. Is that better than one rate for
+both, at which rates, and for how many epochs?
+
+Source: fourth seed document and its code (protocol section 7, S3): encoder 5e-5, 3e-5 or 2e-5, head 1e-4, 2 to 4 epochs. It
+publishes no comparison, so there is nothing to reproduce: the question is ours.
+
+Prediction: where the encoder's rate is small and epochs are few the head is what limits the score, and a rate of its own helps;
+with larger rates and more epochs the difference goes away.
+
+Found (laptop): not run yet.
+
+Cost: see `make plan-head_lr`.
+
+`two` has the head at twice the largest encoder rate, as in the article. Both rates have one schedule and one corrected Adam; the
+article has an Adam for each, with a schedule of its own for the head.
+"""
+
+from itertools import product
+
+from stableft import report
+from stableft.grid import Grid, Override, Protocol
+from stableft.techniques.head_lr import HeadLR
+
+TASKS = {"smoke": ("toytag",), "laptop": ("doccode",), "small": ("resume_ner",), "paper": ("cluener", "resume_ner")}
+NUM_SEEDS = {"smoke": 2, "laptop": 3, "small": 3}
+SOURCE_SEEDS = 5
+# Encoder rates, epochs, batch sizes.
+SETTINGS = {
+    "smoke": ((3e-3,), (3,), (8,)),
+    "laptop": ((5e-5, 1e-4, 2e-4), (2, 3, 4), (16,)),
+    "small": ((5e-5, 1e-4, 2e-4), (3,), (16,)),
+}
+SOURCE = ((2e-5, 3e-5, 5e-5), (2, 3, 4), (16, 32))
+
+
+def grid(protocol: Protocol) -> Grid:
+    """One rate and two, for every encoder rate, number of epochs and batch size."""
+    rates, epochs, sizes = SETTINGS.get(protocol.name, SOURCE)
+    head_rate = 2 * max(rates)
+    arms: dict[str, Override] = {}
+    for lr, num_epochs, size in product(rates, epochs, sizes):
+        setting: Override = {"adam.lr": lr, "schedule.num_epochs": num_epochs, "batch_size": size}
+        name = f"lr={lr:.0e} epochs={num_epochs}" + (f" batch={size}" if len(sizes) > 1 else "")
+        arms[f"one {name}"] = setting
+        arms[f"two {name}"] = {**setting, "techniques": (HeadLR(scale=head_rate / lr),)}
+    return Grid("head_lr", protocol, arms, TASKS[protocol.name], range(NUM_SEEDS.get(protocol.name, SOURCE_SEEDS)))
+
+
+REPORT = {
+    "learning_rates": report.learning_rates(),
+    "learning_rate_table": report.learning_rate_table(),
+    "one_and_two": report.rate_pair_table(),
+}
