@@ -166,7 +166,9 @@ def write_task_files(shape: Shape, encoder: Path, root: Path) -> None:
 
 def grid_of(config: RunConfig, seeds: Sequence[int]) -> Grid:
     """One arm of one task at many seeds."""
-    return Grid("benchmark", Protocol("benchmark", {config.task: config}, seeds, (), ""), {"only": {}}, [config.task], seeds)
+    return Grid(
+        "benchmark", Protocol("benchmark", {config.task: config}, [config.task], seeds, (), ""), {"only": {}}, [config.task], seeds
+    )
 
 
 def run_grid(config: RunConfig, seeds: Sequence[int], results: Path, *, packed: bool, processes: int) -> dict[str, Any]:
