@@ -161,6 +161,7 @@ def listing(what: str, protocols: Mapping[str, Protocol]) -> View:
         "tasks": lambda: {
             **{name: task.summary for name, task in discover.tasks().items()},
             "csv:PATH, tsv:PATH or jsonl:PATH": "your own file or folder, with columns text, pair, label or score, split",
+            "bio:PATH": "your own tagged words, one and its tag a line (BIO, BIOES or BMES), or a folder of splits",
         },
         "encoders": lambda: {
             **{name: f"{e.distribution}=={e.version}; `{e.setup}` installs it" for name, e in EMBEDDED.items()},

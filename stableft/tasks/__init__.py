@@ -15,6 +15,9 @@ from stableft.errors import UsageError
 
 SplitName = Literal["train", "validation", "test"]
 
+TAGGING_METRICS = ("entity_precision", "entity_recall", "accuracy")
+"""What is logged beside the score of every tagging task; accuracy is that of words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:

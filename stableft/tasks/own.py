@@ -1,4 +1,4 @@
-"""The user's own files as a task: ``csv:PATH``, ``tsv:PATH`` or ``jsonl:PATH``.
+"""The user's own files as a task: ``csv:PATH``, ``tsv:PATH`` or ``jsonl:PATH``; ``bio:PATH`` is in `stableft.tasks.own_tags`.
 
 PATH is one file, or a folder with ``train``, ``validation`` and, if there is one, ``test`` in files of that format. Columns go by
 name, as do the keys of a JSON object; others are ignored:
@@ -22,16 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from stableft.errors import MissingInput, UsageError
-from stableft.seeds import stream
-from stableft.tasks import Example, Task, TaskData
+from stableft.tasks import Example, Task, TaskData, own_tags
 from stableft.tasks.files import Record, text
-from stableft.tasks.rows import READERS
+from stableft.tasks.rows import MIN_ROWS, READERS, SPLITS, divide
 
-SPLITS = ("train", "validation", "test")
-MIN_ROWS = 20  # of a file that is to be split: two rows for validation and two for test
 LONGEST_NAME = 40
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -41,7 +36,7 @@ Splits = Mapping[str, Sequence[Record]]
 def is_own(name: str) -> bool:
     """Whether a task is named by format and path."""
     form, colon, _ = name.partition(":")
-    return bool(colon) and form in READERS
+    return bool(colon) and form in (*READERS, own_tags.FORM)
 
 
 def read(name: str) -> Task:
@@ -62,6 +57,8 @@ def read(name: str) -> Task:
         raise UsageError(f"task {name!r}: write a path after the colon, such as {form}:data/reviews.{form}")
     path = Path(os.path.abspath(os.path.expanduser(written)))
     short = task_name(form, path)
+    if form == own_tags.FORM:
+        return own_tags.read(short, path)
     splits = _read_splits(form, path)
     regression = "score" in splits["train"][0].values
     classes = () if regression else tuple(sorted({_class(record) for record in splits["train"]}))
@@ -91,29 +88,6 @@ def task_name(form: str, path: Path) -> str:
     if not name:
         raise UsageError(f"{path}: a task is called after its file, which needs an ASCII letter or digit in its name; rename it")
     return f"{name}.{form}"
-
-
-def divide(labels: Sequence[str] | None, count: int) -> list[str]:
-    """The fixed split of rows that have none, see the module.
-
-    Args:
-        labels: (count,) classes, or None: drawn without regard to labels.
-        count: Number of rows.
-    """
-    # Sorting uniform numbers, since numpy promises no lasting draw for permutation().
-    order = np.argsort(stream(0, "own").random(count), kind="stable")
-    if labels is not None:
-        # Ranks within a class, spread evenly over (0, 1): the smallest keep each class's share.
-        rank, classes = np.empty(count), np.array(labels)
-        for label in np.unique(classes):
-            members = order[classes[order] == label]
-            rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-        order = order[np.argsort(rank[order], kind="stable")]
-    tenth = count // 10
-    splits: list[str] = ["train"] * count
-    for position, row in enumerate(order[: 2 * tenth].tolist()):
-        splits[row] = "validation" if position < tenth else "test"
-    return splits
 
 
 def _read_splits(form: str, path: Path) -> Splits:

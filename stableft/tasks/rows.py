@@ -1,7 +1,7 @@
 """Rows of a user's file, as CSV, TSV or one JSON object a line, with the columns that a task is made of.
 
 CSV may quote, as Python's csv module reads it; TSV has no quoting, as GLUE's has none; all is UTF-8, with or without a byte order
-mark. The first malformed row stops the reading with its place and the reason.
+mark. The first malformed row stops the reading with its place and the reason. `divide` splits what comes without splits.
 """
 
 import csv
@@ -9,10 +9,38 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from stableft.errors import MissingInput
+from stableft.seeds import stream
 from stableft.tasks.files import Record, read_lines
 
+SPLITS = ("train", "validation", "test")
+MIN_ROWS = 20  # of a file that is to be split: two rows for validation and two for test
 COLUMNS = ("text", "pair", "label", "score", "split")
+
+
+def divide(labels: Sequence[str] | None, count: int) -> list[str]:
+    """The fixed split of rows that have none, see `stableft.tasks.own`.
+
+    Args:
+        labels: (count,) classes, or None: drawn without regard to labels.
+        count: Number of rows.
+    """
+    # Sorting uniform numbers, since numpy promises no lasting draw for permutation().
+    order = np.argsort(stream(0, "own").random(count), kind="stable")
+    if labels is not None:
+        # Ranks within a class, spread evenly over (0, 1): the smallest keep each class's share.
+        rank, classes = np.empty(count), np.array(labels)
+        for label in np.unique(classes):
+            members = order[classes[order] == label]
+            rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+        order = order[np.argsort(rank[order], kind="stable")]
+    tenth = count // 10
+    splits: list[str] = ["train"] * count
+    for position, row in enumerate(order[: 2 * tenth].tolist()):
+        splits[row] = "validation" if position < tenth else "test"
+    return splits
 
 
 def _read_csv(path: Path) -> Iterator[Record]:

@@ -1,0 +1,166 @@
+"""Named entities in Chinese: CLUENER2020 (Xu et al., 2020) and ResumeNER (Zhang & Yang, 2018). Each character is a word.
+
+``cluener``: news, ten kinds of entities, in CLUE's JSON lines; a span's end is its last character. CLUE keeps the labels of its
+test file, so that the official development set is halved, as those of GLUE are: of its 1,343 sentences in an order drawn once and
+for all, 671 are for validation and 672 for test. They are not stratified, as a sentence has entities of many kinds. Results on
+halves are not those of the leaderboard. Of two entities one inside the other, the outer one counts, as a tag can name only one;
+there are two such in the training file, both in one sentence, and none in the development file. Others that overlap are an error;
+there are none.
+
+``resume_ner``: Chinese résumés, eight kinds, in the authors' BMES files, which are the official splits. Two sentences of the
+training file end inside an entity: what there is of it on either side counts as one. The files' repeats stay: five test sentences
+and one development sentence are in the training file too, one sentence is in both the development and the test file, 18 are
+repeated within the training file and one within the test file.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stableft.errors import MissingInput
+from stableft.seeds import stream
+from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels
+from stableft.tasks.columns import read_tagged, to_examples
+from stableft.tasks.files import DATA_VARIABLE, Record, find_local, read_lines, text
+
+CLUENER_KINDS = ("address", "book", "company", "game", "government", "movie", "name", "organization", "position", "scene")
+RESUME_KINDS = ("CONT", "EDU", "LOC", "NAME", "ORG", "PRO", "RACE", "TITLE")
+CLUENER_FOLDERS = ("cluener", "cluener_public")
+RESUME_FOLDERS = ("resume_ner", "ResumeNER")
+CLUENER_FILES = ("train.json", "dev.json")
+RESUME_FILES = ("train.char.bmes", "dev.char.bmes", "test.char.bmes")
+
+Span = tuple[int, int, str]
+
+
+def outermost(place: str, spans: Sequence[Span]) -> list[Span]:
+    """Spans in the order of the text, without those inside another one.
+
+    Args:
+        place: Where they stand, for the message.
+        spans: First word, word after the last, and kind of each.
+
+    Raises:
+        MissingInput: Two overlap, neither being inside the other, or are the same words.
+    """
+    outer: list[Span] = []
+    for start, end, kind in sorted(spans, key=lambda span: (span[0], -span[1], span[2])):
+        if outer and start < outer[-1][1]:
+            first, last, other = outer[-1]
+            if end > last or (start, end) == (first, last):
+                raise MissingInput(f"{place}: {kind} [{start}, {end - 1}] overlaps {other} [{first}, {last - 1}]")
+        else:
+            outer.append((start, end, kind))
+    return outer
+
+
+def read_cluener(path: Path) -> tuple[TaggedExample, ...]:
+    """The sentences of a file with one ``{"text": .., "label": {kind: {mention: [[first, last], ..]}}}`` a line.
+
+    Raises:
+        MissingInput: it has none, or one that is malformed: with path, line and reason.
+    """
+    labels = bio_labels(CLUENER_KINDS)
+    examples: list[TaggedExample] = []
+    for number, line in enumerate(read_lines(path), start=1):
+        place = f"{path}:{number}"
+        sentence, label = _parse(place, line)
+        tags = [0] * len(sentence)
+        for start, end, kind in outermost(place, list(_spans(place, sentence, label))):
+            begin = labels.index(f"B-{kind}")
+            tags[start:end] = [begin] + [begin + 1] * (end - start - 1)
+        examples.append(TaggedExample(tuple(sentence), tuple(tags)))
+    if not examples:
+        raise MissingInput(f"{path}:1: the file has no sentences")
+    return tuple(examples)
+
+
+def _parse(place: str, line: str) -> tuple[str, dict[str, object]]:
+    try:
+        row: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise MissingInput(f"{place}: bad JSON ({error})") from error
+    match row:
+        case {"text": str(written), "label": dict(label)}:
+            return text(Record(place, {"text": written}), "text"), label
+        case {"text": str()}:
+            raise MissingInput(f"{place}: no 'label' that is an object; the test file has none, and can't be used")
+        case _:
+            raise MissingInput(f"{place}: expected an object with 'text', a string, and 'label'")
+
+
+def _spans(place: str, sentence: str, label: dict[str, object]) -> Iterator[Span]:
+    for kind, mentions in label.items():
+        if kind not in CLUENER_KINDS:
+            raise MissingInput(f"{place}: unknown kind {kind!r}, expected one of {', '.join(CLUENER_KINDS)}")
+        for mention, found in mentions.items() if isinstance(mentions, dict) else [("", mentions)]:
+            for span in found if isinstance(found, list) else [found]:
+                match span:
+                    case [int(start), int(last)] if 0 <= start <= last < len(sentence) and sentence[start : last + 1] == mention:
+                        yield start, last + 1, kind
+                    case _:
+                        raise MissingInput(f"{place}: {kind} {mention!r} is not at {span!r} of the text")
+
+
+def halves(examples: Sequence[TaggedExample], name: str) -> tuple[tuple[TaggedExample, ...], tuple[TaggedExample, ...]]:
+    """Two halves, the first no larger, drawn by the stream of that name and seed 0; both in the given order."""
+    # Sorting uniform numbers, since numpy promises no lasting draw for permutation().
+    order = np.argsort(stream(0, name).random(len(examples)), kind="stable")
+    first = set(order[: len(examples) // 2].tolist())
+    return (
+        tuple(example for i, example in enumerate(examples) if i in first),
+        tuple(example for i, example in enumerate(examples) if i not in first),
+    )
+
+
+def load_cluener() -> TaskData:
+    """The official training set; the halves of the official development set.
+
+    Raises:
+        MissingInput: the files are not there, or malformed.
+    """
+    train, dev = map(read_cluener, _files("cluener", CLUENER_FOLDERS, CLUENER_FILES))
+    return TaskData(train, *halves(dev, "cluener"))
+
+
+def load_resume() -> TaskData:
+    """The official splits.
+
+    Raises:
+        MissingInput: the files are not there, or malformed.
+    """
+    files = read_tagged(*_files("resume_ner", RESUME_FOLDERS, RESUME_FILES), cut=True)
+    return TaskData(*(to_examples(sentences, bio_labels(RESUME_KINDS)) for sentences in files))
+
+
+def _files(name: str, folders: Sequence[str], files: Sequence[str]) -> tuple[Path, ...]:
+    paths = find_local(name, folders, files)
+    if paths is None:
+        raise MissingInput(f"{name}: no data; set {DATA_VARIABLE} to a folder that holds {folders[0]}/{{{','.join(files)}}}")
+    return paths
+
+
+TASKS: tuple[Task, ...] = (
+    Task(
+        name="cluener",
+        kind="tagging",
+        labels=bio_labels(CLUENER_KINDS),
+        score="entity_f1",
+        language="zh",
+        summary="CLUENER2020, ten kinds of entities in news: 10,748 train, halves of the official development set of 1,343",
+        load=load_cluener,
+        metrics=TAGGING_METRICS,
+    ),
+    Task(
+        name="resume_ner",
+        kind="tagging",
+        labels=bio_labels(RESUME_KINDS),
+        score="entity_f1",
+        language="zh",
+        summary="ResumeNER, eight kinds of entities in résumés: 3,821 train, 463 validation, 477 test",
+        load=load_resume,
+        metrics=TAGGING_METRICS,
+    ),
+)
