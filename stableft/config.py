@@ -125,7 +125,8 @@ class RunConfig(Frozen):
     Attributes:
         task: Name of a `stableft.tasks.Task`.
         encoder: Embedded name, folder or hub id. Not part of the identity: the fingerprint of its files is.
-        head: The task head. ``linear``: dropout and one linear layer on the pooled output.
+        head: The task head. ``linear``: dropout and one linear layer, on the pooled output or, for tagging, on each word's state;
+            ``bilstm_crf``: dropout and `stableft.heads.BiLSTMCRF` on the words' states, for tagging alone.
         num_train: Use that many training examples, drawn by the sample stream; None: all.
         seed: The replicate. The streams below derive from it unless they are set.
         sample_seed, init_seed, order_seed, dropout_seed, reinit_seed: Seeds of single streams (training subset; head and other
@@ -141,7 +142,7 @@ class RunConfig(Frozen):
 
     task: str
     encoder: str
-    head: Literal["linear"] = "linear"
+    head: Literal["linear", "bilstm_crf"] = "linear"
     num_train: PositiveInt | None = None
     seed: Seed = 0
     sample_seed: Seed | None = None

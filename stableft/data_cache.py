@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stableft.files import write_whole
-from stableft.tasks import Example, TaskData
+from stableft.tasks import Example, TaggedExample, TaskData
 
 SPLITS = ("train", "validation", "test")
 
@@ -24,7 +25,7 @@ def load_or_make(path: Path, make: Callable[[], TaskData]) -> TaskData:
         return _read(path)
     except (OSError, ValueError, KeyError, TypeError):
         data = make()
-    rows = {split: [(e.text, e.pair, e.label) for e in getattr(data, split)] for split in SPLITS}
+    rows = {split: [example.row for example in getattr(data, split)] for split in SPLITS}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"fingerprint": data.fingerprint, **rows}).encode())
@@ -35,7 +36,11 @@ def load_or_make(path: Path, make: Callable[[], TaskData]) -> TaskData:
 
 def _read(path: Path) -> TaskData:
     content = json.loads(path.read_bytes())
-    data = TaskData(*(tuple(Example(*row) for row in content[split]) for split in SPLITS))
+    data = TaskData(*(tuple(map(_example, content[split])) for split in SPLITS))
     if data.fingerprint != content["fingerprint"]:
         raise ValueError(f"{path} is damaged")
     return data
+
+
+def _example(row: list[Any]) -> Any:
+    return TaggedExample(*map(tuple, row)) if isinstance(row[0], list) else Example(*row)

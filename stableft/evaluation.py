@@ -1,6 +1,7 @@
 """What a model says about held-out examples: each once, in batches of similar length, without dropout."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -8,22 +9,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stableft import scores
 from stableft.config import RunConfig
 from stableft.execution import Execution, arithmetic
 from stableft.models import Model
-from stableft.packing import Data, by_length
-from stableft.scores import METRICS, SCORES
+from stableft.packing import Data, by_length, ranges
 from stableft.seeds import stream
+from stableft.tagging import evaluate_tags
 from stableft.tasks import Task
 
 EVALUATION_SPLITS = ("validation", "test")
 SUBSET = "subset"
 AVERAGE = "average"
+BEST = "best"
 SAFETY = 3.0
 
 
 class Row(NamedTuple):
-    """One logged value: ``scope`` is "", or says what it is about: ``subset`` of the split, ``average`` of the weights, or both."""
+    """One logged value.
+
+    Attributes:
+        scope: "", or what it is about: the ``subset`` of the split, the ``average`` of the weights or the ``best`` checkpoint, both
+            as in ``best.subset``, or a part of the model as `stableft.blocks.scope_of` names them.
+    """
 
     step: int
     split: str
@@ -33,12 +41,16 @@ class Row(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the model says about one split at the end of training: (N,) labels and predictions, (N, K) probabilities."""
+    """What the model says about one split at the end of training: (N,) labels and predictions, (N, K) probabilities.
+
+    For tagging N counts words, K is 0, and ``offsets`` (M + 1,) is where each example's words start; None for other tasks.
+    """
 
     split: str
     labels: NDArray[np.float64]
     predictions: NDArray[np.float64]
     probabilities: NDArray[np.float32]
+    offsets: NDArray[np.int64] | None = None
 
 
 def evaluation_point(
@@ -46,40 +58,91 @@ def evaluation_point(
     config: RunConfig,
     data: Data,
     execution: Execution,
+    *,
     step: int,
     subset: NDArray[np.int64] | None,
-    *,
     last: bool,
     of: str = "",
 ) -> Iterator[Row | Predictions]:
     """Losses and scores of the evaluation splits; at the last step of everything, with predictions.
 
-    ``of`` says which weights the model has: "" those of the run, `AVERAGE` others, whose rows have that scope and which give no
-    predictions.
+    ``of`` says which weights the model has: "" those of the run, `AVERAGE` or `BEST` others, whose rows have that scope and which
+    give no predictions.
     """
-    score = SCORES[data.task.score]
+    task = data.task
     for split in (name for name in EVALUATION_SPLITS if name in data.splits):
         if split == "test" and config.evaluation.test_points == "last" and not last:
             continue
         part_of = None if split == "test" or last else subset
         indices = np.arange(len(data.splits[split])) if part_of is None else part_of
         draft = config.evaluation.draft is not None and not last
-        losses, outputs = evaluate(model, config, data, execution, split, indices, draft=draft)
-        labels = data.splits[split].labels[indices]
-        probabilities, predictions = _predict(outputs, data.task)
-        parts: list[tuple[str, slice | NDArray[np.int64]]] = [("" if part_of is None else SUBSET, slice(None))]
+        said = _said(model, config, data, execution, split, indices, draft)
+        parts = [("" if part_of is None else SUBSET, said)]
         if last and split == "validation" and subset is not None:
-            parts.append((SUBSET, subset))  # so that the curve over the subset reaches the end
+            parts.append((SUBSET, said.part(subset)))  # so that the curve over the subset reaches the end
         for part_scope, part in parts:
-            scope = ".".join(filter(None, (of, part_scope)))
-            yield Row(step, split, "loss", scope, float(losses[part].mean(dtype=np.float64)))
-            value = float(score.compute(labels[part], predictions[part]))
-            yield Row(step, split, data.task.score, scope, value)
+            scope = of_weights(of, part_scope)
+            yield Row(step, split, "loss", scope, part.loss)
+            value = part.score(task.score, task)
+            yield Row(step, split, task.score, scope, value)
             yield Row(step, split, "score", scope, value)
-            for name in data.task.metrics:
-                yield Row(step, split, name, scope, METRICS[name].compute(labels[part], predictions[part]))
+            for name in task.metrics:
+                yield Row(step, split, name, scope, part.score(name, task))
         if last and not of:
-            yield Predictions(split, labels, predictions, probabilities)
+            yield Predictions(split, said.labels, said.predictions, said.probabilities, said.offsets)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a model says about M examples: losses (M,), and N labels and predictions, N = M or, for tagging, their words.
+
+    Attributes:
+        counts: (M,) of how many losses each of ``losses`` is the sum; None: of one each.
+        offsets: (M + 1,) where each example starts among the N; None: N = M.
+    """
+
+    losses: NDArray[np.float32] | NDArray[np.float64]
+    labels: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+    probabilities: NDArray[np.float32]
+    counts: NDArray[np.int64] | None = None
+    offsets: NDArray[np.int64] | None = None
+
+    @property
+    def loss(self) -> float:
+        if self.counts is None:
+            return float(self.losses.mean(dtype=np.float64))
+        return float(self.losses.sum() / self.counts.sum())
+
+    def score(self, name: str, task: Task) -> float:
+        return scores.evaluate(name, self.labels, self.predictions, offsets=self.offsets, names=task.labels)
+
+    def part(self, examples: NDArray[np.int64]) -> "_Said":
+        where, offsets = examples, None
+        if self.offsets is not None:
+            where = ranges(self.offsets, examples)
+            offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[examples])])
+        counts = None if self.counts is None else self.counts[examples]
+        labels, predictions, probabilities = self.labels[where], self.predictions[where], self.probabilities[where]
+        return _Said(self.losses[examples], labels, predictions, probabilities, counts, offsets)
+
+
+def _said(
+    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64], draft: bool
+) -> _Said:
+    tokens = data.splits[split]
+    labels = tokens.labels[tokens.labels_of(indices)]
+    if data.task.kind == "tagging":
+        losses, counts, tags = evaluate_tags(model, config, data, execution, split, indices)
+        return _Said(losses, labels, tags, np.empty((len(tags), 0), np.float32), counts, tokens.word_offsets_of(indices))
+    losses, outputs = evaluate(model, config, data, execution, split, indices, draft=draft)
+    probabilities, predictions = _predict(outputs, data.task)
+    return _Said(losses, labels, predictions, probabilities)
+
+
+def of_weights(weights: str, part: str) -> str:
+    """The scope of a row about part of a split, evaluated with other weights than the run's."""
+    return ".".join(filter(None, (weights, part)))
 
 
 @torch.inference_mode()
@@ -150,16 +213,17 @@ def settle(outputs: NDArray[np.float32], exact: Callable[[NDArray[np.int64]], ND
 
 
 def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:
-    """Fixed validation examples for the frequent points: as many per label as its share, drawn by a stream of seed 0.
+    """Fixed validation examples for the frequent points, drawn by a stream of seed 0; of classes, as many as their shares.
 
     Returns:
         Ascending indices, or None if there are no more than ``num_examples`` validation examples (then all are used).
     """
-    labels = data.splits["validation"].labels
-    if num_examples is None or num_examples >= len(labels):
+    tokens = data.splits["validation"]
+    if num_examples is None or num_examples >= len(tokens):
         return None
-    shuffled = stream(0, "evaluation").permutation(len(labels))
+    shuffled = stream(0, "evaluation").permutation(len(tokens))
     if data.task.kind == "classification":
+        labels = tokens.labels
         # Ranks within a label, spread evenly over (0, 1): the smallest num_examples keep each label's share.
         rank = np.empty(len(labels))
         for label in np.unique(labels):

@@ -1,7 +1,8 @@
 """The loop: executes a `Setup` and knows no technique by name."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -12,16 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from stableft.best import BestCheckpoint
 from stableft.bias import bias_ratio, metered_steps
+from stableft.blocks import EVERY, BlockMeter
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
-from stableft.evaluation import AVERAGE, Predictions, Row, evaluation_point, evaluation_subset, losses
+from stableft.evaluation import AVERAGE, BEST, SUBSET, Predictions, Row, evaluation_point, evaluation_subset, losses, of_weights
 from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
 from stableft.optim import AdamW, UpdateMeter, lr_factor
-from stableft.packing import Data, Tokens, epochs, tokenise
+from stableft.packing import Data, epochs, tokenise
 from stableft.seeds import stream, stream_entropy
+from stableft.tagging import tag_losses
 from stableft.tasks import Task, TaskData
 
 
@@ -92,7 +96,7 @@ class Setup:
 
 def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
     """Tokenises the splits of a task and renumbers the pieces that occur in them."""
-    tokenizer = load_tokenizer(encoder)
+    tokenizer = load_tokenizer(encoder, tagging=task.kind == "tagging")
     raw = {"train": data.train, "validation": data.validation, "test": data.test}
     splits = {
         name: tokenise(examples, tokenizer, max_length=max_length, lower_case=encoder.lower_case)
@@ -100,10 +104,7 @@ def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Dat
         if examples
     }
     pieces = np.unique(np.concatenate([tokens.ids for tokens in splits.values()]))
-    renumbered = {
-        name: Tokens(np.searchsorted(pieces, tokens.ids), tokens.segments, tokens.offsets, tokens.labels)
-        for name, tokens in splits.items()
-    }
+    renumbered = {name: replace(tokens, ids=np.searchsorted(pieces, tokens.ids)) for name, tokens in splits.items()}
     return Data(task, renumbered, pieces)
 
 
@@ -119,10 +120,12 @@ def build(
         execution: How to run.
         sources: For each of the configuration's sources, by technique, the file that `stableft.checkpoints.save_encoder` wrote.
     """
+    data.task.refuse_head(config.head)
     prepare(config.precision, execution)
     init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
     num_labels = max(1, len(data.task.labels))
-    model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed)
+    tagging = data.task.kind == "tagging"
+    model, fresh = load_model(encoder, config, num_labels, init, pieces=data.pieces, packed=execution.packed, tagging=tagging)
     model.to(execution.device)
     indices = _train_indices(config, len(data.splits["train"]))
     num_steps, warmup_steps = schedule_steps(config, len(indices))
@@ -161,15 +164,16 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
 
     Evaluation draws from no stream, so its frequency moves nothing. A non-finite loss ends the run: its row is the last one
     and no predictions follow; that is data, not an error. An average of the weights is evaluated where the weights are, its rows
-    after theirs; the predictions are those of the weights.
+    after theirs; so is, after the last step, the checkpoint with the best validation score (of the fixed subset, where points are
+    on that). The predictions are those of the last weights.
     """
     model, device = setup.model, execution.device
-    averaged: AveragedModel | None = None
     optimizer = _optimizer(setup, config)
     meter, metered = UpdateMeter(optimizer), set(metered_steps(setup.num_steps).tolist())
+    blocks = BlockMeter((group.place, group.params) for group in setup.groups)
+    points = _Points(setup, config, data, execution)
     tokens = data.splits["train"]
     batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
-    subset = evaluation_subset(data, config.evaluation.num_examples)
     _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), execution)
     model.train()
     for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
@@ -183,11 +187,13 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
         batch = tokens.batch(setup.train_indices[batch_indices], device)
         with arithmetic(config.precision, execution):
             logits = model(batch)
-        loss = losses(logits, batch.labels, data.task.kind).mean()
+        kind = data.task.kind
+        loss = (tag_losses(model, logits, batch) if kind == "tagging" else losses(logits, batch.labels, kind)).mean()
         yield Row(step, "train", "loss", "", value := loss.item())
         if not np.isfinite(value):
             return
         loss.backward()
+        by_block = {"block_grad_norm": blocks.gradient_norms()} if step % EVERY == 0 or step == setup.num_steps else {}
         max_norm = float("inf") if config.max_grad_norm is None else config.max_grad_norm
         grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
         expected = 1.0 if config.adam.bias_correction else bias
@@ -200,21 +206,60 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
             values["update_norm"], ratio = meter.after()
             if lr > 0:  # at lr 0 there is no update whose size could be compared
                 values["update_bias"] = ratio
+        if by_block:
+            by_block["distance"] = blocks.distances()
         optimizer.zero_grad()
-        if setup.average and done >= setup.average.after:
-            averaged = averaged or AveragedModel(model, multi_avg_fn=setup.average.update)
-            averaged.update_parameters(model)
+        points.take_in(done)
         yield from (Row(step, "train", metric, "", v) for metric, v in values.items())
+        yield from (Row(step, "train", metric, scope, v) for metric, parts in by_block.items() for scope, v in parts.items())
         if step in setup.evaluation_steps:
-            last = step == setup.num_steps
-            for item in evaluation_point(model, config, data, execution, step, subset, last=last):
-                yield item
-                if isinstance(item, Row) and item.metric == "loss" and not np.isfinite(item.value):
-                    return
-            if averaged is not None:
-                other = cast(Model, averaged.module)
-                yield from evaluation_point(other, config, data, execution, step, subset, last=last, of=AVERAGE)
+            yield from points.at(step)
+            if points.diverged:
+                return
             model.train()
+
+
+class _Points:
+    """The evaluation points of a run: of its weights, of their average, and at the end of the best checkpoint."""
+
+    def __init__(self, setup: Setup, config: RunConfig, data: Data, execution: Execution) -> None:
+        self._setup = setup
+        self._subset = evaluation_subset(data, config.evaluation.num_examples)
+        self._point = partial(evaluation_point, config=config, data=data, execution=execution, subset=self._subset)
+        self._best = BestCheckpoint(setup.model.parameters())
+        self._averaged: AveragedModel | None = None
+        self.diverged = False
+
+    def take_in(self, done: int) -> None:
+        """The weights after an update into their average, after ``done`` others."""
+        if (average := self._setup.average) and done >= average.after:
+            self._averaged = self._averaged or AveragedModel(self._setup.model, multi_avg_fn=average.update)
+            self._averaged.update_parameters(self._setup.model)
+
+    def at(self, step: int) -> Iterator[Row | Predictions]:
+        """The rows of one point; ends, ``diverged``, with a loss that is not finite."""
+        last = step == self._setup.num_steps
+        chosen_by = ("validation", "score", "" if self._subset is None else SUBSET)
+        rows: list[Row] = []
+        for item in self._point(self._setup.model, step=step, last=last):
+            yield item
+            if isinstance(item, Predictions):
+                continue
+            rows.append(item)
+            if item.metric == "loss" and not np.isfinite(item.value):
+                self.diverged = True
+                return
+            if (item.split, item.metric, item.scope) == chosen_by:
+                self._best.offer(step, item.value)
+        if self._averaged is not None:
+            yield from self._point(cast(Model, self._averaged.module), step=step, last=last, of=AVERAGE)
+        if last and self._best.step is not None:
+            yield Row(step, "validation", "best_step", "", self._best.step)
+            if self._best.step == step:
+                yield from (row._replace(scope=of_weights(BEST, row.scope)) for row in rows)
+                return
+            with self._best.restored():
+                yield from self._point(self._setup.model, step=step, last=True, of=BEST)
 
 
 def _seed_dropout(model: Model, entropy: int, execution: Execution) -> None:

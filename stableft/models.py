@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModel, AutoTokenizer
 
 from stableft.architectures import ARCHITECTURES, OUR_POOLING, Pooling, Residual, Role, stand
-from stableft.attention import PACKED_ATTENTION, first_token_attention, layout, packed_attention
+from stableft.attention import PACKED_ATTENTION, Layout, first_token_attention, layout, packed_attention
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
+from stableft.heads import BiLSTMCRF
 from stableft.inspection import first_position, num_blocks, num_positions, refuse_useless, set_dropout, takes_segments
 from stableft.layers import DropoutStream, use_fast_layers, use_stream
 from stableft.packing import Batch
@@ -57,14 +58,16 @@ class Pooler(nn.Module):
 
 
 class Model(nn.Module):
-    """A BERT-like encoder with a pooler, dropout, and a linear head.
+    """A BERT-like encoder with a pooler, dropout, and a linear head; for tagging without a pooler, the head on each word.
 
     Args:
-        encoder: A transformers model; its own pooler is used if it has one.
+        encoder: A transformers model; its own pooler is used if it has one. For tagging it must have none.
         num_labels: K; 1 for regression.
-        dropout: On the pooled output.
+        dropout: On what the head reads: the pooled output, or the words' states.
         packed: Run batches as one row of tokens without padding; otherwise pad to the longest sequence, as the reference.
         pieces: (V',) piece id of each token id; None: token ids are piece ids.
+        tagging: Whether it labels words, each by the state of its first piece (as BERT does; Devlin et al., 2019, section 5.3).
+        head: See `RunConfig.head`.
 
     Attributes:
         architecture: What `stableft.architectures` knows about the encoder; None for others, which run padded only.
@@ -76,7 +79,17 @@ class Model(nn.Module):
 
     pieces: Tensor | None
 
-    def __init__(self, encoder: Any, num_labels: int, dropout: float, *, packed: bool, pieces: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Any,
+        num_labels: int,
+        dropout: float,
+        *,
+        packed: bool,
+        pieces: Tensor | None = None,
+        tagging: bool = False,
+        head: Literal["linear", "bilstm_crf"] = "linear",
+    ) -> None:
         super().__init__()
         config = encoder.config
         self.encoder = encoder
@@ -88,9 +101,9 @@ class Model(nn.Module):
         self.register_buffer("pieces", pieces, persistent=False)
         ours = None if getattr(encoder, "pooler", None) is not None else OUR_POOLING
         pooling = self.architecture.pooling if self.architecture else ours
-        self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling else None
+        self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling and not tagging else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(config.hidden_size, num_labels)
+        self.head = (nn.Linear if head == "linear" else BiLSTMCRF)(config.hidden_size, num_labels)
         self._stream: DropoutStream | None = None
         if self.packed:
             use_fast_layers(self)
@@ -98,9 +111,19 @@ class Model(nn.Module):
             encoder.set_attn_implementation(PACKED_ATTENTION if self.packed else "sdpa")
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits, (B, K), float32."""
-        pooled = self._pooled_packed(batch) if self.packed else self._pooled_padded(batch)
-        return self.head(self.dropout(pooled)).float()
+        """Logits, float32: (B, K), or (W, K) for tagging, one row for each word of the batch.
+
+        A `BiLSTMCRF` gives emissions, and computes in float32 whatever the precision of the encoder.
+        """
+        if batch.words is not None and batch.word_lengths is not None:
+            states = self._states_packed(batch)[0] if self.packed else self._states_padded(batch)
+            read = self.dropout(states.index_select(0, batch.words))
+            if isinstance(self.head, BiLSTMCRF):
+                with torch.autocast(read.device.type, enabled=False):
+                    return self.head(read.float(), batch.word_lengths)
+        else:
+            read = self.dropout(self._pooled_packed(batch) if self.packed else self._pooled_padded(batch))
+        return self.head(read).float()
 
     def draw_dropout_from(self, stream: DropoutStream) -> None:
         """From now on, where the fast layers are in use; the padded reference keeps to torch's generator."""
@@ -114,14 +137,7 @@ class Model(nn.Module):
         """
         assert self.architecture is not None
         names = self.architecture.block
-        plan = layout(batch.lengths, batch.ids.device, self._stream)
-        inputs = {"input_ids": batch.ids[None], "position_ids": plan.positions[None] + self.first_position}
-        if self.architecture.segments:
-            inputs["token_type_ids"] = batch.segments[None]
-        states = self.encoder.embeddings(**inputs)
-        if (projection := self.architecture.projection) and hasattr(self.encoder, projection):
-            states = self.encoder.get_submodule(projection)(states)
-        *blocks, last = self.encoder.get_submodule(self.architecture.blocks)
+        states, (*blocks, last), plan = self._embed(batch)
         for block in blocks:
             states = block(states, None, packed=plan)
         first = states[:, plan.starts]
@@ -136,6 +152,25 @@ class Model(nn.Module):
         first = _residual(last, names.mix, mixed, first)
         first = _residual(last, names.feed_forward, first, first)[0]
         return self.encoder.pooler(first[:, None]) if self.pooler is None else self.pooler(first)
+
+    def _states_packed(self, batch: Batch) -> Tensor:
+        """(1, T, H), all blocks for all tokens."""
+        states, blocks, plan = self._embed(batch)
+        for block in blocks:
+            states = block(states, None, packed=plan)
+        return states
+
+    def _embed(self, batch: Batch) -> tuple[Tensor, list[Any], Layout]:
+        """The states (1, T, H) below the first block, the blocks, and where the sequences lie."""
+        assert self.architecture is not None
+        plan = layout(batch.lengths, batch.ids.device, self._stream)
+        inputs = {"input_ids": batch.ids[None], "position_ids": plan.positions[None] + self.first_position}
+        if self.architecture.segments:
+            inputs["token_type_ids"] = batch.segments[None]
+        states = self.encoder.embeddings(**inputs)
+        if (projection := self.architecture.projection) and hasattr(self.encoder, projection):
+            states = self.encoder.get_submodule(projection)(states)
+        return states, list(self.encoder.get_submodule(self.architecture.blocks)), plan
 
     def refuse_shared_blocks(self, technique: str) -> None:
         """For what treats blocks by their depth.
@@ -153,7 +188,15 @@ class Model(nn.Module):
 
     def _pooled_padded(self, batch: Batch) -> Tensor:
         """(B, H), through the untouched transformers model."""
+        output = self._run_padded(batch)
+        return output.pooler_output if self.pooler is None else self.pooler(output.last_hidden_state[:, 0])
 
+    def _states_padded(self, batch: Batch) -> Tensor:
+        """(T, H), through the untouched transformers model, without what stands for padding."""
+        states = self._run_padded(batch).last_hidden_state
+        return torch.cat([states[i, :length] for i, length in enumerate(batch.lengths)])
+
+    def _run_padded(self, batch: Batch) -> Any:
         def pad(values: Tensor, value: int = 0) -> Tensor:
             return nn.utils.rnn.pad_sequence(list(values.split(batch.lengths)), batch_first=True, padding_value=value)
 
@@ -170,8 +213,7 @@ class Model(nn.Module):
         if self.architecture and self.first_position:  # otherwise they would be derived from ids that are not piece ids
             positions = torch.arange(max(batch.lengths), device=batch.ids.device)
             inputs["position_ids"] = positions[None] + self.first_position
-        output = self.encoder(**inputs)
-        return output.pooler_output if self.pooler is None else self.pooler(output.last_hidden_state[:, 0])
+        return self.encoder(**inputs)
 
     def place(self, name: str) -> Place:
         """Role, depth and decay of the parameter of that name (as in ``named_parameters``).
@@ -180,7 +222,7 @@ class Model(nn.Module):
             UsageError: a parameter that no rule places.
         """
         is_norm = self._belongs_to_a_norm(name)
-        decays = not (name.endswith("bias") or is_norm)
+        decays = not (name.endswith("bias") or name.rpartition(".")[2].startswith("bias_") or is_norm)  # an LSTM has bias_ih_l0
         top = self.num_blocks + 1
         part, _, inner = name.partition(".")
         if part == "head":
@@ -209,8 +251,12 @@ def _residual(block: nn.Module, names: Residual, states: Tensor, residual: Tenso
     return block.get_submodule(names.norm)(states + residual)
 
 
-def load_tokenizer(encoder: Encoder) -> Any:
+def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
     """The encoder's tokenizer, from its folder only.
+
+    Args:
+        encoder: Whose.
+        tagging: It is given words, not texts; tokenizers that tell a word's beginning by the space before it then add that.
 
     Raises:
         MissingInput: there is none.
@@ -218,6 +264,8 @@ def load_tokenizer(encoder: Encoder) -> Any:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+        if tagging and getattr(tokenizer, "add_prefix_space", None) is False:
+            tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, add_prefix_space=True)
     except (OSError, ValueError) as error:
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: {_first_line(error)}") from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes up an empty one, which knows no word
@@ -232,22 +280,31 @@ def load_tokenizer(encoder: Encoder) -> Any:
 
 
 def load_model(
-    encoder: Encoder, config: RunConfig, num_labels: int, init: torch.Generator, *, pieces: NDArray[np.int64], packed: bool
+    encoder: Encoder,
+    config: RunConfig,
+    num_labels: int,
+    init: torch.Generator,
+    *,
+    pieces: NDArray[np.int64],
+    packed: bool,
+    tagging: bool = False,
 ) -> tuple[Model, frozenset[str]]:
     """The model at the start of a run.
 
     Weights that the checkpoint lacks (always the head's, sometimes the pooler's) are drawn as BERT's are: weights from
     N(0, initializer_range), biases 0; the head first, so that it is the same whatever else is fresh, then the others by name.
+    A `BiLSTMCRF` is drawn by its own rule, first likewise. For tagging no pooler is loaded.
 
     Args:
         encoder: Weights come from its folder, never from code in it.
-        config: Gives dropout.
+        config: Gives dropout, and the kind of head.
         num_labels: K.
         init: The init stream.
         pieces: (V',) sorted piece ids that occur in the data. Embeddings of all others are left out: they are never read, so
             neither the loss nor any gradient depends on them. Token ids must be positions in this array. The table is left
             whole for architectures that run padded only.
         packed: See `Model`.
+        tagging: See `Model`.
 
     Returns:
         The model, and the names of its fresh parameters, which have no pre-trained value.
@@ -269,6 +326,8 @@ def load_model(
     except (OSError, ValueError, RuntimeError, EOFError, ImportError, SafetensorError, UnpicklingError) as error:
         raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
     _refuse_fresh_blocks(encoder, info["missing_keys"])
+    if tagging and hasattr(body, "pooler"):
+        body.pooler = None
     if architecture is None:
         refuse_useless(encoder.name, body)
     limit = num_positions(body)
@@ -279,11 +338,17 @@ def load_model(
         raise MissingInput(
             f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces"
         )
-    model = Model(body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces))
-    ours = {name for name, _ in model.named_parameters() if not name.startswith("encoder.")}
-    fresh = frozenset(ours | {f"encoder.{key}" for key in info["missing_keys"]})
+    model = Model(
+        body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
+    )
+    missing = {f"encoder.{key}" for key in info["missing_keys"] if not (tagging and key.startswith("pooler."))}
+    fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
+    drawn = sorted(fresh, key=lambda name: (not name.startswith("head."), name))
+    if isinstance(model.head, BiLSTMCRF):
+        model.head.draw(init)
+        drawn = [name for name in drawn if not name.startswith("head.")]
     with torch.no_grad():
-        for name in sorted(fresh, key=lambda name: (not name.startswith("head."), name)):
+        for name in drawn:
             parameter = model.get_parameter(name)
             if name.endswith("bias"):
                 parameter.zero_()

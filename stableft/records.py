@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from stableft.errors import MissingInput
 from stableft.parquet import read_parquet, write_parquet
@@ -60,7 +62,7 @@ class RunRecord:
             ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it started from other runs' weights.
         provenance: Where and how it was computed.
         metrics: Columns step, split, metric, scope, value.
-        predictions: Columns split, example, label, prediction, probabilities.
+        predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
     """
 
     run_id: str
@@ -225,21 +227,29 @@ def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=METRIC_COLUMNS).astype({"step": "int64", "value": "float64"})
 
 
-def predictions_frame(parts: Iterable[tuple[str, Any, Any, Any]]) -> pd.DataFrame:
-    """(split, labels, predictions, probabilities) for each split as a frame, one row per example in file order."""
+def predictions_frame(parts: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """What `stableft.evaluation.Predictions` hold, as a frame: one row per example in file order.
+
+    For tagging one row per word, in order: ``example`` repeats the example's index, ``label`` and ``prediction`` are tag indices,
+    ``probabilities`` are empty.
+    """
     frames = [
         pd.DataFrame(
             {
                 "split": split,
-                "example": range(len(labels)),
+                "example": _examples(len(labels), *offsets),
                 "label": labels,
                 "prediction": predictions,
                 "probabilities": list(probabilities),
             }
         )
-        for split, labels, predictions, probabilities in parts
+        for split, labels, predictions, probabilities, *offsets in parts
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)
+
+
+def _examples(num_rows: int, offsets: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    return np.arange(num_rows) if offsets is None else np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
 
 def _typed(frame: pd.DataFrame) -> pa.Table:

@@ -10,7 +10,7 @@ An entry is a function of the `Results`; the ones built here carry their caption
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,13 +18,16 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft import statistics, tables
+from stableft import markup, statistics, tables
 from stableft.figures import bias_magnitude as bias_figure
+from stableft.figures import block_gradients as gradient_figure
 from stableft.figures import curves as curve_figure
+from stableft.figures import distances as distance_figure
 from stableft.figures import distributions as distribution_figure
 from stableft.figures import learning_rates as learning_rate_figure
 from stableft.figures import seed_map as seed_map_figure
 from stableft.figures import style
+from stableft.figures import training_length as length_figure
 from stableft.files import write_whole
 from stableft.records import Results
 
@@ -81,6 +84,22 @@ def seed_map() -> Item:
     return _figure(seed_map_figure)
 
 
+def distances() -> Item:
+    """See `stableft.figures.distances`."""
+    return _figure(distance_figure)
+
+
+def block_gradients(*, arms: Collection[str] | None = None) -> Item:
+    """See `stableft.figures.block_gradients`."""
+    lead = f"Runs of {', '.join(arms)}." if arms else "Runs of all arms."
+    return _figure(gradient_figure, lead, arms=arms)
+
+
+def training_length() -> Item:
+    """See `stableft.figures.training_length`."""
+    return _figure(length_figure)
+
+
 def score_table() -> Item:
     """See `stableft.tables.score_table`."""
     note = (
@@ -112,6 +131,26 @@ def learning_rate_table() -> Item:
     """See `stableft.tables.learning_rate_table`."""
     note = "Final scores over seeds; std with n - 1. train_loss: mean over the last tenth of the steps, of the runs that finished."
     return lambda results: TableReport(tables.learning_rate_table(results), f"{note} {describe(results)}")
+
+
+def convergence_table() -> Item:
+    """See `stableft.tables.convergence_table`."""
+    note = (
+        "Training loss, mean over the runs that finished: of the first tenth of the steps, of the fifth and of the last. "
+        "half_step: end of the first tenth with at most half of the first one's loss, mean over the runs that get there; reached: "
+        "how many do."
+    )
+    return lambda results: TableReport(tables.convergence_table(results), f"{note} {describe(results)}")
+
+
+def checkpoint_table() -> Item:
+    """See `stableft.tables.checkpoint_table`."""
+    note = (
+        "Means over seeds. last: score of the last weights; best: of the checkpoint with the best validation score, and best_step "
+        "where that was; maximum: the best score of all evaluation points (rmse: the least), chosen on the very examples that it "
+        "is of; average: of the averaged weights."
+    )
+    return lambda results: TableReport(tables.checkpoint_table(results), f"{note} {describe(results)}")
 
 
 def describe(results: Results) -> str:
@@ -154,11 +193,11 @@ def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
         shown = TableReport(shown, describe(results))
     if isinstance(shown, TableReport):
         table, note = shown.table, shown.caption
-        texts = {"md": tables.to_markdown(table, note), "tex": tables.to_latex(table, note), "csv": tables.to_csv(table)}
+        texts = {"md": markup.to_markdown(table, note), "tex": markup.to_latex(table, note), "csv": markup.to_csv(table)}
         return _write(texts, name, folder)
     if isinstance(shown, Figure):
         return [*style.save(shown, folder / name), *_write({"txt": describe(results) + "\n"}, name, folder)]
-    texts = {"csv": tables.to_csv(shown.data), "txt": shown.caption + "\n"}
+    texts = {"csv": markup.to_csv(shown.data), "txt": shown.caption + "\n"}
     return [*style.save(shown.figure, folder / name), *_write(texts, name, folder)]
 
 

@@ -85,8 +85,11 @@ class Inputs:
         self._data: dict[str, TaskData | MissingInput] = {}
         self._encoders: dict[str, Encoder | MissingInput] = {}
 
+    def task(self, name: str) -> Task:
+        return self.own.get(name) or discover.task(name)
+
     def data(self, task: str) -> TaskData:
-        return _once(self._data, task, lambda: (self.own.get(task) or discover.task(task)).load())
+        return _once(self._data, task, lambda: self.task(task).load())
 
     def encoder(self, name: str) -> Encoder:
         from stableft.tasks.toy import VOCABULARY
@@ -124,10 +127,15 @@ def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
 
 
 def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
-    """Resolves every cell to its run and looks which are done. Missing inputs are listed, not raised."""
+    """Resolves every cell to its run and looks which are done. Missing inputs are listed, not raised.
+
+    Raises:
+        UsageError: a head that a task can't have.
+    """
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}
     for cell in grid.cells():
+        inputs.task(cell.config.task).refuse_head(cell.config.head)
         try:
             identity = inputs.run_id(cell.config)
         except MissingInput as error:

@@ -5,7 +5,9 @@ or below the majority classifier). Both sides come from the same function, so a 
 exactly, without a rounding difference. Every score is higher when better; an error enters as its negative.
 
 A prediction that isn't finite (a diverged model's) counts as wrong: in F1 and MCC as the other class, in a mean squared error as
-infinitely far off, and a correlation with it is 0.
+infinitely far off, a correlation with it is 0, and no entity has such a tag.
+
+`evaluate` and `constant` compute any of them by name; tags come with what delimits the examples.
 """
 
 import math
@@ -16,7 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stableft import entities
+
 Measure = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+TaggingMeasure = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], tuple[str, ...]], float]
 
 BATCH = 64
 
@@ -190,3 +195,53 @@ METRICS: Mapping[str, Metric] = {
         )
     },
 }
+
+# Of tags: labels and predictions of the words of all examples, where the examples begin, and the tags' names; see `entities.spans`.
+TAGGING_SCORES: Mapping[str, TaggingMeasure] = {"entity_f1": entities.f1}
+TAGGING_METRICS: Mapping[str, TaggingMeasure] = {
+    **TAGGING_SCORES,
+    "entity_precision": entities.precision,
+    "entity_recall": entities.recall,
+}
+
+
+def evaluate(
+    name: str, labels: ArrayLike, predictions: ArrayLike, *, offsets: ArrayLike | None = None, names: tuple[str, ...] = ()
+) -> float:
+    """The metric of that name.
+
+    Args:
+        name: A name in `METRICS`, or in `TAGGING_METRICS`.
+        labels: (N,) as `Metric.compute` takes them; for tagging, the tags of the words of all M examples.
+        predictions: (N,) likewise; a tag that isn't finite is ``O``.
+        offsets: (M + 1,) where each example's words begin, and N; needed by the metrics of entities, ignored by the others.
+        names: What the tags are called, see `entities.spans`; needed and ignored likewise.
+
+    Raises:
+        ValueError: As in `Metric.compute` and `entities.spans`, or no offsets for a metric of entities.
+    """
+    if name not in TAGGING_METRICS:
+        return METRICS[name].compute(labels, predictions)
+    if offsets is None:
+        raise ValueError(f"{name} needs the examples' offsets")
+
+    def measure(truth: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
+        return TAGGING_METRICS[name](truth, guess, np.asarray(offsets, dtype=np.int64), names)
+
+    return Metric(name, "", measure).compute(labels, predictions)
+
+
+def constant(name: str, labels: ArrayLike, *, offsets: ArrayLike | None = None, names: tuple[str, ...] = ()) -> float:
+    """The best score that one and the same prediction for every example, or tag for every word, gets on these labels.
+
+    Args:
+        name: A name in `SCORES`, or in `TAGGING_SCORES`.
+        labels: As in `evaluate`, as are the others.
+
+    Raises:
+        ValueError: As in `evaluate`.
+    """
+    if name not in TAGGING_SCORES:
+        return SCORES[name].constant(labels)
+    truth = _labels(labels)
+    return max(evaluate(name, truth, np.full_like(truth, tag), offsets=offsets, names=names) for tag in range(len(names)))

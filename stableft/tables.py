@@ -1,4 +1,4 @@
-"""Tables: results in, frame out; and the frame as Markdown, LaTeX and CSV.
+"""Tables: results in, frame out.
 
 A run without a final score (it diverged, or its score is undefined or infinite) counts as failed and is scored at the task's
 majority score: what anyone gets without training, on a regression task the score of the best constant. Leaving it out would flatter
@@ -6,17 +6,14 @@ the arm that diverges. Every score is higher when better (`stableft.scores`), so
 """
 
 import json
-import re
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from stableft import statistics
+from stableft import series, statistics
 from stableft.errors import MissingInput
 from stableft.records import CELL, Results
 
-ABSENT = "\u2013"
 DIVERGED_RULE = "A run that diverged or has no defined score counts as failed and is scored at the majority score."
 
 
@@ -80,9 +77,27 @@ def learning_rates(results: Results) -> pd.DataFrame:
     """
     adam = pd.DataFrame([json.loads(text)["adam"] for text in results.runs["config"]], index=results.runs.index)
     named = results.runs[CELL].assign(lr=adam["lr"], correction=np.where(adam["bias_correction"], "corrected", "uncorrected"))
-    frame = final_scores(results).merge(named, on=CELL).merge(_validation_scores(results), how="left", on="run_id")
+    frame = final_scores(results).merge(named, on=CELL).merge(_last_scores(results, "validation"), how="left", on=CELL)
     frame["validation"] = frame["validation"].where(np.isfinite(frame["validation"]), frame["majority_score"])
     return frame.drop(columns="arm").rename(columns={"correction": "arm"})
+
+
+def training_lengths(results: Results) -> pd.DataFrame:
+    """`final_scores` with each run's steps, its method, and its last scores on ``validation`` and on ``test``.
+
+    The arms of a grid of lengths are pairs of method and length; grouping needs them apart. The number of steps is the run's own;
+    the method is the arm's name without that number (``reinit 400`` after 400 steps: ``reinit``).
+
+    On either split a run that diverged or whose score is undefined counts at the majority score of the split that the task is
+    scored on. A task for which no run was evaluated on a split has NaN there.
+    """
+    frame = final_scores(results).merge(results.runs[[*CELL, "num_steps"]], on=CELL).rename(columns={"num_steps": "steps"})
+    frame["method"] = [arm.removesuffix(f" {steps}") for arm, steps in zip(frame["arm"], frame["steps"], strict=True)]
+    for split in ("validation", "test"):
+        frame = frame.merge(_last_scores(results, split), how="left", on=CELL)
+        evaluated = frame.groupby("task", observed=True)[split].transform("count") > 0
+        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, frame["majority_score"])
+    return frame
 
 
 def learning_rate_table(results: Results) -> pd.DataFrame:
@@ -154,42 +169,74 @@ def seed_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def display(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply."""
-    shown = pd.DataFrame(index=frame.index)
-    for name in frame.columns:
-        if name == "high" and "low" in frame:
-            continue
-        if name == "low" and "high" in frame:
-            pairs = zip(frame["low"], frame["high"], strict=True)
-            shown["95 % interval"] = [ABSENT if pd.isna(low) else f"[{low:.3f}, {high:.3f}]" for low, high in pairs]
-            continue
-        shown[name] = [_cell(name, value) for value in frame[name]]
-    return shown
+def convergence_table(results: Results) -> pd.DataFrame:
+    """How far and how fast the training loss falls: Zhang et al. (2021), Figure 6, in numbers, which the source does not print.
+
+    Losses are those of `stableft.series.interval_means`, the points of the curves of the training loss.
+
+    Returns:
+        One row per task and arm: runs (those that finished; what diverged has no part in this); first, middle, last: mean over
+        runs of the loss of the first interval, of the one that ends at the middle of the run (the fifth of ten) and of the last
+        whole one; half_step: the end of the first interval whose loss is at most half of the first one's, mean over the runs that
+        get there (NaN if none does); reached: how many do.
+    """
+    finished = results.runs.loc[results.runs["outcome"] == "ok", CELL]
+    columns = ["first", "middle", "last", "half_step"]
+    found = []
+    for cell, points in series.interval_means(results, "loss").merge(finished, on=CELL).groupby(CELL, sort=False, observed=True):
+        steps, losses = points.sort_values("step")[["step", "value"]].to_numpy().T
+        low = losses <= losses[0] / 2
+        half_step = steps[low.argmax()] if low.any() else np.nan
+        found.append((*cell, losses[0], losses[(len(losses) - 1) // 2], losses[-1], half_step))
+    frame = results.runs[CELL].merge(pd.DataFrame(found, columns=[*CELL, *columns]).astype(results.runs[CELL].dtypes), how="left")
+    groups = frame.groupby(["task", "arm"], sort=False, observed=True)
+    means = groups[columns].mean()
+    means.insert(0, "runs", groups["first"].count())
+    return means.assign(reached=groups["half_step"].count()).reset_index()
 
 
-def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
-    """A pipe table, numbers to the right, with the note below."""
-    shown = display(frame)
-    rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
-    lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
-    table = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return table + "\n" + (f"\n{note}\n" if note else "")
+def checkpoint_table(results: Results) -> pd.DataFrame:
+    """How much a score depends on which of a run's weights it is of (protocol section 8, P1; section 7, S2, caveat ii).
 
+    Returns:
+        One row per task and arm, means over seeds: n; measure: name of the score; last: of the last weights (`final_scores`); best:
+        of the checkpoint with the best validation score (rows of scope ``best``); best_step: where that was; maximum: the greatest
+        of all points on the whole split, which is chosen on the very examples it is of, and so too high; average: of the averaged
+        weights (scope ``average``). negative_rmse is shown as rmse, of which maximum is the least.
 
-def to_latex(frame: pd.DataFrame, note: str = "") -> str:
-    """A ``table`` environment in booktabs style, the note as its caption; all text escaped."""
-    shown = display(frame)
-    spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
-    head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
-    caption = [rf"\caption{{{_tex(note)}}}"] if note else []
-    opening = [r"\begin{table}", r"\centering\small", *caption, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
-    return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+        A run that diverged or has no defined value counts at the majority score. Missing is what was not logged: best and average
+        where no run of the arm has them, maximum where only the last point is on the whole split.
 
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """All digits, for machines."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    Raises:
+        MissingInput: see `final_scores`.
+    """
+    frame = final_scores(results)
+    metrics = results.metrics
+    best_step = metrics.loc[metrics["metric"] == "best_step", [*CELL, "value"]].rename(columns={"value": "best_step"})
+    scores = metrics[metrics["metric"] == "score"].merge(frame[[*CELL, "split"]], on=[*CELL, "split"])
+    of_last = scores.merge(results.runs[[*CELL, "num_steps"]], left_on=[*CELL, "step"], right_on=[*CELL, "num_steps"])
+    points = scores[scores["scope"] == ""].groupby(CELL, observed=True)["value"].agg(maximum="max", points="count").reset_index()
+    logged = {
+        "best": of_last.loc[of_last["scope"] == "best", [*CELL, "value"]].rename(columns={"value": "best"}),
+        "maximum": points.loc[points["points"] > 1, [*CELL, "maximum"]],
+        "average": of_last.loc[of_last["scope"] == "average", [*CELL, "value"]].rename(columns={"value": "average"}),
+    }
+    for name, values in logged.items():
+        frame = frame.merge(values, how="left", on=CELL)
+        present = frame.groupby(["task", "arm"], observed=True)[name].transform("count") > 0
+        undefined = frame["diverged"] | ~np.isfinite(frame[name])
+        frame[name] = frame[name].mask(undefined & present, frame["majority_score"])
+    frame = frame.merge(best_step, how="left", on=CELL).rename(columns={"score": "last"})
+    rows = []
+    for (task, arm), group in frame.groupby(["task", "arm"], sort=False, observed=True):
+        name, sign = group["score_name"].iloc[0], 1.0
+        if name == "negative_rmse":
+            name, sign = "rmse", -1.0
+        row = {"task": task, "arm": arm, "n": len(group), "measure": name}
+        means = {column: sign * group[column].mean() for column in ("last", "best", "maximum", "average")}
+        rows.append(row | means | {"best_step": group["best_step"].mean()})
+    columns = ["task", "arm", "n", "measure", "last", "best", "best_step", "maximum", "average"]
+    return pd.DataFrame(rows)[columns]
 
 
 def _difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
@@ -201,12 +248,12 @@ def _difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float
     return {"pairs": d.n, "difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
 
 
-def _validation_scores(results: Results) -> pd.DataFrame:
+def _last_scores(results: Results, split: str) -> pd.DataFrame:
+    """Cell and score on the whole split after the last step, in a column named as the split; only where it was evaluated."""
     metrics = results.metrics
-    whole = (metrics["split"] == "validation") & (metrics["metric"] == "score") & (metrics["scope"] == "")
-    scores = metrics.loc[whole, ["run_id", "step", "value"]]
-    scores = scores.merge(results.runs[["run_id", "num_steps"]].drop_duplicates(), on="run_id")
-    return scores.loc[scores["step"] == scores["num_steps"], ["run_id", "value"]].rename(columns={"value": "validation"})
+    whole = (metrics["split"] == split) & (metrics["metric"] == "score") & (metrics["scope"] == "")
+    scores = metrics.loc[whole, [*CELL, "step", "value"]].rename(columns={"step": "num_steps", "value": split})
+    return scores.merge(results.runs[[*CELL, "num_steps"]], on=[*CELL, "num_steps"])[[*CELL, split]]
 
 
 def _final_losses(results: Results) -> pd.DataFrame:
@@ -221,30 +268,3 @@ def _final_losses(results: Results) -> pd.DataFrame:
 def _cells(frame: pd.DataFrame) -> str:
     names = [f"{row.task}/{row.arm}/seed {row.seed}" for row in frame.head(3).itertuples()]
     return ", ".join(names) + (f" and {len(frame) - 3} more" if len(frame) > 3 else "")
-
-
-FORMATS: dict[str, Callable[[float], str]] = {
-    "lr": lambda value: f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.1e}",
-    "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
-}
-
-
-def _cell(column: str, value: object) -> str:
-    if value is None or value is pd.NA or value != value:
-        return ABSENT
-    if column in FORMATS and isinstance(value, float):
-        return FORMATS[column](value)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _numeric(frame: pd.DataFrame, shown: pd.DataFrame) -> list[bool]:
-    return [name not in frame or pd.api.types.is_numeric_dtype(frame[name]) for name in shown.columns]
-
-
-TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", ABSENT: "--"}
-TEX |= {character: "\\" + character for character in "&%$#_{}"}
-
-
-def _tex(text: object) -> str:
-    escaped = "".join(TEX.get(character, character) for character in str(text))
-    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)

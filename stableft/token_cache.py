@@ -16,6 +16,7 @@ import numpy as np
 from stableft.packing import Tokens
 
 LAYOUT = 1
+WORDS = ("words", "word_offsets")  # there for tagging alone
 Splits = dict[str, Tokens]
 
 
@@ -46,12 +47,20 @@ def _read(folder: Path) -> tuple[Splits, np.ndarray]:
     pieces = np.load(folder / "pieces.npy")
     splits = {}
     for name in json.loads((folder / "splits.json").read_text(encoding="utf-8")):
-        arrays = {field.name: np.load(folder / f"{name}.{field.name}.npy", mmap_mode="r") for field in fields(Tokens)}
-        tokens = Tokens(**arrays)
-        if not len(tokens.ids) == len(tokens.segments) == tokens.offsets[-1] or len(tokens.labels) != len(tokens):
+        files = {field.name: folder / f"{name}.{field.name}.npy" for field in fields(Tokens)}
+        arrays = {field: np.load(file, mmap_mode="r") for field, file in files.items() if field not in WORDS or file.exists()}
+        splits[name] = Tokens(**arrays)
+        if not _whole(splits[name]):
             raise ValueError(f"{folder} is damaged")
-        splits[name] = tokens
     return splits, pieces
+
+
+def _whole(tokens: Tokens) -> bool:
+    if not len(tokens.ids) == len(tokens.segments) == tokens.offsets[-1]:
+        return False
+    if tokens.words is None or tokens.word_offsets is None:
+        return tokens.words is tokens.word_offsets and len(tokens.labels) == len(tokens)
+    return len(tokens.labels) == len(tokens.words) == tokens.word_offsets[-1] and len(tokens.word_offsets) == len(tokens.offsets)
 
 
 def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
@@ -61,7 +70,8 @@ def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
         np.save(draft / "pieces.npy", pieces)
         for name, tokens in splits.items():
             for field in fields(Tokens):
-                np.save(draft / f"{name}.{field.name}.npy", getattr(tokens, field.name))
+                if (array := getattr(tokens, field.name)) is not None:
+                    np.save(draft / f"{name}.{field.name}.npy", array)
         (draft / "splits.json").write_text(json.dumps(list(splits)), encoding="utf-8")
         if folder.exists() and not _readable(folder):
             shutil.rmtree(folder, ignore_errors=True)

@@ -126,10 +126,10 @@ def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequ
     failed = [f"{s.job.config.task} / seed {s.job.config.seed} {s.state}: {s.detail}" for s in failures]
     text: list[RenderableType] = []
     if collected is not None:
-        from stableft import tables  # scipy.stats takes half a second, which no other view needs
+        from stableft import markup, tables  # scipy.stats takes half a second, which no other view needs
 
         if len(grid.arms) <= 4:
-            text.append(tables.to_markdown(tables.score_table(collected)))
+            text.append(markup.to_markdown(tables.score_table(collected)))
         text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
     for s, line in zip(failures, failed, strict=True):

@@ -16,13 +16,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stableft import discover, provenance
+from stableft import discover, provenance, scores
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
 from stableft.files import locked
 from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
-from stableft.scores import SCORES
 from stableft.tasks import Task, TaskData
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
             progress(item.step, setup.num_steps, item.value)
             told = now
     split = score_split(job.data)
-    labels = [example.label for example in getattr(job.data, split)]
+    judged = data.splits[split]
     record = RunRecord(
         run_id=job.run_id,
         outcome="ok" if predictions else "diverged",
@@ -158,7 +157,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
         facts={
             "score_name": data.task.score,
             "score_split": split,
-            "majority_score": SCORES[data.task.score].constant(labels),
+            "majority_score": scores.constant(data.task.score, judged.labels, offsets=judged.word_offsets, names=data.task.labels),
             "num_steps": setup.num_steps,
             "num_train": len(setup.train_indices),
             "data_fingerprint": fingerprint,

@@ -30,7 +30,9 @@ LIGHT = (
     "stableft.records",
     "stableft.statistics",
     "stableft.figures",
+    "stableft.series",
     "stableft.tables",
+    "stableft.markup",
     "stableft.report",
     "stableft.views",
     "stableft.board",
@@ -111,6 +113,8 @@ def test_every_module_is_either_light_or_science(project: Path) -> None:
         "stableft.attention",
         "stableft.layers",
         "stableft.evaluation",
+        "stableft.best",
+        "stableft.blocks",
         "stableft.execution",
         "stableft.token_cache",
         "stableft.checkpoints",
@@ -139,7 +143,15 @@ FORBIDDEN = [
         (name, target)
         for name in (
             *("stableft.models", "stableft.optim", "stableft.packing", "stableft.attention", "stableft.layers"),
-            *("stableft.execution", "stableft.evaluation", "stableft.token_cache", "stableft.checkpoints", "stableft.inspection"),
+            *(
+                "stableft.execution",
+                "stableft.evaluation",
+                "stableft.best",
+                "stableft.blocks",
+                "stableft.token_cache",
+                "stableft.checkpoints",
+                "stableft.inspection",
+            ),
         )
         for target in ("stableft.finetune", "stableft.techniques", "stableft.records", "stableft.runner", "experiments")
     ),
@@ -168,7 +180,7 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "tables", "report", "views", "runner", "encoders", "bias")
+        for name in ("records", "statistics", "series", "tables", "markup", "report", "views", "runner", "encoders", "bias")
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]

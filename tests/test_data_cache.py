@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stableft.data_cache import load_or_make
-from stableft.tasks import Example, TaskData
+from stableft.tasks import Example, TaggedExample, TaskData
 
 DATA = TaskData(
     train=(Example("eins", None, 0), Example("ünï", "two", 1)),
@@ -14,17 +14,35 @@ DATA = TaskData(
     test=(Example("x", None, 0.5),),
 )
 
+TAGGED = TaskData(
+    train=(TaggedExample(("Ünï", "came"), (1, 0)), TaggedExample(("x",), (0,))),
+    validation=(TaggedExample(("x", "y"), (0, 2)),),
+)
+
 
 def never() -> TaskData:
     raise AssertionError("made again")
 
 
-def test_the_second_time_they_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [DATA, TAGGED])
+def test_the_second_time_they_are_read(tmp_path: Path, data: TaskData) -> None:
     path = tmp_path / "folder" / "data.json"
-    assert load_or_make(path, lambda: DATA) == DATA
+    assert load_or_make(path, lambda: data) == data
     kept = load_or_make(path, never)
-    assert kept == DATA
-    assert kept.fingerprint == DATA.fingerprint
+    assert kept == data
+    assert kept.fingerprint == data.fingerprint
+
+
+def test_words_and_tags_enter_the_fingerprint() -> None:
+    other = TaskData((TaggedExample(("Ünï", "came"), (1, 1)), TAGGED.train[1]), TAGGED.validation)
+    joined = TaskData((TaggedExample(("Ünïcame",), (1,)), TAGGED.train[1]), TAGGED.validation)
+    assert len({data.fingerprint for data in (TAGGED, other, joined)}) == 3
+
+
+@pytest.mark.parametrize(("words", "tags"), [((), ()), (("a",), ()), (("a", ""), (0, 0))])
+def test_a_sentence_has_as_many_tags_as_words(words: tuple[str, ...], tags: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="words with"):
+        TaggedExample(words, tags)
 
 
 def changed(content: bytes) -> bytes:

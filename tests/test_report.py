@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from stableft import report
 from stableft.errors import MissingInput
 from stableft.figures import curves
+from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
 REPORT: report.Report = {
@@ -43,6 +45,21 @@ def test_learning_rate_entries(tmp_path: Path) -> None:
     written = report.render_all(entries, synthetic.lr_grid(2), tmp_path)
     assert len(written) == 8
     assert "10 arms, 2 seeds per arm and task" in (tmp_path / "lr.txt").read_text()
+
+
+def test_entries_about_training_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    of_blocks, of_lengths = (lambda: synthetic.with_blocks(synthetic.grid(2), 2)), (lambda: synthetic.lengths(1, (96, 200)))
+    entries: list[tuple[report.Report, Callable[[], Results]]] = [
+        ({"distances": report.distances(), "gradients": report.block_gradients(arms=["corrected", "uncorrected"])}, of_blocks),
+        ({"convergence": report.convergence_table(), "checkpoints": report.checkpoint_table()}, of_blocks),
+        ({"lengths": report.training_length()}, of_lengths),
+    ]
+    for items, results in entries:
+        once, again = (report.render_all(items, results(), tmp_path / time) for time in ("once", "again"))
+        assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+    assert len(list((tmp_path / "once").iterdir())) == 3 * 5 + 2 * 3
+    assert "Runs of corrected, uncorrected." in (tmp_path / "once" / "gradients.txt").read_text()
+    assert "from the least to the greatest" in (tmp_path / "once" / "distances.txt").read_text()
 
 
 def test_the_numbers_beside_a_figure_are_those_drawn(tmp_path: Path) -> None:

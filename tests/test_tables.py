@@ -1,6 +1,5 @@
-"""What a run counts as, what a row says, and how it is written."""
+"""What a run counts as, and what a row says."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stableft import tables
+from stableft import markup, tables
 from stableft.bias import bias_ratio
 from stableft.errors import MissingInput
 from stableft.records import Results
@@ -108,35 +107,7 @@ def test_a_learning_rate_at_which_all_diverge_has_no_training_loss() -> None:
     lost = results.runs["arm"] == "uncorrected lr=2e-04"
     table = tables.learning_rate_table(replace(results, runs=results.runs.assign(outcome=np.where(lost, "diverged", "ok"))))
     assert table.loc[table["train_loss"].isna(), ["arm", "lr"]].to_numpy().tolist() == [["uncorrected", 2e-4]] * 2
-    assert "\u2013" in tables.to_markdown(table)
-
-
-ODD = pd.DataFrame({"task": ["a|b_c & 50 %"], "lr": [1.5e-5], "p": [2e-5], "low": [-0.25], "high": [0.5], "n": [5]})
-
-
-def test_markdown() -> None:
-    assert tables.to_markdown(ODD, "Note.") == (
-        "| task | lr | p | 95 % interval | n |\n| --- | ---: | ---: | ---: | ---: |\n"
-        "| a\\|b_c & 50 % | 1.5e-05 | <0.001 | [-0.250, 0.500] | 5 |\n\nNote.\n"
-    )
-
-
-def test_latex_is_escaped() -> None:
-    text = tables.to_latex(ODD, "All 5 % of {x}_y ~ #1 \\ ^.")
-    assert r"a|b\_c \& 50 \% & 1.5e-05 & $<$0.001 & [$-$0.250, 0.500] & 5 \\" in text
-    assert r"\caption{All 5 \% of \{x\}\_y \textasciitilde{} \#1 \textbackslash{} \textasciicircum{}.}" in text
-    assert r"\begin{tabular}{lrrrr}" in text
-
-
-def test_csv_keeps_all_digits() -> None:
-    table = tables.score_table(synthetic.grid())
-    back = pd.read_csv(io.StringIO(tables.to_csv(table)))
-    np.testing.assert_array_equal(back["mean"], table["mean"])
-    np.testing.assert_array_equal(back["low"], table["low"])
-
-
-def test_learning_rates_read_as_people_write_them() -> None:
-    assert [tables.FORMATS["lr"](lr) for lr in (1e-5, 2e-4, 1.5e-5, 1e-3)] == ["1e-05", "2e-04", "1.5e-05", "1e-03"]
+    assert "\u2013" in markup.to_markdown(table)
 
 
 def test_the_measured_bias_against_the_closed_form() -> None:
@@ -154,3 +125,72 @@ def test_the_measured_bias_against_the_closed_form() -> None:
     assert row["last"] == pytest.approx(measured.query("step == 190")["value"].mean())
     used = measured[measured["step"].isin([1, 12, 60, 190])]
     assert row["deviation"] == pytest.approx((used["value"] / bias_ratio(used["step"]) - 1).abs().max())
+
+
+def test_the_losses_of_the_curves_in_numbers() -> None:
+    results = synthetic.grid()
+    row = tables.convergence_table(results).query("task == 'rte' and arm == 'uncorrected'").iloc[0]
+    losses = results.metrics.query("task == 'rte' and arm == 'uncorrected' and metric == 'loss' and seed != 3")  # seed 3 diverged
+    tenths = {end: losses.query("@end - 19 < step <= @end").groupby("seed")["value"].mean() for end in range(19, 191, 19)}
+    assert row["runs"] == 4
+    assert [row[name] for name in ("first", "middle", "last")] == pytest.approx([tenths[end].mean() for end in (19, 95, 190)])
+    reached = [min([end for end in tenths if tenths[end][seed] <= tenths[19][seed] / 2], default=None) for seed in (0, 1, 2, 4)]
+    steps = [step for step in reached if step is not None]
+    assert row["reached"] == len(steps) < 4
+    assert row["half_step"] == pytest.approx(sum(steps) / len(steps))
+
+
+def test_where_no_loss_halves_and_where_no_run_finishes() -> None:
+    results = synthetic.grid(2, diverged=False)
+    flat = results.metrics.assign(value=results.metrics["value"].mask(results.metrics["metric"] == "loss", 0.7))
+    lost = results.runs.assign(outcome=np.where(results.runs["arm"] == "corrected", "diverged", "ok"))
+    table = tables.convergence_table(Results(lost, flat, results.predictions))
+    assert table["runs"].tolist() == [0, 2, 0, 2]
+    assert table["reached"].tolist() == [0, 0, 0, 0]
+    assert table["half_step"].isna().all()
+    assert table["last"].tolist() == pytest.approx([np.nan, 0.7, np.nan, 0.7], nan_ok=True)
+
+
+def checkpoints(results: Results, scopes: dict[str, float]) -> Results:
+    """The same runs with a score of these scopes at the last step, that much above the last one, and the best one's step."""
+    ends = results.metrics.merge(results.runs[["run_id", "num_steps"]], on="run_id").query("step == num_steps and scope == ''")
+    ends = ends[ends["metric"] == "score"].drop(columns="num_steps")
+    more = [ends.assign(scope=scope, value=ends["value"] + above) for scope, above in scopes.items()]
+    steps = ends.assign(metric="best_step", value=100.0 + ends["seed"])
+    return synthetic.with_rows(results, results.metrics, *more, steps)
+
+
+def test_scores_of_other_weights_beside_the_last() -> None:
+    results = checkpoints(synthetic.grid(subset=False), {"best": 0.03, "best.subset": 0.5, "average": 0.01})
+    peak = (results.metrics["metric"] == "score") & (results.metrics["step"] == 138) & (results.metrics["scope"] == "")
+    results = replace(results, metrics=results.metrics.assign(value=results.metrics["value"].mask(peak, 0.9)))
+    table = tables.checkpoint_table(results).set_index(["task", "arm"])
+    scores = tables.final_scores(results).groupby(["task", "arm"])["score"].mean()
+    row = table.loc["tnews_1k", "corrected"]
+    mean = scores.loc["tnews_1k", "corrected"]
+    assert (row["n"], row["measure"], row["best_step"]) == (5, "accuracy", 102.0)
+    assert [row["last"], row["best"], row["average"], row["maximum"]] == pytest.approx([mean, mean + 0.03, mean + 0.01, 0.9])
+    # One of five runs of rte diverged: 0.527 in every column.
+    row = table.loc["rte", "uncorrected"]
+    assert row["best"] == pytest.approx(row["last"] + 0.03 * 4 / 5)
+    assert row["best_step"] == (100 + 101 + 102 + 104) / 4
+
+
+def test_what_was_not_logged_is_missing() -> None:
+    table = tables.checkpoint_table(synthetic.grid(2)).set_index("task")
+    assert table[["best", "best_step", "average"]].isna().all(axis=None)
+    assert table.loc["tnews_1k", "maximum"].isna().all()  # its points before the end are of a part of the split
+    assert table.loc["rte", "maximum"].notna().all()
+
+
+def test_an_error_is_shown_as_an_error() -> None:
+    results = synthetic.grid(2, subset=False, diverged=False)
+    turned = results.metrics.assign(value=results.metrics["value"] - 2)
+    runs = results.runs.assign(score_name="negative_rmse", majority_score=-1.9)
+    table = (
+        tables.checkpoint_table(Results(runs, turned, results.predictions)).query("task == 'rte' and arm == 'corrected'").iloc[0]
+    )
+    points = turned.query("task == 'rte' and arm == 'corrected' and metric == 'score'")
+    assert table["measure"] == "rmse"
+    assert table["last"] == pytest.approx(-points.query("step == 190")["value"].mean())
+    assert table["maximum"] == pytest.approx(points.groupby("seed")["value"].max().mul(-1).mean())

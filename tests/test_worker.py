@@ -34,12 +34,14 @@ def test_a_record_says_everything_that_a_reader_needs(job: Job):
     for key in ("git", "packages", "hardware", "seconds", "peak_memory_mb", "started"):
         assert record.provenance[key]
     assert not {"user", "host", "hostname", "node"} & set(map(str, record.provenance["hardware"]))
-    per_step = record.metrics.query("split == 'train'").groupby("metric")["step"].agg(list)
+    per_step = record.metrics.query("split == 'train' and scope == ''").groupby("metric")["step"].agg(list)
     assert set(per_step.index) == {"loss", "lr", "grad_norm", "update_norm", "update_bias", "update_bias_closed_form"}
+    by_block = record.metrics.query("split == 'train' and scope != ''").groupby("metric")["step"].agg(set)
+    assert by_block.to_dict() == {"distance": {10, 20, 24}, "block_grad_norm": {10, 20, 24}}
     assert per_step["loss"] == list(range(1, 25))
     assert per_step["update_bias"] == metered_steps(24).tolist()[1:]  # the first update is at lr 0
     assert record.predictions.groupby("split")["example"].agg("count").to_dict() == {"validation": 32, "test": 32}
-    final = record.metrics.query("metric == 'score' and split == 'test' and step == 24")["value"].item()
+    final = record.metrics.query("metric == 'score' and scope == '' and split == 'test' and step == 24")["value"].item()
     test = record.predictions.query("split == 'test'")
     assert final == np.mean(test["label"] == test["prediction"])
     for row in test.itertuples():

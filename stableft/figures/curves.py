@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft import statistics, tables
+from stableft import series, statistics, tables
 from stableft.errors import MissingInput
 from stableft.figures import style
 from stableft.records import CELL, Results
@@ -82,15 +82,12 @@ def plot(results: Results, *, split: str, metric: str, interval: int | None = No
 
 
 def _points(results: Results, split: str, metric: str, interval: int | None) -> pd.DataFrame:
+    if split == "train":
+        return series.interval_means(results, metric, interval)
     metrics = results.metrics
     wanted = (metrics["split"] == split) & (metrics["metric"] == metric) & metrics["scope"].isin(["", "subset"])
-    rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[[*CELL, "num_steps"]], on=CELL)
-    if split != "train":
-        return rows.sort_values("scope", ascending=False).drop_duplicates([*CELL, "step"])
-    width = interval or np.maximum(1, rows["num_steps"] // 10)
-    rows["step"] = -(-rows["step"] // width) * width
-    rows = rows[rows["step"] <= rows["num_steps"] // width * width]
-    return rows.groupby([*CELL, "step"], sort=False, observed=True)["value"].mean().reset_index()
+    rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[CELL], on=CELL)
+    return rows.sort_values("scope", ascending=False).drop_duplicates([*CELL, "step"])
 
 
 def _mean(grid: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft import statistics, tables
+from stableft import markup, statistics, tables
 from stableft.figures import style
 from stableft.records import Results
 
@@ -98,7 +98,7 @@ def _axis(panel: Axes, rates: np.ndarray) -> float:
     labels, last = [], -np.inf
     for rate, place in zip(rates, decades, strict=True):
         near = place - last < 0.11 * span
-        labels.append("" if near else tables.FORMATS["lr"](rate))
+        labels.append("" if near else markup.FORMATS["lr"](rate))
         last = last if near else place
     panel.set_xticks(rates, labels)
     panel.set_xticks([], minor=True)

@@ -6,10 +6,12 @@ planning and reporting stay light.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal
+from typing import Generic, Literal, TypeVar
+
+from stableft.errors import UsageError
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -22,21 +24,51 @@ class Example:
     pair: str | None
     label: int | float
 
+    @property
+    def row(self) -> tuple[str, str | None, int | float]:
+        """Its fields, for JSON."""
+        return self.text, self.pair, self.label
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedExample:
+    """One sentence with a tag for each word. In Chinese each character is a word.
+
+    Attributes:
+        words: At least one; none is empty.
+        tags: As many indices into `Task.labels`.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.words or not all(self.words) or len(self.words) != len(self.tags):
+            raise ValueError(f"{len(self.words)} words with {len(self.tags)} tags; as many are needed, and no word may be empty")
+
+    @property
+    def row(self) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Its fields, for JSON."""
+        return self.words, self.tags
+
+
+E = TypeVar("E", Example, TaggedExample)
+
 
 @dataclass(frozen=True)
-class TaskData:
-    """The splits of a task, in a fixed order. ``test`` may be empty."""
+class TaskData(Generic[E]):
+    """The splits of a task, in a fixed order, of one sort of examples: `TaggedExample` for tagging. ``test`` may be empty."""
 
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...] = ()
+    train: tuple[E, ...]
+    validation: tuple[E, ...]
+    test: tuple[E, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every split, text and label: two loads with equal fingerprints hold the same examples in the same order."""
         digest = hashlib.sha256()
         for split in fields(self):
-            rows = [(e.text, e.pair, e.label) for e in getattr(self, split.name)]
+            rows = [example.row for example in getattr(self, split.name)]
             digest.update(json.dumps([split.name, rows], ensure_ascii=False).encode())
         return digest.hexdigest()
 
@@ -47,23 +79,39 @@ class Task:
 
     Attributes:
         name: What users type, such as ``rte``.
-        kind: ``classification`` (labels are indices into ``labels``) or ``regression``.
-        labels: Class names in index order; empty for regression.
-        score: Name of the headline metric in `stableft.scores.SCORES`.
+        kind: ``classification`` (labels are indices into ``labels``), ``regression``, or ``tagging`` (a class for each word).
+        labels: Class names in index order; empty for regression. For tagging ``O``, then ``B-x`` and ``I-x`` of each kind x of
+            entity, in alphabetical order: `bio_labels`.
+        score: Name of the headline metric in `stableft.scores.SCORES`, or for tagging in `stableft.scores.TAGGING_SCORES`.
         language: ISO 639-1 code of the texts; protocols choose an encoder by it.
         summary: One line for listings.
         load: Reads the data; raises `stableft.errors.MissingInput` with path, line and reason if it can't.
-        metrics: Names in `stableft.scores.METRICS` of what is logged beside the score at every evaluation.
+        metrics: Names in `stableft.scores.METRICS`, or for tagging also in `stableft.scores.TAGGING_METRICS`, of what is logged
+            beside the score at every evaluation.
     """
 
     name: str
-    kind: Literal["classification", "regression"]
+    kind: Literal["classification", "regression", "tagging"]
     labels: tuple[str, ...]
     score: str
     language: str
     summary: str
     load: Callable[[], TaskData]
     metrics: tuple[str, ...] = ()
+
+    def refuse_head(self, head: str) -> None:
+        """For heads that this kind of task can't have.
+
+        Raises:
+            UsageError: a CRF, and no words to be tagged.
+        """
+        if head == "bilstm_crf" and self.kind != "tagging":
+            raise UsageError(f"head bilstm_crf tags words, and {self.name} is a {self.kind} task: use head linear")
+
+
+def bio_labels(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The tags of these kinds of entities, in the order that `Task.labels` has."""
+    return ("O", *(f"{prefix}-{kind}" for kind in sorted(set(kinds)) for prefix in "BI"))
 
 
 def stratified_halves(labels: Sequence[int | float]) -> tuple[list[int], list[int]]:

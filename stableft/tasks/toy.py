@@ -3,6 +3,7 @@
 Texts are short strings of invented words. In ``toy`` a text belongs to the class whose marker words are more frequent in it,
 without label noise; filler words carry nothing. Classes are balanced in each split, so that a constant prediction scores one half.
 ``toyscore`` is its regression: how many of a text's four marker words are soft, 0 to 4, all five equally often (to within one).
+``toytag`` has the marker words as entities of two kinds, in runs of one to three of a kind between fillers.
 Texts of a task differ from one another across all splits.
 """
 
@@ -12,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from stableft.seeds import stream
-from stableft.tasks import Example, Task, TaskData
+from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels
 
 MARKERS: tuple[tuple[str, ...], tuple[str, ...]] = (
     ("bral", "dorn", "grelk", "hask", "kruld", "skarn", "vrok", "zolk"),
@@ -26,6 +27,7 @@ FILLERS: tuple[str, ...] = (
 VOCABULARY: tuple[str, ...] = (*MARKERS[0], *MARKERS[1], *FILLERS)
 
 SIZES = (64, 32, 32)
+KINDS = ("harsh", "soft")  # by the index of their markers
 
 
 def _text(rng: np.random.Generator, label: int) -> str:
@@ -56,11 +58,38 @@ def load(name: str, write: Callable[[np.random.Generator, int], str], labels: in
     return TaskData(examples[:train], examples[train:validation], examples[validation:])
 
 
+TAGS = bio_labels(KINDS)
+
+
+def _sentence(rng: np.random.Generator) -> TaggedExample:
+    """Two to four runs of markers, each of one kind and 1 to 3 words, and 1 or 2 fillers before each run and at the end."""
+    words: list[str] = []
+    tags: list[int] = []
+    for _ in range(int(rng.integers(2, 5))):
+        kind, length, fillers = int(rng.integers(2)), int(rng.integers(1, 4)), int(rng.integers(1, 3))
+        words += [*map(str, rng.choice(FILLERS, fillers)), *map(str, rng.choice(MARKERS[kind], length))]
+        tags += [0] * fillers + [TAGS.index(f"{letter}-{KINDS[kind]}") for letter in "BII"[:length]]
+    words.append(str(rng.choice(FILLERS)))
+    return TaggedExample(tuple(words), (*tags, 0))
+
+
+def load_tags() -> TaskData:
+    """64 training, 32 validation and 32 test sentences."""
+    rng = stream(0, "toytag")
+    sentences: dict[tuple[str, ...], TaggedExample] = {}
+    while len(sentences) < sum(SIZES):
+        sentence = _sentence(rng)
+        sentences.setdefault(sentence.words, sentence)
+    examples = tuple(sentences.values())
+    train, validation = SIZES[0], SIZES[0] + SIZES[1]
+    return TaskData(examples[:train], examples[train:validation], examples[validation:])
+
+
 TASKS: tuple[Task, ...] = (
     Task(
         name="toy",
         kind="classification",
-        labels=("harsh", "soft"),
+        labels=KINDS,
         score="accuracy",
         language="en",
         summary="Synthetic: which of two groups of invented words is more frequent; 64 train, 32 validation, 32 test",
@@ -75,5 +104,15 @@ TASKS: tuple[Task, ...] = (
         summary="Synthetic regression: how many of four invented words are of one group; 64 train, 32 validation, 32 test",
         load=partial(load, "toyscore", _scored_text, 5),
         metrics=("pearson", "rmse"),
+    ),
+    Task(
+        name="toytag",
+        kind="tagging",
+        labels=TAGS,
+        score="entity_f1",
+        language="en",
+        summary="Synthetic tagging: runs of invented words of two kinds among others; 64 train, 32 validation, 32 test",
+        load=load_tags,
+        metrics=("entity_precision", "entity_recall", "accuracy"),
     ),
 )

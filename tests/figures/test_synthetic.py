@@ -82,6 +82,51 @@ def without(results: Results, arm: str, seeds: set[int]) -> Results:
     return Results(runs, metrics, results.predictions)
 
 
+def with_blocks(results: Results, num_blocks: int, every: int = 10) -> Results:
+    """The same runs with distances and gradient norms of every block; upper blocks move more, failed runs have small gradients."""
+    rng = np.random.default_rng(9)
+    ends = results.metrics[results.metrics["metric"] == "loss"].groupby(CELL, sort=False)["step"].max()
+    parts = []
+    for cell, end in ends.items():
+        steps = np.arange(every, end + 1, every)
+        lost = cell[1] == "uncorrected" and cell[3] % 2 == 1
+        for scope, depth in [
+            ("embeddings", 0),
+            *((f"layer.{block:02d}", block) for block in range(1, num_blocks + 1)),
+            ("head", 0),
+        ]:
+            noise = rng.lognormal(0, 0.1, (2, len(steps)))
+            distance = (0.3 + depth / num_blocks) * np.sqrt(steps / end) * (1 + 0.4 * (cell[1] == "uncorrected")) * noise[0]
+            gradient = (0.002 * 3.0 ** (depth - num_blocks) if lost else 0.5 + 0.1 * depth) * noise[1]
+            for metric, values in (("distance", distance), ("block_grad_norm", gradient)):
+                rows = {"step": steps, "split": "train", "metric": metric, "scope": scope, "value": values}
+                parts.append(pd.DataFrame({**dict(zip(CELL, cell, strict=True)), **rows}))
+    return Results(results.runs, pd.concat([results.metrics, *parts], ignore_index=True), results.predictions)
+
+
+def lengths(seeds: int = 3, steps: tuple[int, ...] = (96, 200, 400, 800)) -> Results:
+    """Two methods at several lengths, evaluated on both splits; the standard method gains more from steps, and fails once."""
+    rng = np.random.default_rng(10)
+    runs, metrics = [], []
+    for task in TASKS:
+        for num_steps in steps:
+            for method in ("standard", "reinit"):
+                for seed in range(seeds):
+                    lost = (task, num_steps, method, seed) == ("rte", 96, "standard", 1)
+                    run = _run(f"{method} {num_steps}", task, seed, "diverged" if lost else "ok", num_steps, 2e-5, True)
+                    final = 0.7 - (8 if method == "standard" else 3) / num_steps + rng.normal(0, 0.005)
+                    rows = _rows(run, rng, final, 30 if lost else num_steps, num_steps, False)
+                    runs.append(run)
+                    test = rows[rows["metric"] == "score"].assign(split="test", value=lambda frame: frame["value"] - 0.02)
+                    metrics += [rows, test]
+    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
+
+
+def with_rows(results: Results, *metrics: pd.DataFrame) -> Results:
+    """The same runs with these metrics."""
+    return Results(results.runs, pd.concat(metrics, ignore_index=True), results.predictions)
+
+
 def test_every_finished_run_has_its_final_score_and_one_diverged() -> None:
     results = grid()
     final = results.metrics.query("metric == 'score' and scope == ''").merge(results.runs[["run_id", "num_steps"]], on="run_id")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stableft.scores import SCORES
-from stableft.tasks import Example, TaskData, toy
+from stableft.tasks import Example, TaggedExample, TaskData, toy
 
-TASK, SCORED = toy.TASKS
+TASK, SCORED, TAGGED = toy.TASKS
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,23 @@ def test_the_regression_is_fixed_and_its_scores_are_counts_of_soft_words() -> No
     assert len({e.text for e in everything(data)}) == 128
     for split in (data.train, data.validation, data.test):
         assert set(np.bincount([int(e.label) for e in split])) <= {len(split) // 5, len(split) // 5 + 1}
+
+
+def test_the_tags_are_those_of_the_words() -> None:
+    data = TAGGED.load()
+    assert data.fingerprint == "0304cc869d2597f57f751d26ac4062ed92b539e81563f7bb1bcba7a25ffdf3ca"
+    assert TAGGED.load() == data
+    assert (len(data.train), len(data.validation), len(data.test)) == (64, 32, 32)
+    seen = {example.words for split in (data.train, data.validation, data.test) for example in split}  # type: ignore[union-attr]
+    assert len(seen) == 128
+    kinds = {word: kind for kind, markers in zip(("harsh", "soft"), toy.MARKERS, strict=True) for word in markers}
+    for example in (*data.train, *data.validation, *data.test):
+        assert isinstance(example, TaggedExample)
+        before = None
+        for word, tag in zip(example.words, example.tags, strict=True):
+            kind = kinds.get(word)
+            assert toy.TAGS[tag] == ("O" if kind is None else f"{'I' if before == kind else 'B'}-{kind}")
+            before = kind
 
 
 def everything(data: TaskData) -> tuple[Example, ...]:

@@ -1,0 +1,63 @@
+"""Score against the length of training, each length a run of its own (Zhang et al. 2021, Figures 8 and 14; protocol section 4)."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from stableft import tables
+from stableft.figures import style
+from stableft.records import Results
+
+CAPTION = (
+    "Validation score after the last step against the number of steps. Each point is of runs of its own, whose schedule is that "
+    "long. Mean over seeds; shaded: from the least to the greatest. Dotted: majority score."
+)
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws, and those of the test split.
+
+    Returns:
+        Columns task, method, steps (methods and steps of `stableft.tables.training_lengths`), n, failed (runs), value, low, high
+        (mean, least and greatest validation score), test_value, test_low, test_high (likewise, NaN where it was not evaluated)
+        and majority_score (NaN where the task is scored on another split than validation).
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+    """
+    runs = tables.training_lengths(results)
+    runs["majority_score"] = runs["majority_score"].where(runs["split"] == "validation")
+    groups = runs.sort_values("steps", kind="stable").groupby(["task", "method", "steps"], sort=False, observed=True)
+    frame = groups.agg(
+        n=("seed", "count"), failed=("failed", "sum"), value=("validation", "mean"), low=("validation", "min"),
+        high=("validation", "max"), test_value=("test", "mean"), test_low=("test", "min"), test_high=("test", "max"),
+        majority_score=("majority_score", "first"),
+    )  # fmt: skip
+    return frame.reset_index()
+
+
+def plot(results: Results) -> Figure:
+    """One panel per task: validation score against steps (by powers of two), one line and band per method.
+
+    Raises:
+        MissingInput: see `data`.
+    """
+    frame = data(results)
+    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    styles = style.arm_styles(frame["method"])
+    with style.context():
+        figure, panels = style.panels(len(names))
+        for panel, (task, score) in zip(panels, names.items(), strict=True):
+            of_task = frame[frame["task"] == task]
+            for method, line in of_task.groupby("method", sort=False, observed=True):
+                look = styles[str(method)]
+                panel.fill_between(line["steps"], line["low"], line["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
+                panel.plot(line["steps"], line["value"], **look._asdict(), zorder=2.5, label=method)
+            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            panel.set_xscale("log", base=2)
+            steps = sorted(of_task["steps"].unique())
+            panel.set_xticks(steps, [f"{step:,}" for step in steps])
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.set(title=task, xlabel="total steps", ylabel=f"validation {str(score).replace('_', ' ')}")
+        style.legend(figure)
+    return figure

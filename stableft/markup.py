@@ -1,0 +1,71 @@
+"""A frame as a reader wants it: Markdown, LaTeX and CSV."""
+
+import re
+from collections.abc import Callable
+
+import pandas as pd
+
+ABSENT = "\u2013"
+FORMATS: dict[str, Callable[[float], str]] = {
+    "lr": lambda value: f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.1e}",
+    "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
+}
+
+
+def display(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply."""
+    shown = pd.DataFrame(index=frame.index)
+    for name in frame.columns:
+        if name == "high" and "low" in frame:
+            continue
+        if name == "low" and "high" in frame:
+            pairs = zip(frame["low"], frame["high"], strict=True)
+            shown["95 % interval"] = [ABSENT if pd.isna(low) else f"[{low:.3f}, {high:.3f}]" for low, high in pairs]
+            continue
+        shown[name] = [_cell(name, value) for value in frame[name]]
+    return shown
+
+
+def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
+    """A pipe table, numbers to the right, with the note below."""
+    shown = display(frame)
+    rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
+    lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
+    table = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table + "\n" + (f"\n{note}\n" if note else "")
+
+
+def to_latex(frame: pd.DataFrame, note: str = "") -> str:
+    """A ``table`` environment in booktabs style, the note as its caption; all text escaped."""
+    shown = display(frame)
+    spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
+    head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
+    caption = [rf"\caption{{{_tex(note)}}}"] if note else []
+    opening = [r"\begin{table}", r"\centering\small", *caption, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
+    return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """All digits, for machines."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _cell(column: str, value: object) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ABSENT
+    if column in FORMATS and isinstance(value, float):
+        return FORMATS[column](value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _numeric(frame: pd.DataFrame, shown: pd.DataFrame) -> list[bool]:
+    return [name not in frame or pd.api.types.is_numeric_dtype(frame[name]) for name in shown.columns]
+
+
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", ABSENT: "--"}
+TEX |= {character: "\\" + character for character in "&%$#_{}"}
+
+
+def _tex(text: object) -> str:
+    escaped = "".join(TEX.get(character, character) for character in str(text))
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)

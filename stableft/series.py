@@ -1,0 +1,52 @@
+"""What is logged over training, in the shapes that figures and tables share."""
+
+import numpy as np
+import pandas as pd
+
+from stableft.errors import MissingInput
+from stableft.records import CELL, Results
+
+BLOCK = "layer."  # the scope of what is logged for the lowest block is layer.01
+
+
+def interval_means(results: Results, metric: str, interval: int | None = None) -> pd.DataFrame:
+    """A series logged at every training step, averaged over consecutive intervals, as Zhang et al. log the training loss.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        metric: Name of the series, of split ``train``. Values that aren't finite are left out.
+        interval: Steps of an interval, >= 1; None: a tenth of the run (floor, at least 1), as in the source.
+
+    Returns:
+        The cell of the run, step (the interval's last one) and value. Steps after the last whole interval are left out, as in the
+        source.
+    """
+    metrics = results.metrics
+    wanted = (metrics["split"] == "train") & (metrics["metric"] == metric) & (metrics["scope"] == "")
+    rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    width = interval or np.maximum(1, rows["num_steps"] // 10)
+    rows["step"] = -(-rows["step"] // width) * width
+    rows = rows[rows["step"] <= rows["num_steps"] // width * width]
+    return rows.groupby([*CELL, "step"], sort=False, observed=True)["value"].mean().reset_index()
+
+
+def by_block(results: Results, metric: str) -> pd.DataFrame:
+    """A series that every block of the encoder has, of the runs that finished.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        metric: ``distance`` or ``block_grad_norm``.
+
+    Returns:
+        The cell of the run, depth (1 is the lowest block), step and value.
+
+    Raises:
+        MissingInput: no such run.
+    """
+    metrics = results.metrics
+    rows = metrics[(metrics["metric"] == metric) & metrics["scope"].str.startswith(BLOCK)]
+    rows = rows.merge(results.runs.loc[results.runs["outcome"] == "ok", CELL], on=CELL)
+    if rows.empty:
+        raise MissingInput(f"no finished run holds the metric {metric!r} of single blocks: older runs lack it, run them again")
+    rows["depth"] = rows["scope"].str.removeprefix(BLOCK).astype("int64")
+    return rows[[*CELL, "depth", "step", "value"]]
