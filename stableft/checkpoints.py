@@ -1,18 +1,26 @@
-"""Trained weights out to a Hugging Face folder; `stableft.encoders.resolve` and `stableft.models.load_model` take it in again."""
+"""Trained weights out and in again.
 
+A whole model goes to a Hugging Face folder, which `stableft.encoders.resolve` and `stableft.models.load_model` take; an encoder
+from which other runs start goes to one file.
+"""
+
+import hashlib
 import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from stableft.encoders import TOKENIZER_FILES, Encoder
 from stableft.errors import MissingInput, UsageError
+from stableft.files import write_whole
 from stableft.models import Model
 
 
@@ -83,7 +91,7 @@ def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[
 
 def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> Tensor:
     """(V, E): the model's embeddings, and those of all pieces that it left out."""
-    if model.pieces is None:
+    if model.pieces is None or model.architecture is None:
         return kept
     try:
         original = AutoModel.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32)
@@ -105,3 +113,83 @@ def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
         file = folder / "tokenizer_config.json"
         settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
+
+
+def save_encoder(model: Model, encoder: Encoder, path: Path, *, unread_decay: float = 1.0) -> None:
+    """Writes everything but the head to one safetensors file, by our names, whole or not at all.
+
+    Args:
+        model: Any device and architecture, packed or padded.
+        encoder: The one it was loaded from: gives the embeddings that the model left out.
+        path: The file; its folder exists.
+        unread_decay: Factor on the left-out embeddings, see `decay_factor`.
+
+    Raises:
+        MissingInput: the encoder's files can't be read again, or are not those of this model.
+    """
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in _kept(model).items()}
+    weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay)
+    write_whole(path, save(weights, {"sha256": _digest(weights)}))
+
+
+def read_encoder(path: Path) -> dict[str, Tensor]:
+    """What `save_encoder` wrote.
+
+    Raises:
+        MissingInput: it is absent or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            said = (file.metadata() or {}).get("sha256")
+    except FileNotFoundError:
+        raise MissingInput(f"{path} does not exist: run again, and the run that writes it is done first") from None
+    except (OSError, SafetensorError) as error:
+        raise MissingInput(f"{path} is damaged ({error}). Delete it and run again: it is made again.") from error
+    if said != _digest(weights):
+        raise MissingInput(f"{path} is damaged (its sha256 is not the one it names). Delete it and run again: it is made again.")
+    return weights
+
+
+def load_encoder(model: Model, path: Path) -> frozenset[str]:
+    """Overwrites everything but the head with what `save_encoder` wrote; of the embeddings, those that this model has.
+
+    A pooler that only this model has keeps its weights.
+
+    Returns:
+        The names of the parameters that were overwritten.
+
+    Raises:
+        MissingInput: the file is absent or damaged, or of another encoder.
+    """
+    weights, kept = read_encoder(path), _kept(model)
+    if model.pieces is not None and model.architecture is not None:
+        weights[_table(model)] = weights[_table(model)][model.pieces.cpu()]
+    names = {name for name in kept if name in weights or model.place(name).role != "pooler"}
+    shapes = {name: (tuple(weights[name].shape) if name in weights else None, tuple(kept[name].shape)) for name in names}
+    if wrong := sorted(name for name, (there, here) in shapes.items() if there != here):
+        there, here = shapes[wrong[0]]
+        raise MissingInput(f"{path} is of another encoder: {wrong[0]} is {there} there and {here} here")
+    with torch.no_grad():
+        for name in names:
+            kept[name].copy_(weights[name])
+    return frozenset(names)
+
+
+def _kept(model: Model) -> dict[str, Tensor]:
+    """The parameters of which the head is none."""
+    return {name: parameter for name, parameter in model.named_parameters() if model.place(name).role != "head"}
+
+
+def _table(model: Model) -> str:
+    """The name of the embeddings of pieces."""
+    table = model.encoder.get_input_embeddings().weight
+    return next(name for name, parameter in model.named_parameters() if parameter is table)
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].contiguous().numpy())
+    return digest.hexdigest()

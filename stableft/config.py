@@ -2,39 +2,30 @@
 
 import hashlib
 import importlib
-import inspect
 import json
-import re
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from enum import IntEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializeAsAny,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from stableft.errors import UsageError
+from stableft.technique import CARD as CARD
+from stableft.technique import Frozen, Technique
+from stableft.technique import Stage as Stage
 
 Seed = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 # Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own. 3:
 # attention works on other groups, which changes the order of dropout's draws.
 IDENTITY_SCHEMA = 3
-
-
-class Frozen(BaseModel):
-    """Immutable, strict about unknown keys and about NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AdamConfig(Frozen):
@@ -114,74 +105,6 @@ class EvaluationConfig(Frozen):
         return self
 
 
-class Stage(IntEnum):
-    """What a technique decides; those of one run act in this order, in whatever order they are written.
-
-    Some do not commute: a decay toward the weights of step 0 must see those that another technique drew anew.
-    """
-
-    WEIGHTS = 1
-    MODULES = 2
-    GROUPS = 3
-    DECAY = 4
-    AVERAGE = 5
-
-
-CARD = ("Claim", "Definition", "Parameters", "Null", "Interactions", "Deviations", "Cost", "Reference")
-
-
-class Technique(Frozen):
-    """A change to a run's setup, decided before step 0. Subclasses are final, one in each file of ``stableft/techniques/``.
-
-    In JSON a technique is its fields and its name: ``{"name": "reinit", "pooler": true, "num_layers": 2}``. Its docstring is its
-    card: the paragraphs named in ``CARD``.
-
-    Attributes:
-        name: That of its file.
-        stage: When it acts.
-        excludes: Names of techniques that no run can have beside this one, and why. One of the two says it.
-    """
-
-    name: ClassVar[str]
-    stage: ClassVar[Stage]
-    excludes: ClassVar[Mapping[str, str]] = {}
-
-    @classmethod
-    @abstractmethod
-    def null(cls) -> Self:
-        """The setting that must reproduce the baseline bit for bit."""
-
-    @abstractmethod
-    def apply(self, setup: Any, config: "RunConfig") -> Any:
-        """Changes a setup.
-
-        Args:
-            setup: A `stableft.finetune.Setup`, which the core can't name, being free of torch. Its model may be changed in place.
-                Techniques go by the roles and depths of its groups, never by the engine, so that they work on each.
-            config: The whole configuration.
-
-        Returns:
-            The changed setup, likewise.
-        """
-
-    @classmethod
-    def card(cls) -> dict[str, str]:
-        """The paragraphs of the docstring by their names, in the order they are written."""
-        parts = re.split(rf"^({'|'.join(CARD)}): ", inspect.cleandoc(cls.__doc__ or ""), flags=re.MULTILINE)[1:]
-        return {name: " ".join(text.split()) for name, text in zip(parts[::2], parts[1::2], strict=True)}
-
-    @model_serializer(mode="wrap")
-    def _write_name(self, fields: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
-        return {"name": self.name, **fields(self)}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_name(cls, fields: Any) -> Any:
-        if isinstance(fields, Mapping) and fields.get("name") == cls.name:
-            return {key: value for key, value in fields.items() if key != "name"}
-        return fields
-
-
 def _read_technique(value: object) -> object:
     """A technique from its JSON form, by name."""
     if isinstance(value, Technique):
@@ -253,13 +176,18 @@ class RunConfig(Frozen):
         own = getattr(self, f"{name}_seed", None)
         return self.seed if own is None else own
 
+    def sources(self) -> dict[str, "RunConfig"]:
+        """The runs from whose weights this one starts, by the technique that asks for them; empty as a rule."""
+        asked = ((technique.name, technique.source(self)) for technique in self.techniques or ())
+        return {name: source for name, source in asked if source is not None}
+
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no spaces; equal values give equal text on every platform. NaN is refused."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def run_id(config: RunConfig, *, data: str, weights: str) -> str:
+def run_id(config: RunConfig, *, data: str, weights: str, sources: Sequence[str] = ()) -> str:
     """The identity of a run: 16 hex digits of a SHA-256 over all scientific fields and the content it starts from.
 
     Unset fields are absent from the hashed text, so a new optional field leaves old identities as they are. The encoder's name
@@ -269,9 +197,13 @@ def run_id(config: RunConfig, *, data: str, weights: str) -> str:
         config: The resolved configuration.
         data: Fingerprint of the task's data.
         weights: Fingerprint of the encoder's files.
+        sources: Identities of the runs from whose weights it starts (`RunConfig.sources`). Absent from the text if there are none.
     """
     fields = config.model_dump(mode="json", exclude_none=True, exclude={"encoder"})
-    text = canonical_json({"schema": IDENTITY_SCHEMA, "config": fields, "data": data, "weights": weights})
+    content = {"schema": IDENTITY_SCHEMA, "config": fields, "data": data, "weights": weights}
+    if sources:
+        content["sources"] = list(sources)
+    text = canonical_json(content)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -40,6 +40,11 @@ class Encoder:
     fingerprint: str
     lower_case: bool = False
 
+    @property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return next(path.stat().st_size for name in WEIGHT_FILES if (path := self.folder / name).is_file())
+
 
 @dataclass(frozen=True)
 class Embedded:

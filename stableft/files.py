@@ -1,7 +1,9 @@
 """Files that are whole or not there, and the folder of what can be made again."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -30,6 +32,28 @@ def write_whole(path: Path, content: bytes) -> Path:
         Path(draft).unlink(missing_ok=True)
         raise
     return path
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other processes out that ask for the same lock; one that dies lets go of it.
+
+    For what gives the same file whoever makes it: on systems without such locks (Windows, some network folders) nobody is kept
+    out, and the work is done twice.
+
+    Args:
+        path: An empty file, which stays; its folder is created.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def cache_folder() -> Path:

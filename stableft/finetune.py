@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -74,6 +75,7 @@ class Setup:
         evaluation_steps: Ascending, ends with T.
         lr_factors: By updates already done: factors on the learning rate that replace those of the schedule there.
         average: None: no others are kept.
+        sources: By technique: where the encoder of a finished run is that it asked for (`Technique.source`); techniques read it.
     """
 
     model: Model
@@ -85,6 +87,7 @@ class Setup:
     evaluation_steps: tuple[int, ...]
     lr_factors: Mapping[int, float] = field(default_factory=dict)
     average: Average | None = None
+    sources: Mapping[str, Path] = field(default_factory=dict)
 
     def lr_factor(self, done: int) -> float:
         """Factor on the run's learning rate for the update after ``done`` others."""
@@ -105,8 +108,18 @@ def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Dat
     return Data(task, renumbered, pieces)
 
 
-def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution) -> Setup:
-    """The setup of a configuration: plain fine-tuning, changed by its techniques in their order."""
+def build(
+    config: RunConfig, data: Data, encoder: Encoder, execution: Execution, sources: Mapping[str, Path] | None = None
+) -> Setup:
+    """The setup of a configuration: plain fine-tuning, changed by its techniques in their order.
+
+    Args:
+        config: What to run.
+        data: The task's tokens.
+        encoder: Where the weights are.
+        execution: How to run.
+        sources: For each of the configuration's sources, by technique, the file that `stableft.checkpoints.save_encoder` wrote.
+    """
     data.task.refuse_head(config.head)
     prepare(config.precision, execution)
     init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
@@ -124,6 +137,7 @@ def build(config: RunConfig, data: Data, encoder: Encoder, execution: Execution)
         num_steps=num_steps,
         warmup_steps=warmup_steps,
         evaluation_steps=evaluation_steps(config, num_steps),
+        sources=sources or {},
     )
     for technique in config.techniques or ():
         setup = technique.apply(setup, config)

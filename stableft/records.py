@@ -59,7 +59,7 @@ class RunRecord:
         outcome: ``diverged``: a non-finite loss ended it, which is data.
         config: The resolved configuration as JSON values.
         facts: What the collected ``runs`` table says about it: ``score_name``, ``score_split``, ``majority_score``,
-            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``.
+            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it started from other runs' weights.
         provenance: Where and how it was computed.
         metrics: Columns step, split, metric, scope, value.
         predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
@@ -102,6 +102,10 @@ class Store:
     def log_path(self, run_id: str) -> Path:
         """Where a run's process writes what it has to say; kept only if the run fails."""
         return self.root / "logs" / f"{run_id}.log"
+
+    def weights_path(self, run_id: str) -> Path:
+        """The encoder that a run ended with; kept only of runs that others start from."""
+        return self.root / "weights" / f"{run_id}.safetensors"
 
     def note_failure(self, run_id: str, message: str) -> None:
         """Adds why a run failed to its log; the log of a run that was only interrupted is empty or absent."""

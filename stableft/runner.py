@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ from stableft import discover
 from stableft.backends import BACKENDS, default_workers
 from stableft.config import RunConfig, run_id
 from stableft.encoders import Encoder, resolve
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, UsageError
 from stableft.grid import Cell, Grid
 from stableft.records import Place, Results, Store
 from stableft.supervisor import Report, Status, Supervisor
@@ -58,11 +58,15 @@ class Plan:
         grid: The selected grid.
         cells: All of it.
         problems: What is missing before the grid can start, each once.
+        sources: By identity: runs that have to be done first, since missing ones start from their weights.
+        source_bytes: What these weights take.
     """
 
     grid: Grid
     cells: Sequence[Planned]
     problems: Sequence[str] = field(default=())
+    sources: Mapping[str, RunConfig] = field(default_factory=dict)
+    source_bytes: int = 0
 
     @property
     def missing(self) -> list[Planned]:
@@ -93,7 +97,22 @@ class Inputs:
         return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
 
     def run_id(self, config: RunConfig) -> str:
-        return run_id(config, data=self.data(config.task).fingerprint, weights=self.encoder(config.encoder).fingerprint)
+        """The identity of a run.
+
+        Raises:
+            MissingInput: its data or weights, or those of a run that it starts from, are absent.
+            UsageError: it starts from a run that would itself start from another.
+        """
+        sources = config.sources()
+        for name, source in sources.items():
+            if source.sources():
+                raise UsageError(f"{name}: the run on {source.task} that this one starts from can't itself start from another")
+        return run_id(
+            config,
+            data=self.data(config.task).fingerprint,
+            weights=self.encoder(config.encoder).fingerprint,
+            sources=[self.run_id(source) for source in sources.values()],
+        )
 
 
 def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
@@ -114,15 +133,20 @@ def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
         UsageError: a head that a task can't have.
     """
     cells: list[Planned] = []
+    sources: dict[str, RunConfig] = {}
     for cell in grid.cells():
         inputs.task(cell.config.task).refuse_head(cell.config.head)
         try:
             identity = inputs.run_id(cell.config)
         except MissingInput as error:
             cells.append(Planned(cell, None, done=False, problem=str(error)))
-        else:
-            cells.append(Planned(cell, identity, done=store.has(identity)))
-    return Plan(grid, cells, tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem)))
+            continue
+        cells.append(Planned(cell, identity, done=store.has(identity)))
+        if not cells[-1].done:
+            sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
+    problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
+    sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
+    return Plan(grid, cells, problems, sources, sum(inputs.encoder(source.encoder).size for source in sources.values()))
 
 
 @dataclass(frozen=True)
@@ -192,18 +216,22 @@ def _jobs(wanted: Plan, store: Store, inputs: Inputs, execution: Execution) -> I
         if planned.run_id in started:  # two arms with the same setting are one run
             continue
         started.add(planned.run_id)
-        config = planned.cell.config
-        yield Job(
-            run_id=planned.run_id,
-            config=config,
-            encoder=inputs.encoder(config.encoder),
-            data=inputs.data(config.task),
-            task=inputs.own.get(config.task),
-            results=store.root,
-            device=execution.device,
-            threads=execution.threads,
-            packed=execution.packed,
-        )
+        yield _job(planned.run_id, planned.cell.config, store, inputs, execution)
+
+
+def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution: Execution) -> Job:
+    return Job(
+        run_id=run_id,
+        config=config,
+        encoder=inputs.encoder(config.encoder),
+        data=inputs.data(config.task),
+        task=inputs.own.get(config.task),
+        results=store.root,
+        device=execution.device,
+        threads=execution.threads,
+        packed=execution.packed,
+        sources={name: _job(inputs.run_id(source), source, store, inputs, execution) for name, source in config.sources().items()},
+    )
 
 
 @contextlib.contextmanager
@@ -273,7 +301,7 @@ def _set_aside(folder: Path, places: Sequence[Place]) -> None:
 
 
 def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, int]:
-    """Seconds and bytes that the missing runs will take.
+    """Seconds and bytes that the missing runs will take, those that have to be done first among them.
 
     Seconds come from runs of the same task and protocol that were collected earlier, here or by the authors on the hardware in
     their provenance; None if a task has none.
@@ -283,7 +311,8 @@ def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, in
     times = {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}
     missing = wanted.missing
     files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
-    size = len(missing) * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES)
-    if not {planned.cell.task for planned in missing} <= times.keys():
+    tasks = [planned.cell.task for planned in missing] + [source.task for source in wanted.sources.values()]
+    size = len(tasks) * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes
+    if not set(tasks) <= times.keys():
         return None, size
-    return sum(times[planned.cell.task] for planned in missing) / max(1, min(workers, len(missing))), size
+    return sum(times[task] for task in tasks) / max(1, min(workers, len(missing))), size

@@ -76,6 +76,7 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
         "estimated_seconds": seconds,
         "estimated_bytes": size,
         "problems": list(planned.problems),
+        "first": Counter(source.task for source in planned.sources.values()),
     }
     table = _table("task", "arms", "seeds", "runs", "missing")
     for task, counts in by_task.items():
@@ -90,6 +91,7 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
         f"({grid.protocol.summary})",
         table,
         f"time: {cost}; disk: about {size / 1e6:.1f} MB",
+        *(f"first: {count} runs on {task}, from whose weights others start" for task, count in data["first"].items()),
     ]
     return View(text + [f"can't start yet: {problem}" for problem in planned.problems], data)
 

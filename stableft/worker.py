@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,6 +20,7 @@ from stableft import discover, provenance, scores
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
+from stableft.files import locked
 from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
 from stableft.tasks import Task, TaskData
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stableft import token_cache
+    from stableft.models import Model
     from stableft.packing import Data
 
 Progress = Callable[[int, int, float], None]
@@ -50,6 +52,7 @@ class Job:
         threads: CPU threads; part of what bit-identical results need, so recorded.
         packed: Without padding, or padded as the reference.
         task: The task, if the config's name is that of a user's file rather than of a registered task.
+        sources: The runs that this one starts from, by technique. Each is done first, here, unless its weights are there.
     """
 
     run_id: str
@@ -61,6 +64,7 @@ class Job:
     threads: int = 1
     packed: bool = True
     task: Task | None = None
+    sources: "Mapping[str, Job]" = field(default_factory=dict)
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:
@@ -71,14 +75,52 @@ def score_split(data: TaskData) -> Literal["validation", "test"]:
 def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> RunRecord:
     """Trains one run and returns its record; the caller writes it.
 
+    Runs that it starts from are trained before, unless their weights are there, and their records written. Several processes that
+    want the same one wait for the first.
+
     Args:
         job: What to run.
-        progress: Told the step, the number of steps and the training loss, now and then.
+        progress: Told the step, the number of steps and the training loss, now and then; steps of runs that are done before count.
 
     Raises:
         NoDevice: there is no such device.
-        MissingInput: the encoder's files can't be read.
+        MissingInput: the encoder's files, or the weights to start from, can't be read.
     """
+    done = 0
+    weights: dict[str, Path] = {}
+    for name, source in job.sources.items():
+        weights[name] = Store(job.results).weights_path(source.run_id)
+        with locked(weights[name].with_suffix(".lock")):
+            if not weights[name].is_file():
+                done += _train_source(source, _beside(progress, done, _num_steps(job)), weights[name])
+    return _train(job, weights, _beside(progress, done))[0]
+
+
+def _train_source(job: Job, progress: Progress, path: Path) -> int:
+    """Trains a run for its weights, writes these and then its record, and returns how many steps it took."""
+    from stableft.checkpoints import decay_factor, save_encoder
+
+    record, model = _train(job, {}, progress)
+    lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"]
+    save_encoder(model, job.encoder, path, unread_decay=decay_factor(lrs, job.config.adam.weight_decay))
+    Store(job.results).write(record)
+    return record.facts["num_steps"]
+
+
+def _beside(progress: Progress, done: int, to_come: int = 0) -> Progress:
+    """Progress of one of several runs that count as one."""
+    return lambda step, total, loss: progress(done + step, done + total + to_come, loss)
+
+
+def _num_steps(job: Job) -> int:
+    from stableft.finetune import schedule_steps
+
+    available = len(job.data.train)
+    return schedule_steps(job.config, min(job.config.num_train or available, available))[0]
+
+
+def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[RunRecord, Model]":
+    """Trains one run whose sources are there; returns its record and the model as it ended."""
     import torch
 
     from stableft.evaluation import Predictions, Row
@@ -94,7 +136,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
     fingerprint = job.data.fingerprint
     data = _encoded(job)
     execution = Execution(device=job.device, packed=job.packed)
-    setup = build(job.config, data, job.encoder, execution)
+    setup = build(job.config, data, job.encoder, execution, weights)
     rows: list[Row] = []
     predictions: list[Predictions] = []
     told = 0.0
@@ -108,7 +150,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
             told = now
     split = score_split(job.data)
     judged = data.splits[split]
-    return RunRecord(
+    record = RunRecord(
         run_id=job.run_id,
         outcome="ok" if predictions else "diverged",
         config=job.config.model_dump(mode="json"),
@@ -120,6 +162,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
             "num_train": len(setup.train_indices),
             "data_fingerprint": fingerprint,
             "weights_fingerprint": job.encoder.fingerprint,
+            **({"sources": " ".join(source.run_id for source in job.sources.values())} if job.sources else {}),
         },
         provenance={
             **provenance.static(),
@@ -136,6 +179,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
         metrics=metrics_frame(rows),
         predictions=predictions_frame(predictions),
     )
+    return record, setup.model
 
 
 def _encoded(job: Job) -> "Data":

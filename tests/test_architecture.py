@@ -15,6 +15,7 @@ LIGHT = (
     "stableft.seeds",
     "stableft.bias",
     "stableft.config",
+    "stableft.technique",
     "stableft.grid",
     "stableft.scores",
     "stableft.architectures",
@@ -160,6 +161,7 @@ FORBIDDEN = [
         for name in (
             "stableft.architectures",
             "stableft.config",
+            "stableft.technique",
             "stableft.grid",
             "stableft.seeds",
             "stableft.bias",

@@ -2,11 +2,14 @@
 
 import os
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from stableft.files import cache_folder, write_whole
+from stableft.files import cache_folder, locked, write_whole
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -36,3 +39,28 @@ def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache_folder() == Path("/home/someone/.cache/stableft")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_a_lock_keeps_others_out_until_its_owner_dies(tmp_path: Path):
+    """The owner is another process, which is killed."""
+    lock = tmp_path / "folder" / "x.lock"
+    hold = f"import time; from pathlib import Path; from stableft.files import locked\nwith locked(Path({str(lock)!r})):\n"
+    owner = subprocess.Popen([sys.executable, "-c", hold + " print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    entered = threading.Event()
+
+    def enter() -> None:
+        with locked(lock):
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not entered.wait(0.3)
+    owner.kill()
+    owner.communicate()
+    assert entered.wait(10)
+    thread.join()
+    with locked(lock):
+        pass

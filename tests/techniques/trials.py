@@ -1,17 +1,21 @@
 """What the tests of techniques share: runs to compare bit for bit, rates to compare with numbers, and a deep encoder."""
 
+import atexit
 import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from stableft.config import RunConfig, Technique
+from stableft import discover
+from stableft.checkpoints import save_encoder
+from stableft.config import RunConfig, Technique, run_id
 from stableft.encoders import TOKENIZER_FILES, Encoder, resolve
 from stableft.evaluation import Predictions, Row
 from stableft.execution import Execution
-from stableft.finetune import Setup, build, train
+from stableft.finetune import Setup, build, encode, train
 from stableft.packing import Data
 
 
@@ -26,8 +30,28 @@ class Trial(NamedTuple):
         return [row.value for row in self.rows if (row.split, row.metric) == ("train", "loss")]
 
 
+WEIGHTS = Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, WEIGHTS, ignore_errors=True)
+
+
 def prepare(config: RunConfig, encoder: Encoder, data: Data, *, packed: bool = True) -> Setup:
-    return build(config, data, encoder, Execution(packed=packed))
+    return build(config, data, encoder, Execution(packed=packed), sources(config, encoder))
+
+
+def sources(config: RunConfig, encoder: Encoder) -> dict[str, Path]:
+    """What the runs that this one starts from ended with; each is done once, packed whoever asks."""
+    return {name: _weights(source, encoder) for name, source in config.sources().items()}
+
+
+def _weights(config: RunConfig, encoder: Encoder) -> Path:
+    path = WEIGHTS / f"{run_id(config, data='', weights=encoder.fingerprint)}.safetensors"
+    if not path.is_file():
+        task = discover.task(config.task)
+        data = encode(task, task.load(), encoder, config.max_length)
+        setup = prepare(config, encoder, data)
+        run(setup, config, data)
+        save_encoder(setup.model, encoder, path)
+    return path
 
 
 def run(setup: Setup, config: RunConfig, data: Data, *, packed: bool = True) -> Trial:
