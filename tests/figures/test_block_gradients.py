@@ -22,7 +22,7 @@ def test_a_point_is_the_geometric_mean_of_the_runs_of_one_outcome(results: Resul
     frame = block_gradients.data(results).query("task == 'tnews_1k' and depth == 3 and step == 50 and outcome == @outcome")
     failed = set(tables.final_scores(results).query("task == 'tnews_1k' and failed")["run_id"])
     rows = results.metrics.query("metric == 'block_grad_norm' and task == 'tnews_1k' and scope == 'layer.03' and step == 50")
-    values = [row.value for row in rows.itertuples() if (row.run_id in failed) == (outcome == "failed")]
+    values = rows.loc[rows["run_id"].isin(failed) == (outcome == "failed"), "value"].tolist()
     assert frame["n"].item() == len(values) == n
     assert frame["value"].item() == pytest.approx(np.prod(values) ** (1 / n))
 

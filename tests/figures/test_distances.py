@@ -10,14 +10,15 @@ from tests.figures import test_synthetic as synthetic
 
 def test_a_point_is_the_mean_and_the_extremes_of_the_runs_that_finished() -> None:
     results = synthetic.with_blocks(synthetic.grid(), 6)
-    frame = distances.data(results).query("task == 'rte' and arm == 'uncorrected' and depth == 4").set_index("step")
+    frame = distances.data(results).query("task == 'rte' and arm == 'uncorrected' and depth == 4")
     rows = results.metrics.query("metric == 'distance' and task == 'rte' and arm == 'uncorrected' and scope == 'layer.04'")
     for step in (10, 60, 190):
-        values = [row.value for row in rows.itertuples() if row.step == step and row.seed != 3]  # seed 3 diverged after 60
-        assert len(values) == frame.loc[step, "n"] == 4
-        assert frame.loc[step, "value"] == pytest.approx(sum(values) / 4)
-        assert (frame.loc[step, "low"], frame.loc[step, "high"]) == (min(values), max(values))
-    assert frame.index.tolist() == list(range(10, 191, 10))
+        values = rows.loc[(rows["step"] == step) & (rows["seed"] != 3), "value"].tolist()  # seed 3 diverged after 60
+        point = frame[frame["step"] == step].iloc[0]
+        assert len(values) == point["n"] == 4
+        assert point["value"] == pytest.approx(sum(values) / 4)
+        assert (point["low"], point["high"]) == (min(values), max(values))
+    assert frame["step"].tolist() == list(range(10, 191, 10))
 
 
 @pytest.mark.parametrize(

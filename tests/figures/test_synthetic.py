@@ -86,17 +86,15 @@ def with_blocks(results: Results, num_blocks: int, every: int = 10) -> Results:
     """The same runs with distances and gradient norms of every block; upper blocks move more, failed runs have small gradients."""
     rng = np.random.default_rng(9)
     ends = results.metrics[results.metrics["metric"] == "loss"].groupby(CELL, sort=False)["step"].max()
+    scopes = {"embeddings": 0, **{f"layer.{depth:02d}": depth for depth in range(1, num_blocks + 1)}, "head": 0}
     parts = []
-    for cell, end in ends.items():
-        steps = np.arange(every, end + 1, every)
-        lost = cell[1] == "uncorrected" and cell[3] % 2 == 1
-        for scope, depth in [
-            ("embeddings", 0),
-            *((f"layer.{block:02d}", block) for block in range(1, num_blocks + 1)),
-            ("head", 0),
-        ]:
+    for *cell, end in ends.reset_index().to_numpy().tolist():
+        _, arm, _, seed, _ = cell
+        steps = np.union1d(np.arange(every, end, every), [end])
+        lost = arm == "uncorrected" and seed % 2 == 1
+        for scope, depth in scopes.items():
             noise = rng.lognormal(0, 0.1, (2, len(steps)))
-            distance = (0.3 + depth / num_blocks) * np.sqrt(steps / end) * (1 + 0.4 * (cell[1] == "uncorrected")) * noise[0]
+            distance = (0.3 + depth / num_blocks) * np.sqrt(steps / end) * (1 + 0.4 * (arm == "uncorrected")) * noise[0]
             gradient = (0.002 * 3.0 ** (depth - num_blocks) if lost else 0.5 + 0.1 * depth) * noise[1]
             for metric, values in (("distance", distance), ("block_grad_norm", gradient)):
                 rows = {"step": steps, "split": "train", "metric": metric, "scope": scope, "value": values}

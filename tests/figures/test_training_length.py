@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stableft.figures import training_length
+from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
 STEPS = (96, 200, 400, 800)
@@ -29,8 +30,8 @@ def test_a_run_that_diverged_counts_at_the_majority_score_on_either_split() -> N
 def test_steps_are_those_of_the_run_whatever_its_arm_is_called() -> None:
     results = synthetic.lengths(1)
     renamed = {f"{name} {steps}": f"{name} long" for name in ("standard",) for steps in STEPS}
-    frames = [frame.assign(arm=frame["arm"].replace(renamed)) for frame in (results.runs, results.metrics)]
-    frame = training_length.data(synthetic.Results(*frames, results.predictions))
+    runs, metrics = (frame.assign(arm=frame["arm"].replace(renamed)) for frame in (results.runs, results.metrics))
+    frame = training_length.data(Results(runs, metrics, results.predictions))
     assert frame.query("task == 'rte'").groupby("method")["steps"].agg(list).to_dict() == {
         "reinit": list(STEPS), "standard long": list(STEPS),
     }  # fmt: skip
@@ -46,7 +47,7 @@ def test_a_split_that_was_not_evaluated_is_missing() -> None:
 def test_the_majority_line_is_that_of_the_split_shown() -> None:
     results = synthetic.lengths(1)
     assert set(training_length.data(results)["majority_score"]) == {0.527, 0.091}
-    tested = synthetic.Results(results.runs.assign(score_split="test"), results.metrics, results.predictions)
+    tested = Results(results.runs.assign(score_split="test"), results.metrics, results.predictions)
     assert training_length.data(tested)["majority_score"].isna().all()
 
 
