@@ -23,11 +23,12 @@ Cost: 80 runs, of which 20 are adam's, 22 minutes on 2 cores beside other work (
 rate is the one that suits `standard` best, which favours it. `standard` and adam's `corrected` are the same runs.
 """
 
+from experiments.protocol import GLUE_SMALL
 from stableft import report
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
-TASKS = {"small": ("rte",)}  # the Chinese encoder of that scale has 4 blocks
+TASKS = {"small": ("rte",), "paper": GLUE_SMALL}  # the Chinese encoder of small has 4 blocks
 NUM_LAYERS = {"smoke": (1, 2), "small": (1, 3, 6)}  # of encoders with 2 and 6 blocks
 ALL_BLOCKS = range(1, 7)
 SOURCE_LAYERS = (*range(1, 7), 10)  # Figure 5 has 1 to 6, Figure 7 also 10

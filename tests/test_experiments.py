@@ -1,11 +1,12 @@
 """The committed evidence: settings taken from it are what it says, and it is whole."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from experiments import lr_grid
-from experiments.protocol import LAPTOP, SMALL
+from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft import discover, tables
 from stableft.grid import Protocol
 from stableft.records import Store
@@ -58,6 +59,32 @@ def test_precision_found_what_it_says(project: Path):
     difference = (paired["bf16"] - paired["fp32"]).abs().groupby("step").median()
     first, last = (f"{difference[step]:.0e}".replace("e-0", "e-") for step in (1, 96))
     assert f"Training losses differ by {first} at step 1 and by {last} at step 96 (corrected, median over seeds)" in said
+
+
+# Runs by task, as the sources have them where they have the experiment (protocol sections 2 to 7).
+SOURCES = {
+    "adam": {task: 50 * 2 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., section 4; first source document
+    "article": {f"commonlit{fold}": 7 * 5 for fold in range(5)},  # rows of the article's table, here 5 seeds
+    "lr_grid": {"rte": 3 * 3 * 2 * 25},  # Mosbach et al.: rates x epochs x correction x seeds = 450 models
+    "longer": {task: 6 * 2 * 8 for task in GLUE_1K},  # Zhang et al., Figures 8 and 14: lengths x methods x seeds
+    "precision": {task: 4 * 20 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., Appendix C: 20 trials
+    "reinit": {task: (2 + 6 + 1) * 20 for task in GLUE_SMALL},  # standard, pooler, 1 to 6 and 10 blocks
+    "seeds": {"rte": 10 * 10 * 2},  # Zhang et al., Appendix B
+    "techniques": {task: 8 * 20 for task in GLUE_SMALL},  # columns of Zhang et al., Table 2
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_at_paper_scale_the_counts_are_those_of_the_sources(name: str):
+    grid = discover.experiment(name).grid(PAPER)
+    assert Counter(cell.task for cell in grid.cells()) == SOURCES[name]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda protocol: protocol.name)
+def test_every_experiment_has_a_grid_of_different_runs_at_every_scale(protocol: Protocol):
+    for name, module in discover.experiments().items():
+        cells = module.grid(protocol).cells()
+        assert len({cell.config.model_dump_json() for cell in cells}) == len(cells) > 0, name
 
 
 def test_every_experiment_says_what_it_asks_and_expects():
