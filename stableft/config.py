@@ -90,6 +90,8 @@ class EvaluationConfig(Frozen):
         draft: ``bf16``: points before the end of a classification run in fp32 are computed in bf16 first, and examples whose two
             best classes are close again in fp32, so that the score is that of fp32; the losses at these points are not quite.
             None: everything in the precision of the run.
+        start_epoch: After that many epochs the points above begin, counted from there; before, there is one at the end of each
+            epoch (the article on advanced techniques: every 10 batches from epoch 2; protocol section 7, S2). None: from the start.
     """
 
     every: PositiveInt | None = None
@@ -97,6 +99,7 @@ class EvaluationConfig(Frozen):
     num_examples: PositiveInt | None = None
     test_points: Literal["all", "last"] = "all"
     draft: Literal["bf16"] | None = None
+    start_epoch: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _one_frequency(self) -> Self:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,18 @@ class Encoder:
     folder: Path
     fingerprint: str
     lower_case: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its config.json.
+
+        Raises:
+            MissingInput: it can't be read.
+        """
+        try:
+            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise MissingInput(f"no model configuration can be read from {self.folder}: {error}") from error
 
     @property
     def size(self) -> int:

@@ -23,6 +23,7 @@ from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model, load_tokenizer
 from stableft.optim import AdamW, UpdateMeter, lr_factor
+from stableft.outline import Outline, check, evaluation_steps, schedule_steps, steps_per_epoch
 from stableft.packing import Data, epochs, tokenise
 from stableft.seeds import stream, stream_entropy
 from stableft.tagging import tag_losses
@@ -136,27 +137,14 @@ def build(
         train_indices=indices,
         num_steps=num_steps,
         warmup_steps=warmup_steps,
-        evaluation_steps=evaluation_steps(config, num_steps),
+        evaluation_steps=evaluation_steps(config, num_steps, len(indices)),
         sources=sources or {},
     )
+    architecture, epoch = model.encoder.config.model_type, steps_per_epoch(config, len(indices))
+    check(config, Outline(num_steps, epoch, architecture, model.num_blocks, model.shares_blocks))
     for technique in config.techniques or ():
         setup = technique.apply(setup, config)
     return setup
-
-
-def schedule_steps(config: RunConfig, num_train: int) -> tuple[int, int]:
-    """Optimizer steps T = epochs x ceil(N / batch size), and warm-up steps W."""
-    schedule = config.schedule
-    num_steps = schedule.num_steps or (schedule.num_epochs or 0) * -(-num_train // config.batch_size)
-    if schedule.warmup_steps is not None:
-        return num_steps, schedule.warmup_steps
-    return num_steps, int((schedule.warmup_ratio or 0.0) * num_steps)
-
-
-def evaluation_steps(config: RunConfig, num_steps: int) -> tuple[int, ...]:
-    """Steps after which to evaluate: regular ones and the last."""
-    every = config.evaluation.every or max(1, num_steps // (config.evaluation.num_points or 1))
-    return tuple(sorted({*range(every, num_steps + 1, every), num_steps}))
 
 
 def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> Iterator[Row | Predictions]:

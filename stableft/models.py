@@ -172,16 +172,6 @@ class Model(nn.Module):
             states = self.encoder.get_submodule(projection)(states)
         return states, list(self.encoder.get_submodule(self.architecture.blocks)), plan
 
-    def refuse_shared_blocks(self, technique: str) -> None:
-        """For what treats blocks by their depth.
-
-        Raises:
-            UsageError: layers share their weights, so that a block has no depth of its own.
-        """
-        if self.shares_blocks:
-            kind = self.encoder.config.model_type
-            raise UsageError(f"{technique} treats blocks by depth, but all layers of this encoder ({kind}) share their weights")
-
     def _heads(self, states: Tensor) -> Tensor:
         heads = self.encoder.config.num_attention_heads
         return states.unflatten(-1, (heads, -1)).transpose(1, 2)

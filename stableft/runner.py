@@ -5,23 +5,21 @@ import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pandas as pd
 
 from stableft import discover
 from stableft.backends import BACKENDS, default_workers
-from stableft.config import RunConfig, run_id
-from stableft.encoders import Encoder, resolve
+from stableft.config import RunConfig
 from stableft.errors import MissingInput, UsageError
 from stableft.grid import Cell, Grid
+from stableft.inputs import Inputs
 from stableft.records import Place, Results, Store
 from stableft.supervisor import Report, Status, Supervisor
-from stableft.tasks import Task, TaskData
 from stableft.worker import Job
 
 # What a training process starts with, unless the user has set it.
@@ -73,70 +71,22 @@ class Plan:
         return [planned for planned in self.cells if not planned.done]
 
 
-class Inputs:
-    """Data and encoders of the configurations at hand, each looked up once.
-
-    Args:
-        own: Tasks that are not registered, by whose names configurations may ask for them.
-    """
-
-    def __init__(self, own: Sequence[Task] = ()) -> None:
-        self.own = {task.name: task for task in own}
-        self._data: dict[str, TaskData | MissingInput] = {}
-        self._encoders: dict[str, Encoder | MissingInput] = {}
-
-    def task(self, name: str) -> Task:
-        return self.own.get(name) or discover.task(name)
-
-    def data(self, task: str) -> TaskData:
-        return _once(self._data, task, lambda: self.task(task).load())
-
-    def encoder(self, name: str) -> Encoder:
-        from stableft.tasks.toy import VOCABULARY
-
-        return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
-
-    def run_id(self, config: RunConfig) -> str:
-        """The identity of a run.
-
-        Raises:
-            MissingInput: its data or weights, or those of a run that it starts from, are absent.
-            UsageError: it starts from a run that would itself start from another.
-        """
-        sources = config.sources()
-        for name, source in sources.items():
-            if source.sources():
-                raise UsageError(f"{name}: the run on {source.task} that this one starts from can't itself start from another")
-        return run_id(
-            config,
-            data=self.data(config.task).fingerprint,
-            weights=self.encoder(config.encoder).fingerprint,
-            sources=[self.run_id(source) for source in sources.values()],
-        )
-
-
-def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
-    if key not in known:
-        try:
-            known[key] = find()
-        except MissingInput as error:
-            known[key] = error
-    if isinstance(known[key], MissingInput):
-        raise known[key]
-    return known[key]
-
-
 def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
     """Resolves every cell to its run and looks which are done. Missing inputs are listed, not raised.
 
     Raises:
-        UsageError: a head that a task can't have.
+        UsageError: runs that can't be, each arm and task with the reason.
     """
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}
+    checked: dict[str, UsageError | None] = {}
     for cell in grid.cells():
-        inputs.task(cell.config.task).refuse_head(cell.config.head)
+        place = f"{cell.task} / {cell.arm}"
         try:
+            if place not in checked:  # other seeds are refused for the same reason
+                checked[place] = _refusal(cell.config, inputs)
+            if checked[place]:
+                continue
             identity = inputs.run_id(cell.config)
         except MissingInput as error:
             cells.append(Planned(cell, None, done=False, problem=str(error)))
@@ -144,9 +94,19 @@ def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
         cells.append(Planned(cell, identity, done=store.has(identity)))
         if not cells[-1].done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
+    if refused := [f"{place}: {error}" for place, error in checked.items() if error]:
+        raise UsageError("\n".join(refused))
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
     sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
     return Plan(grid, cells, problems, sources, sum(inputs.encoder(source.encoder).size for source in sources.values()))
+
+
+def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
+    try:
+        inputs.check(config)
+    except UsageError as error:
+        return error
+    return None
 
 
 @dataclass(frozen=True)
@@ -183,10 +143,12 @@ def run_grid(
 
     Raises:
         MissingInput: data or weights are absent: nothing is started.
-        UsageError: an unknown backend.
+        UsageError: an unknown backend, or an arithmetic that the device does not have: likewise.
     """
     if wanted.problems:
         raise MissingInput("\n".join(wanted.problems))
+    if execution.device.startswith("cpu") and any(planned.cell.config.precision == "tf32" for planned in wanted.missing):
+        raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
     backend = discover.named(execution.backend, BACKENDS, "backend")
     jobs = list(_jobs(wanted, store, inputs, execution))
     if not jobs:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 if TYPE_CHECKING:
     from stableft.config import RunConfig
+    from stableft.outline import Outline
 
 
 class Frozen(BaseModel):
@@ -55,6 +56,17 @@ class Technique(Frozen):
     @abstractmethod
     def null(cls) -> Self:
         """The setting that must reproduce the baseline bit for bit."""
+
+    def check(self, outline: "Outline", config: "RunConfig") -> None:
+        """Refuses what can't be done. Asked when a grid is planned, and again, with everything known, before `apply`.
+
+        Args:
+            outline: What is known of the run.
+            config: The whole configuration.
+
+        Raises:
+            UsageError: with the reason.
+        """
 
     @abstractmethod
     def apply(self, setup: Any, config: "RunConfig") -> Any:

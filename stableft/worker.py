@@ -21,6 +21,7 @@ from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
 from stableft.files import locked
+from stableft.outline import outline
 from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
 from stableft.tasks import Task, TaskData
 
@@ -113,10 +114,7 @@ def _beside(progress: Progress, done: int, to_come: int = 0) -> Progress:
 
 
 def _num_steps(job: Job) -> int:
-    from stableft.finetune import schedule_steps
-
-    available = len(job.data.train)
-    return schedule_steps(job.config, min(job.config.num_train or available, available))[0]
+    return outline(job.config, len(job.data.train), job.encoder.settings).num_steps
 
 
 def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[RunRecord, Model]":

@@ -86,6 +86,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "evaluation.num_examples": {"evaluation.num_examples": 10},
     "evaluation.test_points": {"evaluation.test_points": "last"},
     "evaluation.draft": {"evaluation.draft": "bf16"},
+    "evaluation.start_epoch": {"evaluation.start_epoch": 1},
     "precision": {"precision": "bf16"},
     "techniques": {"techniques": [{"name": "reinit", "num_layers": 1}]},
 }

@@ -20,7 +20,8 @@ from stableft.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, 
 from stableft.encoders import Encoder
 from stableft.evaluation import Predictions, Row, evaluate, evaluation_subset
 from stableft.execution import Execution
-from stableft.finetune import Setup, build, encode, evaluation_steps, schedule_steps, train
+from stableft.finetune import Setup, build, encode, train
+from stableft.outline import evaluation_steps, schedule_steps
 from stableft.packing import Data, Tokens
 from stableft.scores import SCORES
 from stableft.seeds import stream
@@ -422,14 +423,14 @@ def test_steps_and_warm_up_given_outright(toy_config: ConfigFactory) -> None:
 )
 def test_where_the_points_are(toy_config: ConfigFactory, evaluation: dict[str, int], num_steps: int, expected: list[int]) -> None:
     config = toy_config().model_copy(update={"evaluation": EvaluationConfig.model_validate(evaluation)})
-    assert list(evaluation_steps(config, num_steps)) == expected
+    assert list(evaluation_steps(config, num_steps, num_train=64)) == expected
 
 
 @pytest.mark.parametrize(("num_steps", "points"), [(345, 11), (540, 10), (804, 11), (96, 11), (630, 10)])
 def test_how_many_points_the_reference_logs(toy_config: ConfigFactory, num_steps: int, points: int) -> None:
     """Protocol section 2.6: 11 lines for RTE, MRPC and CoLA, 10 for STS-B."""
     config = toy_config({"evaluation.every": None, "evaluation.num_points": 10})
-    steps = evaluation_steps(config, num_steps)
+    steps = evaluation_steps(config, num_steps, num_train=64)
     assert len(steps) == points
     assert steps[-1] == num_steps
 

@@ -9,6 +9,7 @@ from stableft.config import RunConfig, Stage, Technique
 
 if TYPE_CHECKING:
     from stableft.finetune import Setup
+    from stableft.outline import Outline
 
 Scale = Annotated[float, Field(gt=0)]
 
@@ -53,14 +54,13 @@ class GroupedLLRD(Technique):
         """One rate for all."""
         return cls(bottom=1.0, middle=1.0, top=1.0)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
-        """Scales the rates of embeddings and blocks.
-
-        Raises:
-            UsageError: an encoder whose layers share their weights (ALBERT), which have one rate.
-        """
+    def check(self, outline: "Outline", config: RunConfig) -> None:
+        """Refuses an encoder whose layers share their weights (ALBERT) and so have one rate."""
         if self != self.null():
-            setup.model.refuse_shared_blocks(self.name)
+            outline.refuse_shared_blocks(self.name)
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Scales the rates of embeddings and blocks."""
         scales = (self.bottom, self.bottom, self.middle, self.top)  # by set; the embeddings' is number 0
         groups = (
             replace(group, lr_scale=scales[-(-3 * group.place.depth // setup.model.num_blocks)])

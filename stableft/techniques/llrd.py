@@ -10,6 +10,7 @@ from stableft.config import RunConfig, Stage, Technique
 
 if TYPE_CHECKING:
     from stableft.finetune import Setup
+    from stableft.outline import Outline
 
 
 @final
@@ -55,14 +56,13 @@ class LLRD(Technique):
         """One rate for all."""
         return cls(decay=1.0)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
-        """Scales the rates of embeddings and blocks.
-
-        Raises:
-            UsageError: an encoder whose layers share their weights (ALBERT), which have one rate.
-        """
+    def check(self, outline: "Outline", config: RunConfig) -> None:
+        """Refuses an encoder whose layers share their weights (ALBERT) and so have one rate."""
         if self != self.null():
-            setup.model.refuse_shared_blocks(self.name)
+            outline.refuse_shared_blocks(self.name)
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Scales the rates of embeddings and blocks."""
         top = self.decay if self.top is None else self.top
         groups = (
             replace(group, lr_scale=top * self.decay ** (setup.model.num_blocks - group.place.depth))

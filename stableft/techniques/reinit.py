@@ -12,6 +12,7 @@ from stableft.seeds import stream_entropy
 if TYPE_CHECKING:
     from stableft.finetune import Setup
     from stableft.models import Place
+    from stableft.outline import Outline
 
 
 @final
@@ -61,14 +62,15 @@ class Reinit(Technique):
         """Nothing is drawn anew."""
         return cls(pooler=False, num_layers=0)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
-        """Overwrites the chosen parameters of the model.
-
-        Raises:
-            UsageError: more blocks are asked for than the encoder has, or any of an encoder whose layers share their weights.
-        """
+    def check(self, outline: "Outline", config: RunConfig) -> None:
+        """Refuses more blocks than the encoder has, and any of one whose layers share their weights."""
         if self.num_layers:
-            setup.model.refuse_shared_blocks(f"{self.name} with num_layers > 0")
+            outline.refuse_shared_blocks(f"{self.name} with num_layers > 0")
+        if outline.num_blocks is not None and self.num_layers > outline.num_blocks:
+            raise UsageError(f"reinit: num_layers {self.num_layers} is more than the {outline.num_blocks} blocks of this encoder")
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Overwrites the chosen parameters of the model."""
         names = redraw(setup, config.stream_seed("reinit"), pooler=self.pooler, num_layers=self.num_layers)
         return replace(setup, fresh=setup.fresh | names)
 
@@ -90,8 +92,6 @@ def redraw(setup: "Setup", seed: int, *, pooler: bool, num_layers: int) -> froze
 
     places: dict[torch.Tensor, Place] = {parameter: group.place for group in setup.groups for parameter in group.params}
     top = max(place.depth for place in places.values() if place.role == "encoder")
-    if num_layers > top:
-        raise UsageError(f"reinit: num_layers {num_layers} is more than the {top} blocks of this encoder")
     spread = setup.model.encoder.config.initializer_range
     generator = torch.Generator().manual_seed(stream_entropy(seed, "reinit"))
     parts = [

@@ -11,6 +11,7 @@ from stableft.errors import UsageError
 
 if TYPE_CHECKING:
     from stableft.finetune import Setup
+    from stableft.outline import Outline
 
 
 @final
@@ -71,23 +72,25 @@ class SWA(Technique):
         """Nothing is averaged."""
         return cls()
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
-        """Says when averaging starts, how, and at which rates training goes on.
+    def _start(self, steps_per_epoch: int) -> int | None:
+        return self.start_step if self.start_epoch is None else self.start_epoch * steps_per_epoch
 
-        Raises:
-            UsageError: the start is not before the run's end.
-        """
+    def check(self, outline: "Outline", config: RunConfig) -> None:
+        """Refuses a start that is not before the run's end."""
+        start = self._start(outline.steps_per_epoch)
+        if start is not None and start >= outline.num_steps:
+            raise UsageError(f"swa: the start, after {start} steps, is not before the run's end after {outline.num_steps}")
+
+    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+        """Says when averaging starts, how, and at which rates training goes on."""
         from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
         from stableft.finetune import Average
+        from stableft.outline import steps_per_epoch
 
-        start = self.start_step
-        if self.start_epoch is not None:
-            start = self.start_epoch * -(-len(setup.train_indices) // config.batch_size)
+        start = self._start(steps_per_epoch(config, len(setup.train_indices)))
         if start is None:
             return setup
-        if start >= setup.num_steps:
-            raise UsageError(f"swa: the start, after {start} steps, is not before the run's end after {setup.num_steps}")
         update = get_swa_multi_avg_fn() if self.ema_decay is None else get_ema_multi_avg_fn(self.ema_decay)
         factors = dict(setup.lr_factors)
         if self.scale is not None:
