@@ -11,6 +11,7 @@ from stableft.figures import style
 from stableft.records import CELL, Results
 
 MEAN, FAILED = "mean", "failed run"
+THIN = {"linewidth": 0.5, "alpha": 0.7}
 CAPTION = (
     "Mean over seeds; shaded: pointwise 95 % percentile bootstrap interval over seeds. Thin lines: failed runs (final score at or "
     "below the majority score, or diverged). Runs that diverged are not part of a mean, except of the score's."
@@ -73,6 +74,8 @@ def plot(results: Results, *, split: str, metric: str, interval: int | None = No
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
             for arm, curves in of_task.groupby("arm", sort=False, observed=True):
                 _draw(panel, curves, str(arm), styles[str(arm)])
+            if (of_task["series"] == FAILED).any():  # one entry for all arms, whose colours the lines have
+                panel.plot([], [], **THIN, color=style.INK, label=FAILED)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             shown = names[task] if metric == "score" else metric
             panel.set(title=task, xlabel="step", ylabel=f"{split} {shown.replace('_', ' ')}")
@@ -113,5 +116,4 @@ def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> 
     for _, line in curves[curves["series"] == FAILED].groupby("seed"):
         # A run that diverged before its second point would be an invisible line.
         marker = "." if len(line) == 1 else ""
-        thin = {"color": look.color, "linewidth": 0.5, "alpha": 0.7, "marker": marker}
-        panel.plot(line["step"], line["value"], **thin, zorder=1.8, label=f"{arm}, failed run")
+        panel.plot(line["step"], line["value"], **THIN, color=look.color, marker=marker, zorder=1.8, label="_failed")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from stableft.files import write_whole
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
-LEGEND_HEIGHT = 0.35
+LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit into them; inches of a further row
 LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches that an entry takes besides its label, and for each letter
 INK, LIGHT_INK = "#333333", "#999999"
 
@@ -92,12 +92,17 @@ def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], column
 
 
 def legend(figure: Figure, columns: int | None = None) -> None:
-    """One legend above all panels, where it cannot hide data; a label that occurs in several panels is listed once."""
+    """One legend above all panels, where it cannot hide data; a label that occurs in several panels is listed once.
+
+    A figure is made higher where its legend has more rows than there is room for.
+    """
     entries = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     columns = columns or _columns(list(entries), figure.get_figwidth())
+    rows = -(-len(entries) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - LEGEND_ROWS))
     figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(columns, len(entries)))
 
 
