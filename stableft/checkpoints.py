@@ -51,11 +51,15 @@ def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Seq
         unread_decay: Factor on the left-out embeddings, see `decay_factor`.
 
     Raises:
-        UsageError: an architecture whose classification class is not known here, or a folder that holds something.
+        UsageError: an architecture whose classification class is not known here, a tagging model, or a folder that holds something.
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
     if model.architecture is None:
         raise UsageError(f"a {model.encoder.config.model_type!r} can't be saved: architectures.py does not know its classifier")
+    if model.tagging:
+        raise UsageError(
+            "a tagging model can't be saved: only heads on whole texts have a class in transformers that is known here"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} already exists; nothing was overwritten")
     settings = type(model.encoder.config).from_dict(model.encoder.config.to_dict())

@@ -1,16 +1,13 @@
 """Encoder and head as one model; with `stableft.architectures` the only file that knows how an encoder names its parameters."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig, AutoModel, AutoTokenizer
+from transformers import AttentionInterface
 
 from stableft.architectures import ARCHITECTURES, OUR_POOLING, Pooling, Residual, Role, stand
 from stableft.attention import PACKED_ATTENTION, Layout, first_token_attention, layout, packed_attention
@@ -21,6 +18,7 @@ from stableft.heads import BiLSTMCRF
 from stableft.inspection import first_position, num_blocks, num_positions, refuse_useless, set_dropout, takes_segments
 from stableft.layers import DropoutStream, use_fast_layers, use_stream
 from stableft.packing import Batch
+from stableft.pretrained import read_body, read_settings
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)
 
@@ -101,6 +99,7 @@ class Model(nn.Module):
         self.register_buffer("pieces", pieces, persistent=False)
         ours = None if getattr(encoder, "pooler", None) is not None else OUR_POOLING
         pooling = self.architecture.pooling if self.architecture else ours
+        self.tagging = tagging
         self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling and not tagging else None
         self.dropout = nn.Dropout(dropout)
         self.head = (nn.Linear if head == "linear" else BiLSTMCRF)(config.hidden_size, num_labels)
@@ -241,34 +240,6 @@ def _residual(block: nn.Module, names: Residual, states: Tensor, residual: Tenso
     return block.get_submodule(names.norm)(states + residual)
 
 
-def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
-    """The encoder's tokenizer, from its folder only.
-
-    Args:
-        encoder: Whose.
-        tagging: It is given words, not texts; tokenizers that tell a word's beginning by the space before it then add that.
-
-    Raises:
-        MissingInput: there is none.
-        UsageError: it begins no text with a special token, whose state could stand for the whole.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
-        if tagging and getattr(tokenizer, "add_prefix_space", None) is False:
-            tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, add_prefix_space=True)
-    except (OSError, ValueError) as error:
-        raise MissingInput(f"no tokenizer can be read from {encoder.folder}: {_first_line(error)}") from error
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes up an empty one, which knows no word
-        raise MissingInput(f"no tokenizer can be read from {encoder.folder}: it has no vocabulary (tokenizer.json or vocab.txt)")
-    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    if not marks.intersection(tokenizer("a")["input_ids"][:1]):
-        raise UsageError(
-            f"the tokenizer of {encoder.name} puts no special token before a text (as those of decoders and of XLNet): stableft "
-            "classifies by the first token and needs a BERT-like encoder"
-        )
-    return tokenizer
-
-
 def load_model(
     encoder: Encoder,
     config: RunConfig,
@@ -303,19 +274,12 @@ def load_model(
         UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than its positions.
         MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
-    settings = _settings(encoder)
+    settings = read_settings(encoder)
     set_dropout(settings, config.dropout)
     architecture = ARCHITECTURES.get(settings.model_type)
     # transformers' own pooler would stay unread where its ForSequenceClassification class puts another one.
     options = {"add_pooling_layer": False} if architecture and architecture.idle_pooler else {}
-    try:
-        body, info = AutoModel.from_pretrained(
-            encoder.folder, config=settings, local_files_only=True, trust_remote_code=False, output_loading_info=True,
-            dtype=torch.float32, **options,
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, EOFError, ImportError, SafetensorError, UnpicklingError) as error:
-        raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
-    _refuse_fresh_blocks(encoder, info["missing_keys"])
+    body, absent = read_body(encoder, settings, **options)
     if tagging and hasattr(body, "pooler"):
         body.pooler = None
     if architecture is None:
@@ -331,7 +295,7 @@ def load_model(
     model = Model(
         body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
     )
-    missing = {f"encoder.{key}" for key in info["missing_keys"] if not (tagging and key.startswith("pooler."))}
+    missing = {f"encoder.{key}" for key in absent if not (tagging and key.startswith("pooler."))}
     fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
     drawn = sorted(fresh, key=lambda name: (not name.startswith("head."), name))
     if isinstance(model.head, BiLSTMCRF):
@@ -352,25 +316,3 @@ def load_model(
             )
             body.set_input_embeddings(kept)
     return model, fresh
-
-
-def _settings(encoder: Encoder) -> Any:
-    try:
-        settings = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise MissingInput(f"no model configuration can be read from {encoder.folder}: {_first_line(error)}") from error
-    if getattr(settings, "is_encoder_decoder", False) or getattr(settings, "is_decoder", False):
-        raise UsageError(f"encoder {encoder.name} is a {settings.model_type!r} with a decoder; stableft needs an encoder alone")
-    return settings
-
-
-def _refuse_fresh_blocks(encoder: Encoder, missing: Iterable[str]) -> None:
-    lacking = sorted(f"encoder.{name}" for name in missing if not name.startswith("pooler."))
-    if lacking:
-        raise MissingInput(
-            f"the weights in {encoder.folder} lack {', '.join(lacking[:3])} (of {len(lacking)}): not a whole encoder"
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

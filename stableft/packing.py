@@ -86,7 +86,9 @@ class Tokens:
 
 def ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """All positions of the chosen examples, one example after the other."""
-    return np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in chosen.tolist()])
+    return np.concatenate(
+        [np.arange(start, end) for start, end in zip(offsets[chosen].tolist(), offsets[chosen + 1].tolist(), strict=True)]
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,7 +19,8 @@ from stableft.config import RunConfig, with_overrides
 from stableft.encoders import Encoder, resolve
 from stableft.finetune import encode
 from stableft.packing import Data
-from stableft.tasks.toy import TASKS, VOCABULARY
+from stableft.tasks import TaggedExample, Task, TaskData
+from stableft.tasks.toy import FILLERS, MARKERS, TASKS, VOCABULARY
 
 torch.set_num_threads(1)
 
@@ -91,3 +93,40 @@ def toy_data(tiny_encoder: Encoder) -> Data:
 def project() -> Path:
     """The repository's root."""
     return Path(__file__).parents[1]
+
+
+def _tagged(rng: np.random.Generator) -> TaggedExample:
+    """Fillers, and one or two entities: runs of up to three harsh or soft words."""
+    words, tags = [], []
+    for _ in range(int(rng.integers(1, 3))):
+        for filler in rng.choice(FILLERS, int(rng.integers(1, 4))):
+            words.append(str(filler))
+            tags.append(0)
+        kind = int(rng.integers(2))
+        for place, marker in enumerate(rng.choice(MARKERS[kind], int(rng.integers(1, 4)))):
+            words.append(str(marker))
+            tags.append(1 + 2 * kind + min(place, 1))
+    return TaggedExample(tuple(words), tuple(tags))
+
+
+def load_tagged() -> TaskData[TaggedExample]:
+    examples = [_tagged(rng) for rng in [np.random.default_rng(0)] for _ in range(96)]
+    return TaskData(tuple(examples[:64]), tuple(examples[64:80]), tuple(examples[80:]))
+
+
+TAGGED = Task(
+    name="toytags",
+    kind="tagging",
+    labels=("O", "B-harsh", "I-harsh", "B-soft", "I-soft"),
+    score="entity_f1",
+    language="en",
+    summary="Synthetic: runs of harsh and of soft words; 64 train, 16 validation, 16 test",
+    load=load_tagged,
+    metrics=("entity_precision", "entity_recall", "accuracy"),
+)
+
+
+@pytest.fixture(scope="session")
+def tagged_data(tiny_encoder: Encoder) -> Data:
+    """An invented tagging task, tokenised for ``tiny_encoder`` and ``lively_encoder``."""
+    return encode(TAGGED, load_tagged(), tiny_encoder, max_length=32)

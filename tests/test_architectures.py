@@ -24,8 +24,9 @@ from stableft.execution import Execution
 from stableft.finetune import build, train
 from stableft.inspection import first_position, num_positions
 from stableft.layers import DropoutStream
-from stableft.models import Model, load_model, load_tokenizer
+from stableft.models import Model, load_model
 from stableft.packing import Batch, Data, tokenise
+from stableft.pretrained import load_tokenizer
 from stableft.tasks import Example
 
 VOCABULARY = 45

@@ -14,7 +14,7 @@ from benchmarks.statistic import Row, as_json, interleave, speedups, summary
 from benchmarks.subject import Spec, Trained
 from benchmarks.work import BASE, MINILM, RTE, SHAPES, TINY, TNEWS, Shape, Size, lengths, small, splits, write_random_encoder
 from stableft.encoders import Encoder, resolve
-from stableft.models import load_tokenizer
+from stableft.pretrained import load_tokenizer
 
 needs_trainer = pytest.mark.skipif(
     importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed: benchmarks/requirements.txt"

@@ -41,7 +41,7 @@ def all_scores(crf: LinearChainCRF, emissions: Tensor) -> dict[tuple[int, ...], 
     return {path: score_of(crf, emissions, path) for path in itertools.product(range(num_tags), repeat=n)}
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(Lengths, st.integers(2, 4), st.integers(0, 10_000))
 def test_partition_score_and_best_path_are_those_of_all_paths(lengths: list[int], num_tags: int, seed: int) -> None:
     crf, rng = random_crf(num_tags, seed)
@@ -56,7 +56,7 @@ def test_partition_score_and_best_path_are_those_of_all_paths(lengths: list[int]
         assert every[tuple(decoded[i, :n].tolist())] == pytest.approx(top, abs=1e-4)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(Lengths, st.integers(2, 3), st.integers(0, 10_000))
 def test_gradients_of_the_partition_are_the_marginals(lengths: list[int], num_tags: int, seed: int) -> None:
     crf, rng = random_crf(num_tags, seed)
@@ -114,7 +114,8 @@ def words(seed: int = 0) -> Tensor:
 def one_at_a_time(head: BiLSTMCRF, states: Tensor) -> Tensor:
     """Through one bidirectional LSTM of torch's with the same weights."""
     both = nn.LSTM(6, 4, bidirectional=True)
-    named = {**dict(head.forwards.named_parameters()), **{f"{k}_reverse": p for k, p in head.backwards.named_parameters()}}
+    named: dict[str, Tensor] = dict(head.forwards.named_parameters())
+    named |= {f"{name}_reverse": p for name, p in head.backwards.named_parameters()}
     assert dict(both.named_parameters()).keys() == named.keys()
     return torch.cat(
         [head.output(torch.func.functional_call(both, named, (sentence[:, None],))[0][:, 0]) for sentence in states.split(LENGTHS)]

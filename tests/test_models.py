@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
-from stableft.models import Model, Place, load_model, load_tokenizer
+from stableft.models import Model, Place, load_model
+from stableft.pretrained import load_tokenizer
 
 PIECES = np.arange(45)
 Edit = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]

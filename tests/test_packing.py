@@ -16,8 +16,9 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from stableft.encoders import Encoder, resolve
-from stableft.models import Model, load_model, load_tokenizer
+from stableft.models import Model, load_model
 from stableft.packing import Batch, Tokens, by_length, epochs, tokenise
+from stableft.pretrained import load_tokenizer
 from stableft.tasks import Example
 
 VOCABULARY = 45

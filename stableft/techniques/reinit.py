@@ -37,7 +37,8 @@ class Reinit(Technique):
     Interactions: First of all stages. What decays toward, mixes with or measures distance from the start sees the new values.
     Names of redrawn parameters join ``Setup.fresh``: they have no pre-trained value to be pulled to. Head, data order and
     dropout masks of a seed are the baseline's. A pooler that the checkpoint lacks was drawn from the same distribution already;
-    drawing it again changes the draw only. An encoder without a pooler is changed in its blocks alone.
+    drawing it again changes the draw only. An encoder without a pooler is changed in its blocks alone, as is every encoder on a
+    tagging task, which loads none: there ``pooler`` does nothing.
 
     ALBERT uses one block for all layers: there is no top block to draw anew, and any ``num_layers`` but 0 is refused.
 

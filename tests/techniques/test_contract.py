@@ -110,6 +110,21 @@ def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
     assert np.isfinite(changed.losses).all()
 
 
+@pytest.mark.parametrize("head", ["linear", "bilstm_crf"])
+def test_on_a_tagging_model_too(
+    kind: type[Technique], head: str, toy_config: ConfigFactory, lively_encoder: Encoder, tagged_data: Data
+) -> None:
+    def trial(*techniques: Technique) -> trials.Trial:
+        config = toy_config(PAIR_STEPS, task="toytags", head=head, techniques=techniques)
+        return trials.run(trials.prepare(config, lively_encoder, tagged_data), config, tagged_data)
+
+    baseline = trial()
+    assert trials.same(trial(kind.null()), baseline)
+    changed = trial(example(kind))
+    assert not trials.same(changed, baseline)
+    assert np.isfinite(changed.losses).all()
+
+
 PAIRS = list(itertools.combinations(discover.techniques().values(), 2))
 pairs = pytest.mark.parametrize("pair", PAIRS, ids=["+".join(kind.name for kind in pair) for pair in PAIRS])
 
