@@ -35,7 +35,8 @@ class Intermediate(Technique):
     or measures distance from the start (pretrained_weight_decay, mixout), the start is step 0 of this run, so what the first run
     left, also for a pooler that the checkpoint lacks: it is fresh no more. ``dropout``, ``adam`` and the other settings hold in
     the first run too, so an arm that changes them has a first run of its own. The first run has no techniques, whatever this one
-    has. If it diverges, this run starts from the weights that it had then, and as a rule diverges too.
+    has, and a linear head. Tagging has no pooler: after it, another kind of task starts with the checkpoint's. If the first run
+    diverges, this one starts from the weights that it had then, and as a rule diverges too.
 
     Deviations: Zhang et al. name the first task (MNLI) and no setting of it, nor how many first runs there were. By default each
     seed has its own, so that the spread over seeds is also that of the first run.

@@ -152,6 +152,27 @@ def test_nothing_else_of_the_run_changes(built: Built, toy_config: ConfigFactory
     assert trials.same(trials.run(setup, config, toy_data), trials.run(standard, config, toy_data))
 
 
+def test_between_tagging_and_other_kinds_all_but_the_pooler_is_carried_over(
+    built: Built, toy_config: ConfigFactory, lively_encoder: Encoder
+) -> None:
+    """Tagging has no pooler: none is taken from where there is one, and the checkpoint's stays where there was none."""
+    blocks = Intermediate(task="toytag", num_steps=2)
+    left = load_file(trials.sources(toy_config(techniques=(blocks,)), lively_encoder)["intermediate"])
+    start, standard = trials.state(built(blocks)), trials.state(built())
+    poolers = {name for name in start if "pooler" in name}
+    assert poolers
+    assert not any("pooler" in name for name in left)
+    assert all(torch.equal(start[name], standard[name]) for name in poolers)
+    block = "encoder.encoder.layer.1.output.dense.weight"
+    assert torch.equal(start[block], left[block])
+    tagging = toy_config(task="toytag", techniques=(EXAMPLE,), head="bilstm_crf")
+    assert tagging.sources()["intermediate"].head == "linear"
+    task = discover.task("toytag")
+    setup = trials.prepare(tagging, lively_encoder, encode(task, task.load(), lively_encoder, tagging.max_length))
+    there = load_file(trials.sources(tagging, lively_encoder)["intermediate"])
+    assert torch.equal(trials.state(setup)[block], there[block])
+
+
 def test_the_start_of_other_techniques_is_what_the_first_run_left(built: Built) -> None:
     left = trials.state(built(EXAMPLE))
     setup = built(EXAMPLE, PretrainedWeightDecay(weight_decay=1.0), Mixout(p=0.5), Reinit(num_layers=1))
