@@ -19,6 +19,7 @@ LIGHT = (
     "stableft.outline",
     "stableft.inputs",
     "stableft.grid",
+    "stableft.entities",
     "stableft.scores",
     "stableft.architectures",
     "stableft.encoders",
