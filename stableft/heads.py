@@ -106,7 +106,7 @@ class BiLSTMCRF(nn.Module):
 
     def forward(self, words: Tensor, lengths: Sequence[int]) -> Tensor:
         """Emissions (W, K), float32, of words (W, H) of sentences with these lengths, each >= 1."""
-        sentences = words.split(list(lengths))
+        sentences = list(words.split(list(lengths)))
         ahead, _ = self.forwards(pad_sequence(sentences))
         back, _ = self.backwards(pad_sequence([sentence.flip(0) for sentence in sentences]))
         both = [torch.cat([ahead[:n, i], back[:n, i].flip(0)], 1) for i, n in enumerate(lengths)]

@@ -102,7 +102,7 @@ class Model(nn.Module):
         self.tagging = tagging
         self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling and not tagging else None
         self.dropout = nn.Dropout(dropout)
-        self.head = (nn.Linear if head == "linear" else BiLSTMCRF)(config.hidden_size, num_labels)
+        self.head: Any = (nn.Linear if head == "linear" else BiLSTMCRF)(config.hidden_size, num_labels)
         self._stream: DropoutStream | None = None
         if self.packed:
             use_fast_layers(self)

@@ -192,9 +192,10 @@ def data_check(task: Task) -> View:
     table = _table("", *splits)
     for name in columns[0]:
         table.add_row(name, *(column[name] for column in columns))
+    inputs = "sentences" if task.kind == "tagging" else "text pairs" if facts["pairs"] else "texts"
     data = {"schema": VIEW_SCHEMA, "task": task.name, "kind": task.kind, "score": task.score, "language": task.language, **facts}
     text: list[RenderableType] = [
-        f"{task.name}: {task.kind} of {'text pairs' if facts['pairs'] else 'texts'}, judged by {task.score}",
+        f"{task.name}: {task.kind} of {inputs}, judged by {task.score}",
         table,
         f"words, characters: {', '.join(QUANTILES)} of an example; conflicts: inputs that have another label too",
         f"fingerprint {facts['fingerprint']}",
@@ -207,6 +208,7 @@ def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> di
     return {
         "examples": str(split["examples"]),
         **{f"  {label}": str(count) for label, count in split.get("labels", {}).items()},
+        **{f"  {kind} entities": str(count) for kind, count in split.get("entities", {}).items()},
         **{f"  {name} score": f"{value:.4g}" for name, value in split.get("scores", {}).items()},
         f"constant {task.score}": "undefined" if constant is None else f"{constant:.4f}",
         **{unit: " ".join(map(str, split[unit].values())) for unit in ("words", "characters")},

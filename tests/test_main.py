@@ -328,6 +328,17 @@ def test_data_that_cant_be_checked(
     assert message in " ".join(err.split()).replace("│ ", "").replace(" │", "")
 
 
+def test_tagged_data_are_checked(tmp_path: Path, quick: Quick):
+    (tmp_path / "my.bio").write_text("\n".join(f"word{i} O\nAda B-[red]\nByron I-[red]\n" for i in range(20)))
+    code, text, _ = quick(tmp_path, "data", "check", "bio:my.bio")
+    assert code == 0
+    assert text.startswith("my.bio: tagging of sentences, judged by entity_f1")
+    assert re.search(r"\[red\] entities +16 +2 +2", text)
+    splits = json.loads(quick(tmp_path, "data", "check", "bio:my.bio", "--json")[1])["splits"]
+    assert splits["train"]["labels"] == {"O": 16, "B-[red]": 16, "I-[red]": 16}
+    assert (splits["train"]["words"]["max"], splits["test"]["entities"]) == (3, {"[red]": 2})
+
+
 def test_checking_data_needs_no_torch(tmp_path: Path):
     (tmp_path / "torch.py").write_text("raise ImportError('torch is not needed to look at data')")
     spec = f"csv:{write_own(tmp_path / 'my.csv')}"

@@ -35,8 +35,8 @@ class Mixout(Technique):
     engines draw the same masks. Each call draws: a layer that ALBERT applies in every block is mixed anew in each.
 
     Deviations: The reference code mixes also the classifier, with its random start, and redrawn blocks, with their draws: here
-    fresh parameters, the head always among them (its BiLSTM and CRF too), have no pre-trained value and are left out. There the target is lost on saving
-    and loading; here runs are never resumed. p is rounded to a multiple of 2^-16.
+    fresh parameters, the head always among them (its BiLSTM and CRF too), have no pre-trained value and are left out. There the
+    target is lost on saving and loading; here runs are never resumed. p is rounded to a multiple of 2^-16.
 
     Cost: A few passes over the weights of each layer at every call, and a copy of them in memory.
 

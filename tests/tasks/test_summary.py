@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stableft.scores import SCORES
-from stableft.tasks import Example, Task, TaskData, summary
+from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels, summary
 from tests.conftest import TOY
 
 DATA = TaskData(
@@ -46,10 +46,30 @@ def test_a_quantile_is_the_least_length_that_so_many_do_not_exceed(lengths: list
 
 def test_scores_of_a_regression_task(monkeypatch: pytest.MonkeyPatch) -> None:
     undefined = type(SCORES["accuracy"])("none", "", lambda labels, predictions: float("nan"), lambda labels: labels[:1])
-    monkeypatch.setattr(summary, "SCORES", {"none": undefined})
+    monkeypatch.setitem(SCORES, "none", undefined)
     data = TaskData(train=tuple(Example(f"t{i}", None, float(i)) for i in range(4)), validation=())
     task = Task("t", "regression", (), "none", "und", "", lambda: data)
     train = summary.summarise(task, data)["splits"]["train"]
     assert train["scores"] == {"min": 0.0, "mean": 1.5, "max": 3.0, "std": pytest.approx(1.25**0.5)}
     assert train["constant_score"] is None
     json.dumps(train, allow_nan=False)
+
+
+def test_tagged_words_by_hand() -> None:
+    ada = TaggedExample(("Ada", "Byron", "sang"), (3, 4, 0))
+    data = TaskData(
+        train=(ada, ada, TaggedExample(("in", "Wex"), (0, 1))),
+        validation=(TaggedExample(("Ada", "Byron", "sang"), (3, 3, 0)), TaggedExample(("Wex",), (1,))),
+    )
+    task = Task("t", "tagging", bio_labels(["per", "loc"]), "entity_f1", "und", "", lambda: data)
+    facts = summary.summarise(task, data)
+    train, validation = facts["splits"].values()
+    assert (facts["pairs"], facts["fingerprint"]) == (False, data.fingerprint)
+    assert train["labels"] == {"O": 3, "B-loc": 1, "I-loc": 0, "B-per": 2, "I-per": 2}
+    assert (train["entities"], validation["entities"]) == ({"loc": 1, "per": 2}, {"loc": 1, "per": 2})
+    assert (train["examples"], train["repeats"], train["conflicts"], train["shared"]) == (3, 1, 2, {"validation": 2})
+    assert train["constant_score"] == 2 * 1 / (8 + 3)  # all B-loc: eight entities, one of them among the three
+    assert validation["constant_score"] == 2 * 2 / (4 + 3)  # all B-per: four, two of them among the three
+    assert train["words"] == {"min": 2, "q25": 2, "median": 3, "q75": 3, "q95": 3, "max": 3}
+    assert train["characters"]["max"] == len("AdaByronsang")
+    json.dumps(facts, allow_nan=False)

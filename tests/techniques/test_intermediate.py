@@ -427,7 +427,7 @@ def kill_at(job: Job, reached: Callable[[int], bool]) -> None:
     statuses: list[Any] = []
     thread = threading.Thread(target=lambda: statuses.append(supervisor(job)))
     thread.start()
-    assert there.wait(60)
+    assert there.wait(300)
     os.kill(supervisor._workers[0].process.pid or 0, signal.SIGKILL)
-    thread.join(20)
+    thread.join(60)
     assert [status.state for status in statuses] == ["killed"]
