@@ -80,7 +80,8 @@ def learning_rates(results: Results) -> pd.DataFrame:
     parts = runs["arm"].astype(str).str.extract(r"^(?P<line>.*?) lr=\S+ ?(?P<setting>.*)$")
     if parts["line"].isna().any():
         raise MissingInput(f"no learning rate in the arm's name: {runs.loc[parts['line'].isna(), 'arm'].iloc[0]!r}")
-    named = runs[CELL].assign(lr=[json.loads(text)["adam"]["lr"] for text in runs["config"]], **parts)
+    rates = [json.loads(text)["adam"]["lr"] for text in runs["config"]]
+    named = runs[CELL].assign(lr=rates, line=parts["line"], setting=parts["setting"])
     frame = final_scores(results).merge(named, on=CELL).merge(_last_scores(results, "validation"), how="left", on=CELL)
     frame["validation"] = frame["validation"].where(np.isfinite(frame["validation"]), frame["majority_score"])
     return frame.drop(columns="arm").rename(columns={"line": "arm"})

@@ -25,9 +25,10 @@ from stableft.config import RunConfig, field_names, run_id
 from stableft.encoders import Encoder
 from stableft.evaluation import evaluate
 from stableft.execution import Execution
-from stableft.finetune import encode, evaluation_steps, schedule_steps
+from stableft.finetune import encode
 from stableft.layers import DropoutStream, MixedLinear
 from stableft.optim import AdamW
+from stableft.outline import evaluation_steps, schedule_steps
 from stableft.packing import Data, Tokens, epochs
 from stableft.records import Results
 from stableft.scores import SCORES
@@ -158,8 +159,8 @@ def test_p05_a_run_has_the_steps_it_says(watch: Watcher) -> None:
     assert len(watch.optimizer.rates) == len(trial.losses) == 4
     assert min(series(trial, "lr")) > 0
     ten = watch.config({"evaluation.every": None, "evaluation.num_points": 10})
-    assert evaluation_steps(ten, 234) == (*range(23, 231, 23), 234), "eleven, as the source's logs have, none twice"
-    assert len(evaluation_steps(ten, 540)) == 10
+    assert evaluation_steps(ten, 234, 2490) == (*range(23, 231, 23), 234), "eleven, as the source's logs have, none twice"
+    assert len(evaluation_steps(ten, 540, 5749)) == 10
 
 
 def test_p06_what_is_random_has_a_stream_of_its_own(watch: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
