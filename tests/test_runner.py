@@ -50,6 +50,12 @@ def test_a_finished_grid_is_not_run_again(finished: Store):
     pd.testing.assert_frame_equal(metrics(finished), before)
 
 
+def test_a_head_that_the_task_cant_have_is_refused_before_anything_starts(tmp_path: Path):
+    with pytest.raises(UsageError, match="head bilstm_crf tags words"):
+        plan(select(GRID, overrides={"head": "bilstm_crf"}), Store(tmp_path), Inputs())
+    assert not list(tmp_path.iterdir())
+
+
 def test_arms_of_a_seed_share_everything_until_the_first_real_update(finished: Store):
     losses = metrics(finished).query("metric == 'loss' and split == 'train' and step <= 2")
     by_arm = losses.pivot_table(index=["seed", "step"], columns="arm", values="value")
