@@ -24,7 +24,7 @@ from itertools import product
 from stableft import report
 from stableft.grid import Grid, Override, Protocol
 
-TASKS = {"laptop": ("docs15", "docpair", "docread", "doccode"), "paper": ("rte",)}
+TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}
 FEW_SEEDS = 3
 # Rates that are also tried with another number of epochs than the task has.

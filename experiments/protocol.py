@@ -91,7 +91,8 @@ SMOKE = Protocol(
     learning_rates=(1e-3, 3e-3),
 )
 
-# Learning rates: for each task the one at which the corrected arm's mean validation score is best in experiments/lr_grid.py.
+# Learning rates: for docs15 and docpair the one at which the corrected arm's mean validation score is best in experiments/lr_grid.py;
+# docread and doccode, on which there is no such grid, have docpair's (experiments/head_lr.py has several on doccode).
 # So that ten seeds of two arms take ten minutes: docs15 has 3 epochs instead of TNEWS's 10; docpair trains on the same 1,000 of its
 # 2,490 examples in every run, as Zhang et al. cut larger sets to 1k; points before the end are on 200 and 100 fixed examples.
 LAPTOP = Protocol(
@@ -138,7 +139,7 @@ LAPTOP = Protocol(
     learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
 )
 
-# Learning rates as at laptop: five were compared, corrected arm, three seeds.
+# Learning rates as at laptop: five were compared on rte and tnews, corrected arm, three seeds.
 SMALL = Protocol(
     name="small",
     summary="hours on 2 cores, real data: RTE with MiniLM-L6, TNEWS-1k with a Chinese BERT of 4 x 512",
