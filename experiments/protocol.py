@@ -91,8 +91,8 @@ SMOKE = Protocol(
     learning_rates=(1e-3, 3e-3),
 )
 
-# Learning rates: for docs15 and docpair the one at which the corrected arm's mean validation score is best in lr_grid.py; docread and
-# doccode, on which there is no such grid, have docpair's (head_lr.py has several on doccode).
+# Learning rates: for docs15 and docpair the one at which the corrected arm's mean validation score is best in lr_grid.py; docread
+# and doccode, on which there is no such grid, have docpair's (head_lr.py has several on doccode).
 # So that ten seeds of two arms take ten minutes: docs15 has 3 epochs instead of TNEWS's 10; docpair trains on the same 1,000 of its
 # 2,490 examples in every run, as Zhang et al. cut larger sets to 1k; points before the end are on 200 and 100 fixed examples.
 LAPTOP = Protocol(
