@@ -16,6 +16,7 @@ LIGHT = (
     "stableft.bias",
     "stableft.config",
     "stableft.grid",
+    "stableft.entities",
     "stableft.scores",
     "stableft.architectures",
     "stableft.encoders",
