@@ -1,5 +1,7 @@
 """Curves over training: the mean over seeds per arm, and every failed run on its own (Zhang et al. 2021, Figures 3 and 11)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from stableft.figures import style
 from stableft.records import CELL, Results
 
 MEAN, FAILED = "mean", "failed run"
-THIN = {"linewidth": 0.5, "alpha": 0.7}
+THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
 CAPTION = (
     "Mean over seeds; shaded: pointwise 95 % percentile bootstrap interval over seeds. Thin lines: failed runs (final score at or "
     "below the majority score, or diverged). Runs that diverged are not part of a mean, except of the score's."
