@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -400,34 +401,34 @@ def test_an_unknown_first_task_is_refused_when_planned(tmp_path: Path) -> None:
 
 def test_killed_in_the_first_run_and_after_it(job: Job) -> None:
     """The same command goes on: nothing half written is taken for whole, and no lock stays behind."""
-    long = Intermediate(task="toyscore", num_steps=600)
-    job = make(with_overrides(job.config, {"techniques": (long,), "schedule.num_epochs": 60}), job.encoder, job.results)
+    long = Intermediate(task="toyscore", num_steps=150)
+    job = make(with_overrides(job.config, {"techniques": (long,), "schedule.num_epochs": 20}), job.encoder, job.results)
     store, source = Store(job.results), job.sources["intermediate"].run_id
-    stages = (
-        lambda step: 5 < step < 500,  # in the first run
-        lambda step: step > 620,  # in the second
-    )
-    for number, reached in enumerate(stages):
-        kill_at(job, reached)
-        assert not store.has(job.run_id)
-        assert store.has(source) == store.weights_path(source).is_file() == bool(number)
-    weights = store.weights_path(source).read_bytes()
+    path = store.weights_path(source)
+    kill_when(job, path.with_suffix(".lock").exists)
+    assert not path.exists()
+    assert not store.has(source)
+    kill_when(job, lambda: store.has(source))
+    assert not store.has(job.run_id)
+    weights = path.read_bytes()
     supervisor = Supervisor(lambda *_: None)
     assert supervisor(job).state == "done"
     supervisor.stop()
-    assert store.weights_path(source).read_bytes() == weights
+    assert path.read_bytes() == weights
     undisturbed = run_one(make(job.config, job.encoder, job.results / "elsewhere"))
     assert values(store.read(job.run_id)) == values(undisturbed)
 
 
-def kill_at(job: Job, reached: Callable[[int], bool]) -> None:
-    """Starts the job in a process of its own and kills it where asked."""
-    there = threading.Event()
-    supervisor = Supervisor(lambda job, step, total, loss: there.set() if reached(step) else None, max_retries=0)
+def kill_when(job: Job, reached: Callable[[], bool]) -> None:
+    """Starts the job in a process of its own and kills it as soon as that is so."""
+    supervisor = Supervisor(lambda *_: None, max_retries=0)
     statuses: list[Any] = []
     thread = threading.Thread(target=lambda: statuses.append(supervisor(job)))
     thread.start()
-    assert there.wait(300)
+    deadline = time.monotonic() + 300
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     os.kill(supervisor._workers[0].process.pid or 0, signal.SIGKILL)
     thread.join(60)
     assert [status.state for status in statuses] == ["killed"]
