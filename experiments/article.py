@@ -32,7 +32,7 @@ FOLDS = tuple(f"commonlit{fold}" for fold in range(5))
 NUM_SEEDS = {"smoke": 2, "laptop": 3, "small": 3}
 SOURCE_SEEDS = 5  # the article has one
 # Warm-up in steps; blocks drawn anew; epochs before the average and before frequent evaluation.
-SHARES = {"smoke": (2, 1, 1, 1), "laptop": (8, 2, 1, 1), "small": (6, 2, 1, 1)}
+SHARES = {"smoke": (2, 1, 1, 1), "laptop": (8, 2, 1, 1), "small": (3, 2, 1, 1)}
 SOURCE = (50, 5, 3, 2)
 
 

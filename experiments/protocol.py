@@ -150,7 +150,7 @@ SMALL = Protocol(
             COMMONLIT,
             2e-4,
             encoder="minilm-l6",
-            num_train=1000,
+            num_train=500,
             sample_seed=0,
             schedule=ScheduleConfig(num_epochs=4, warmup_steps=0),
             evaluation=EvaluationConfig(num_points=4),
