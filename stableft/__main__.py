@@ -224,9 +224,10 @@ def report(
     if not wanted:
         raise MissingInput(f"no collected results in {results.resolve()} that match; `python -m stableft run adam` makes some")
     written: list[Path] = []
+    left_out: list[str] = []
     for scale, name in wanted:
-        written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name)
-    _print(views.written(written), as_json)
+        written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name, left_out.append)
+    _print(views.written(written, left_out), as_json)
 
 
 @data.command("check")

@@ -33,3 +33,7 @@ class MissingInput(StableftError):
     """Data, weights or results that the request needs are absent, malformed or incomplete."""
 
     exit_code = 4
+
+
+class NotLogged(MissingInput):
+    """Results are whole, but from before a series was logged that a figure or table shows."""

@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft import markup, statistics, tables
+from stableft.errors import NotLogged
 from stableft.figures import bias_magnitude as bias_figure
 from stableft.figures import block_gradients as gradient_figure
 from stableft.figures import curves as curve_figure
@@ -210,13 +211,25 @@ def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
     return [*style.save(shown.figure, folder / name), *_write(texts, name, folder)]
 
 
-def render_all(report: Report, results: Results, folder: Path) -> list[Path]:
+def render_all(report: Report, results: Results, folder: Path, left_out: Callable[[str], None] = lambda why: None) -> list[Path]:
     """Writes every entry; files in the folder that are none of these are left alone.
+
+    Args:
+        report: What to show.
+        results: Of one experiment and protocol.
+        folder: Created if it is not there.
+        left_out: Told which entry is not written, and why, where the results are from before its series was logged.
 
     Returns:
         The paths written, in the order of the report.
     """
-    return [path for name, item in report.items() for path in render(name, item, results, folder)]
+    paths: list[Path] = []
+    for name, item in report.items():
+        try:
+            paths += render(name, item, results, folder)
+        except NotLogged as error:
+            left_out(f"{folder / name}: {error}")
+    return paths
 
 
 def _figure(kind: ModuleType, lead: str = "", **options: object) -> Item:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from stableft.errors import MissingInput
+from stableft.errors import NotLogged
 from stableft.records import CELL, Results
 
 BLOCK = "layer."  # the scope of what is logged for the lowest block is layer.01
@@ -41,12 +41,12 @@ def by_block(results: Results, metric: str) -> pd.DataFrame:
         The cell of the run, depth (1 is the lowest block), step and value.
 
     Raises:
-        MissingInput: no such run.
+        NotLogged: no such run.
     """
     metrics = results.metrics
     rows = metrics[(metrics["metric"] == metric) & metrics["scope"].str.startswith(BLOCK)]
     rows = rows.merge(results.runs.loc[results.runs["outcome"] == "ok", CELL], on=CELL)
     if rows.empty:
-        raise MissingInput(f"no finished run holds the metric {metric!r} of single blocks: older runs lack it, run them again")
+        raise NotLogged(f"no finished run holds the metric {metric!r} of single blocks: older runs lack it, run them again")
     rows["depth"] = rows["scope"].str.removeprefix(BLOCK).astype("int64")
     return rows[[*CELL, "depth", "step", "value"]]

@@ -143,11 +143,11 @@ def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequ
     return View(text, data)
 
 
-def written(paths: Sequence[Path]) -> View:
-    """Files of a report."""
+def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
+    """Files of a report, and what it could not show."""
     folders = Counter(str(path.parent) for path in paths)
-    text = [f"{count} files in {folder}" for folder, count in folders.items()]
-    return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths]})
+    text = [f"{count} files in {folder}" for folder, count in folders.items()] + [f"left out: {why}" for why in left_out]
+    return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
 
 
 def listing(what: str, protocols: Mapping[str, Protocol]) -> View:

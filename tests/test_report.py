@@ -26,6 +26,17 @@ REPORT: report.Report = {
 }
 
 
+def test_an_entry_whose_series_older_runs_lack_is_left_out_and_said(tmp_path: Path) -> None:
+    results = synthetic.grid(2)
+    metrics = results.metrics[~results.metrics["metric"].isin(["distance", "block_grad_norm"])]
+    left_out: list[str] = []
+    entries = {"distances": report.distances(), "scores": report.score_table()}
+    written = report.render_all(entries, replace(results, metrics=metrics), tmp_path, left_out.append)
+    assert {path.stem for path in written} == {"scores"}
+    (why,) = left_out
+    assert why.startswith(f"{tmp_path / 'distances'}: no finished run holds the metric 'distance'")
+
+
 def test_every_entry_is_written_the_same_bytes_each_time_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "laptop" / "adam"
     folder.mkdir(parents=True)

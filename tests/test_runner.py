@@ -163,8 +163,8 @@ def test_missing_inputs_stop_a_grid_before_it_starts_but_not_its_plan(tmp_path: 
     monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
     store, inputs = Store(tmp_path / "results"), Inputs()
     planned = plan(adam.grid(PAPER), store, inputs)
-    assert len(planned.cells) == len(planned.missing) == 2 * 2 * 50
-    assert len(planned.problems) == 2
+    assert len(planned.cells) == len(planned.missing) == 5 * 2 * 50
+    assert len(planned.problems) == 5
     with pytest.raises(MissingInput, match="RTE"):
         next(run_grid(planned, store, inputs, Execution()))
     assert not store.root.exists()
