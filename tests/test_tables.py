@@ -175,6 +175,20 @@ def test_scores_of_other_weights_beside_the_last() -> None:
     assert row["best_step"] == (100 + 101 + 102 + 104) / 4
 
 
+def test_checkpoints_are_shown_on_validation_too_where_scores_are_of_test() -> None:
+    results = synthetic.grid(2, diverged=False)
+    scored = tables.final_scores(results).drop_duplicates("task").set_index("task")["split"].to_dict()
+    table = tables.checkpoint_table(results)
+    for task, split in scored.items():
+        assert set(table.loc[table["task"] == task, "split"]) == {split, "validation"}
+    rows = table[(table["split"] == "validation") & table["task"].isin([t for t, split in scored.items() if split == "test"])]
+    for row in rows.itertuples():
+        at_end = results.metrics.query(
+            "task == @row.task and arm == @row.arm and split == 'validation' and metric == 'score' and scope == '' and step == 190"
+        )
+        assert row.last == pytest.approx(at_end["value"].mean())
+
+
 def test_what_was_not_logged_is_missing() -> None:
     table = tables.checkpoint_table(synthetic.grid(2))
     assert table[["best", "best_step", "average"]].isna().all(axis=None)
