@@ -11,9 +11,11 @@ from stableft.records import Results
 
 CAPTION = (
     "Final score of every run. Boxes: quartiles, whiskers to 1.5 interquartile ranges. Crosses: failed runs (final score at or "
-    "below the majority score, or diverged). Dotted: majority score."
+    "below the majority score, or diverged). Dotted: majority score, below the axis where all runs are "
+    "far above it."
 )
 ARM_WIDTH = 0.8  # inches that the label below a box needs
+FAR = 1.0  # heights of the runs' own axis
 SPREAD = 0.28  # half the width over which the points of an arm are spread
 
 
@@ -47,7 +49,10 @@ def plot(results: Results) -> Figure:
             panel.set_xticks(range(len(groups)), labels)
             panel.set_xlim(-0.6, len(groups) - 0.4)
             style.failed_key(panel)
-            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            low, high = panel.get_ylim()
+            style.majority_line(panel, majority := of_task["majority_score"].iloc[0])
+            if low - majority > FAR * (high - low):  # on one axis with it the arms would look alike
+                panel.set_ylim(low, high)
             panel.set(title=task, ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0].replace('_', ' ')}")
         style.legend(figure)
     return figure

@@ -4,6 +4,7 @@ import numpy as np
 
 from stableft import tables
 from stableft.figures import distributions
+from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
 
@@ -32,3 +33,17 @@ def test_equal_scores_stay_countable() -> None:
     x = np.concatenate([np.asarray(line.get_xdata()) for line in crosses])
     assert len(set(x)) == 4
     assert np.all(np.abs(x - 1) < 0.3)
+
+
+def test_the_axis_is_the_runs_own_where_all_are_far_above_the_majority_score() -> None:
+    """On one axis with that line the arms would look alike."""
+    results = synthetic.grid(3, diverged=False)
+    for far in (False, True):
+        majority = distributions.data(results)["score"].min() - (5.0 if far else 0.01)
+        moved = Results(results.runs.assign(majority_score=majority), results.metrics, results.predictions)
+        for axes in distributions.plot(moved).axes:
+            scores = distributions.data(moved).query(f"task == {axes.get_title()!r}")["score"]
+            low, high = axes.get_ylim()
+            assert low < scores.min() < scores.max() < high
+        lowest = min(axes.get_ylim()[0] for axes in distributions.plot(moved).axes)
+        assert (lowest > majority) == far
