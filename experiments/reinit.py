@@ -29,8 +29,7 @@ from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
 TASKS = {"small": ("rte",), "paper": GLUE_SMALL}  # the Chinese encoder of small has 4 blocks
-NUM_LAYERS = {"smoke": (1, 2), "small": (1, 3, 6)}  # of encoders with 2 and 6 blocks
-ALL_BLOCKS = range(1, 7)
+NUM_LAYERS = {"smoke": (1, 2), "laptop": (1, 2), "small": (1, 3, 6)}  # of encoders with 2, 6 and 6 blocks
 SOURCE_LAYERS = (*range(1, 7), 10)  # Figure 5 has 1 to 6, Figure 7 also 10
 NUM_SEEDS = {"paper": 20}
 
@@ -41,8 +40,7 @@ def grid(protocol: Protocol) -> Grid:
         "standard": {"techniques": None},
         "pooler": {"techniques": (Reinit(pooler=True, num_layers=0),)},
     }
-    default = SOURCE_LAYERS if protocol.name == "paper" else ALL_BLOCKS
-    for num_layers in NUM_LAYERS.get(protocol.name, default):
+    for num_layers in NUM_LAYERS.get(protocol.name, SOURCE_LAYERS):
         arms[f"pooler+{num_layers}"] = {"techniques": (Reinit(pooler=True, num_layers=num_layers),)}
     seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
     return Grid("reinit", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
