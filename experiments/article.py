@@ -9,7 +9,7 @@ RMSE basic 0.589, +llrd 0.575, +warmup 0.5717, +reinit 0.5543, +swa 0.5504, +fre
 Prediction: the first steps help a little; +swa changes the last weights by its constant rate alone, the average, which the
 article never evaluates, is better than they are; +frequent changes no weight, so its gain in the article is selection.
 
-Found (laptop, docread, Spearman's correlation on test, 3 seeds): as predicted but for the average. basic 0.908, +llrd 0.919,
+Found (laptop): as predicted but for the average (docread, Spearman's correlation on test, 3 seeds). basic 0.908, +llrd 0.919,
 +warmup 0.920, +reinit 0.932: each step that changes weights in time helps (most of +llrd may be its higher rate). +swa 0.931, and
 the average 0.928: no gain, though its squared error is lower (0.158 against 0.163). +frequent is the same run evaluated 27 times
 instead of 5: its best validation score rises from 0.956 to 0.960, and the test score of the checkpoint so chosen falls from 0.930
