@@ -10,14 +10,14 @@ Prediction: as in the source, an intermediate task that is alike, reinit and lon
 little or nothing.
 
 Found (laptop): 3 seeds, so p is never below 0.25. Both decays change nothing (scores within 0.001), as in the source. mixout is
-ahead on both tasks (+0.009 on docs15, +0.014 on docpair), llrd within noise (+0.004, +0.005). reinit gains on docpair alone (+0.023;
--0.041 on docs15), longer on docs15 alone (+0.020; -0.006). The other task first does harm: docpair after docs15 scores 0.508
-instead of 0.630, docs15 after docpair 0.081, 2 of 3 runs failed. The latter says nothing about intermediate tasks: first runs have
-the learning rate of the second task, and docs15's 5e-4 is beyond the edge of docpair, so they start from a collapsed encoder. Twice
-the same task: +0.013 on docs15, -0.019 on docpair.
+ahead on both tasks (+0.009 on docs15, +0.014 on docpair), llrd within noise (+0.004, +0.005). reinit gains on docpair alone
+(+0.023; -0.041 on docs15), longer on docs15 alone (+0.020; -0.006). The other task first does harm: docpair after docs15 scores
+0.508 instead of 0.630, docs15 after docpair 0.081, 2 of 3 runs failed. The latter says nothing about intermediate tasks: first
+runs have the learning rate of the second task, and docs15's 5e-4 is beyond the edge of docpair, so they start from a collapsed
+encoder. Twice the same task: +0.013 on docs15, -0.019 on docpair.
 
-Cost: 54 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 22 minutes on 2 cores beside other work (sum of the runs' own
-times / 2, first runs not counted).
+Cost: 54 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 22 minutes on 2 cores beside other work (sum of the runs'
+own times / 2, first runs not counted).
 
 Settings are not tuned per task: those of the released sample commands where there are any (llrd 0.95, mixout 0.1 without dropout,
 decay to the pre-trained weights 1e-3), 0.01 for weight decay, as BERT was trained with, and six epochs instead of three for longer
