@@ -31,7 +31,7 @@ def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: 
         assert (swept.groupby("lr")["seed"].nunique() >= 3).all()
 
 
-@pytest.mark.parametrize("name", ["adam", "bias", "control", "lr_grid", "pooler", "precision", "reinit"])
+@pytest.mark.parametrize("name", list(discover.experiments()))
 def test_committed_results_are_complete_pairs(project: Path, name: str):
     runs = Store(project / "results").load("laptop", name).runs
     grid = discover.experiment(name).grid(LAPTOP)
