@@ -20,7 +20,7 @@ def write_whole(path: Path, content: bytes) -> Path:
     Raises:
         OSError: the disk is full or the folder can't be written to; the target is then as it was.
     """
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -32,6 +32,12 @@ def write_whole(path: Path, content: bytes) -> Path:
         Path(draft).unlink(missing_ok=True)
         raise
     return path
+
+
+def drop_drafts(folder: Path, pid: int) -> None:
+    """Removes what `write_whole` had begun in a folder when the process of that number was killed; nobody reads it."""
+    for draft in folder.glob(f".*.{pid}.*.tmp"):
+        draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stableft.errors import MissingInput
+from stableft.files import drop_drafts
 from stableft.parquet import read_parquet, write_parquet
 
 SCHEMA_VERSION = 1
@@ -121,6 +122,11 @@ class Store:
 
     def has(self, run_id: str) -> bool:
         return self.path(run_id).is_file()
+
+    def drop_drafts(self, pid: int) -> None:
+        """Removes what a process that was killed had begun to write."""
+        for path in (self.path(""), self.weights_path("")):
+            drop_drafts(path.parent, pid)
 
     def write(self, record: RunRecord) -> Path:
         """Writes a record: a file of the final name is always whole."""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Literal
 
+from stableft.records import Store
 from stableft.worker import Job, serve
 
 State = Literal["done", "refused", "device", "io", "crashed", "killed", "timeout", "stopped"]
@@ -81,12 +83,15 @@ class Supervisor:
         self._stopping = True
         for worker in list(self._workers):
             worker.process.kill()
+        for worker in list(self._workers):
+            worker.gone()
 
     def _attempt(self, job: Job) -> tuple[State, str, float]:
         if self._stopping:
             return "stopped", "not started", 0.0
         worker = self._worker()
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        worker.results = job.results
         try:
             worker.connection.send(job)
             while True:
@@ -94,6 +99,7 @@ class Supervisor:
                 if not wait([worker.connection, worker.process.sentinel], rest):
                     worker.process.kill()
                     worker.process.join(10)
+                    worker.gone()
                     return "timeout", f"took more than {self._timeout:g} s", 0.0
                 if not worker.connection.poll():
                     raise EOFError
@@ -106,6 +112,7 @@ class Supervisor:
                     return answer[0], answer[1], 0.0
         except (EOFError, OSError):
             worker.process.join(10)
+            worker.gone()
             self._local.worker = None
             code = worker.process.exitcode
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -126,3 +133,10 @@ class _Worker:
         self.process = _CONTEXT.Process(target=target, args=(theirs,), daemon=True, name="stableft-worker")
         self.process.start()
         theirs.close()
+        self.results: Path | None = None
+
+    def gone(self) -> None:
+        """To be called after its death: what it was writing is removed."""
+        wait([self.process.sentinel], 10)  # not join(), which only one thread may call
+        if self.results is not None and self.process.pid is not None:
+            Store(self.results).drop_drafts(self.process.pid)

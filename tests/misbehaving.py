@@ -23,6 +23,10 @@ def obey(connection: Connection) -> None:
         if what == "loaded":  # by the process that this one was forked from
             connection.send(("done", " ".join(name for name in ("stableft.finetune", "torch") if name in sys.modules), 0.1))
             continue
+        if what == "write":  # a draft of a record, by the name that `write_whole` gives it
+            (job.results / "runs").mkdir(exist_ok=True)
+            (job.results / "runs" / f".{job.run_id}.parquet.{os.getpid()}.x.tmp").touch()
+            time.sleep(600)
         if what == "die" or (what == "flaky" and tries == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "sleep":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stableft.files import cache_folder, locked, write_whole
+from stableft.files import cache_folder, drop_drafts, locked, write_whole
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -31,6 +31,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_the_drafts_of_a_dead_process_go(tmp_path: Path) -> None:
+    """A process dies between writing and renaming; the drafts of others, and whole files, stay."""
+    die = "import os; from pathlib import Path; from stableft.files import write_whole\nos.replace = lambda *_: os.abort()\n"
+    dead = subprocess.Popen([sys.executable, "-c", die + f"write_whole(Path({str(tmp_path / 'a.txt')!r}), b'new')"])
+    dead.wait()
+    others = [tmp_path / f".a.txt.{dead.pid}1.x.tmp", tmp_path / f"a.{dead.pid}.txt"]
+    for other in others:
+        other.touch()
+    assert len(list(tmp_path.iterdir())) == 3
+    drop_drafts(tmp_path, dead.pid)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
 def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -422,11 +422,8 @@ def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path: Path, number
     assert time.monotonic() - started < 5
     assert "Traceback" not in err
     files = [path.name for path in (tmp_path / "out" / "runs").iterdir()]
-    whole = [name.removesuffix(".parquet") for name in files if name.endswith(".parquet")]
-    assert whole
-    assert len(files) - len(whole) <= 2, "at most what the two processes were writing when they were killed, under another name"
-    for run_id in whole:
-        Store(tmp_path / "out").read(run_id)
+    assert files
+    assert all(name.endswith(".parquet") for name in files)
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:  # no process stays behind
         assert time.monotonic() - started < 10
         time.sleep(0.1)

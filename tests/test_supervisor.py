@@ -99,6 +99,23 @@ def test_stop_ends_runs_in_flight_at_once_and_starts_no_more(job):
     assert [status.state for status in statuses] == ["stopped", "stopped"]
 
 
+@pytest.mark.parametrize("ending", ["stop", "timeout"])
+def test_what_a_killed_process_was_writing_is_removed(job, tmp_path: Path, ending: str):
+    supervisor = Supervisor(lambda *_: None, timeout=2 if ending == "timeout" else None, target=obey)
+    thread = threading.Thread(target=supervisor, args=(job("write"),))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not (draft := list((tmp_path / "runs").glob("*") if (tmp_path / "runs").exists() else ())):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert len(draft) == 1
+    if ending == "timeout":
+        thread.join(timeout=10)
+    supervisor.stop()
+    assert not list((tmp_path / "runs").iterdir())
+    thread.join(timeout=10)
+
+
 def test_the_same_process_serves_many_runs(job):
     supervisor = Supervisor(lambda *_: None, target=obey)
     for name in ("fine-1", "fine-2"):
