@@ -107,7 +107,7 @@ def score_table() -> Item:
         "Final scores over seeds; std with n - 1. Difference: mean over the pairs of runs with equal seed, against the first arm, "
         "with 95 % BCa bootstrap interval; p: two-sided sign-flip permutation test of the pairs."
     )
-    return lambda results: TableReport(tables.score_table(results), f"{note} {describe(results)}")
+    return _table(tables.score_table, note)
 
 
 def bias_table() -> Item:
@@ -116,7 +116,7 @@ def bias_table() -> Item:
         "Norm of the applied update over that of the corrected one, at the metered steps. deviation: greatest relative distance of "
         "a run and step to the closed form; largest: of all runs; at_step and last: means over runs."
     )
-    return lambda results: TableReport(tables.bias_table(results), f"{note} {describe(results)}")
+    return _table(tables.bias_table, note)
 
 
 def seed_table() -> Item:
@@ -125,13 +125,13 @@ def seed_table() -> Item:
         "Final scores; std with n - 1. std_over_order: mean over init seeds of the std over order seeds; std_over_init: the other "
         "way round."
     )
-    return lambda results: TableReport(tables.seed_table(results), f"{note} {describe(results)}")
+    return _table(tables.seed_table, note)
 
 
 def learning_rate_table() -> Item:
     """See `stableft.tables.learning_rate_table`."""
     note = "Final scores over seeds; std with n - 1. train_loss: mean over the last tenth of the steps, of the runs that finished."
-    return lambda results: TableReport(tables.learning_rate_table(results), f"{note} {describe(results)}")
+    return _table(tables.learning_rate_table, note)
 
 
 def rate_pair_table() -> Item:
@@ -140,7 +140,7 @@ def rate_pair_table() -> Item:
         "Final scores over seeds. Difference: mean over the pairs of runs with equal seed, against the first arm at the same rate, "
         "with 95 % BCa bootstrap interval; p: two-sided sign-flip permutation test of the pairs, each row for itself."
     )
-    return lambda results: TableReport(tables.rate_pair_table(results), f"{note} {describe(results)}")
+    return _table(tables.rate_pair_table, note)
 
 
 def convergence_table() -> Item:
@@ -150,7 +150,7 @@ def convergence_table() -> Item:
         "half_step: end of the first tenth with at most half of the first one's loss, mean over the runs that get there; reached: "
         "how many do."
     )
-    return lambda results: TableReport(tables.convergence_table(results), f"{note} {describe(results)}")
+    return _table(tables.convergence_table, note)
 
 
 def checkpoint_table() -> Item:
@@ -160,7 +160,7 @@ def checkpoint_table() -> Item:
         "where that was; maximum: the best score of all evaluation points (rmse: the least), chosen on the very examples that it "
         "is of; average: of the averaged weights."
     )
-    return lambda results: TableReport(tables.checkpoint_table(results), f"{note} {describe(results)}")
+    return _table(tables.checkpoint_table, note)
 
 
 def describe(results: Results) -> str:
@@ -230,6 +230,10 @@ def render_all(report: Report, results: Results, folder: Path, left_out: Callabl
         except NotLogged as error:
             left_out(f"{folder / name}: {error}")
     return paths
+
+
+def _table(make: Callable[[Results], pd.DataFrame], note: str) -> Item:
+    return lambda results: TableReport(make(results), f"{note} {describe(results)}")
 
 
 def _figure(kind: ModuleType, lead: str = "", **options: object) -> Item:

@@ -53,7 +53,7 @@ def plot(results: Results) -> Figure:
     frame = data(results)
     settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
     about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
-    first, *_ = tables.learning_rates(results)["arm"]
+    first = frame.loc[frame["chosen"], "arm"].iloc[0]
     styles = style.arm_styles(sorted(frame["arm"].unique()))
     with style.context():
         figure, panels = style.panels(len(about))

@@ -112,6 +112,12 @@ class Task:
             raise UsageError(f"head bilstm_crf tags words, and {self.name} is a {self.kind} task: use head linear")
 
 
+def cut(examples: Sequence[E], sizes: tuple[int, int, int]) -> TaskData[E]:
+    """The first examples, as many as the sizes say: training, validation and test, one after the other."""
+    train, validation = sizes[0], sizes[0] + sizes[1]
+    return TaskData(tuple(examples[:train]), tuple(examples[train:validation]), tuple(examples[validation : sum(sizes)]))
+
+
 def bio_labels(kinds: Iterable[str]) -> tuple[str, ...]:
     """The tags of these kinds of entities, in the order that `Task.labels` has."""
     return ("O", *(f"{prefix}-{kind}" for kind in sorted(set(kinds)) for prefix in "BI"))

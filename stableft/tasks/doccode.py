@@ -19,10 +19,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from typing import NamedTuple
 
-from stableft.seeds import stream
-from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels, docread
-from stableft.tasks.docread import CITATION, NOT_PROSE, SENTENCE_END, SIZES, SOURCES, apart
-from stableft.tasks.docs import kept, short_of
+from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels, cut, docread
+from stableft.tasks.docread import CITATION, NOT_PROSE, SENTENCE_END, SIZES, SOURCES, apart, drawn
+from stableft.tasks.docs import kept
 from stableft.tasks.docstrings import read_docstrings, without_collection
 
 WORDS = range(8, 41)
@@ -123,12 +122,7 @@ def load_doccode() -> TaskData:
     Raises:
         MissingInput: a package is not installed, or their docstrings do not give that many sentences.
     """
-    examples = read_sentences(SOURCES)
-    if len(examples) < sum(SIZES):
-        raise short_of("doccode", "sentences", len(examples), sum(SIZES), {source.partition("/")[0] for source in SOURCES})
-    drawn = [examples[i] for i in stream(0, "doccode").permutation(len(examples))]
-    train, validation = SIZES[0], SIZES[0] + SIZES[1]
-    return TaskData(tuple(drawn[:train]), tuple(drawn[train:validation]), tuple(drawn[validation : sum(SIZES)]))
+    return cut(drawn("doccode", "sentences", read_sentences(SOURCES)), SIZES)
 
 
 TASKS = (

@@ -15,11 +15,12 @@ alphabetical order stays, which also keeps the splits apart. 1,000 / 277 / 1,000
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TypeVar
 
 from stableft.seeds import stream
-from stableft.tasks import Example, Task, TaskData
+from stableft.tasks import Example, Task, TaskData, cut
 from stableft.tasks.docs import kept, short_of
 from stableft.tasks.docstrings import ROLE, read_docstrings, without_collection
 
@@ -29,6 +30,7 @@ SOURCES = (
     "transformers/generation",
 )
 SIZES = (1000, 277, 1000)
+T = TypeVar("T")
 WORDS = range(25, 91)
 RUN = 8
 MEAN, SPREAD = 12.0, 4.5
@@ -98,18 +100,24 @@ def read_paragraphs(sources: Iterable[str]) -> list[str]:
         return apart([text for doc in chain.from_iterable(map(read_docstrings, sources)) for text in paragraphs(doc.text)])
 
 
+def drawn(task: str, things: str, found: Sequence[T]) -> list[T]:
+    """What was found, in an order drawn by the stream of the task's name.
+
+    Raises:
+        MissingInput: there are fewer than the sizes of the splits ask for.
+    """
+    if len(found) < sum(SIZES):
+        raise short_of(task, things, len(found), sum(SIZES), {source.partition("/")[0] for source in SOURCES})
+    return [found[i] for i in stream(0, task).permutation(len(found))]
+
+
 def load_docread() -> TaskData:
     """1,000 / 277 / 1,000 paragraphs drawn without replacement, labelled by `ease`.
 
     Raises:
         MissingInput: a package is not installed, or their docstrings do not give that many paragraphs.
     """
-    texts = read_paragraphs(SOURCES)
-    if len(texts) < sum(SIZES):
-        raise short_of("docread", "paragraphs", len(texts), sum(SIZES), {source.partition("/")[0] for source in SOURCES})
-    examples = [Example(texts[i], None, ease(texts[i])) for i in stream(0, "docread").permutation(len(texts))]
-    train, validation = SIZES[0], SIZES[0] + SIZES[1]
-    return TaskData(tuple(examples[:train]), tuple(examples[train:validation]), tuple(examples[validation : sum(SIZES)]))
+    return cut([Example(text, None, ease(text)) for text in drawn("docread", "paragraphs", read_paragraphs(SOURCES))], SIZES)
 
 
 TASKS = (

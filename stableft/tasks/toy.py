@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from stableft.seeds import stream
-from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels
+from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels, cut
 
 MARKERS: tuple[tuple[str, ...], tuple[str, ...]] = (
     ("bral", "dorn", "grelk", "hask", "kruld", "skarn", "vrok", "zolk"),
@@ -53,9 +53,7 @@ def load(name: str, write: Callable[[np.random.Generator, int], str], labels: in
     while len(texts) < sum(SIZES):
         label = len(texts) % labels
         texts.setdefault(write(rng, label), label)
-    examples = tuple(Example(text, None, label) for text, label in texts.items())
-    train, validation = SIZES[0], SIZES[0] + SIZES[1]
-    return TaskData(examples[:train], examples[train:validation], examples[validation:])
+    return cut([Example(text, None, label) for text, label in texts.items()], SIZES)
 
 
 TAGS = bio_labels(KINDS)
@@ -80,9 +78,7 @@ def load_tags() -> TaskData:
     while len(sentences) < sum(SIZES):
         sentence = _sentence(rng)
         sentences.setdefault(sentence.words, sentence)
-    examples = tuple(sentences.values())
-    train, validation = SIZES[0], SIZES[0] + SIZES[1]
-    return TaskData(examples[:train], examples[train:validation], examples[validation:])
+    return cut(list(sentences.values()), SIZES)
 
 
 TASKS: tuple[Task, ...] = (
