@@ -32,7 +32,7 @@ SOURCE_SEEDS = 5
 # Encoder rates, epochs, batch sizes.
 SETTINGS = {
     "smoke": ((3e-3,), (3,), (8,)),
-    "laptop": ((5e-5, 2e-4), (2, 4), (16,)),
+    "laptop": ((5e-5, 1e-4, 2e-4), (2, 3, 4), (16,)),
     "small": ((5e-5, 1e-4, 2e-4), (3,), (16,)),
 }
 SOURCE = ((2e-5, 3e-5, 5e-5), (2, 3, 4), (16, 32))

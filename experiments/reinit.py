@@ -29,7 +29,7 @@ from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
 TASKS = {"small": ("rte",), "paper": GLUE_SMALL}  # the Chinese encoder of small has 4 blocks
-NUM_LAYERS = {"smoke": (1, 2), "laptop": (1, 2), "small": (1, 3, 6)}  # of encoders with 2, 6 and 6 blocks
+NUM_LAYERS = {"smoke": (1, 2), "laptop": tuple(range(1, 7)), "small": (1, 3, 6)}  # of encoders with 2, 6 and 6 blocks
 SOURCE_LAYERS = (*range(1, 7), 10)  # Figure 5 has 1 to 6, Figure 7 also 10
 NUM_SEEDS = {"paper": 20}
 

@@ -45,7 +45,7 @@ def grid(protocol: Protocol) -> Grid:
     """One arm for each remedy."""
     arms: dict[str, Override] = {
         "standard": {"techniques": None},
-        **{f"first {task}": {"techniques": (Intermediate(task=task),)} for task in INTERMEDIATE[protocol.name]},
+        **{f"first {task}": {"techniques": (_first(task, protocol),)} for task in INTERMEDIATE[protocol.name]},
         "llrd": {"techniques": (LLRD(decay=0.95),)},
         "mixout": {"techniques": (Mixout(p=0.1),), "dropout": 0.0},
         "pretrained_decay": {"techniques": (PretrainedWeightDecay(weight_decay=1e-3),)},
@@ -55,6 +55,12 @@ def grid(protocol: Protocol) -> Grid:
     }
     seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
     return Grid("techniques", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
+
+
+def _first(task: str, protocol: Protocol) -> Intermediate:
+    """The first run has its own task's rate and batch size, where the protocol has any: one that collapses would say nothing."""
+    own = protocol.configs.get(task)
+    return Intermediate(task=task, lr=own and own.adam.lr, batch_size=own and own.batch_size)
 
 
 REPORT = {
