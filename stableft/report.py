@@ -56,6 +56,16 @@ Item = Callable[[Results], FigureReport | TableReport | Figure | pd.DataFrame]
 Report = Mapping[str, Item]
 
 
+def figure(kind: ModuleType, **options: object) -> Item:
+    """A kind of figure: a module of `stableft.figures` with ``plot(results, **options)``, ``data`` likewise, and ``CAPTION``."""
+    return _figure(kind, **options)
+
+
+def table(kind: ModuleType, **options: object) -> Item:
+    """A kind of table: a module of `stableft.tables` with ``table(results, **options)`` and ``NOTE``."""
+    return lambda results: TableReport(kind.table(results, **options), f"{kind.NOTE} {describe(results)}")
+
+
 def curves(*, split: str, metric: str, interval: int | None = None) -> Item:
     """See `stableft.figures.curves`."""
     points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."

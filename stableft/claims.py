@@ -1,0 +1,79 @@
+"""Claims of the sources, judged on collected results: what was claimed, what these runs show, and what that is worth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from stableft.records import Results
+
+Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the runs of one experiment at one protocol say about a claim.
+
+    Attributes:
+        verdict: Of the test, on these runs; never ``not run``.
+        found: One sentence with the numbers, their interval, and n.
+        n: Seeds (pairs of seeds where arms are compared).
+        seeds_needed: How many would decide it, where it is inconclusive and that can be said.
+    """
+
+    verdict: Verdict
+    found: str
+    n: int
+    seeds_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of a source as a test on the results of an experiment, an entry of its ``CLAIMS``.
+
+    Attributes:
+        name: Unique in the experiment, such as ``uncorrected_fails``.
+        statement: What is claimed, one sentence.
+        source: Paper or article, and the figure, table or number that says so.
+        expected: What these runs must show if it holds: the test in words, with its threshold.
+        about: The encoder that the source makes the claim of, such as ``bert-large-uncased``.
+        minimum_n: Seeds below which the verdict is inconclusive whatever the test says.
+        test: The test; raises `NotLogged` or `MissingInput` where the results lack what it needs.
+    """
+
+    name: str
+    statement: str
+    source: str
+    expected: str
+    about: str
+    minimum_n: int
+    test: Callable[[Results], Evidence]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim at one protocol.
+
+    Attributes:
+        claim: What was judged.
+        experiment: Whose ``CLAIMS`` it stands in.
+        protocol: Whose results it was judged on.
+        verdict: ``not run`` where there are no results.
+        found: See `Evidence`; why not, where it was not run.
+        n: See `Evidence`; 0 where it was not run.
+        seeds_needed: See `Evidence`.
+        own_evidence: The encoder is not the one that the claim is about: the verdict holds of these runs alone, and neither
+            confirms nor contradicts the source.
+        command: What runs it.
+        seconds: Sum of its runs' own times; None where it was not run.
+    """
+
+    claim: Claim
+    experiment: str
+    protocol: str
+    verdict: Verdict
+    found: str
+    n: int
+    seeds_needed: int | None
+    own_evidence: bool
+    command: str
+    seconds: float | None
