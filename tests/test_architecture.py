@@ -37,6 +37,7 @@ LIGHT = (
     "stableft.tables",
     "stableft.markup",
     "stableft.report",
+    "stableft.claims",
     "stableft.views",
     "stableft.board",
     "stableft.backends",
@@ -227,6 +228,7 @@ def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(pr
             "stableft.runner",
             "stableft.worker",
             "stableft.report",
+            "stableft.claims",
             "stableft.packing",
             "experiments",
         ):
