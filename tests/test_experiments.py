@@ -92,3 +92,17 @@ def test_every_experiment_says_what_it_asks_and_expects():
         text = module.__doc__ or ""
         for part in ("Question:", "Source:", "Prediction:", "Found (laptop):", "Cost:"):
             assert part in text, (module.__name__, part)
+
+
+def test_article_found_what_it_says(project: Path):
+    """The numbers of its docstring that stand in no table: the squared error of the average, and how often runs are evaluated."""
+    results = Store(project / "results").load("laptop", "article")
+    metrics = results.metrics.merge(results.runs[["run_id", "num_steps"]], on="run_id")
+    ends = metrics.query("arm == '+swa' and split == 'test' and metric == 'loss' and step == num_steps")
+    average, last = (ends.loc[ends["scope"] == scope, "value"].mean() for scope in ("average", ""))
+    points = metrics.query("split == 'validation' and metric == 'score' and scope == ''").groupby(["arm", "seed"]).size()
+    said = " ".join((discover.experiment("article").__doc__ or "").split())
+    assert f"its squared error is lower ({average:.3f} against {last:.3f})" in said
+    assert set(points["+frequent"]) == {27}
+    assert set(points["+swa"]) == {5}
+    assert "evaluated 27 times instead of 5" in said
