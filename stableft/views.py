@@ -232,7 +232,7 @@ def doctor(results: Path) -> View:
             checks.append((f"weights {name}", True, str(resolve(name).folder)))
         except StableftError as error:
             checks.append((f"weights {name}", False, str(error)))
-    for name in ("docs15", "docpair"):
+    for name in ("docs15", "docpair", "docread", "doccode"):
         try:
             data = discover.task(name).load()
             sizes = f"{len(data.train)}/{len(data.validation)}/{len(data.test)} examples"
