@@ -27,7 +27,7 @@ from stableft.layers import DropoutStream
 from stableft.models import Model, load_model
 from stableft.packing import Batch, Data, tokenise
 from stableft.pretrained import load_tokenizer
-from stableft.tasks import Example
+from stableft.tasks import Example, TaggedExample
 
 VOCABULARY = 45
 COMMON: dict[str, Any] = {
@@ -636,6 +636,20 @@ def test_a_roberta_tokenizer(tmp_path: Path) -> None:
     tokens = tokenise([Example("ab c", "b", 0), Example("c", "c", 0)], tokenizer, max_length=16, lower_case=False)
     assert tokens.ids[: tokens.offsets[1]].tolist() == [0, 9, 8, 7, 2, 2, 6, 2]
     assert tokens.ids[tokens.offsets[1]] == 0
+
+
+def test_a_roberta_tokenizer_is_given_words_with_the_space_before_them(tmp_path: Path) -> None:
+    """It tells the beginning of a word by that space; in tagging the first word would else be read as the rest of one."""
+    characters = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "b", "Ġ", "Ġa", "Ġab"]
+    vocabulary = {piece: i for i, piece in enumerate(characters)}
+    merges = [("Ġ", "a"), ("Ġa", "b")]
+    transformers.RobertaTokenizer(vocab=vocabulary, merges=merges).save_pretrained(tmp_path)  # pyright: ignore[reportArgumentType]
+    AutoModel.from_config(settings_of("roberta", PACKABLE["roberta"][0])).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(resolve(str(tmp_path)), tagging=True)
+    tokens = tokenise([TaggedExample(("a", "ab", "ba"), (0, 1, 0))], tokenizer, max_length=16, lower_case=False)
+    assert tokens.ids.tolist() == [0, 8, 9, 7, 6, 5, 2]
+    assert tokens.words is not None
+    assert tokens.words.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
