@@ -1,6 +1,7 @@
 """Gradient norms of the blocks, of failed and of successful runs (Mosbach et al. 2021, Figure 4; protocol section 5.3)."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from stableft.records import CELL, Results
 FAILED, SUCCESSFUL = "failed", "successful"
 CAPTION = (
     "L2 norm of each block's gradient before clipping, geometric mean over the runs that finished. Failed: final score at or below "
-    "the majority score."
+    "the majority score. Where runs of a task differ in length: those of the length that most of them have."
 )
 MOST_NAMED = 8  # of more blocks the legend names the lowest, the top, and those a quarter of the way apart
 MAP, RANGE = "viridis", (0.0, 0.9)  # dark is low; without the yellow end, which is too faint for lines on white
@@ -39,6 +40,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
     Raises:
         MissingInput: no run of these arms that logged gradient norms finished.
     """
+    results = _of_one_length(results)
     rows = series.by_block(results, "block_grad_norm").merge(tables.final_scores(results)[[*CELL, "failed"]], on=CELL)
     if arms is not None:
         rows = rows[rows["arm"].isin(list(arms))]
@@ -51,12 +53,18 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
     return frame[[*keys, "value", "n"]]
 
 
+def _of_one_length(results: Results) -> Results:
+    """A step is at another point of the schedule in a longer run, so that a mean over both would be of neither."""
+    lengths = results.runs.groupby("task", sort=False, observed=True)["num_steps"]
+    return replace(results, runs=results.runs[results.runs["num_steps"] == lengths.transform(lambda steps: steps.mode().min())])
+
+
 def plot(results: Results, *, arms: Collection[str] | None = None) -> Figure:
     """A row per task: failed runs to the left, successful ones to the right; one line per block, on one logarithmic scale.
 
     Args and errors are those of `data`.
     """
-    frame = data(results, arms=arms)
+    frame, results = data(results, arms=arms), _of_one_length(results)
     depth = int(frame["depth"].max())
     asked = results.runs if arms is None else results.runs[results.runs["arm"].isin(list(arms))]
     diverged = asked.loc[asked["outcome"] != "ok", "task"].value_counts()

@@ -47,6 +47,15 @@ def test_only_the_arms_that_are_asked_for(results: Results) -> None:
         block_gradients.data(results, arms=["other"])
 
 
+def test_longer_runs_have_no_part(results: Results) -> None:
+    """Their steps are at other points of the schedule."""
+    runs = results.runs
+    longer = (runs["seed"] == 1) & (runs["task"] == "tnews_1k")
+    changed = replace(results, runs=runs.assign(num_steps=runs["num_steps"].mask(longer, 2 * runs["num_steps"])))
+    frame, before = (block_gradients.data(of).query("task == 'tnews_1k'") for of in (changed, results))
+    assert frame.groupby("outcome")["n"].max().sum() == before.groupby("outcome")["n"].max().sum() - 2
+
+
 def test_a_gradient_of_zero_is_left_out(results: Results) -> None:
     dead = (results.metrics["metric"] == "block_grad_norm") & (results.metrics["seed"] == 0)
     frame = block_gradients.data(replace(results, metrics=results.metrics.assign(value=results.metrics["value"].mask(dead, 0.0))))
