@@ -89,19 +89,32 @@ def sign_flip_p(difference: ArrayLike, rng: np.random.Generator) -> float:
         p in (0, 1].
     """
     d = finite(difference, "sign_flip_p", ndim=1)
-    exact = 2**d.size <= EXACT_FLIPS
-    bits = (np.arange(2**d.size)[:, None] >> np.arange(d.size)) & 1 if exact else rng.integers(0, 2, size=(SAMPLED_FLIPS, d.size))
-    flipped = np.abs((1 - 2 * bits) @ d)
+    return float(sign_flip_ps(d[None], rng)[0])
+
+
+def sign_flip_ps(differences: ArrayLike, rng: np.random.Generator, flips: int = SAMPLED_FLIPS) -> Vector:
+    """(B,) `sign_flip_p` of each of B samples; where patterns are sampled, the samples share them.
+
+    Args:
+        differences: (B, S), one sample of paired differences per row.
+        rng: Source of the sampled patterns; untouched when the test is exact.
+        flips: How many patterns are sampled.
+    """
+    d = finite(differences, "sign_flip_ps", ndim=2)
+    n = d.shape[1]
+    exact = 2**n <= EXACT_FLIPS
+    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1 if exact else rng.integers(0, 2, size=(flips, n))
+    flipped = np.abs((1 - 2 * bits) @ d.T)
     # Sums of the same numbers in another order differ in the last bits; without the slack, ties would count as smaller.
-    as_extreme = int((flipped >= abs(d.sum()) - 1e-9 * np.abs(d).sum()).sum())
+    as_extreme = (flipped >= np.abs(d.sum(axis=1)) - 1e-9 * np.abs(d).sum(axis=1)).sum(axis=0)
     return as_extreme / len(bits) if exact else (1 + as_extreme) / (1 + len(bits))
 
 
 def wilcoxon_p(difference: ArrayLike) -> float:
     """Two-sided signed-rank test of "the difference is symmetric about zero" (Wilcoxon 1945): by rank, so outliers count little.
 
-    Zeros are left out, as by Wilcoxon; p is 1 where nothing is left. Exact without ties and up to 50 differences, else by the normal
-    approximation.
+    Zeros are left out, as by Wilcoxon; p is 1 where nothing is left. Exact without ties and up to 50 differences, else by the
+    normal approximation.
 
     Args:
         difference: (S,) paired differences, S >= 1.
