@@ -20,8 +20,6 @@ from stableft.statistics.intervals import (
 )
 from stableft.statistics.items import multi_bootstrap
 from stableft.statistics.pairs import (
-    EXACT_FLIPS,
-    SAMPLED_FLIPS,
     Improvement,
     McNemar,
     PairedDifference,
@@ -30,14 +28,12 @@ from stableft.statistics.pairs import (
     improvement,
     mcnemar,
     paired_difference,
-    sign_flip_p,
-    sign_flip_ps,
     std_ratio,
-    wilcoxon_p,
 )
 from stableft.statistics.predictions import Agreement, absolute_difference, agreement, jensen_shannon
 from stableft.statistics.sample_size import Verdicts, minimum_detectable, power, seeds_needed, verdicts
 from stableft.statistics.selection import BestOfN, best_of_n, expected_best, expected_test_of_best
+from stableft.statistics.signs import EXACT_FLIPS, SAMPLED_FLIPS, sign_flip_p, sign_flip_ps, wilcoxon_p
 from stableft.statistics.variance import VarianceComponents, variance_components
 
 __all__ = [

@@ -11,7 +11,9 @@ from scipy import stats
 from stableft import statistics
 
 
-@pytest.mark.parametrize(("n", "effect", "error"), [(6, 1.5, 0.12), (9, 1.0, 0.06), (12, 0.9, 0.04), (20, 0.6, 0.04), (50, 0.4, 0.04)])
+@pytest.mark.parametrize(
+    ("n", "effect", "error"), [(6, 1.5, 0.12), (9, 1.0, 0.06), (12, 0.9, 0.04), (20, 0.6, 0.04), (50, 0.4, 0.04)]
+)
 def test_power_is_near_that_of_the_simulated_sign_flip_test(n: int, effect: float, error: float) -> None:
     rng = np.random.default_rng(n)
     significant = statistics.sign_flip_ps(rng.normal(effect, 1, (1_000, n)), rng, 999) <= 0.05
