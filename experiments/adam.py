@@ -23,7 +23,7 @@ Cost: 40 runs, 9 minutes 7 s on 2 cores with nothing else running (measured). At
 work (sum of the runs' own times / 2).
 """
 
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Protocol
 
 ARMS = {
@@ -43,4 +43,8 @@ REPORT = {
     "score_distribution": report.distributions(),
     "bias_magnitude": report.bias_magnitude(),
     "scores": report.score_table(),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -24,7 +24,7 @@ anew are the pooler and 5 of 12 blocks, elsewhere 2 of 6. checkpoints.md has the
 was best on validation, and of the average.
 """
 
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
@@ -68,4 +68,6 @@ REPORT = {
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
     "checkpoints": report.checkpoint_table(),
+    "stability": report.table(tables.stability),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -17,7 +17,7 @@ Cost: 80 runs, of which 40 are adam's, 34 minutes on 2 cores beside much other w
 `corrected` and `uncorrected` are adam's runs.
 """
 
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -39,4 +39,5 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "stability": report.table(tables.stability),
 }

@@ -22,7 +22,7 @@ Cost: 20 runs, 5 minutes on 2 cores (sum of the runs' own times / 2), all of the
 Alone what ``reinit`` has beside the blocks, whose runs these are, on the one task of each protocol that is like TNEWS.
 """
 
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -46,4 +46,5 @@ REPORT = {
     "score": report.curves(split="validation", metric="score"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "stability": report.table(tables.stability),
 }

@@ -19,7 +19,7 @@ Cost: 80 runs, of which 13 are adam's and lr_grid's, 22 minutes on 2 cores besid
 times / 2).
 """
 
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -45,4 +45,5 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "stability": report.table(tables.stability),
 }

@@ -24,7 +24,7 @@ rate is the one that suits `standard` best, which favours it. `standard` and ada
 """
 
 from experiments.protocol import GLUE_SMALL
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -53,4 +53,8 @@ REPORT = {
     "distances": report.distances(),
     "scores": report.score_table(),
     "convergence": report.convergence_table(),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -20,7 +20,7 @@ the source; re-initialised weights are drawn by the init seed.
 
 from itertools import product
 
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -46,4 +46,5 @@ def grid(protocol: Protocol) -> Grid:
 REPORT = {
     "seed_map": report.seed_map(),
     "seed_table": report.seed_table(),
+    "variance": report.table(tables.variance),
 }

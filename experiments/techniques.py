@@ -26,7 +26,7 @@ other, and its own, which is a control: twice the same training. `standard` and 
 """
 
 from experiments.protocol import GLUE_SMALL
-from stableft import report
+from stableft import report, tables
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
@@ -67,4 +67,8 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }
