@@ -140,6 +140,23 @@ def _said(
     return _Said(losses, labels, predictions, probabilities)
 
 
+def loss_and_score(
+    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Mean loss and score of a split's examples, without dropout.
+
+    Args:
+        model: Left in evaluation mode.
+        config: Its precision counts.
+        data: The task's tokens.
+        execution: Device, and tokens per batch.
+        split: Which split.
+        indices: (N,) which of its examples.
+    """
+    said = _said(model, config, data, execution, split, indices, draft=False)
+    return said.loss, said.score(data.task.score, data.task)
+
+
 def of_weights(weights: str, part: str) -> str:
     """The scope of a row about part of a split, evaluated with other weights than the run's."""
     return ".".join(filter(None, (weights, part)))
