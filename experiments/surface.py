@@ -1,8 +1,8 @@
 """Do a failed and a successful run end in different valleys?
 
-Question: two runs start from the same weights, the head's included, and see the same batches; one fails, one does not. What does the
-training loss look like on the plane through their start and their two ends: is there a way downhill from the failed end to the
-successful one, or a barrier?
+Question: two runs start from the same weights, the head's included, and see the same batches; one fails, one does not. What does
+the training loss look like on the plane through their start and their two ends: is there a way downhill from the failed end to
+the successful one, or a barrier?
 
 Source: Mosbach et al. (2021), Figures 7 and 13: RTE, MRPC and CoLA with BERT-large, one pair of runs each; protocol section 5.3,
 item 7. Their code was never released, and the examples, the range and the number of points are not printed. Theirs differ in what

@@ -200,7 +200,7 @@ def _refuse_others(model: Model, weights: Mapping[str, Tensor], names: Iterable[
     }
     if wrong := sorted(name for name, (there, here) in shapes.items() if there != here):
         there, here = shapes[wrong[0]]
-        raise MissingInput(f"{path} is of another encoder: {wrong[0]} is {there} there and {here} here")
+        raise MissingInput(f"{path} is of another model: {wrong[0]} is {there} there and {here} here")
 
 
 def _table(model: Model) -> str:

@@ -50,8 +50,8 @@ class Surface:
     def rows(self, step: int, config: RunConfig, data: Data, execution: Execution) -> Iterator[Row]:
         """``surface_loss`` and ``surface_score`` of the examples at every point, in evaluation mode; a non-finite loss is data.
 
-        The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other run's end, b toward this run's,
-        which is what the model holds now and, after the last row, again.
+        The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other run's end, b toward this
+        run's, which is what the model holds now and, after the last row, again.
         """
         own = _copies(self._model)
         try:

@@ -20,15 +20,17 @@ from stableft.errors import MissingInput, NotLogged
 from stableft.figures import style
 from stableft.records import CELL, Results
 
-PANEL = (3.4, 2.9)
+PANEL = (3.3, 2.5)
 MAP = "cividis"  # as in other maps: light to the eye and without colour alike; dark is a low loss
 FLOOR = 1e-6  # what a loss of 0 is drawn as
 NUM_LEVELS = 17
 OF_NUMBERS = ("spearman", "pearson", "negative_rmse")  # scores of tasks whose loss is the squared error
 MARKERS = {"start": "o", "failed": "X", "successful": "*"}
+# Where the label of a point stands: inside the panel, and clear of those of the other two. Offset in points, alignment.
+BESIDE = {(0, 0): (0, -7, "center", "top"), (1, 0): (8, 6, "right", "bottom"), (0, 1): (-8, 6, "left", "bottom")}
 CAPTION = (
     "Mean training loss, without dropout, at start + a (end of the one run - start) + b (end of the other - start), over all "
-    "weights, the head's included; on the same training examples at every point, as many as the title says. Both runs start from "
+    "weights, the head's included; on the same training examples at every point, as many as the bar says. Both runs start from "
     "the same weights. Beside the two ends: the runs' arms and final scores. Levels are spaced logarithmically and shared by all "
     "panels; where the loss is not finite, nothing is drawn."
 )
@@ -38,7 +40,7 @@ def data(results: Results) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
     Returns:
-        One row per point of each surface: task, seed, arm (of the run that the surface was logged by), a, b, loss, score (of the same
+        One row per point of each surface: task, seed, arm (of the run that logged the surface), a, b, loss, score (of the same
         examples), point (``start``, or at the two ends the arm of the run that ended there; else empty), final_score and failed
         (of that run).
 
@@ -93,16 +95,16 @@ def plot(results: Results) -> Figure:
         for panel, ((task, seed, arm), group) in zip(panels, shown, strict=True):
             drawn = _draw(panel, group, levels)
             examples = _num_examples(results, str(task), str(arm))
-            panel.set_title(f"{task}, seed {seed}{f', {arm}' if arms > 1 else ''}: loss of {examples} training examples")
+            panel.set_title(f"{task}, seed {seed}" + (f", surface of {arm}" if arms > 1 else ""))
             for row in group[group["point"] != ""].itertuples():
                 _mark(panel, row, f"{scored.at[task, 'split']} {scored.at[task, 'score_name']}".replace("_", " "))
             first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
             panel.set(xlabel=f"a (from start to {first})", ylabel=f"b (from start to {second})", aspect="equal")
-            bar = figure.colorbar(drawn, ax=panel, ticks=levels[::2])
+            bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=levels[::2])
             unit = "squared error" if scored.at[task, "score_name"] in OF_NUMBERS else "cross entropy, nats"
-            bar.set_label(f"mean training loss ({unit})")
+            bar.set_label(f"mean loss of {examples} training examples\n({unit})")
             bar.ax.minorticks_off()
-            bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[::2]])
+            bar.ax.set_yticklabels([f"{level:.3g}" for level in levels[::2]])
     return figure
 
 
@@ -127,10 +129,13 @@ def _mark(panel: Axes, row: Any, score: str) -> None:
         label = f"{row.point}, {kind}:\n{score} {row.final_score:.3f}"
     around = [withStroke(linewidth=2, foreground="white")]
     size = 11 if MARKERS[kind] == "*" else 7
-    panel.plot(row.a, row.b, MARKERS[kind], color=style.INK, markeredgecolor="white", markeredgewidth=0.8, markersize=size, zorder=4)
+    panel.plot(
+        row.a, row.b, MARKERS[kind], color=style.INK, markeredgecolor="white", markeredgewidth=0.8, markersize=size, zorder=4
+    )
+    x, y, across, up = BESIDE[row.a, row.b]
     panel.annotate(
-        label, (row.a, row.b), (0, 6), textcoords="offset points", ha="center", va="bottom", fontsize=7, color=style.INK,
-        path_effects=around, zorder=5,
+        label, (row.a, row.b), (x, y), textcoords="offset points", ha=across, va=up, fontsize=7, color=style.INK, zorder=5,
+        path_effects=around,
     )  # fmt: skip
 
 

@@ -249,7 +249,7 @@ def test_weights_of_another_shape(
 ) -> None:
     deep = trials.deep_encoder(lively_encoder, tmp_path / "deep", 3)
     other = trials.prepare(toy_config(), deep, toy_data)
-    with pytest.raises(MissingInput, match=r"is of another encoder: encoder.* is .* there and .* here"):
+    with pytest.raises(MissingInput, match=r"is of another model: encoder.* is .* there and .* here"):
         load_encoder(other.model, saved[1])
 
 
