@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     Attributes:
         scope: "", or what it is about: the ``subset`` of the split, the ``average`` of the weights or the ``best`` checkpoint, both
-            as in ``best.subset``, or a part of the model as `stableft.blocks.scope_of` names them.
+            as in ``best.subset``, a part of the model as `stableft.blocks.scope_of` names them, or a point of `stableft.surface`.
     """
 
     step: int
