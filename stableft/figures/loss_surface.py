@@ -20,7 +20,7 @@ from stableft.errors import MissingInput, NotLogged
 from stableft.figures import style
 from stableft.records import CELL, Results
 
-PANEL = (3.3, 2.5)
+PANEL = (3.3, 2.3)
 MAP = "cividis"  # as in other maps: light to the eye and without colour alike; dark is a low loss
 FLOOR = 1e-6  # what a loss of 0 is drawn as
 NUM_LEVELS = 17
@@ -99,6 +99,7 @@ def plot(results: Results) -> Figure:
             for row in group[group["point"] != ""].itertuples():
                 _mark(panel, row, f"{scored.at[task, 'split']} {scored.at[task, 'score_name']}".replace("_", " "))
             first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
+            panel.locator_params(nbins=5)
             panel.set(xlabel=f"a (from start to {first})", ylabel=f"b (from start to {second})", aspect="equal")
             bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=levels[::2])
             unit = "squared error" if scored.at[task, "score_name"] in OF_NUMBERS else "cross entropy, nats"
