@@ -21,7 +21,7 @@ class Board:
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console
         self._names = {p.run_id: f"{p.cell.task} / {p.cell.arm} / {p.cell.seed}" for p in plan.cells}
-        self._total = len({p.run_id for p in plan.missing})
+        self._total = len(plan.jobs)
         self._done = self._failed = self._diverged = 0
         self._started = time.monotonic()
         self._lock = threading.Lock()

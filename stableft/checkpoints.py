@@ -1,7 +1,7 @@
 """Trained weights out and in again.
 
-A whole model goes to a Hugging Face folder, which `stableft.encoders.resolve` and `stableft.models.load_model` take; an encoder
-from which other runs start goes to one file.
+A whole model goes to a Hugging Face folder, which `stableft.encoders.resolve` and `stableft.models.load_model` take; what other
+runs of ours need goes to one file.
 """
 
 import hashlib
@@ -119,8 +119,8 @@ def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
         file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
 
 
-def save_encoder(model: Model, encoder: Encoder, path: Path, *, unread_decay: float = 1.0) -> None:
-    """Writes everything but the head to one safetensors file, by our names, whole or not at all.
+def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: float = 1.0) -> None:
+    """Writes all weights to one safetensors file, by our names, whole or not at all.
 
     Args:
         model: Any device and architecture, packed or padded.
@@ -131,13 +131,13 @@ def save_encoder(model: Model, encoder: Encoder, path: Path, *, unread_decay: fl
     Raises:
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in _kept(model).items()}
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters()}
     weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay)
     write_whole(path, save(weights, {"sha256": _digest(weights)}))
 
 
-def read_encoder(path: Path) -> dict[str, Tensor]:
-    """What `save_encoder` wrote.
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """What `save_weights` wrote.
 
     Raises:
         MissingInput: it is absent or damaged.
@@ -156,7 +156,7 @@ def read_encoder(path: Path) -> dict[str, Tensor]:
 
 
 def load_encoder(model: Model, path: Path) -> frozenset[str]:
-    """Overwrites everything but the head with what `save_encoder` wrote; of the embeddings, those that this model has.
+    """Overwrites everything but the head with what `save_weights` wrote; of the embeddings, those that this model has.
 
     A pooler that only this model has keeps its weights.
 
@@ -166,23 +166,41 @@ def load_encoder(model: Model, path: Path) -> frozenset[str]:
     Raises:
         MissingInput: the file is absent or damaged, or of another encoder.
     """
-    weights, kept = read_encoder(path), _kept(model)
-    if model.pieces is not None and model.architecture is not None:
-        weights[_table(model)] = weights[_table(model)][model.pieces.cpu()]
-    names = {name for name in kept if name in weights or model.place(name).role != "pooler"}
-    shapes = {name: (tuple(weights[name].shape) if name in weights else None, tuple(kept[name].shape)) for name in names}
-    if wrong := sorted(name for name, (there, here) in shapes.items() if there != here):
-        there, here = shapes[wrong[0]]
-        raise MissingInput(f"{path} is of another encoder: {wrong[0]} is {there} there and {here} here")
+    weights, ours = _read_trimmed(model, path), dict(model.named_parameters())
+    left_out = {"head": ours.keys(), "pooler": ours.keys() - weights.keys()}
+    names = {name for name in ours if name not in left_out.get(model.place(name).role, ())}
+    _refuse_others(model, weights, names, path)
     with torch.no_grad():
         for name in names:
-            kept[name].copy_(weights[name])
+            ours[name].copy_(weights[name])
     return frozenset(names)
 
 
-def _kept(model: Model) -> dict[str, Tensor]:
-    """The parameters of which the head is none."""
-    return {name: parameter for name, parameter in model.named_parameters() if model.place(name).role != "head"}
+def weights_like(model: Model, path: Path) -> list[Tensor]:
+    """What `save_weights` wrote, in the order of the model's parameters and on their devices; of embeddings, those that it has.
+
+    Raises:
+        MissingInput: the file is absent or damaged, or of another model.
+    """
+    weights, ours = _read_trimmed(model, path), dict(model.named_parameters())
+    _refuse_others(model, weights, ours, path)
+    return [weights[name].to(parameter.device) for name, parameter in ours.items()]
+
+
+def _read_trimmed(model: Model, path: Path) -> dict[str, Tensor]:
+    weights = read_weights(path)
+    if model.pieces is not None and model.architecture is not None and _table(model) in weights:
+        weights[_table(model)] = weights[_table(model)][model.pieces.cpu()]
+    return weights
+
+
+def _refuse_others(model: Model, weights: Mapping[str, Tensor], names: Iterable[str], path: Path) -> None:
+    shapes = {
+        name: (tuple(weights[name].shape) if name in weights else None, tuple(model.get_parameter(name).shape)) for name in names
+    }
+    if wrong := sorted(name for name, (there, here) in shapes.items() if there != here):
+        there, here = shapes[wrong[0]]
+        raise MissingInput(f"{path} is of another model: {wrong[0]} is {there} there and {here} here")
 
 
 def _table(model: Model) -> str:

@@ -108,6 +108,33 @@ class EvaluationConfig(Frozen):
         return self
 
 
+class SurfaceConfig(Frozen):
+    """The loss on the plane through the weights of step 0 and the last weights of this run and of another (`stableft.surface`).
+
+    Attributes:
+        bias_correction: The other run's; None: this run's, as is whatever is not named here. So both start from the same weights.
+        lr: Likewise, its peak rate, > 0.
+        resolution: Points per unit of either axis. From 0, the start, to 1, an end, there are that many steps.
+        margin: Steps beyond 0 and 1, >= 0. So there are resolution + 2 margin + 1 points on either axis.
+        num_examples: Training examples at each point, always the same; None: all that the run is trained on.
+    """
+
+    bias_correction: bool | None = None
+    lr: Annotated[float, Field(gt=0)] | None = None
+    resolution: PositiveInt = 10
+    margin: Annotated[int, Field(ge=0)] = 5
+    num_examples: PositiveInt | None = None
+
+    def coordinates(self) -> list[float]:
+        """The points of either axis, ascending; 0 and 1 are exact."""
+        return [i / self.resolution for i in range(-self.margin, self.resolution + self.margin + 1)]
+
+    def other(self, config: "RunConfig") -> "RunConfig":
+        """The other run."""
+        given = {"adam.bias_correction": self.bias_correction, "adam.lr": self.lr}
+        return with_overrides(config, {"surface": None, **{name: value for name, value in given.items() if value is not None}})
+
+
 def _read_technique(value: object) -> object:
     """A technique from its JSON form, by name."""
     if isinstance(value, Technique):
@@ -141,6 +168,7 @@ class RunConfig(Frozen):
         precision: ``fp32``; ``bf16``: autocast with fp32 weights and optimizer state; ``tf32``: fp32 whose products a GPU
             computes from operands rounded to 10 bits.
         techniques: Kept in order of stage, then name, each at most once; none at all is None.
+        surface: After the last step, evaluate a plane of weights too; it changes nothing else. None: don't.
     """
 
     task: str
@@ -162,6 +190,7 @@ class RunConfig(Frozen):
     evaluation: EvaluationConfig
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     techniques: tuple[Annotated[SerializeAsAny[Technique], BeforeValidator(_read_technique)], ...] | None = None
+    surface: SurfaceConfig | None = None
 
     @field_validator("techniques")
     @classmethod
@@ -174,15 +203,26 @@ class RunConfig(Frozen):
                 raise ValueError(f"{one.name} and {other} exclude each other: {one.excludes[other]}")
         return tuple(sorted(techniques or (), key=lambda technique: (technique.stage, technique.name))) or None
 
+    @model_validator(mode="after")
+    def _has_a_plane(self) -> Self:
+        if self.surface is None:
+            return self
+        if self.surface.other(self).adam == self.adam:
+            raise ValueError("surface: the other run is this one; give it another bias_correction or lr")
+        if first := [technique.name for technique in self.techniques or () if technique.source(self) is not None]:
+            raise ValueError(f"surface: not of a run that itself starts from another ({', '.join(first)})")
+        return self
+
     def stream_seed(self, name: str) -> int:
         """The seed of one named stream: its own where set, else the run's."""
         own = getattr(self, f"{name}_seed", None)
         return self.seed if own is None else own
 
     def sources(self) -> dict[str, "RunConfig"]:
-        """The runs from whose weights this one starts, by the technique that asks for them; empty as a rule."""
-        asked = ((technique.name, technique.source(self)) for technique in self.techniques or ())
-        return {name: source for name, source in asked if source is not None}
+        """The runs whose weights this one needs, by what asks for them: a technique, or ``surface``; empty as a rule."""
+        asked = {technique.name: technique.source(self) for technique in self.techniques or ()}
+        asked["surface"] = self.surface and self.surface.other(self)
+        return {name: source for name, source in asked.items() if source is not None}
 
 
 def canonical_json(value: object) -> str:
@@ -200,7 +240,7 @@ def run_id(config: RunConfig, *, data: str, weights: str, sources: Sequence[str]
         config: The resolved configuration.
         data: Fingerprint of the task's data.
         weights: Fingerprint of the encoder's files.
-        sources: Identities of the runs from whose weights it starts (`RunConfig.sources`). Absent from the text if there are none.
+        sources: Identities of the runs whose weights it needs (`RunConfig.sources`). Absent from the text if there are none.
     """
     fields = config.model_dump(mode="json", exclude_none=True, exclude={"encoder"})
     content = {"schema": IDENTITY_SCHEMA, "config": fields, "data": data, "weights": weights}

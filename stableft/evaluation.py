@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     Attributes:
         scope: "", or what it is about: the ``subset`` of the split, the ``average`` of the weights or the ``best`` checkpoint, both
-            as in ``best.subset``, or a part of the model as `stableft.blocks.scope_of` names them.
+            as in ``best.subset``, a part of the model as `stableft.blocks.scope_of` names them, or a point of `stableft.surface`.
     """
 
     step: int
@@ -138,6 +138,23 @@ def _said(
     losses, outputs = evaluate(model, config, data, execution, split, indices, draft=draft)
     probabilities, predictions = _predict(outputs, data.task)
     return _Said(losses, labels, predictions, probabilities)
+
+
+def loss_and_score(
+    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Mean loss and score of a split's examples, without dropout.
+
+    Args:
+        model: Left in evaluation mode.
+        config: Its precision counts.
+        data: The task's tokens.
+        execution: Device, and tokens per batch.
+        split: Which split.
+        indices: (N,) which of its examples.
+    """
+    said = _said(model, config, data, execution, split, indices, draft=False)
+    return said.loss, said.score(data.task.score, data.task)
 
 
 def of_weights(weights: str, part: str) -> str:

@@ -18,6 +18,7 @@ from stableft.bias import bias_ratio, metered_steps
 from stableft.blocks import EVERY, BlockMeter
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
+from stableft.errors import UsageError
 from stableft.evaluation import AVERAGE, BEST, SUBSET, Predictions, Row, evaluation_point, evaluation_subset, losses, of_weights
 from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
@@ -27,6 +28,7 @@ from stableft.outline import Outline, check, evaluation_steps, schedule_steps, s
 from stableft.packing import Data, epochs, tokenise
 from stableft.pretrained import load_tokenizer
 from stableft.seeds import stream, stream_entropy
+from stableft.surface import Surface
 from stableft.tagging import tag_losses
 from stableft.tasks import Task, TaskData
 
@@ -77,7 +79,7 @@ class Setup:
         evaluation_steps: Ascending, ends with T.
         lr_factors: By updates already done: factors on the learning rate that replace those of the schedule there.
         average: None: no others are kept.
-        sources: By technique: where the encoder of a finished run is that it asked for (`Technique.source`); techniques read it.
+        sources: Where the weights of the finished runs are that this one needs, by what asked for them (`RunConfig.sources`).
     """
 
     model: Model
@@ -120,7 +122,7 @@ def build(
         data: The task's tokens.
         encoder: Where the weights are.
         execution: How to run.
-        sources: For each of the configuration's sources, by technique, the file that `stableft.checkpoints.save_encoder` wrote.
+        sources: For each of the configuration's sources, by its name, the file that `stableft.checkpoints.save_weights` wrote.
     """
     data.task.refuse_head(config.head)
     prepare(config.precision, execution)
@@ -154,13 +156,14 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
     Evaluation draws from no stream, so its frequency moves nothing. A non-finite loss ends the run: its row is the last one
     and no predictions follow; that is data, not an error. An average of the weights is evaluated where the weights are, its rows
     after theirs; so is, after the last step, the checkpoint with the best validation score (of the fixed subset, where points are
-    on that). The predictions are those of the last weights.
+    on that). The predictions are those of the last weights. Where the configuration asks for a surface, its rows are the last.
     """
     model, device = setup.model, execution.device
     optimizer = _optimizer(setup, config)
     meter, metered = UpdateMeter(optimizer), set(metered_steps(setup.num_steps).tolist())
     blocks = BlockMeter((group.place, group.params) for group in setup.groups)
     points = _Points(setup, config, data, execution)
+    surface = _surface(setup, config)
     tokens = data.splits["train"]
     batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
     _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), execution)
@@ -206,6 +209,8 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
             if points.diverged:
                 return
             model.train()
+    if surface is not None:
+        yield from surface.rows(setup.num_steps, config, data, execution)
 
 
 class _Points:
@@ -249,6 +254,14 @@ class _Points:
                 return
             with self._best.restored():
                 yield from self._point(self._setup.model, step=step, last=True, of=BEST)
+
+
+def _surface(setup: Setup, config: RunConfig) -> Surface | None:
+    if config.surface is None:
+        return None
+    if "surface" not in setup.sources:
+        raise UsageError("surface: build() needs the weights that the other run ended with, in sources")
+    return Surface(setup.model, config.surface, setup.train_indices, setup.sources["surface"])
 
 
 def _seed_dropout(model: Model, entropy: int, execution: Execution) -> None:

@@ -38,7 +38,7 @@ class Inputs:
         """The identity of a run.
 
         Raises:
-            MissingInput: its data or weights, or those of a run that it starts from, are absent.
+            MissingInput: its data or weights, or those of a run that it needs, are absent.
             UsageError: it starts from a run that would itself start from another.
         """
         sources = config.sources()

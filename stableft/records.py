@@ -27,7 +27,7 @@ RUN_SCHEMA = pa.schema(
         pa.field("split", pa.dictionary(pa.int8(), pa.string()), nullable=False),
         pa.field("step", pa.int32()),
         pa.field("metric", pa.dictionary(pa.int8(), pa.string())),
-        pa.field("scope", pa.dictionary(pa.int8(), pa.string())),
+        pa.field("scope", pa.dictionary(pa.int16(), pa.string())),  # a surface has hundreds
         pa.field("value", pa.float64()),
         pa.field("example", pa.int32()),
         pa.field("label", pa.float64()),
@@ -60,7 +60,7 @@ class RunRecord:
         outcome: ``diverged``: a non-finite loss ended it, which is data.
         config: The resolved configuration as JSON values.
         facts: What the collected ``runs`` table says about it: ``score_name``, ``score_split``, ``majority_score``,
-            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it started from other runs' weights.
+            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it needed other runs' weights.
         provenance: Where and how it was computed.
         metrics: Columns step, split, metric, scope, value.
         predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
@@ -170,7 +170,7 @@ class Store:
             ) from None
         if footer["schema"] > SCHEMA_VERSION:
             raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
-        return footer, table
+        return footer, table.cast(RUN_SCHEMA)  # older files have a narrower index of scopes
 
     def folder(self, protocol: str, experiment: str) -> Path:
         return self.root / protocol / experiment

@@ -56,7 +56,7 @@ class Plan:
         grid: The selected grid.
         cells: All of it.
         problems: What is missing before the grid can start, each once.
-        sources: By identity: runs that have to be done first, since missing ones start from their weights.
+        sources: By identity: runs that have to be done first, since missing ones need their weights.
         source_bytes: What these weights take.
     """
 
@@ -69,6 +69,12 @@ class Plan:
     @property
     def missing(self) -> list[Planned]:
         return [planned for planned in self.cells if not planned.done]
+
+    @property
+    def jobs(self) -> dict[str, RunConfig]:
+        """By identity: the missing runs, without those that another one does first. Two arms with the same setting are one run."""
+        found = {planned.run_id: planned.cell.config for planned in self.missing if planned.run_id is not None}
+        return {run_id: config for run_id, config in found.items() if run_id not in self.sources}
 
 
 def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
@@ -150,7 +156,7 @@ def run_grid(
     if execution.device.startswith("cpu") and any(planned.cell.config.precision == "tf32" for planned in wanted.missing):
         raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
     backend = discover.named(execution.backend, BACKENDS, "backend")
-    jobs = list(_jobs(wanted, store, inputs, execution))
+    jobs = [_job(run_id, config, store, inputs, execution) for run_id, config in wanted.jobs.items()]
     if not jobs:
         return
     os.environ["OMP_NUM_THREADS"] = str(execution.threads)
@@ -169,16 +175,6 @@ def run_grid(
                     supervisor.stop()
         finally:
             supervisor.stop()
-
-
-def _jobs(wanted: Plan, store: Store, inputs: Inputs, execution: Execution) -> Iterator[Job]:
-    started: set[str] = set()
-    for planned in wanted.missing:
-        assert planned.run_id is not None
-        if planned.run_id in started:  # two arms with the same setting are one run
-            continue
-        started.add(planned.run_id)
-        yield _job(planned.run_id, planned.cell.config, store, inputs, execution)
 
 
 def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution: Execution) -> Job:
@@ -273,7 +269,8 @@ def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, in
     times = {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}
     missing = wanted.missing
     files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
-    tasks = [planned.cell.task for planned in missing] + [source.task for source in wanted.sources.values()]
+    tasks = [planned.cell.task for planned in missing if planned.run_id not in wanted.sources]
+    tasks += [source.task for source in wanted.sources.values()]
     size = len(tasks) * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes
     if not set(tasks) <= times.keys():
         return None, size

@@ -91,7 +91,7 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
         f"({grid.protocol.summary})",
         table,
         f"time: {cost}; disk: about {size / 1e6:.1f} MB",
-        *(f"first: {count} runs on {task}, from whose weights others start" for task, count in data["first"].items()),
+        *(f"first: {count} runs on {task}, whose weights others need" for task, count in data["first"].items()),
     ]
     return View(text + [f"can't start yet: {problem}" for problem in planned.problems], data)
 

@@ -53,7 +53,7 @@ class Job:
         threads: CPU threads; part of what bit-identical results need, so recorded.
         packed: Without padding, or padded as the reference.
         task: The task, if the config's name is that of a user's file rather than of a registered task.
-        sources: The runs that this one starts from, by technique. Each is done first, here, unless its weights are there.
+        sources: The runs whose weights this one needs (`RunConfig.sources`). Each is done first, here, unless they are there.
     """
 
     run_id: str
@@ -76,8 +76,8 @@ def score_split(data: TaskData) -> Literal["validation", "test"]:
 def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> RunRecord:
     """Trains one run and returns its record; the caller writes it.
 
-    Runs that it starts from are trained before, unless their weights are there, and their records written. Several processes that
-    want the same one wait for the first.
+    Runs whose weights it needs are trained before, unless these are there, and their records written. Several processes that want
+    the same one wait for the first.
 
     Args:
         job: What to run.
@@ -85,7 +85,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
 
     Raises:
         NoDevice: there is no such device.
-        MissingInput: the encoder's files, or the weights to start from, can't be read.
+        MissingInput: the encoder's files, or another run's weights, can't be read.
     """
     done = 0
     weights: dict[str, Path] = {}
@@ -99,11 +99,11 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
 
 def _train_source(job: Job, progress: Progress, path: Path) -> int:
     """Trains a run for its weights, writes these and then its record, and returns how many steps it took."""
-    from stableft.checkpoints import decay_factor, save_encoder
+    from stableft.checkpoints import decay_factor, save_weights
 
     record, model = _train(job, {}, progress)
     lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"]
-    save_encoder(model, job.encoder, path, unread_decay=decay_factor(lrs, job.config.adam.weight_decay))
+    save_weights(model, job.encoder, path, unread_decay=decay_factor(lrs, job.config.adam.weight_decay))
     Store(job.results).write(record)
     return record.facts["num_steps"]
 
@@ -143,7 +143,11 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
             predictions.append(item)
             continue
         rows.append(item)
-        if item.split == "train" and item.metric == "loss" and (now := time.monotonic()) - told > PROGRESS_SECONDS:
+        if (
+            item.split == "train"
+            and item.metric in ("loss", "surface_loss")
+            and (now := time.monotonic()) - told > PROGRESS_SECONDS
+        ):
             progress(item.step, setup.num_steps, item.value)
             told = now
     split = score_split(job.data)

@@ -89,6 +89,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "evaluation.start_epoch": {"evaluation.start_epoch": 1},
     "precision": {"precision": "bf16"},
     "techniques": {"techniques": [{"name": "reinit", "num_layers": 1}]},
+    "surface": {"surface": {"bias_correction": False}},
 }
 
 

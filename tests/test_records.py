@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,20 @@ def test_collecting_twice_gives_the_same_bytes(tmp_path: Path):
 def test_missing_results_say_which_command_makes_them(tmp_path: Path):
     with pytest.raises(MissingInput, match="stableft run adam --protocol smoke"):
         Store(tmp_path).load("smoke", "adam")
+
+
+def test_hundreds_of_scopes_beside_a_run_of_when_there_were_few(tmp_path: Path):
+    """Older files index their scopes by 8 bits."""
+    store, new = Store(tmp_path), record("b" * 16)
+    surface = pd.DataFrame({"step": 2, "split": "train", "metric": "surface_loss", "scope": [f"a={i} b=0" for i in range(400)]})
+    new = replace(new, metrics=pd.concat([new.metrics, surface.assign(value=0.5)], ignore_index=True))
+    store.write(new)
+    path = store.write(record())
+    table = pq.read_table(path)
+    narrow = table.column("scope").cast(pa.dictionary(pa.int8(), pa.string()))
+    write_parquet(table.set_column(table.schema.get_field_index("scope"), "scope", narrow), path)
+    same(store.read("a" * 16), record())
+    same(store.read("b" * 16), new)
+    places = [Place("surface", "corrected", "toy", seed, run_id) for seed, run_id in enumerate(("a" * 16, "b" * 16))]
+    store.collect("smoke", "surface", places)
+    assert store.load("smoke", "surface").metrics["scope"].nunique() == 402

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from stableft import discover
-from stableft.checkpoints import save_encoder
+from stableft.checkpoints import save_weights
 from stableft.config import RunConfig, Technique, run_id
 from stableft.encoders import TOKENIZER_FILES, Encoder, resolve
 from stableft.evaluation import Predictions, Row
@@ -50,7 +50,7 @@ def _weights(config: RunConfig, encoder: Encoder) -> Path:
         data = encode(task, task.load(), encoder, config.max_length)
         setup = prepare(config, encoder, data)
         run(setup, config, data)
-        save_encoder(setup.model, encoder, path)
+        save_weights(setup.model, encoder, path)
     return path
 
 
