@@ -27,7 +27,7 @@ was best on validation, and of the average.
 from experiments.protocol import COMMONLIT
 from stableft import report
 from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, Test, equal, greater, positive
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater, positive
 from stableft.claims.measures import average_gain, best_validation
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.grouped_llrd import GroupedLLRD
@@ -68,7 +68,7 @@ def grid(protocol: Protocol) -> Grid:
 
 
 TABLE = "article on advanced techniques, its table (RMSE, five folds, one seed; protocol section 7, S2)"
-ABOVE = "is above 0: 95 % BCa interval, sign-flip p <= 0.05; folds averaged"
+ABOVE = f"is above 0: {SIGNIFICANT}; folds averaged"
 
 
 def _step(name: str, statement: str, arm: str, before: str, numbers: str) -> Claim:
@@ -92,7 +92,7 @@ CLAIMS = (
         "averaged_weights_gain",
         "Averaged weights are better than the last ones.",
         f"{TABLE}: implied by the row with averaging, which never evaluates the average (caveat iii)",
-        "the score of the average of +swa's runs, less that of their last weights, is above 0: 95 % BCa interval, sign-flip p <= 0.05",
+        f"the score of the average of +swa's runs, less that of their last weights, is above 0: {SIGNIFICANT}",
         positive(average_gain, "+swa"),
     ),
     _claim(

@@ -65,8 +65,8 @@ CLAIMS = (
         name="multiplied_rate_fails",
         statement="Corrected Adam whose learning rate is multiplied by b(t) has failed runs.",
         source="implied by Zhang et al. (2021), section 4, and Mosbach et al. (2021), Equation 1; protocol section 1.2",
-        expected="on every task more failed runs than corrected Adam as it is, exact McNemar test, p <= 0.05; contradicted if the 95 % "
-        "Wilson interval of the rate ends below 12 %",
+        expected="on every task more failed runs than corrected Adam as it is, exact McNemar test, p <= 0.05; contradicted if "
+        "the 95 % Wilson interval of the rate ends below 12 %",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=more_failed("corrected multiplied", "corrected", LEAST_RATE),

@@ -24,7 +24,7 @@ from itertools import product
 from experiments.protocol import RTE
 from stableft import report
 from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, greater, less, steadier
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import failed
 from stableft.grid import Grid, Override, Protocol
 
@@ -57,8 +57,8 @@ CLAIMS = (
         name="correction_saves_runs",
         statement="With bias correction fewer runs fail over the usual learning rates.",
         source="Mosbach et al. (2021), Figure 5 (RTE; 1e-5, 2e-5 and 3e-5)",
-        expected="on every task the share of failed runs, mean over all learning rates and lengths, is lower with correction: 95 % BCa "
-        "interval of the pairs, sign-flip p <= 0.05",
+        expected="on every task the share of failed runs, mean over all learning rates and lengths, is lower with correction: "
+        f"{SIGNIFICANT}",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=less("corrected *", "uncorrected *", failed),
@@ -67,8 +67,8 @@ CLAIMS = (
         name="baseline_scores_higher",
         statement="With correction, a small rate and many epochs scores are higher than with the original recipe.",
         source="Mosbach et al. (2021), Table 1 (RTE, 20 epochs: mean 0.701 against 0.523)",
-        expected="on every task the paired difference of the corrected arm at 2e-5 with more epochs to the uncorrected one is above 0: "
-        "95 % BCa interval, sign-flip p <= 0.05",
+        expected="on every task the paired difference of the corrected arm at 2e-5 with more epochs to the uncorrected one is "
+        f"above 0: {SIGNIFICANT}",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=greater(MORE_EPOCHS, "uncorrected lr=2e-05"),

@@ -25,7 +25,7 @@ Alone what ``reinit`` has beside the blocks, whose runs these are, on the one ta
 from experiments.protocol import TNEWS
 from stableft import report
 from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, equal, less
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, less
 from stableft.claims.measures import train_loss
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
@@ -50,7 +50,7 @@ CLAIMS = (
         name="faster",
         statement="With the pooler drawn anew the training loss falls slightly faster.",
         source="first source document, section 2: point 8 of 63 at 0.87 with, 1.37 without (read off; protocol section 7, S0)",
-        expected="the training loss of the first two tenths of the run is lower: 95 % BCa interval of the pairs, sign-flip p <= 0.05",
+        expected=f"the training loss of the first two tenths of the run is lower: {SIGNIFICANT}",
         about=TNEWS.encoder,
         minimum_n=FEWEST,
         test=less("pooler", "standard", train_loss(1, 2)),

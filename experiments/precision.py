@@ -48,8 +48,8 @@ CLAIMS = (
     Claim(
         name="mixed_precision_scores_alike",
         statement="Mixed precision scores as full precision does.",
-        source="Zhang et al. (2021), Appendix C, Table 4 (fp16: RTE 0.718 and 0.714, MRPC 0.892 and 0.887, STS-B 0.901 in both, CoLA "
-        "0.603 and 0.599; no difference significant); here bf16",
+        source="Zhang et al. (2021), Appendix C, Table 4 (fp16: RTE 0.718 and 0.714, MRPC 0.892 and 0.887, STS-B 0.901 in both, "
+        "CoLA 0.603 and 0.599; no difference significant); here bf16",
         expected="on every task the paired difference lies within 0.01: 95 % BCa interval",
         about=RTE.encoder,
         minimum_n=FEWEST,

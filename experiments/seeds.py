@@ -23,7 +23,7 @@ from itertools import product
 from experiments.protocol import RTE
 from stableft import report
 from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, equal, greater, less
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, greater, less
 from stableft.claims.measures import mean_over_order, spread
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
@@ -52,7 +52,7 @@ CLAIMS = (
         name="reinit_steadier_over_order",
         statement="With re-initialisation scores spread less over data orders.",
         source="Zhang et al. (2021), Appendix B: mean std with the init seed fixed 0.0140 and 0.0199",
-        expected="the std over order seeds is lower: 95 % BCa interval of the pairs of equal init seed, sign-flip p <= 0.05",
+        expected=f"the std over order seeds is lower: pairs of equal init seed, {SIGNIFICANT}",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=less("reinit over order", "standard over order", spread),
@@ -61,7 +61,7 @@ CLAIMS = (
         name="reinit_steadier_over_init",
         statement="With re-initialisation scores spread less over initial weights.",
         source="Zhang et al. (2021), Appendix B: mean std with the order seed fixed 0.0141 and 0.0221",
-        expected="the std over init seeds is lower: 95 % BCa interval of the pairs of equal order seed, sign-flip p <= 0.05",
+        expected=f"the std over init seeds is lower: pairs of equal order seed, {SIGNIFICANT}",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=less("reinit over init", "standard over init", spread),
@@ -70,7 +70,7 @@ CLAIMS = (
         name="reinit_scores_higher",
         statement="With re-initialisation scores are higher.",
         source="Zhang et al. (2021), Appendix B: mean 0.7435 and 0.7122",
-        expected="the mean over order seeds is higher: 95 % BCa interval of the pairs of equal init seed, sign-flip p <= 0.05",
+        expected=f"the mean over order seeds is higher: pairs of equal init seed, {SIGNIFICANT}",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=greater("reinit", "standard", mean_over_order),

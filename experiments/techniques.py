@@ -28,7 +28,7 @@ other, and its own, which is a control: twice the same training. `standard` and 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from stableft import report
 from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, Test, equal, greater
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
@@ -69,8 +69,7 @@ FIRST = {"paper": "first mnli", "small": "first mrpc", "": "first toyscore"}
 
 
 def _claim(name: str, statement: str, numbers: str, tasks: tuple[str, ...], test: Test, margin: float = 0.0) -> Claim:
-    within = f"lies within {margin}: 95 % BCa interval"
-    above = "is above 0: 95 % BCa interval, sign-flip p <= 0.05"
+    within, above = f"lies within {margin}: 95 % BCa interval", f"is above 0: {SIGNIFICANT}"
     return Claim(
         name=name,
         statement=statement,
