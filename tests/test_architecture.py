@@ -219,6 +219,12 @@ def test_figures_know_nothing_of_torch_or_of_one_another_but_the_style(project: 
             assert not knows(source, other), (name, other)
 
 
+def test_statistics_are_functions_of_arrays(project: Path) -> None:
+    for name, source in sources(project, "stableft/statistics").items():
+        for target in ("pandas", "stableft.records", "stableft.tables", "stableft.tasks"):
+            assert not knows(source, target), (name, target)
+
+
 def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(project: Path) -> None:
     techniques = {name: source for name, source in sources(project, "stableft/techniques").items() if name != "stableft.techniques"}
     for name, source in techniques.items():
