@@ -22,11 +22,13 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from experiments.protocol import RTE, TNEWS
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import failed, train_loss
 from stableft.grid import Grid, Override, Protocol
+from stableft.tables import published
 
 TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}
@@ -98,4 +100,5 @@ REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
     "block_gradients": report.block_gradients(),
+    "published": report.table(published, numbers=PUBLISHED),
 }

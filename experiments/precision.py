@@ -20,10 +20,12 @@ times / 2).
 """
 
 from experiments.protocol import GLUE_SMALL, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, equal
 from stableft.grid import Grid, Override, Protocol
+from stableft.tables import published
 
 NUM_SEEDS = 20
 TASKS = {"laptop": ("docpair",)}  # the one with an edge at which some runs fail; elsewhere every task
@@ -63,4 +65,5 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "published": report.table(published, numbers=PUBLISHED),
 }

@@ -26,10 +26,12 @@ other, and its own, which is a control: twice the same training. `standard` and 
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
 from stableft.grid import Grid, Override, Protocol
+from stableft.tables import published, published_wide
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
@@ -143,4 +145,6 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "published": report.table(published, numbers=PUBLISHED),
+    "zhang_table_2": report.table(published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
 }
