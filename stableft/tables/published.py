@@ -98,7 +98,7 @@ def our_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
     return found
 
 
-def _compared(ours: Score | None, row: Mapping[str, Any]) -> dict[str, object]:
+def _compared(ours: Score | None, row: Mapping[Any, Any]) -> dict[str, object]:
     """Difference of the means, its band and whether it lies within; nothing where that can't be said."""
     if ours is None or ours.encoder != row["encoder"] or np.isnan(row["mean"]):
         return {}

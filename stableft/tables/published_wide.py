@@ -51,19 +51,12 @@ def table(
         rows.setdefault((arm, source, row["encoder"]), {})[task] = _cell(row, cells)
         order.setdefault(arm, len(order))
     tasks = dict.fromkeys(task for cells_of in rows.values() for task in cells_of)
-    records = [
-        {
-            "arm": arm,
-            "source": source or "ours",
-            "encoder": encoder,
-            **{task: rows[arm, source, encoder].get(task) for task in tasks},
-        }
-        for arm, source, encoder in sorted(rows, key=lambda row: (order[row[0]], row[1] != ""))
-    ]
+    ordered = sorted(rows, key=lambda row: (order[row[0]], row[1] != ""))
+    records = [{"arm": row[0], "source": row[1] or "ours", "encoder": row[2], **rows[row]} for row in ordered]
     return pd.DataFrame(records, columns=["arm", "source", "encoder", *tasks])
 
 
-def _cell(score: Mapping[str, Any], cells: Sequence[str]) -> str:
+def _cell(score: Mapping[Any, Any], cells: Sequence[str]) -> str:
     if tuple(cells) == ("mean", "std", "n"):
         spread = "" if score["std"] != score["std"] else f"±{score['std']:.3f}"
         return f"{score['mean']:.3f}{spread} ({score['n']:.0f})"

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
 from experiments import adam
 from experiments.protocol import LAPTOP, PAPER
-from stableft.claims import ANY_ENCODER, Claim, Evidence, Judgement
+from stableft.claims import ANY_ENCODER, Claim, Evidence, Judgement, Verdict
 from stableft.claims.document import page
 from stableft.claims.judging import judge
 from stableft.errors import NotLogged
@@ -50,7 +51,7 @@ def test_an_encoder_goes_by_its_own_name_wherever_it_lies(name: str, own: bool) 
 
 
 def test_below_its_minimum_nothing_is_decided() -> None:
-    for verdict in ("confirmed", "contradicted", "inconclusive"):
+    for verdict in get_args(Verdict)[:3]:
         few = replace(YES, test=lambda _, v=verdict: Evidence(v, "of few", 5, None))
         judgement = judged(few)
         assert (judgement.verdict, judgement.seeds_needed) == ("inconclusive", 6)
