@@ -25,12 +25,11 @@ work (sum of the runs' own times / 2).
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
 from stableft.claims.measures import train_loss
 from stableft.grid import Grid, Protocol
-from stableft.tables import published, published_wide
 
 ARMS = {
     "corrected": {"adam.bias_correction": True},
@@ -152,9 +151,13 @@ REPORT = {
     "score_distribution": report.distributions(),
     "bias_magnitude": report.bias_magnitude(),
     "scores": report.score_table(),
-    "published": report.table(published, numbers=PUBLISHED),
+    "published": report.table(tables.published, numbers=PUBLISHED),
     "mosbach_table_1": report.table(
-        published_wide, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=("std", "mean", "median", "max")
+        tables.published_wide, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=("std", "mean", "median", "max")
     ),
-    "zhang_table_5": report.table(published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 5")]),
+    "zhang_table_5": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 5")]),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

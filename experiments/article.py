@@ -26,12 +26,11 @@ was best on validation, and of the average.
 
 from experiments.protocol import COMMONLIT
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater, positive
 from stableft.claims.measures import average_gain, best_validation
 from stableft.grid import Grid, Override, Protocol
-from stableft.tables import published, published_wide
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
@@ -120,8 +119,10 @@ REPORT = {
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
     "checkpoints": report.checkpoint_table(),
-    "published": report.table(published, numbers=PUBLISHED),
+    "published": report.table(tables.published, numbers=PUBLISHED),
     "article_table": report.table(
-        published_wide, numbers=PUBLISHED, places=[("article", "table of techniques"), ("article", "notebooks")]
+        tables.published_wide, numbers=PUBLISHED, places=[("article", "table of techniques"), ("article", "notebooks")]
     ),
+    "stability": report.table(tables.stability),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -24,11 +24,10 @@ from itertools import product
 
 from experiments.protocol import ENTITIES
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater
 from stableft.grid import Grid, Override, Protocol
-from stableft.tables import published, published_wide
 from stableft.techniques.head_lr import HeadLR
 
 TASKS = {"smoke": ("toytag",), "laptop": ("doccode",), "small": ("resume_ner",), "paper": ("cluener", "resume_ner")}
@@ -86,6 +85,6 @@ REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
     "one_and_two": report.rate_pair_table(),
-    "published": report.table(published, numbers=PUBLISHED),
-    "article_table": report.table(published_wide, numbers=PUBLISHED, places=[("ner_article", "name of a saved checkpoint")]),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "article_table": report.table(tables.published_wide, numbers=PUBLISHED, places=[("ner_article", "name of a saved checkpoint")]),
 }

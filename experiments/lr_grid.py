@@ -23,12 +23,11 @@ from itertools import product
 
 from experiments.protocol import RTE, TNEWS
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import failed, train_loss
 from stableft.grid import Grid, Override, Protocol
-from stableft.tables import published
 
 TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}
@@ -100,5 +99,5 @@ REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
     "block_gradients": report.block_gradients(),
-    "published": report.table(published, numbers=PUBLISHED),
+    "published": report.table(tables.published, numbers=PUBLISHED),
 }

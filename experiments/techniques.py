@@ -27,11 +27,10 @@ other, and its own, which is a control: twice the same training. `standard` and 
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
 from stableft.grid import Grid, Override, Protocol
-from stableft.tables import published, published_wide
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
@@ -145,6 +144,10 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
-    "published": report.table(published, numbers=PUBLISHED),
-    "zhang_table_2": report.table(published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "zhang_table_2": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -65,8 +65,8 @@ def minimum_detectable(std: float, n: int, power: float = 0.8, alpha: float = 0.
     _check(std, n, alpha, power)
     if _attainable(n, alpha) == 0:
         return float("inf")
-    ratio = optimize.brentq(lambda effect: _power(effect, 1.0, n, alpha) - power, 0.0, 100.0, xtol=1e-10)
-    return float(ratio * std)
+    ratio = np.asarray(optimize.brentq(lambda effect: _power(effect, 1.0, n, alpha) - power, 0.0, 100.0, xtol=1e-10))
+    return float(ratio) * std
 
 
 def seeds_needed(effect: float, std: float, power: float = 0.8, alpha: float = 0.05) -> int | None:

@@ -59,7 +59,7 @@ def wilcoxon_p(difference: ArrayLike) -> float:
     if 2**d.size <= EXACT_FLIPS:
         return float(_exact_flip_ps(np.sign(d) * stats.rankdata(size)[None])[0])
     exact = d.size <= 50 and np.unique(size).size == d.size
-    return float(stats.wilcoxon(d, method="exact" if exact else "asymptotic").pvalue)
+    return float(np.asarray(stats.wilcoxon(d, method="exact" if exact else "asymptotic"))[1])
 
 
 def _exact_flip_ps(d: Vector) -> Vector:

@@ -51,7 +51,7 @@ def _said(task: str, rows: pd.DataFrame) -> Said:
     # Collected predictions stand together, run by run, each in the order of the items.
     arms, seeds = pd.factorize(rows["arm"])[0], rows["seed"].to_numpy()
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(arms) != 0) | (np.diff(seeds) != 0)]))
-    sizes = np.diff([*starts, len(rows)])
+    sizes = np.diff(np.append(starts, len(rows)))
     labels = rows["label"].to_numpy()[: sizes[0]]
     if (sizes != sizes[0]).any() or (rows["label"].to_numpy().reshape(len(starts), -1) != labels).any():
         raise MissingInput(f"the runs of task {task} were predicted on different items; run the experiment again")

@@ -71,15 +71,16 @@ def _over_items(pairs: pd.DataFrame, said: Said | None) -> Interval:
     if said is None or pairs["score_name"].iloc[0] != "accuracy":
         return missing
     classes, counts = np.unique(said.labels, return_counts=True)
-    arms = []
+    right = []
     for suffix in ("", "_reference"):
         cells = zip(pairs[f"arm{suffix}"], pairs["seed"], pairs[f"diverged{suffix}"], strict=True)
         rows = [-1 if diverged else said.rows.get((str(arm), int(seed))) for arm, seed, diverged in cells]
         if None in rows:
             return missing
         majority = np.full_like(said.labels, classes[counts.argmax()])
-        arms.append(np.vstack([said.predictions, majority])[np.array(rows)] == said.labels)
-    return statistics.multi_bootstrap(*arms, _rng())
+        right.append(np.vstack([said.predictions, majority])[np.array(rows)] == said.labels)
+    treated, reference = right
+    return statistics.multi_bootstrap(treated, reference, _rng())
 
 
 def _rng() -> np.random.Generator:

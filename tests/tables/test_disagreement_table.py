@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 
@@ -20,11 +21,11 @@ def test_measures_are_means_over_pairs_of_runs() -> None:
         ["rte", "corrected", 4], ["rte", "uncorrected", 3], ["tnews_1k", "corrected", 4], ["tnews_1k", "uncorrected", 4],
     ]  # fmt: skip
     said = results.predictions.query("task == 'rte' and arm == 'uncorrected'")
-    runs = [(part["prediction"].to_numpy(), np.stack(part["probabilities"])) for _, part in said.groupby("seed")]
+    runs = [(part["prediction"].to_numpy(), np.stack(part["probabilities"].tolist())) for _, part in said.groupby("seed")]
     pairs = list(itertools.combinations(runs, 2))
     row = table.iloc[1]
     assert row["disagreement"] == pytest.approx(np.mean([np.mean(a != b) for (a, _), (b, _) in pairs]))
-    divergence = [np.mean(jensenshannon(p, q, base=2, axis=1) ** 2) for (_, p), (_, q) in pairs]
+    divergence = [np.mean([jensenshannon(*both, base=2) ** 2 for both in zip(p, q, strict=True)]) for (_, p), (_, q) in pairs]
     assert row["jensen_shannon"] == pytest.approx(np.mean(divergence), abs=1e-6)
     assert "difference" not in table
     assert table["kappa"].iloc[2] > table["kappa"].iloc[3]  # collapsed runs agree with nobody
@@ -32,7 +33,7 @@ def test_measures_are_means_over_pairs_of_runs() -> None:
 
 def test_numbers_have_distances_and_tags_have_no_probabilities() -> None:
     results = synthetic.with_predictions(synthetic.grid(3, diverged=False))
-    said = results.predictions.assign(probabilities=[np.empty(0, np.float32)] * len(results.predictions))
+    said = results.predictions.assign(probabilities=pd.Series([np.empty(0, np.float32)] * len(results.predictions)))
     numbers = disagreement.table(replace(results, predictions=said, runs=results.runs.assign(score_name="spearman")))
     assert list(numbers) == ["task", "arm", "n", "difference"]
     corrected = said.query("task == 'rte' and arm == 'corrected'")["prediction"].to_numpy().reshape(3, -1)
@@ -45,7 +46,7 @@ def test_numbers_have_distances_and_tags_have_no_probabilities() -> None:
 def test_only_the_scored_split_counts() -> None:
     results = synthetic.with_predictions(synthetic.grid(3))
     other = results.predictions.assign(split="test", prediction=0.0)
-    both = synthetic.pd.concat([results.predictions, other], ignore_index=True).sort_values(["task", "arm", "seed", "split"])
+    both = pd.concat([results.predictions, other], ignore_index=True).sort_values(["task", "arm", "seed", "split"])
     assert disagreement.table(replace(results, predictions=both)).equals(disagreement.table(results))
 
 

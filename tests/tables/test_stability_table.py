@@ -38,11 +38,11 @@ def test_the_interval_over_items_counts_a_lost_run_as_the_most_common_class() ->
     results = synthetic.with_predictions(synthetic.grid())
     row = stability.table(results).iloc[0]
     said = results.predictions.query("task == 'rte'")
-    right = (said["prediction"] == said["label"]).groupby([said["arm"], said["seed"]]).agg(list)
+    right = dict(list((said["prediction"] == said["label"]).groupby([said["arm"], said["seed"]])))
     labels = said["label"].to_numpy()[:60]
-    commonest = (labels == stats.mode(labels).mode).tolist()
-    treated = [right.get(("uncorrected", seed), commonest) for seed in range(5)]
-    reference = [right["corrected", seed] for seed in range(5)]
+    commonest = labels == np.bincount(labels.astype(int)).argmax()
+    treated = np.stack([np.asarray(right.get(("uncorrected", seed), commonest)) for seed in range(5)])
+    reference = np.stack([np.asarray(right["corrected", seed]) for seed in range(5)])
     expected = statistics.multi_bootstrap(treated, reference, np.random.default_rng(statistics.RESAMPLING_SEED))
     assert row[["items_low", "items_high"]].tolist() == list(expected)
     assert expected.high - expected.low > 0.1
