@@ -26,7 +26,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke figures bench test test-slow check format clean FORCE
+.PHONY: help setup setup-chinese doctor smoke figures tables bench test test-slow check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,8 @@ doctor: $(READY) ## Check the installation
 smoke: $(READY) ## Prove the installation end to end: two arms, tiny random BERT, seconds
 	rm -rf build/smoke
 	$(PY) -m stableft run adam --protocol smoke --results build/smoke/results
-	$(PY) -m stableft report --results build/smoke/results --figures build/smoke/figures
+	$(PY) -m stableft figures --results build/smoke/results --figures build/smoke/figures
+	$(PY) -m stableft tables --results build/smoke/results --figures build/smoke/figures
 	@echo "smoke test passed: figures in build/smoke/figures"
 
 ablation-%: $(READY) FORCE ## Run an experiment, such as ablation-adam or ablation-lr_grid; repeat it to resume
@@ -66,8 +67,11 @@ plan-%: $(READY) FORCE ## Show what ablation-% would run, and how long it takes
 status-%: $(READY) FORCE ## Show which runs of an experiment are done, missing or failed
 	$(PY) -m stableft status $* $(GRID)
 
-figures: $(READY) ## Regenerate every figure and table from the collected results
-	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
+figures: $(READY) ## Regenerate every figure from the collected results
+	$(PY) -m stableft figures --results $(RESULTS) --figures $(FIGURES)
+
+tables: $(READY) ## Regenerate every table from the collected results
+	$(PY) -m stableft tables --results $(RESULTS) --figures $(FIGURES)
 
 bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes; PARTS="steps grid" ROUNDS=3 for less
 	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

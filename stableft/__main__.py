@@ -14,7 +14,7 @@ from rich.console import Console
 import stableft
 from stableft import discover, provenance, runner, views
 from stableft.board import board
-from stableft.errors import MissingInput, NothingSelected, StableftError
+from stableft.errors import NothingSelected, StableftError
 from stableft.grid import Grid, Protocol, on_tasks, parse_seeds, select
 from stableft.records import Store
 
@@ -54,6 +54,9 @@ Arms = Annotated[str | None, typer.Option(help="Only these arms, separated by co
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="Another encoder: a folder, a hub id or an embedded name.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32, bf16 or tf32 (GPU); part of a run's identity.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting of every run, such as adam.lr=3e-5; repeatable.")]
+Experiments = Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")]
+Scale = Annotated[str | None, typer.Option("--protocol", help="Only this scale; by default all.")]
+FiguresFolder = Annotated[Path, typer.Option("--figures", help="Where figures and tables lie.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="The results folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -201,33 +204,32 @@ def status(
     _print(views.status(runner.plan(asked.grid, store, asked.inputs), store), as_json)
 
 
+@app.command("figures")
+@verb
+def figures_(
+    experiments: Experiments = None, protocol: Scale = None, results: ResultsFolder = Path("results"),
+    figures: FiguresFolder = Path("figures"), as_json: Json = False,
+) -> None:  # fmt: skip
+    """Draws every figure from collected results, with caption and numbers: no torch, no network."""
+    from stableft import publish
+    from stableft.report import FigureReport
+
+    places = publish.collected(Store(results), protocol, experiments or [])
+    _print(views.written(*publish.render(Store(results), places, figures, [FigureReport])), as_json)
+
+
 @app.command()
 @verb
-def report(
-    experiments: Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only this scale; by default all.")] = None,
-    results: ResultsFolder = Path("results"),
-    figures: Annotated[Path, typer.Option(help="Where to write.")] = Path("figures"),
-    as_json: Json = False,
-) -> None:
-    """Regenerates figures and tables from collected results: no torch, no network."""
-    from stableft.report import render_all
+def tables(
+    experiments: Experiments = None, protocol: Scale = None, results: ResultsFolder = Path("results"),
+    figures: FiguresFolder = Path("figures"), as_json: Json = False,
+) -> None:  # fmt: skip
+    """Writes every table from collected results, as Markdown, LaTeX and CSV: no torch, no network."""
+    from stableft import publish
+    from stableft.report import TableReport
 
-    for name in experiments or []:
-        discover.experiment(name)
-    store = Store(results)
-    wanted = [
-        (scale, name)
-        for scale, name in store.collected()
-        if protocol in (None, scale) and (not experiments or name in experiments) and name in discover.experiments()
-    ]
-    if not wanted:
-        raise MissingInput(f"no collected results in {results.resolve()} that match; `python -m stableft run adam` makes some")
-    written: list[Path] = []
-    left_out: list[str] = []
-    for scale, name in wanted:
-        written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name, left_out.append)
-    _print(views.written(written, left_out), as_json)
+    places = publish.collected(Store(results), protocol, experiments or [])
+    _print(views.written(*publish.render(Store(results), places, figures, [TableReport])), as_json)
 
 
 @data.command("check")

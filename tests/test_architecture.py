@@ -36,7 +36,9 @@ LIGHT = (
     "stableft.series",
     "stableft.tables",
     "stableft.markup",
+    "stableft.origin",
     "stableft.report",
+    "stableft.publish",
     "stableft.claims",
     "stableft.views",
     "stableft.board",
@@ -188,7 +190,7 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "series", "tables", "markup", "report", "views", "runner", "encoders", "bias")
+        for name in ("records", "statistics", "series", "tables", "markup", "origin", "report", "publish", "views", "runner", "encoders", "bias")
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]
