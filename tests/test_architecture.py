@@ -40,6 +40,7 @@ LIGHT = (
     "stableft.report",
     "stableft.publish",
     "stableft.claims",
+    "stableft.published",
     "stableft.views",
     "stableft.board",
     "stableft.backends",
