@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -14,9 +14,9 @@ from rich.console import Console
 import stableft
 from stableft import discover, provenance, runner, views
 from stableft.board import board
-from stableft.errors import NothingSelected, StableftError
+from stableft.errors import MissingInput, NothingSelected, StableftError
 from stableft.grid import Grid, Protocol, on_tasks, parse_seeds, select
-from stableft.records import Store
+from stableft.records import Results, Store
 
 
 class Exit(IntEnum):
@@ -25,6 +25,7 @@ class Exit(IntEnum):
     OK = 0
     RUNS_FAILED = 1
     USAGE = 2
+    CONTRADICTED = 3
     MISSING_INPUT = 4
     NO_DEVICE = 69
     IO = 74
@@ -230,6 +231,67 @@ def tables(
 
     places = publish.collected(Store(results), protocol, experiments or [])
     _print(views.written(*publish.render(Store(results), places, figures, [TableReport])), as_json)
+
+
+@app.command()
+@verb
+def report(
+    protocol: Scale = None, results: ResultsFolder = Path("results"), figures: FiguresFolder = Path("figures"), as_json: Json = False,
+) -> None:  # fmt: skip
+    """Writes report.html, one offline page per scale: claims, figures, tables, failed runs, provenance. Draw figures and tables first."""
+    from experiments.protocol import PROTOCOLS
+
+    from stableft import page, publish
+    from stableft.claims import Judgement, judging
+
+    def judge(scale: str, name: str, found: Results | None) -> list[Judgement]:
+        experiment = discover.experiment(name)
+        return (
+            judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(PROTOCOLS[scale]), found) if scale in PROTOCOLS else []
+        )
+
+    store = Store(results)
+    scales = dict.fromkeys(scale for scale, _ in publish.collected(store, protocol))
+    summaries = {name: known.summary for name, known in PROTOCOLS.items()}
+    written = [page.write(store, scale, summaries.get(scale, ""), figures, partial(judge, scale)) for scale in scales]
+    _print(views.written(written), as_json)
+
+
+@app.command()
+@verb
+def trace(
+    path: Annotated[Path, typer.Argument(help="A figure (pdf, png, svg, csv) or a table (md, tex, csv).")],
+    results: ResultsFolder = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """From a figure or table to its runs: which, of which commit, on what hardware, and the command that runs them."""
+    from stableft import origin, report_views
+
+    said = origin.read(path)
+    store = Store(results)
+    if (said.protocol, said.experiment) not in store.collected():
+        raise MissingInput(
+            f"{path} shows run set {said.run_set} of {said.experiment} at {said.protocol}, of which no results are collected in {results}"
+        )
+    _print(report_views.traced(path, said, store.load(said.protocol, said.experiment)), as_json)
+
+
+@app.command()
+@verb
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="RESULTS_A", help="A results folder, such as the author's.")],
+    b: Annotated[Path, typer.Argument(metavar="RESULTS_B", help="Another, such as the reviewer's.")],
+    protocol: Scale = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a cell is different.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Two results folders, cell by cell: equal, within the 95 % interval of the difference, or different; with the hardware of both."""
+    from stableft import comparison, report_views
+
+    found = comparison.compare(Store(a), Store(b), protocol)
+    _print(report_views.compared(found), as_json)
+    if strict and any(cell.verdict == "different" for cell in found.cells):
+        raise typer.Exit(Exit.CONTRADICTED)
 
 
 @data.command("check")

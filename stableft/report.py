@@ -240,7 +240,11 @@ def render(name: str, item: Item, results: Results, folder: Path, makes: Collect
 
 
 def render_all(
-    report: Report, results: Results, folder: Path, left_out: Callable[[str], None] = lambda why: None, makes: Collection[type] = BOTH
+    report: Report,
+    results: Results,
+    folder: Path,
+    left_out: Callable[[str], None] = lambda why: None,
+    makes: Collection[type] = BOTH,
 ) -> list[Path]:
     """Writes every entry; files in the folder that are none of these are left alone.
 

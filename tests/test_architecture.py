@@ -37,8 +37,13 @@ LIGHT = (
     "stableft.tables",
     "stableft.markup",
     "stableft.origin",
+    "stableft.inline_svg",
+    "stableft.lineage",
     "stableft.report",
     "stableft.publish",
+    "stableft.page",
+    "stableft.comparison",
+    "stableft.report_views",
     "stableft.claims",
     "stableft.published",
     "stableft.views",
@@ -191,7 +196,21 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "series", "tables", "markup", "origin", "report", "publish", "views", "runner", "encoders", "bias")
+        for name in (
+            "records",
+            "statistics",
+            "series",
+            "tables",
+            "markup",
+            "origin",
+            "lineage",
+            "report",
+            "page",
+            "views",
+            "runner",
+            "encoders",
+            "bias",
+        )
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]

@@ -6,21 +6,10 @@ import pytest
 
 from stableft import publish
 from stableft.errors import MissingInput, UsageError
-from stableft.parquet import write_parquet
-from stableft.records import Results, Store
+from stableft.records import Store
 from stableft.report import FigureReport, TableReport
 from tests.figures import test_synthetic as synthetic
-
-
-def keep(store: Store, protocol: str, experiment: str, results: Results) -> None:
-    import pyarrow as pa
-
-    for name in ("runs", "metrics", "predictions"):
-        frame = getattr(results, name)
-        frame = frame.assign(experiment=experiment, protocol=protocol) if len(frame) else frame
-        path = store.folder(protocol, experiment) / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(pa.Table.from_pandas(frame, preserve_index=False), path)
+from tests.pages import keep
 
 
 @pytest.fixture
