@@ -57,7 +57,8 @@ smoke: $(READY) ## Prove the installation end to end: two arms, tiny random BERT
 	$(PY) -m stableft run adam --protocol smoke --results build/smoke/results
 	$(PY) -m stableft figures --results build/smoke/results --figures build/smoke/figures
 	$(PY) -m stableft tables --results build/smoke/results --figures build/smoke/figures
-	@echo "smoke test passed: figures in build/smoke/figures"
+	$(PY) -m stableft report --results build/smoke/results --figures build/smoke/figures
+	@echo "smoke test passed: see build/smoke/figures/smoke/report.html"
 
 ablation-%: $(READY) FORCE ## Run an experiment, such as ablation-adam or ablation-lr_grid; repeat it to resume
 	$(PY) -m stableft run $* $(RUN)

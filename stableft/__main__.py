@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -17,7 +17,7 @@ from stableft.board import board
 from stableft.errors import MissingInput, NothingSelected, StableftError
 from stableft.files import write_whole
 from stableft.grid import Grid, Protocol, on_tasks, parse_seeds, select
-from stableft.records import Results, Store
+from stableft.records import Store
 
 
 class Exit(IntEnum):
@@ -237,24 +237,17 @@ def tables(
 @app.command()
 @verb
 def report(
-    protocol: Scale = None, results: ResultsFolder = Path("results"), figures: FiguresFolder = Path("figures"), as_json: Json = False,
-) -> None:  # fmt: skip
-    """Writes report.html, one offline page per scale: claims, figures, tables, failed runs, provenance. Draw figures and tables first."""
+    protocol: Scale = None,
+    results: ResultsFolder = Path("results"),
+    figures: FiguresFolder = Path("figures"),
+    as_json: Json = False,
+) -> None:
+    """Writes one offline page per scale, report.html: claims, figures, tables, runs. `figures` and `tables` come before it."""
     from experiments.protocol import PROTOCOLS
-
     from stableft import page, publish
-    from stableft.claims import Judgement, judging
 
-    def judge(scale: str, name: str, found: Results | None) -> list[Judgement]:
-        experiment = discover.experiment(name)
-        return (
-            judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(PROTOCOLS[scale]), found) if scale in PROTOCOLS else []
-        )
-
-    store = Store(results)
-    scales = dict.fromkeys(scale for scale, _ in publish.collected(store, protocol))
-    summaries = {name: known.summary for name, known in PROTOCOLS.items()}
-    written = [page.write(store, scale, summaries.get(scale, ""), figures, partial(judge, scale)) for scale in scales]
+    scales = dict.fromkeys(scale for scale, _ in publish.collected(Store(results), protocol))
+    written = [page.write(Store(results), scale, figures, page.judge_at(PROTOCOLS.get(scale))) for scale in scales]
     _print(views.written(written), as_json)
 
 
@@ -265,15 +258,14 @@ def trace(
     results: ResultsFolder = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """From a figure or table to its runs: which, of which commit, on what hardware, and the command that runs them."""
+    """From a figure or table to its runs: which they are, of which commit, on what hardware, and what runs them."""
     from stableft import origin, report_views
 
     said = origin.read(path)
     store = Store(results)
     if (said.protocol, said.experiment) not in store.collected():
-        raise MissingInput(
-            f"{path} shows run set {said.run_set} of {said.experiment} at {said.protocol}, of which no results are collected in {results}"
-        )
+        runs = f"run set {said.run_set} of {said.experiment} at {said.protocol}"
+        raise MissingInput(f"{path} shows {runs}, of which no results are collected in {results.resolve()}")
     _print(report_views.traced(path, said, store.load(said.protocol, said.experiment)), as_json)
 
 
@@ -286,7 +278,7 @@ def compare(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a cell is different.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Two results folders, cell by cell: equal, within the 95 % interval of the difference, or different; with the hardware of both."""
+    """Two results folders, cell by cell: equal, within the interval of the difference, or different; with the hardware of both."""
     from stableft import comparison, report_views
 
     found = comparison.compare(Store(a), Store(b), protocol)

@@ -45,7 +45,7 @@ def _references(root: ElementTree.Element) -> list[str]:
 
 
 def _refers(name: str, value: str) -> bool:
-    return name in ("href", XLINK + "href") and value.startswith("#") or "url(#" in value
+    return (name in ("href", XLINK + "href") and value.startswith("#")) or "url(#" in value
 
 
 def _attribute(name: str, value: str, prefix: str) -> str:

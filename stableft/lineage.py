@@ -196,13 +196,13 @@ def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
         mean = learned.loc[task] if task in learned.index.get_level_values(0) else pd.Series(dtype=float)
         values = pd.concat([losses.loc[losses["failed"] & (losses["task"] == task), "value"], mean])
         bounds = (values.min(), values.max())
-        for row in runs.itertuples():
-            part = of_run.get((row.run_id, row.arm))
+        for row in runs.to_dict("records"):
+            part = of_run.get((row["run_id"], row["arm"]))
             curve = pd.Series(dtype=float) if part is None else part.set_index("tenth")["value"]
             found.append(
                 FailedRun(
-                    str(row.task), str(row.arm), int(str(row.seed)), str(row.run_id)[:12], float(row.score), float(row.majority_score),  # pyright: ignore[reportArgumentType]
-                    bool(row.diverged), tuple(curve), _points(curve, bounds), _points(mean, bounds),
+                    str(task), row["arm"], int(row["seed"]), row["run_id"][:12], row["score"], row["majority_score"],
+                    bool(row["diverged"]), tuple(curve), _points(curve, bounds), _points(mean, bounds),
                 )
             )  # fmt: skip
             if len(found) == MAX_FAILED:
@@ -214,9 +214,8 @@ def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
     """Points of a polyline: tenths from left to right, the least value of ``bounds`` at the bottom."""
     width, height = CURVE
     low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
-    return " ".join(
-        f"{tenth * width / 10:.0f},{height - 2 - (value - low) / span * (height - 4):.1f}" for tenth, value in curve.items()
-    )
+    heights = height - 2 - (curve - low) / span * (height - 4)
+    return " ".join(f"{tenth * width / 10:.0f},{y:.1f}" for tenth, y in zip(curve.index, heights, strict=True))
 
 
 def _name(encoder: str) -> str:

@@ -15,9 +15,10 @@ import jinja2
 import pandas as pd
 
 from stableft import discover, lineage, markup, origin
-from stableft.claims import Judgement
+from stableft.claims import Judgement, judging
 from stableft.errors import MissingInput, NotLogged
 from stableft.files import write_whole
+from stableft.grid import Protocol
 from stableft.inline_svg import inline
 from stableft.records import Results, Store
 
@@ -87,15 +88,27 @@ class Section:
     lineage: lineage.Lineage
 
 
-def write(store: Store, protocol: str, summary: str, figures: Path, judge: Judge) -> Path:
+def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
+    """What a page says of a protocol, and how it judges claims; None: of own files, about which nobody claims anything."""
+    if protocol is None:
+        return "", lambda name, results: []
+
+    def judge(name: str, results: Results | None) -> Sequence[Judgement]:
+        experiment = discover.experiment(name)
+        return judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(protocol), results)
+
+    return protocol.summary, judge
+
+
+def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) -> Path:
     """Writes ``<figures>/<protocol>/report.html``.
 
     Args:
         store: The results.
         protocol: Whose results, all of whose experiments are shown.
-        summary: One line on the protocol; may be empty.
         figures: Where figures and tables lie.
-        judge: Judges the claims of an experiment of that name on its results, or on none.
+        about: One line on the protocol, which may be empty; and what judges the claims of an experiment of that name on its
+            results, or on none.
 
     Returns:
         The path.
@@ -103,6 +116,7 @@ def write(store: Store, protocol: str, summary: str, figures: Path, judge: Judge
     Raises:
         MissingInput: a figure or table is not there, or shows other runs than those of the results.
     """
+    summary, judge = about
     names = {name for scale, name in store.collected() if scale == protocol}
     sections: list[Section] = []
     judgements: list[Judgement] = []

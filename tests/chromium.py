@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import F_DUPFD, fcntl
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,14 @@ def browser(program: str, profile: Path) -> Iterator[Page]:
         "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
         "--disable-background-networking", f"--user-data-dir={profile}",
     ]  # fmt: skip
-    ends = f"3<&{to_browser[0]} 4>&{from_browser[1]}"
+
+    def ends() -> None:  # in the child: the browser wants these two numbers, which may be taken
+        for number, end in enumerate([fcntl(end, F_DUPFD, 10) for end in (to_browser[0], from_browser[1])], start=3):
+            os.dup2(end, number)
+
     process = subprocess.Popen(
-        ["sh", "-c", f'exec "$@" {ends}', "sh", program, *switches],
-        pass_fds=(to_browser[0], from_browser[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [program, *switches], preexec_fn=ends, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     os.close(to_browser[0])
     os.close(from_browser[1])
     try:

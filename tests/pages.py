@@ -1,7 +1,6 @@
 """An invented store, and its page: names in it try to break out of HTML."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,8 +61,8 @@ def results(seeds: int = 4) -> Results:
 def judgement(name: str, verdict: Verdict, found: str) -> Judgement:
     """Of an invented claim."""
     claim = Claim(
-        name=name, statement=f"Claim {name} {EVIL}.", source=f"Source {EVIL}", expected=f"p < 0.05 {EVIL}", about="bert-large-uncased",
-        minimum_n=10, test=lambda results: pytest.fail("a page tests nothing"),
+        name=name, statement=f"Claim {name} {EVIL}.", source=f"Source {EVIL}", expected=f"p < 0.05 {EVIL}",
+        about="bert-large-uncased", minimum_n=10, test=lambda results: pytest.fail("a page tests nothing"),
     )  # fmt: skip
     none = verdict == "not run"
     return Judgement(
@@ -90,8 +89,7 @@ def register(patch: pytest.MonkeyPatch, **experiments: Any) -> None:
 def build(folder: Path, patch: pytest.MonkeyPatch, found: Results | None = None) -> Path:
     """Store, figures and tables, and the page, all of which lie below the folder."""
     register(patch)
-    found = results() if found is None else found
     store = Store(folder / "results")
-    keep(store, "laptop", "probe", found)
-    report.render_all(REPORT, replace(found, runs=found.runs.assign(experiment="probe")), folder / "figures" / "laptop" / "probe")
-    return page.write(store, "laptop", f"small {EVIL}", folder / "figures", lambda name, results: JUDGEMENTS)
+    keep(store, "laptop", "probe", results() if found is None else found)
+    report.render_all(REPORT, store.load("laptop", "probe"), folder / "figures" / "laptop" / "probe")
+    return page.write(store, "laptop", folder / "figures", (f"small {EVIL}", lambda name, results: JUDGEMENTS))

@@ -113,6 +113,46 @@ def test_reporting_twice_gives_the_same_bytes_without_torch(finished: Path):
     assert {"scores.md", "scores.tex", "scores.csv"} <= names
 
 
+def test_from_results_to_a_page_and_from_a_figure_back_to_its_runs(finished: Path, quick: Quick):
+    options = ("--results", "out", "--figures", "shown")
+    code, _, err = quick(finished, "report", *options)
+    assert code == 4
+    assert "shown/smoke/adam/train_loss is neither drawn nor written yet: type `make figures tables`" in " ".join(err.split())
+    contents = []
+    for _ in range(2):
+        for verb in ("figures", "tables", "report"):
+            assert quick(finished, verb, *options)[0] == 0
+        contents.append((finished / "shown" / "smoke" / "report.html").read_bytes())
+    assert contents[0] == contents[1]
+    ids = sorted(Store(finished / "out").load("smoke", "adam").runs["run_id"])
+    for name in ("train_loss.pdf", "scores.md", "scores.csv", "scores.tex"):
+        code, out, _ = quick(finished, "trace", f"shown/smoke/adam/{name}", "--results", "out", "--json")
+        said = json.loads(out)
+        assert code == 0
+        assert (said["experiment"], said["protocol"], said["entry"]) == ("adam", "smoke", name.split(".")[0])
+        assert said["current"]
+        assert said["run_ids"] == ids
+    code, out, _ = quick(finished, "trace", "shown/smoke/adam/score.svg", "--results", "out")
+    assert code == 0
+    for part in ("that of the collected results", "4 runs; arms: corrected, uncorrected; tasks: toy; seeds: 0-1", ids[0]):
+        assert part in out
+    assert out.splitlines()[-1] == "to run them: python -m stableft run adam --protocol smoke"
+    code, _, err = quick(finished, "trace", "shown/smoke/adam/score.svg", "--results", "elsewhere")
+    assert (code, "no results are collected" in " ".join(err.split())) == (4, True)
+
+
+def test_two_results_folders_are_compared(finished: Path, tmp_path: Path, quick: Quick):
+    code, out, _ = quick(finished, "compare", "out", "out", "--strict", "--json")
+    said = json.loads(out)
+    assert (code, said["counts"]) == (0, {"equal": 2})
+    assert all(cell["identical"] for cell in said["cells"])
+    code, out, _ = quick(finished, "compare", "out", "out")
+    assert out.count("equal, bit for bit") == 2
+    assert quick(finished, "run", *SMOKE, "--seeds", "0-1", "--set", "adam.lr=1e-9", "--results", str(tmp_path / "b"))[0] == 0
+    code, out, _ = quick(finished, "compare", "out", str(tmp_path / "b"), "--json")
+    assert (code, json.loads(out)["counts"].get("equal", 0)) == (0, 0)
+
+
 @pytest.mark.parametrize("what", ["experiments", "techniques", "protocols", "tasks", "encoders"])
 def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
     code, out, _ = quick(tmp_path, "ls", what)
@@ -156,6 +196,9 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("figures",), 4, "no collected results"),
         (("tables", "adam", "--protocol", "smoke"), 4, "no collected results"),
         (("figures", "adma"), 2, "unknown experiment 'adma'"),
+        (("report", "--protocol", "smoke"), 4, "no collected results"),
+        (("trace", "none.pdf"), 4, "none.pdf: no such file"),
+        (("compare", "a", "b"), 4, "no collected results in"),
         (("ls", "everything"), 2, "can't list 'everything'"),
     ],
 )

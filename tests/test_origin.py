@@ -50,8 +50,9 @@ def test_whatever_a_name_holds_comes_back(tmp_path: Path) -> None:
 
 def test_other_files_get_one_clear_error(tmp_path: Path, written: list[Path]) -> None:
     for name, content in {
-        "a.pdf": b"%PDF-1.4\n<< /Creator (x) >>", "a.png": b"\x89PNG\r\n\x1a\n\0\0", "b.png": b"", "a.svg": b"<svg", "b.svg": b"<svg/>",
-        "a.csv": b"a,b\n", "a.md": b"no note", "c.pdf": b'/Subject ({"experiment": 3})', "d.pdf": b"/Subject (3)",
+        "a.pdf": b"%PDF-1.4\n<< /Creator (x) >>", "a.png": b"\x89PNG\r\n\x1a\n\0\0", "b.png": b"",
+        "a.svg": b"<svg", "b.svg": b"<svg/>", "a.csv": b"a,b\n", "a.md": b"no note",
+        "c.pdf": b'/Subject ({"experiment": 3})', "d.pdf": b"/Subject (3)",
     }.items():  # fmt: skip
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match="does not say where it comes from"):

@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,7 +103,7 @@ def test_it_can_be_read_and_used_without_eyes_or_mouse(read: Reader) -> None:
             assert box.get("aria-label")
     headings = [int(tag[1]) for tag, _ in read.elements if tag in ("h1", "h2", "h3", "h4")]
     assert headings[0] == 1
-    assert all(after - before <= 1 for before, after in zip(headings, headings[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(headings))
 
 
 def test_claims_come_first_with_their_verdicts(html: str, read: Reader) -> None:
@@ -154,7 +155,7 @@ def test_what_is_not_drawn_yet_is_named(built: Path, tmp_path: Path, monkeypatch
     store, figures = copy(built, tmp_path)
     (figures / "laptop" / "probe" / "spread.txt").unlink()
     with pytest.raises(MissingInput, match=r"probe/spread is neither drawn nor written yet: type `make figures tables`"):
-        page.write(store, "laptop", "", figures, lambda name, results: [])
+        page.write(store, "laptop", figures, page.judge_at(None))
 
 
 def test_what_shows_other_runs_is_named(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,7 @@ def test_what_shows_other_runs_is_named(built: Path, tmp_path: Path, monkeypatch
     with pytest.raises(
         MissingInput, match=r"train_loss.txt shows other runs than the collected results: type `make figures tables`"
     ):
-        page.write(store, "laptop", "", figures, lambda name, results: [])
+        page.write(store, "laptop", figures, page.judge_at(None))
 
 
 def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +177,7 @@ def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: 
     keep(store, "own+file.csv", "quiet", whole)
     folder = tmp_path / "figures" / "own+file.csv" / "quiet"
     report.render_all({"scores": REPORT["scores"], "bare": lambda r: r.runs[["seed"]]}, store.load("own+file.csv", "quiet"), folder)
-    read = Reader(page.write(store, "own+file.csv", "", tmp_path / "figures", lambda name, results: []).read_text(encoding="utf-8"))
+    read = Reader(page.write(store, "own+file.csv", tmp_path / "figures", page.judge_at(None)).read_text(encoding="utf-8"))
     assert "None." in read.text
     assert read.all("article") == []
 

@@ -127,7 +127,8 @@ def test_nothing_but_boxes_scrolls_sideways(page: Page, width: int) -> None:
 def test_a_small_screen_and_a_dark_one_look_right(page: Page, tmp_path: Path) -> None:
     """What a test can hold of a look: contrast of text, figures on white; the screenshots are for people."""
     ratio = """(() => {
-      const light = c => c.match(/\\d+/g).slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+      const light = c => c.match(/\\d+/g).slice(0, 3).map(v => v / 255)
+        .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
       const paper = light(getComputedStyle(document.body).backgroundColor);
       const texts = ['body', '.note', 'figcaption', 'nav a', '.confirmed', '.contradicted', '.inconclusive', '.not-run', 'summary'];
