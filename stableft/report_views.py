@@ -1,12 +1,11 @@
 """What the command line shows of the runs behind a figure, and of two results folders side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
 
 from stableft import lineage, markup
 from stableft.comparison import Comparison, counts
@@ -49,21 +48,17 @@ def traced(path: Path, said: Origin, results: Results) -> View:
 
 def compared(comparison: Comparison) -> View:
     """Two results folders, with the hardware of both."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("protocol", "experiment", "task", "arm"):
-        table.add_column(name)
-    for name in ("n A", "n B", "mean A", "mean B", "B - A, 95 % interval"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+    rows = []
     for cell in comparison.cells:
         interval = markup.ABSENT if cell.low is None or cell.high is None else f"[{cell.low:+.4f}, {cell.high:+.4f}]"
         numbers = [*(_number(n, "d") for n in cell.n), *(_number(mean, ".4f") for mean in cell.mean), interval]
         verdict = "equal, bit for bit" if cell.identical else cell.verdict
-        table.add_row(cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, verdict)
+        rows.append([cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, verdict])
+    names = ["protocol", "experiment", "task", "arm", "n A", "n B", "mean A", "mean B", "B - A, 95 % interval", "verdict"]
     found = counts(comparison.cells)
     judged = found.get("within interval", 0) + found.get("different", 0)
     text: list[RenderableType] = [
-        table,
+        _aligned(names, rows, numeric=range(4, 9)),
         ", ".join(f"{count} {verdict}" for verdict, count in found.items()),
         *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
         _sources({"A": comparison.a, "B": comparison.b}),
@@ -73,17 +68,33 @@ def compared(comparison: Comparison) -> View:
     return View(text, data)
 
 
-def _sources(folders: dict[str, Sequence[Source]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"):
-        table.add_column(name, justify="right" if name == "runs" else "left")
-    for folder, sources in folders.items():
-        for each in sources:
-            days = (each.first, each.last)
-            table.add_row(
-                folder, str(each.runs), each.commit, each.python, *each.versions.values(), each.hardware, each.device, *days
-            )
-    return table
+def _sources(folders: dict[str, Sequence[Source]]) -> str:
+    names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
+    rows = [
+        [
+            folder,
+            str(each.runs),
+            each.commit,
+            each.python,
+            *each.versions.values(),
+            each.hardware,
+            each.device,
+            each.first,
+            each.last,
+        ]
+        for folder, sources in folders.items()
+        for each in sources
+    ]
+    return _aligned(names, rows, numeric=[1])
+
+
+def _aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
+    """Lines of a table that a narrow terminal wraps as lines: rich would fold the cells of one that is as wide as these."""
+    lines = [names, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = [">" if number in numeric else "<" for number in range(len(names))]
+    aligned = [[f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
 
 
 def _data(sources: Sequence[Source]) -> list[dict[str, Any]]:
