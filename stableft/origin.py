@@ -83,9 +83,8 @@ def read(path: Path) -> Origin:
 def _from_json(description: str) -> Origin | None:
     try:
         fields = json.loads(description)
-        return Origin(
-            *(str(fields[name]) for name in ("experiment", "protocol", "entry", "run_set")), tuple(map(str, fields["commits"]))
-        )
+        experiment, protocol, entry, ids = (str(fields[name]) for name in ("experiment", "protocol", "entry", "run_set"))
+        return Origin(experiment, protocol, entry, ids, tuple(map(str, fields["commits"])))
     except (ValueError, KeyError, TypeError):
         return None
 

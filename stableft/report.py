@@ -71,7 +71,7 @@ class Entry:
 
 def figure(kind: ModuleType, **options: object) -> Item:
     """A kind of figure: a module of `stableft.figures` with ``plot(results, **options)``, ``data`` likewise, and ``CAPTION``."""
-    return _figure(kind, **options)
+    return _figure(kind, "", **options)
 
 
 def table(kind: ModuleType, **options: object) -> Item:

@@ -44,6 +44,8 @@ LIGHT = (
     "stableft.page",
     "stableft.comparison",
     "stableft.report_views",
+    "stableft.cli",
+    "stableft.report_commands",
     "stableft.claims",
     "stableft.published",
     "stableft.views",
