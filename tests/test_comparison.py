@@ -25,7 +25,7 @@ def between(tmp_path: Path, a: Results, b: Results) -> Comparison:
     stores = [Store(tmp_path / name) for name in "ab"]
     for store, found in zip(stores, (a, b), strict=True):
         keep(store, "laptop", "adam", found)
-    return compare(*stores)
+    return compare(stores[0], stores[1])
 
 
 def verdicts(found: Comparison) -> dict[tuple[str, str], tuple[str, bool]]:
