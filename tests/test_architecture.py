@@ -36,8 +36,18 @@ LIGHT = (
     "stableft.series",
     "stableft.tables",
     "stableft.markup",
+    "stableft.origin",
+    "stableft.inline_svg",
+    "stableft.lineage",
     "stableft.report",
+    "stableft.publish",
+    "stableft.page",
+    "stableft.comparison",
+    "stableft.report_views",
+    "stableft.cli",
+    "stableft.report_commands",
     "stableft.claims",
+    "stableft.published",
     "stableft.views",
     "stableft.board",
     "stableft.backends",
@@ -190,7 +200,21 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "series", "tables", "markup", "report", "views", "runner", "encoders", "bias")
+        for name in (
+            "records",
+            "statistics",
+            "series",
+            "tables",
+            "markup",
+            "origin",
+            "lineage",
+            "report",
+            "page",
+            "views",
+            "runner",
+            "encoders",
+            "bias",
+        )
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]

@@ -7,7 +7,7 @@ the arm that diverges. Every score is higher when better (`stableft.scores`), so
 A kind of table is a module here with ``table(results, **options)`` and ``NOTE``, which `stableft.report.table` shows.
 """
 
-from stableft.tables import arms, disagreement, seeds_needed, stability, variance
+from stableft.tables import arms, disagreement, published, published_wide, seeds_needed, stability, variance
 from stableft.tables.grids import (
     learning_rate_table,
     learning_rates,
@@ -29,6 +29,8 @@ __all__ = [
     "final_scores",
     "learning_rate_table",
     "learning_rates",
+    "published",
+    "published_wide",
     "rate_pair_table",
     "score_table",
     "seed_scores",
