@@ -28,7 +28,11 @@ loss is that of fixed training examples, without dropout. Which run failed is fo
 a seed whose uncorrected run failed in adam. `uncorrected` is adam's; `corrected` is too but for the surface, and has its scores.
 """
 
+from experiments.protocol import RTE
 from stableft import report
+from stableft.claims import Claim
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, positive
+from stableft.claims.measures import barrier
 from stableft.config import SurfaceConfig
 from stableft.figures import loss_surface
 from stableft.grid import Grid, Override, Protocol
@@ -49,6 +53,19 @@ def grid(protocol: Protocol) -> Grid:
     }
     return Grid("surface", protocol, arms, TASKS.get(protocol.name, protocol.tasks), tuple(protocol.seeds)[:1])
 
+
+CLAIMS = (
+    Claim(
+        name="separate_valleys",
+        statement="A failed run ends in a valley of its own, apart from that of a successful one.",
+        source="Mosbach et al. (2021), Figures 7 and 13 (one pair of runs on each of RTE, MRPC and CoLA)",
+        expected="on every task, on the straight line from the failed run's end to the successful one's, the training loss rises "
+        f"above that of the higher end: {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=positive(barrier, "corrected"),
+    ),
+)
 
 REPORT = {
     "loss_surface": report.figure(loss_surface),

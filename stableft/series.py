@@ -50,3 +50,24 @@ def by_block(results: Results, metric: str) -> pd.DataFrame:
         raise NotLogged(f"no finished run holds the metric {metric!r} of single blocks: older runs lack it, run them again")
     rows["depth"] = rows["scope"].str.removeprefix(BLOCK).astype("int64")
     return rows[[*CELL, "depth", "step", "value"]]
+
+
+def surfaces(results: Results) -> pd.DataFrame:
+    """The points of the surfaces that runs logged after their last step; see `stableft.surface`.
+
+    Returns:
+        The cell of the run, a and b (the point's place on the plane), loss and score (of the same training examples).
+
+    Raises:
+        NotLogged: no run has a surface.
+    """
+    metrics = results.metrics
+    loss, score = (
+        metrics.loc[metrics["metric"] == f"surface_{name}", [*CELL, "scope", "value"]].rename(columns={"value": name})
+        for name in ("loss", "score")
+    )
+    if loss.empty:
+        raise NotLogged("no run holds a surface: only a configuration with `surface` logs one, after its last step")
+    frame = loss.merge(score, on=[*CELL, "scope"], how="left")
+    frame[["a", "b"]] = frame["scope"].str.extract(r"^a=(\S+) b=(\S+)$").astype("float64")
+    return frame[[*CELL, "a", "b", "loss", "score"]]

@@ -86,5 +86,24 @@ def mean_over_order(results: Results) -> pd.DataFrame:
     return means.rename(columns={"init": "seed", "method": "arm"})
 
 
+def barrier(results: Results) -> pd.DataFrame:
+    """The highest training loss on the straight line between two runs' ends, less that at the higher end; negative where none is.
+
+    Raises:
+        NotLogged: no run has a surface, or on none of them did one of its two runs fail and the other not.
+    """
+    points = series.surfaces(results)
+    fails = tables.final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()
+    one_failed = fails.index[fails == 2]
+    points = points[pd.MultiIndex.from_frame(points[["task", "seed"]]).isin(one_failed)]
+    if points.empty:
+        raise NotLogged("no surface of a failed and a successful run")
+    between = points[np.isclose(points["a"] + points["b"], 1) & points["a"].between(0, 1)]
+    at_end = between["a"].isin([0, 1])
+    parts = (between[~at_end], between[at_end])
+    highest, higher_end = (part.groupby(CELL, sort=False, observed=True)["loss"].max() for part in parts)
+    return (highest - higher_end).rename("value").reset_index()
+
+
 def _of(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame[[*CELL, column]].rename(columns={column: "value"})

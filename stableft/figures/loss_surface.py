@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from stableft import tables
-from stableft.errors import MissingInput, NotLogged
+from stableft import series, tables
+from stableft.errors import MissingInput
 from stableft.figures import style
 from stableft.records import CELL, Results
 
@@ -48,15 +48,7 @@ def data(results: Results) -> pd.DataFrame:
         NotLogged: no run has a surface.
         MissingInput: a finished run without its final score.
     """
-    metrics = results.metrics
-    loss, score = (
-        metrics.loc[metrics["metric"] == f"surface_{name}", [*CELL, "scope", "value"]].rename(columns={"value": name})
-        for name in ("loss", "score")
-    )
-    if loss.empty:
-        raise NotLogged("no run holds a surface: only a configuration with `surface` logs one, after its last step")
-    frame = loss.merge(score, on=[*CELL, "scope"], how="left")
-    frame[["a", "b"]] = frame["scope"].str.extract(r"^a=(\S+) b=(\S+)$").astype("float64")
+    frame = series.surfaces(results)
     frame = frame.merge(_points(results, frame), on=[*CELL, "a", "b"], how="left")
     frame["point"] = frame["point"].fillna("")
     return frame[["task", "seed", "arm", "a", "b", "loss", "score", "point", "final_score", "failed"]]

@@ -48,7 +48,7 @@ def results(grid: Grid, world: World) -> Results:
     arms = list(grid.arms)
     runs, metrics = [], []
     init_effects = rng.normal(0, world.init, 100)
-    seeds = range(world.seeds) if len(grid.seeds) > 1 else grid.seeds
+    seeds = grid.seeds if grid.name == "seeds" else range(world.seeds)
     for cell in Grid(grid.name, grid.protocol, grid.arms, grid.tasks, seeds).cells():
         k, last = arms.index(cell.arm), max(1, len(arms) - 1)
         place = k / last
@@ -83,4 +83,7 @@ def _metrics(
         ratio = np.ones(NUM_STEPS) if json.loads(str(run["config"]))["adam"]["bias_correction"] else RATIO
         rows += [(t, "train", "update_bias", "", world.bias * value) for t, value in enumerate(ratio, start=1)]
         rows += [(t, "train", "update_bias_closed_form", "", value) for t, value in enumerate(ratio, start=1)]
+    if run["experiment"] == "surface" and json.loads(str(run["config"])).get("surface"):
+        between = {"a=0.0 b=1.0": 0.1, "a=0.5 b=0.5": 0.5 + 10 * level, "a=1.0 b=0.0": 0.5}
+        rows += [(num_steps, "train", "surface_loss", scope, loss + rng.normal(0, 0.001)) for scope, loss in between.items()]
     return rows

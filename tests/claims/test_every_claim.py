@@ -20,6 +20,8 @@ WORLDS = (
     World(trend=-0.3),
     World(failing=1),
     World(failing=0),
+    World(failing=1, alternating=0.05),
+    World(failing=1, alternating=-0.05),
     World(alternating=0.05),
     World(alternating=-0.05),
     World(alternating=0.05, growth=1),
