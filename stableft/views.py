@@ -156,13 +156,16 @@ def verified(judgements: Sequence[Judgement], page: Path | None) -> View:
     """Verdicts on claims, by protocol; the page that they were written to."""
     text: list[RenderableType] = []
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
-        table = Table(box=None, pad_edge=False, header_style="bold", title=protocol, title_justify="left")
-        for name in ("claim", "verdict", "n", "needed", "found"):
-            table.add_column(name, no_wrap=name != "found", overflow="fold")
+        text.append(protocol)
+        not_run: dict[str, list[str]] = {}
         for j in of_protocol:
-            needed = "" if j.seeds_needed is None else str(j.seeds_needed)
-            table.add_row(f"{j.experiment}/{j.claim.name}", j.wording, str(j.n or ""), needed, j.found)
-        text.append(table)
+            name = f"{j.experiment}/{j.claim.name}"
+            if j.verdict == "not run":
+                not_run.setdefault(j.found, []).append(name)
+                continue
+            needed = "" if j.seeds_needed is None else f", {j.seeds_needed} would decide"
+            text += [f"  {name}: {j.wording} (n = {j.n}{needed})", f"      {j.found}"]
+        text += [f"  not run ({why}): {', '.join(names)}" for why, names in not_run.items()]
     counts = Counter(judgement.wording for judgement in judgements)
     text.append(", ".join(f"{count} {wording}" for wording, count in counts.items()))
     text.append('"here": of these runs alone, which are of another encoder or scale than the claim; they say nothing on it itself')
