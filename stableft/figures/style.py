@@ -57,7 +57,9 @@ class ArmStyle(NamedTuple):
     linestyle: str
 
 
-KNOWN_ARMS = {"corrected": ArmStyle("#0072B2", "o", "-"), "uncorrected": ArmStyle("#D55E00", "s", "--")}
+CORRECTED = ArmStyle("#0072B2", "o", "-")
+# ``standard`` is what other experiments call the runs of ``corrected``; no experiment has both.
+KNOWN_ARMS = {"corrected": CORRECTED, "standard": CORRECTED, "uncorrected": ArmStyle("#D55E00", "s", "--")}
 # The rest of the palette of Okabe & Ito (2008), without yellow, which is too faint for lines on white.
 OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 OTHER_MARKERS = ("^", "D", "v", "<", ">", "h", "p")  # no cross: that is a failed run

@@ -6,6 +6,7 @@ the arm that diverges. Every score is higher when better (`stableft.scores`), so
 """
 
 from stableft.tables.grids import (
+    final_losses,
     learning_rate_table,
     learning_rates,
     rate_pair_table,
@@ -21,6 +22,7 @@ __all__ = [
     "bias_table",
     "checkpoint_table",
     "convergence_table",
+    "final_losses",
     "final_scores",
     "learning_rate_table",
     "learning_rates",
