@@ -24,6 +24,7 @@ work (sum of the runs' own times / 2).
 """
 
 from stableft import report
+from stableft.figures import loss_and_score
 from stableft.grid import Grid, Protocol
 
 ARMS = {
@@ -42,5 +43,6 @@ REPORT = {
     "score": report.curves(split="validation", metric="score"),
     "score_distribution": report.distributions(),
     "bias_magnitude": report.bias_magnitude(),
+    "loss_and_score": report.figure(loss_and_score),
     "scores": report.score_table(),
 }

@@ -25,6 +25,7 @@ was best on validation, and of the average.
 """
 
 from stableft import report
+from stableft.figures import schedules
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
@@ -66,6 +67,7 @@ def grid(protocol: Protocol) -> Grid:
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
+    "schedules": report.figure(schedules),
     "scores": report.score_table(),
     "checkpoints": report.checkpoint_table(),
 }

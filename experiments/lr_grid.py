@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from stableft import report
+from stableft.figures import loss_and_score
 from stableft.grid import Grid, Override, Protocol
 
 TASKS = {"paper": ("rte",)}
@@ -49,5 +50,6 @@ def grid(protocol: Protocol) -> Grid:
 REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
+    "loss_and_score": report.figure(loss_and_score),
     "block_gradients": report.block_gradients(),
 }

@@ -27,6 +27,7 @@ other, and its own, which is a control: twice the same training. `standard` and 
 
 from experiments.protocol import GLUE_SMALL
 from stableft import report
+from stableft.figures import schedules
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
@@ -66,5 +67,6 @@ def _first(task: str, protocol: Protocol) -> Intermediate:
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
+    "schedules": report.figure(schedules),
     "scores": report.score_table(),
 }

@@ -27,16 +27,19 @@ def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:
     return max(0.0, (num_steps - step) / max(1, num_steps - warmup_steps))
 
 
-def learning_rates(config: RunConfig, num_steps: int, steps_per_epoch: int) -> NDArray[np.float64]:
+def learning_rates(config: RunConfig, num_steps: int, steps_per_epoch: int | None) -> NDArray[np.float64]:
     """The run's learning rate at each update, which is logged as ``lr``; parts of the model have `lr_scale` times that.
 
     Args:
         config: The run.
         num_steps: Its updates, T.
-        steps_per_epoch: ceil(N / batch size).
+        steps_per_epoch: ceil(N / batch size); None: not known.
 
     Returns:
         (T,); element t is the rate of update t + 1.
+
+    Raises:
+        MissingInput: a technique counts in epochs, and how many steps they have isn't known.
     """
     warmup = warmup_steps(config, num_steps)
     factors = [lr_factor(done, num_steps, warmup) for done in range(num_steps)]

@@ -102,12 +102,15 @@ class Technique(Frozen):
         """
         return 1.0
 
-    def lr_factors(self, factors: Sequence[float], steps_per_epoch: int) -> Mapping[int, float]:
+    def lr_factors(self, factors: Sequence[float], steps_per_epoch: int | None) -> Mapping[int, float]:
         """Factors on the run's learning rate, by updates already done, that replace those given; as a rule none.
 
         Args:
             factors: Those of the schedule, one for each update.
-            steps_per_epoch: Updates per epoch.
+            steps_per_epoch: Updates per epoch; None: not known.
+
+        Raises:
+            MissingInput: the technique counts in epochs, and they aren't known.
         """
         return {}
 

@@ -15,8 +15,8 @@ from stableft.figures import style
 from stableft.records import Results
 
 CAPTION = (
-    "Final score against training loss (mean over the last tenth of the steps), every run a point. Crosses: failed runs (final score "
-    "at or below the majority score). Dotted: majority score. Runs that diverged have no final loss and are not shown. "
+    "Final score against training loss (mean over the last tenth of the steps), every run a point. Crosses: failed runs (final "
+    "score at or below the majority score). Dotted: majority score. Runs that diverged have no final loss and are not shown. "
     "Colours and marks: the arm, whatever its learning rate."
 )
 FEW_DECADES = 2.0  # of losses: up to here 2, 3 and 5 times the powers of ten are labelled too

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.style
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -64,6 +65,7 @@ KNOWN_ARMS = {"corrected": CORRECTED, "standard": CORRECTED, "uncorrected": ArmS
 OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 OTHER_MARKERS = ("^", "D", "v", "<", ">", "h", "p")  # no cross: that is a failed run
 OTHER_LINES = ("-.", "-", "--", ":")
+DEPTHS, DEPTH_RANGE = "viridis", (0.0, 0.9)  # without the yellow end, which is too faint for lines on white
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
@@ -76,6 +78,12 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
     looks = map(ArmStyle, itertools.cycle(OTHER_COLORS), itertools.cycle(OTHER_MARKERS), itertools.cycle(OTHER_LINES))
     styles = KNOWN_ARMS | dict(zip(others, looks, strict=False))
     return {name: styles[name] for name in names}
+
+
+def depth_color(place: int, last: int) -> tuple[float, float, float, float]:
+    """The colour of the line at ``place`` of 0 .. ``last``, from the lowest part of a model to the highest: dark is low."""
+    low, high = DEPTH_RANGE
+    return colormaps[DEPTHS](low + (high - low) * place / max(1, last))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 from pydantic import Field, model_validator
 
 from stableft.config import PositiveInt, RunConfig, Stage, Technique
-from stableft.errors import UsageError
+from stableft.errors import MissingInput, UsageError
 
 if TYPE_CHECKING:
     from stableft.finetune import Setup
@@ -73,8 +73,12 @@ class SWA(Technique):
         """Nothing is averaged."""
         return cls()
 
-    def _start(self, steps_per_epoch: int) -> int | None:
-        return self.start_step if self.start_epoch is None else self.start_epoch * steps_per_epoch
+    def _start(self, steps_per_epoch: int | None) -> int | None:
+        if self.start_epoch is None:
+            return self.start_step
+        if steps_per_epoch is None:
+            raise MissingInput(f"swa: starts after {self.start_epoch} epochs, and how many steps an epoch has is not known")
+        return self.start_epoch * steps_per_epoch
 
     def check(self, outline: "Outline", config: RunConfig) -> None:
         """Refuses a start that is not before the run's end."""
@@ -82,7 +86,7 @@ class SWA(Technique):
         if start is not None and start >= outline.num_steps:
             raise UsageError(f"swa: the start, after {start} steps, is not before the run's end after {outline.num_steps}")
 
-    def lr_factors(self, factors: Sequence[float], steps_per_epoch: int) -> Mapping[int, float]:
+    def lr_factors(self, factors: Sequence[float], steps_per_epoch: int | None) -> Mapping[int, float]:
         """From the start on, with ``scale``: along a cosine to the constant one."""
         start = self._start(steps_per_epoch)
         if start is None or self.scale is None:
