@@ -76,6 +76,32 @@ def of(published: pd.DataFrame, experiment: str) -> pd.DataFrame:
     return published[published["experiment"] == experiment].reset_index(drop=True)
 
 
+def beside(published: pd.DataFrame, scores: pd.DataFrame, encoder: str) -> pd.DataFrame:
+    """What is drawn beside our scores: rows of the same experiment, task, arm, split and score that give a mean or a median.
+
+    Args:
+        published: See `read_published`.
+        scores: Ours, with those five columns (``score_name`` is the score).
+        encoder: Ours. Of a source that has several encoders its rows with ours are taken, or else those with its first one.
+
+    Returns:
+        The rows in the order of the file, with ``value`` (the mean, or the median where that is all there is) and ``label``:
+        who says it, where, of which encoder and how many runs, and what it is.
+    """
+    keys = ["experiment", "task", "arm", "split", "score_name"]
+    rows = published.merge(scores[keys].drop_duplicates().astype(str), on=keys)
+    rows["value"] = rows["mean"].fillna(rows["median"])
+    rows = rows[rows["value"].notna()]
+    ours = {source: encoder if encoder in set(of["encoder"]) else of["encoder"].iloc[0] for source, of in rows.groupby("source")}
+    rows = rows[[row.encoder == ours[row.source] for row in rows.itertuples()]]
+    labels = [
+        f"{CITATIONS[row.source]}, {row.place}, {row.encoder}, n = {row.n:.0f}: "
+        + ("median" if math.isnan(row.mean) else "mean" if math.isnan(row.std) else "mean \u00b1 std")
+        for row in rows.itertuples()
+    ]
+    return rows.assign(label=labels).reset_index(drop=True)
+
+
 def _row(fields: list[str]) -> dict[str, str | float]:
     """One checked row; ValueError says what is wrong with it."""
     if len(fields) != len(COLUMNS):

@@ -14,12 +14,13 @@ from stableft.tables.grids import (
     seed_table,
     training_lengths,
 )
-from stableft.tables.scores import DIVERGED_RULE, final_scores, score_table
+from stableft.tables.scores import DIVERGED_RULE, both_splits, final_scores, score_table
 from stableft.tables.training import bias_table, checkpoint_table, convergence_table
 
 __all__ = [
     "DIVERGED_RULE",
     "bias_table",
+    "both_splits",
     "checkpoint_table",
     "convergence_table",
     "final_losses",
