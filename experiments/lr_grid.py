@@ -21,11 +21,11 @@ Cost: 72 runs, 23 minutes on 2 cores beside other work (sum of the runs' own tim
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from experiments.protocol import RTE
+from experiments.protocol import RTE, TNEWS
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
-from stableft.claims.measures import failed
+from stableft.claims.measures import failed, train_loss
 from stableft.figures import loss_and_score
 from stableft.grid import Grid, Override, Protocol
 
@@ -82,6 +82,15 @@ CLAIMS = (
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=steadier(MORE_EPOCHS, "uncorrected lr=2e-05"),
+    ),
+    Claim(
+        name="slower_at_a_small_rate",
+        statement="At a small learning rate, training with correction is slower.",
+        source="first source document, section 1 (2e-5); disputes Zhang et al. (2021), section 4 (protocol section 7, S0)",
+        expected=f"on every task the training loss at 2e-5, mean over the whole run, is higher with correction: {SIGNIFICANT}",
+        about=TNEWS.encoder,
+        minimum_n=FEWEST,
+        test=greater("corrected lr=2e-05", "uncorrected lr=2e-05", train_loss(1, 10)),
     ),
 )
 

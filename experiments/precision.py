@@ -19,10 +19,12 @@ Cost: 80 runs, of which 13 are adam's and lr_grid's, 22 minutes on 2 cores besid
 times / 2).
 """
 
-from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
+from experiments.protocol import GLUE_SMALL, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, equal
+from stableft.figures import distributions
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -54,7 +56,7 @@ CLAIMS = (
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=equal("bf16", "fp32", 0.01),
-        tasks=(*GLUE_SMALL, *LAPTOP.tasks),
+        tasks=(*GLUE_SMALL, "docpair"),
     ),
 )
 
@@ -62,5 +64,6 @@ CLAIMS = (
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
+    "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "scores": report.score_table(),
 }

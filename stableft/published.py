@@ -9,6 +9,7 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stableft.errors import MissingInput
@@ -76,30 +77,27 @@ def of(published: pd.DataFrame, experiment: str) -> pd.DataFrame:
     return published[published["experiment"] == experiment].reset_index(drop=True)
 
 
-def beside(published: pd.DataFrame, scores: pd.DataFrame, encoder: str) -> pd.DataFrame:
+def beside(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """What is drawn beside our scores: rows of the same experiment, task, arm, split and score that give a mean or a median.
 
     Args:
         published: See `read_published`.
-        scores: Ours, with those five columns (``score_name`` is the score).
-        encoder: Ours. Of a source that has several encoders its rows with ours are taken, or else those with its first one.
+        scores: Ours, with those five columns.
 
     Returns:
         The rows in the order of the file, with ``value`` (the mean, or the median where that is all there is) and ``label``:
-        who says it, where, of which encoder and how many runs, and what it is.
+        who says it, where, of which encoder and how many runs, and what it is. Of several encoders of a source only the first, the
+        one that it is about, is there.
     """
     keys = ["experiment", "task", "arm", "split", "score_name"]
     rows = published.merge(scores[keys].drop_duplicates().astype(str), on=keys)
-    rows["value"] = rows["mean"].fillna(rows["median"])
-    rows = rows[rows["value"].notna()]
-    ours = {source: encoder if encoder in set(of["encoder"]) else of["encoder"].iloc[0] for source, of in rows.groupby("source")}
-    rows = rows[[row.encoder == ours[row.source] for row in rows.itertuples()]]
-    labels = [
-        f"{CITATIONS[row.source]}, {row.place}, {row.encoder}, n = {row.n:.0f}: "
-        + ("median" if math.isnan(row.mean) else "mean" if math.isnan(row.std) else "mean \u00b1 std")
-        for row in rows.itertuples()
-    ]
-    return rows.assign(label=labels).reset_index(drop=True)
+    rows = rows[rows["encoder"] == rows.groupby(["source", "task"])["encoder"].transform("first")]
+    rows = rows.assign(value=rows["mean"].fillna(rows["median"]))
+    rows = rows[rows["value"].notna()].reset_index(drop=True)
+    kinds = np.select([rows["mean"].isna(), rows["std"].isna()], ["median", "mean"], "mean \u00b1 std")
+    about = zip(rows["source"], rows["place"], rows["encoder"], rows["n"], kinds, strict=True)
+    labels = [f"{CITATIONS[source]}, {place}, {encoder}, n = {n:.0f}: {kind}" for source, place, encoder, n, kind in about]
+    return rows.assign(label=pd.Series(labels, index=rows.index, dtype="str"))
 
 
 def _row(fields: list[str]) -> dict[str, str | float]:

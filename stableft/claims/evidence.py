@@ -1,31 +1,32 @@
 """The tests that claims are made of: functions of results that return the evidence, made by a few builders.
 
 Arms are compared seed by seed. A difference counts where its 95 % BCa interval excludes the margin and the sign-flip test of the
-pairs gives p <= 0.05; fewer than six pairs can never do the latter. A claim on several tasks is confirmed where it is on each of
-them, contradicted where it is on one.
+pairs gives p <= 0.05 (`stableft.claims.decisions`); fewer than six pairs can never do the latter. A claim on several tasks is
+confirmed where it is on each of them, contradicted where it is on one.
 
 An arm is a name or a pattern such as ``two *``, which stands for the mean over the arms it matches, seed by seed; or a mapping of
 protocols to such names, with "" for all others, where scales call it differently.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
-import numpy as np
 import pandas as pd
 
-from stableft import statistics, tables
+from stableft import tables
+from stableft.claims import decisions
+from stableft.claims.decisions import FEWEST, SIGNIFICANT
 from stableft.claims.measures import Measure
 from stableft.claims.measures import failed as failed_measure
 from stableft.claims.measures import score as score_measure
 from stableft.claims.shapes import Evidence, Verdict
 from stableft.errors import MissingInput
 from stableft.records import Results
+from stableft.statistics import Vector
 
-ALPHA = 0.05
-FEWEST = 6  # pairs at which a sign-flip test can reach ALPHA: 2^(1 - 6) = 0.03
-Z_SQUARED = 3.8415  # of the 95 % Wilson interval
+__all__ = ["FEWEST", "SIGNIFICANT", "equal", "greater", "less", "more_failed", "narrows", "none_failed", "positive", "steadier"]
+
 Arm = str | Mapping[str, str]
 Test = Callable[[Results], Evidence]
 
@@ -43,7 +44,7 @@ def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, marg
 
     def test(results: Results) -> Evidence:
         pairs = _pairs(results, measure, treated, reference, pooled)
-        return together({task: _difference(t, r, margin) for task, t, r in pairs})
+        return together({task: decisions.difference(t, r, margin) for task, t, r in pairs})
 
     return test
 
@@ -53,17 +54,17 @@ def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin:
 
     def test(results: Results) -> Evidence:
         pairs = _pairs(results, measure, treated, reference, pooled=False)
-        return together({task: _difference(t, r, margin, sign=-1) for task, t, r in pairs})
+        return together({task: decisions.difference(t, r, margin, sign=-1) for task, t, r in pairs})
 
     return test
 
 
 def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
-    """The arms differ by no more than the margin: the interval lies within it; contradicted where it lies outside. See `greater`."""
+    """The arms differ by at most the margin: the interval lies within it; contradicted where it lies outside. See `greater`."""
 
     def test(results: Results) -> Evidence:
         pairs = _pairs(results, measure, treated, reference, pooled)
-        return together({task: _equality(t, r, margin) for task, t, r in pairs})
+        return together({task: decisions.equality(t, r, margin) for task, t, r in pairs})
 
     return test
 
@@ -73,7 +74,7 @@ def steadier(treated: Arm, reference: Arm) -> Test:
 
     def test(results: Results) -> Evidence:
         pairs = _pairs(results, score_measure, treated, reference, pooled=False)
-        return together({task: _spread(t, r) for task, t, r in pairs})
+        return together({task: decisions.spread(t, r) for task, t, r in pairs})
 
     return test
 
@@ -87,7 +88,7 @@ def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
 
     def test(results: Results) -> Evidence:
         pairs = _pairs(results, failed_measure, treated, reference, pooled=False)
-        return together({task: _failures(t, r, rate) for task, t, r in pairs})
+        return together({task: decisions.failures(t, r, rate) for task, t, r in pairs})
 
     return test
 
@@ -99,7 +100,9 @@ def none_failed(arm: Arm, rate: float) -> Test:
     """
 
     def test(results: Results) -> Evidence:
-        return together({task: _no_failure(values.to_numpy(), rate) for task, values in _values(results, failed_measure, arm)})
+        return together(
+            {task: decisions.no_failure(values.to_numpy(), rate) for task, values in _values(results, failed_measure, arm)}
+        )
 
     return test
 
@@ -108,8 +111,7 @@ def positive(measure: Measure, arm: Arm) -> Test:
     """The measure, itself a difference, is above 0."""
 
     def test(results: Results) -> Evidence:
-        values = _values(results, measure, arm)
-        return together({task: _difference(v.to_numpy(), np.zeros(len(v)), 0.0) for task, v in values})
+        return together({task: decisions.mean_above(values.to_numpy()) for task, values in _values(results, measure, arm)})
 
     return test
 
@@ -134,8 +136,8 @@ def narrows(treated: str, reference: str) -> Test:
             wide = wide[needed].dropna()
             early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
             side = 1.0 if early.mean() >= 0 else -1.0
-            one = _difference(side * early, side * late, 0.0)
-            found[str(task)] = _named(one, f"gap after {lengths[0]} steps, and after {lengths[-1]}: ")
+            one = decisions.difference(side * early, side * late)
+            found[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
         return together(found)
 
     return test
@@ -159,10 +161,6 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
     return Evidence(verdict, found, min(part.n for part in parts.values()), seeds if verdict == "inconclusive" else None)
 
 
-def _named(part: Evidence, lead: str) -> Evidence:
-    return Evidence(part.verdict, lead + part.found, part.n, part.seeds_needed)
-
-
 def _values(results: Results, measure: Measure, arm: Arm) -> Iterator[tuple[str, pd.Series]]:
     """Of each task the measure of the arm by seed, the mean over arms where a pattern matches several."""
     name = arm if isinstance(arm, str) else arm.get(str(results.runs["protocol"].iloc[0]), arm[""])
@@ -172,18 +170,11 @@ def _values(results: Results, measure: Measure, arm: Arm) -> Iterator[tuple[str,
         raise MissingInput(f"no runs of arm {name!r}")
     for task, of_task in frame.groupby("task", sort=False, observed=True):
         # A seed counts where every arm has it.
-        yield (
-            str(task),
-            of_task.pivot_table(index="seed", columns="arm", values="value", observed=True)
-            .reindex(columns=arms)
-            .dropna()
-            .mean(axis=1),
-        )
+        wide = of_task.pivot_table(index="seed", columns="arm", values="value", observed=True)
+        yield str(task), wide.reindex(columns=arms).dropna().mean(axis=1)
 
 
-def _pairs(
-    results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool) -> Iterator[tuple[str, Vector, Vector]]:
     """Of each task the measures of both arms at the seeds they share; of all tasks together where they are pooled."""
     reference_values = dict(_values(results, measure, reference))
     frames = {}
@@ -198,101 +189,3 @@ def _pairs(
         frames = {f"mean of {', '.join(frames)}": pd.concat(frames).groupby("seed").mean().loc[whole]}
     for task, both in frames.items():
         yield task, both["treated"].to_numpy(), both["reference"].to_numpy()
-
-
-def _difference(treated: np.ndarray, reference: np.ndarray, margin: float, sign: int = 1) -> Evidence:
-    d = statistics.paired_difference(treated, reference, _rng())
-    low, high = sorted((sign * d.low, sign * d.high))
-    shifted = sign * (treated - reference) - margin
-    p = d.p if margin == 0 else statistics.sign_flip_p(shifted, _rng())
-    significant = p <= ALPHA
-    verdict: Verdict = "inconclusive"
-    if significant and low > margin:
-        verdict = "confirmed"
-    elif significant and high < margin:
-        verdict = "contradicted"
-    found = (
-        f"{_number(treated.mean())} against {_number(reference.mean())}, difference {_signed(d.mean)} "
-        f"({_signed(d.low)} to {_signed(d.high)}), p = {p:.2g}, n = {d.n}"
-    )
-    return Evidence(verdict, found, d.n, _needed(shifted, verdict))
-
-
-def _equality(treated: np.ndarray, reference: np.ndarray, margin: float) -> Evidence:
-    d = statistics.paired_difference(treated, reference, _rng())
-    verdict: Verdict = "inconclusive"
-    if d.n > 1 and -margin <= d.low and d.high <= margin:
-        verdict = "confirmed"
-    elif d.low > margin or d.high < -margin:
-        verdict = "contradicted"
-    found = (
-        f"{_number(treated.mean())} against {_number(reference.mean())}, difference {_signed(d.mean)} "
-        f"({_signed(d.low)} to {_signed(d.high)}), n = {d.n}"
-    )
-    # To tell the mean difference from the nearer margin takes as many seeds as to tell their distance from 0.
-    distance = (margin - abs(d.mean)) * np.ones(d.n) + (treated - reference - d.mean)
-    return Evidence(verdict, found, d.n, _needed(distance, verdict))
-
-
-def _spread(treated: np.ndarray, reference: np.ndarray) -> Evidence:
-    r = statistics.std_ratio(treated, reference, _rng())
-    verdict: Verdict = "inconclusive"
-    if r.high < 1:
-        verdict = "confirmed"
-    elif r.low > 1:
-        verdict = "contradicted"
-    n = len(treated)
-    stds = [_number(x.std(ddof=1)) if n > 1 else "undefined" for x in (treated, reference)]
-    found = f"std {stds[0]} against {stds[1]}, ratio {r.ratio:.2f} ({r.low:.2f} to {r.high:.2f}), n = {n}"
-    away = [np.abs(x - np.median(x)) for x in (treated, reference)]  # Brown and Forsythe's test is of these
-    return Evidence(verdict, found, n, _needed(away[0] - away[1], verdict))
-
-
-def _failures(treated: np.ndarray, reference: np.ndarray, rate: float) -> Evidence:
-    m = statistics.mcnemar(treated == 1, reference == 1)
-    rates = statistics.failed_runs(treated == 1)
-    significant = m.p <= ALPHA
-    verdict: Verdict = "inconclusive"
-    if significant and m.only_treated > m.only_reference:
-        verdict = "confirmed"
-    elif significant or rates.high < rate:
-        verdict = "contradicted"
-    found = (
-        f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%}) against {int(reference.sum())}, p = {m.p:.2g}"
-    )
-    needed = _needed(treated - reference, verdict)
-    if verdict == "inconclusive" and needed is None:
-        needed = _to_exclude(rate)
-    return Evidence(verdict, found, rates.n, needed)
-
-
-def _no_failure(failed: np.ndarray, rate: float) -> Evidence:
-    rates = statistics.failed_runs(failed == 1)
-    verdict: Verdict = "contradicted" if rates.failed else "confirmed" if rates.high < rate else "inconclusive"
-    found = f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%})"
-    return Evidence(verdict, found, rates.n, _to_exclude(rate) if verdict == "inconclusive" else None)
-
-
-def _to_exclude(rate: float) -> int:
-    """Runs without a failed one at which the Wilson interval ends below the rate."""
-    return math.floor(Z_SQUARED * (1 / rate - 1)) + 1
-
-
-def _needed(difference: np.ndarray, verdict: Verdict) -> int | None:
-    """Seeds at which a mean difference like this one would be found with a probability of 80 %; more than there are."""
-    if verdict != "inconclusive" or len(difference) < 2:
-        return None
-    seeds = statistics.seeds_needed(float(difference.mean()), float(difference.std(ddof=1)), alpha=ALPHA)
-    return None if seeds is None else max(seeds, len(difference) + 1)
-
-
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(statistics.RESAMPLING_SEED)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:+.1g}"

@@ -1,16 +1,34 @@
 """The rules of judging that no test can overrule: what is too few, what was not run, and what evidence is worth."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import ModuleType
 
 from stableft.claims.shapes import ANY_ENCODER, Claim, Evidence, Judgement
 from stableft.errors import MissingInput
-from stableft.grid import Grid
-from stableft.records import Results
+from stableft.grid import Grid, Protocol
+from stableft.records import Results, Store
 
 SOURCE_PROTOCOL = "paper"
 """The one scale with the sources' encoders, data and settings."""
+
+
+def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
+    """Those that have collected results, and the sources' own, so that what it lacks is seen."""
+    collected = {name for name, _ in store.collected()}
+    return [protocol for protocol in protocols if protocol.name in collected or protocol.name == SOURCE_PROTOCOL]
+
+
+def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store) -> list[Judgement]:
+    """Judges the ``CLAIMS`` of experiments, by name, at every one of the protocols, in this order."""
+    collected = set(store.collected())
+    judgements: list[Judgement] = []
+    for protocol in protocols:
+        for name, module in experiments.items():
+            results = store.load(protocol.name, name) if (protocol.name, name) in collected else None
+            judgements += judge(module.CLAIMS, module.grid(protocol), results)
+    return judgements
 
 
 def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[Judgement]:
