@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics, tables
 from stableft.errors import NotLogged
@@ -77,7 +78,7 @@ def plot(results: Results, *, published: pd.DataFrame | None = None) -> Figure:
             for place, (label, points) in enumerate(here.groupby("label", sort=False)):
                 style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
             panel.set(title=task, xlabel="runs to choose from", ylabel=f"{split} {str(names[task]).replace('_', ' ')}")
-            panel.xaxis.get_major_locator().set_params(integer=True)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         style.legend(figure)
     return figure
 

@@ -15,9 +15,10 @@ from stableft.records import CELL, Results
 MEAN, FAILED = "mean", "failed run"
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
 CAPTION = (
-    "Mean over seeds; shaded, as the legend says: pointwise 95 % percentile bootstrap interval over seeds, or from the least to "
-    "the greatest run. Thin lines: failed runs (final score at or below the majority score, or diverged). Runs that diverged "
-    "are not part of a mean, except of the score's."
+    "Mean over seeds; a point of a training series is the mean over a tenth of the run's steps if nothing else is said. "
+    "Shaded, as the legend says: pointwise 95 % percentile bootstrap interval over seeds, or from the least to the greatest run. "
+    "Thin lines: failed runs (final score at or below the majority score, or diverged). Runs that diverged are not part of a mean, "
+    "except of the score's."
 )
 INTERVAL, RANGE = "interval", "range"
 BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}

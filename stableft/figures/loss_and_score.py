@@ -3,6 +3,8 @@
 Mosbach et al. (2021), Figure 8b; protocol section 5.3.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -51,7 +53,8 @@ def plot(results: Results) -> Figure:
         NotLogged, MissingInput: see `data`.
     """
     frame = data(results)
-    about = tables.final_scores(results).drop_duplicates("task").set_index("task")
+    about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
+    measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
     styles = style.arm_styles(frame["method"])
     with style.context():
         figure, panels = style.panels(frame["task"].nunique())
@@ -61,17 +64,16 @@ def plot(results: Results) -> Figure:
             style.failed_key(panel)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             _axis(panel, of_task["train_loss"].to_numpy())
-            measure = f"{about.loc[task, 'split']} {str(about.loc[task, 'score_name']).replace('_', ' ')}"
             lost = f"{of_task['failed'].sum()} of {len(of_task)} runs failed"  # whose crosses lie on each other
-            panel.set(title=f"{task}: {lost}", xlabel="final training loss", ylabel=measure)
+            panel.set(title=f"{task}: {lost}", xlabel="final training loss", ylabel=measures[task])
         style.legend(figure)
     return figure
 
 
 def _draw(panel: Axes, runs: pd.DataFrame, method: str, look: style.ArmStyle) -> None:
     lost = runs["failed"]
-    points = {"linestyle": "none", "color": look.color}
-    good = {"marker": look.marker, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
+    points: dict[str, Any] = {"linestyle": "none", "color": look.color}
+    good: dict[str, Any] = {"marker": look.marker, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
     panel.plot(runs["train_loss"][~lost], runs["score"][~lost], label=method, **good, **points)
     panel.plot(runs["train_loss"][lost], runs["score"][lost], marker="x", markersize=4, markeredgewidth=1, zorder=2, **points)
 

@@ -63,7 +63,7 @@ def plot(results: Results) -> Figure:
         MissingInput, NotLogged: see `data`.
     """
     frame = data(results)
-    highest = frame.groupby("task", sort=False)["lr"].max()
+    highest = frame.groupby("task", sort=False)["lr"].max().to_dict()
     groups = frame.groupby(["task", "arms"], sort=False)
     with style.context():
         figure, panels = style.panels(groups.ngroups, width=style.PANEL[0] + BESIDE)

@@ -164,7 +164,7 @@ def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLik
         place: Which of the figure's sources it is: each has a mark of its own.
     """
     marker = PUBLISHED_MARKERS[place % len(PUBLISHED_MARKERS)]
-    ends = np.asarray(values, dtype=np.float64) + np.outer((-1, 1), stds)
+    ends = np.asarray(values, dtype=np.float64) + np.outer((-1.0, 1.0), np.asarray(stds, dtype=np.float64))
     axes.vlines(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
     look = {"markerfacecolor": "white", "markersize": 5.5, "markeredgewidth": 1.1}
     axes.plot(x, values, marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)

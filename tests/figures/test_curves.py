@@ -27,7 +27,7 @@ def test_training_curve_is_the_mean_per_interval_over_runs_that_finished() -> No
 
 def test_the_band_can_be_the_range_of_the_runs() -> None:
     results = synthetic.grid()
-    frame, usual = (curves.data(results, split="validation", metric="score", **band) for band in ({"band": "range"}, {}))
+    frame, usual = (curves.data(results, split="validation", metric="score", band=band) for band in ("range", "interval"))
     scores = results.metrics.query("task == 'rte' and arm == 'corrected' and metric == 'score' and step == 190")["value"]
     point = frame.query("task == 'rte' and arm == 'corrected' and series == 'mean' and step == 190").iloc[0]
     assert (point["low"], point["high"]) == (scores.min(), scores.max())

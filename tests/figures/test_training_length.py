@@ -67,8 +67,8 @@ def test_plot_draws_exactly_the_data() -> None:
 def test_published_numbers_of_the_same_arms_are_drawn_at_their_steps() -> None:
     plain = synthetic.lengths()
     names = {"rte": "rte_1k"}
-    renamed = [frame.assign(experiment="longer", task=frame["task"].replace(names)) for frame in (plain.runs, plain.metrics)]
-    results = Results(*renamed, plain.predictions)
+    runs, metrics = (f.assign(experiment="longer", task=f["task"].replace(names)) for f in (plain.runs, plain.metrics))
+    results = Results(runs, metrics, plain.predictions)
     frame = training_length.data(results, published=PUBLISHED)
     rows = frame[frame["series"] == "published"]
     assert set(rows["label"]) == {"Zhang et al. (2021), Figure 8, bert-large-uncased, n = 8: mean"}
