@@ -134,7 +134,7 @@ def test_a_file_of_other_columns_or_none_is_named(tmp_path: Path) -> None:
 
 
 def test_what_stands_beside_our_scores() -> None:
-    """Means before medians; of a source's encoders the one it is about; nothing of rows that have neither (Dodge et al.'s maximum)."""
+    """Means before medians; of a source's encoders the one it is about; no rows that have neither (Dodge et al.'s maximum)."""
     ours = pd.DataFrame(
         [("reinit", "rte", "standard", "test"), ("adam", "rte", "uncorrected", "validation"), ("adam", "rte", "mine", "test")],
         columns=["experiment", "task", "arm", "split"],
