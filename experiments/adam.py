@@ -25,7 +25,7 @@ work (sum of the runs' own times / 2).
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
 from stableft.claims.measures import train_loss
@@ -155,4 +155,13 @@ REPORT = {
     "bias_magnitude": report.bias_magnitude(),
     "loss_and_score": report.figure(loss_and_score),
     "scores": report.score_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "mosbach_table_1": report.table(
+        tables.published_wide, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=("std", "mean", "median", "max")
+    ),
+    "zhang_table_5": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 5")]),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -26,7 +26,7 @@ was best on validation, and of the average.
 
 from experiments.protocol import COMMONLIT
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater, positive
 from stableft.claims.measures import average_gain, best_validation
@@ -121,4 +121,10 @@ REPORT = {
     "schedules": report.figure(schedules),
     "scores": report.score_table(),
     "checkpoints": report.checkpoint_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "article_table": report.table(
+        tables.published_wide, numbers=PUBLISHED, places=[("article", "table of techniques"), ("article", "notebooks")]
+    ),
+    "stability": report.table(tables.stability),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -18,7 +18,7 @@ Cost: 80 runs, of which 40 are adam's, 34 minutes on 2 cores beside much other w
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, equal, more_failed
 from stableft.grid import Grid, Override, Protocol
@@ -79,4 +79,5 @@ REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "stability": report.table(tables.stability),
 }

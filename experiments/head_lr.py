@@ -23,7 +23,8 @@ article has an Adam for each, with a schedule of its own for the head.
 from itertools import product
 
 from experiments.protocol import ENTITIES
-from stableft import report
+from experiments.published import PUBLISHED
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater
 from stableft.grid import Grid, Override, Protocol
@@ -84,4 +85,6 @@ REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
     "one_and_two": report.rate_pair_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "article_table": report.table(tables.published_wide, numbers=PUBLISHED, places=[("ner_article", "name of a saved checkpoint")]),
 }

@@ -21,7 +21,7 @@ blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample co
 
 from experiments.protocol import GLUE_1K, RTE
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, narrows
 from stableft.figures import training_length
@@ -88,4 +88,6 @@ REPORT = {
     "training_length": report.figure(training_length, published=PUBLISHED),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "zhang_table_1": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 1")]),
 }

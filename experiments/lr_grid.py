@@ -22,7 +22,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from experiments.protocol import RTE, TNEWS
-from stableft import report
+from experiments.published import PUBLISHED
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import failed, train_loss
@@ -100,4 +101,5 @@ REPORT = {
     "learning_rate_table": report.learning_rate_table(),
     "loss_and_score": report.figure(loss_and_score),
     "block_gradients": report.block_gradients(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
 }

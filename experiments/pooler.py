@@ -23,7 +23,7 @@ Alone what ``reinit`` has beside the blocks, whose runs these are, on the one ta
 """
 
 from experiments.protocol import TNEWS
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, less
 from stableft.claims.measures import train_loss
@@ -72,4 +72,5 @@ REPORT = {
     "score": report.curves(split="validation", metric="score"),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
+    "stability": report.table(tables.stability),
 }

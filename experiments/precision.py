@@ -21,7 +21,7 @@ times / 2).
 
 from experiments.protocol import GLUE_SMALL, RTE
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, equal
 from stableft.figures import distributions
@@ -66,4 +66,6 @@ REPORT = {
     "score_distribution": report.distributions(),
     "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "scores": report.score_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "stability": report.table(tables.stability),
 }

@@ -25,7 +25,7 @@ rate is the one that suits `standard` best, which favours it. `standard` and ada
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import train_loss
@@ -133,4 +133,10 @@ REPORT = {
     "distances": report.distances(),
     "scores": report.score_table(),
     "convergence": report.convergence_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "zhang_table_7": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 7")]),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

@@ -21,7 +21,7 @@ the source; re-initialised weights are drawn by the init seed.
 from itertools import product
 
 from experiments.protocol import RTE
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, greater, less
 from stableft.claims.measures import mean_over_order, spread
@@ -90,4 +90,5 @@ CLAIMS = (
 REPORT = {
     "seed_map": report.seed_map(),
     "seed_table": report.seed_table(),
+    "variance": report.table(tables.variance),
 }

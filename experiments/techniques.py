@@ -27,7 +27,7 @@ other, and its own, which is a control: twice the same training. `standard` and 
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import PUBLISHED
-from stableft import report
+from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
 from stableft.figures import distributions, schedules
@@ -146,4 +146,10 @@ REPORT = {
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "schedules": report.figure(schedules),
     "scores": report.score_table(),
+    "published": report.table(tables.published, numbers=PUBLISHED),
+    "zhang_table_2": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
+    "arms": report.table(tables.arms),
+    "stability": report.table(tables.stability),
+    "seeds_needed": report.table(tables.seeds_needed),
+    "disagreement": report.table(tables.disagreement),
 }

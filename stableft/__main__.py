@@ -1,37 +1,18 @@
 """The command line: reads options, calls one function, prints. No logic."""
 
-import json
-import sys
-from collections.abc import Callable
-from enum import IntEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
 
 import stableft
-from stableft import discover, provenance, runner, views
+from stableft import discover, provenance, report_commands, runner, views
 from stableft.board import board
-from stableft.errors import MissingInput, NothingSelected, StableftError
+from stableft.cli import Exit, FiguresFolder, Json, ResultsFolder, Scale, err, out, settings, show, verb
+from stableft.errors import NothingSelected
 from stableft.files import write_whole
 from stableft.grid import Grid, Protocol, on_tasks, parse_seeds, select
 from stableft.records import Store
-
-
-class Exit(IntEnum):
-    """Exit codes: what a script that calls the command line can rely on."""
-
-    OK = 0
-    RUNS_FAILED = 1
-    USAGE = 2
-    CONTRADICTED = 3
-    MISSING_INPUT = 4
-    NO_DEVICE = 69
-    IO = 74
-    INTERRUPTED = 130
-
 
 app = typer.Typer(
     add_completion=False,
@@ -43,10 +24,7 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What tasks are made of.")
 app.add_typer(data, name="data")
-# What is printed may hold a user's paths and labels: brackets and colons in them are no markup.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-_settings = {"debug": False}
+app.add_typer(report_commands.app)
 
 Experiment = Annotated[str, typer.Argument(help="An experiment; `ls experiments` names them.")]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="Scale: smoke, laptop, small or paper.")]
@@ -56,8 +34,6 @@ Arms = Annotated[str | None, typer.Option(help="Only these arms, separated by co
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="Another encoder: a folder, a hub id or an embedded name.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32, bf16 or tf32 (GPU); part of a run's identity.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting of every run, such as adam.lr=3e-5; repeatable.")]
-ResultsFolder = Annotated[Path, typer.Option("--results", help="The results folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _version(asked: bool) -> None:
@@ -71,23 +47,7 @@ def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
 ) -> None:
-    _settings["debug"] = debug
-
-
-def verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns the errors that a user can cause into one message and an exit code."""
-
-    @wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except (StableftError, OSError) as error:
-            if _settings["debug"]:
-                raise
-            err.print(f"error: {error}", style="bold red" if err.is_terminal else None, markup=False)
-            raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
-
-    return guarded
+    settings["debug"] = debug
 
 
 class Request(NamedTuple):
@@ -125,14 +85,6 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
-def _print(value: views.View, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(value.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        for renderable in value.text:
-            out.print(renderable)
-
-
 @app.command()
 @verb
 def plan(
@@ -145,7 +97,7 @@ def plan(
     store = Store(results)
     planned = runner.plan(asked.grid, store, asked.inputs)
     workers = jobs or runner.default_workers()
-    _print(views.plan(planned, *runner.estimate(planned, store, workers), workers), as_json)
+    show(views.plan(planned, *runner.estimate(planned, store, workers), workers), as_json)
 
 
 @app.command()
@@ -169,22 +121,22 @@ def run(
     store = Store(results)
     planned = runner.plan(grid, store, inputs)
     if dry_run:
-        return _print(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
+        return show(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {experiment} is selected")
     execution = runner.Execution(backend, jobs, threads, device, not padded, max_retries, timeout, fail_fast)
     failures = []
     try:
-        with board(err, planned) as show:
-            for status in runner.run_grid(planned, store, inputs, execution, show.progress):
-                show.ended(status)
+        with board(err, planned) as shown:
+            for status in runner.run_grid(planned, store, inputs, execution, shown.progress):
+                shown.ended(status)
                 if status.state not in ("done", "stopped"):
                     failures.append(status)
     except KeyboardInterrupt:
         err.print("interrupted; finished runs are kept. Issue the same command to go on.")
         raise typer.Exit(Exit.INTERRUPTED) from None
     collected = runner.collect(whole, store, inputs)
-    _print(views.finished(grid, store, collected, failures), as_json)
+    show(views.finished(grid, store, collected, failures), as_json)
     if failures:
         codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
         raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
@@ -200,36 +152,24 @@ def status(
     """Which cells of a grid are done, missing or failed."""
     asked = _request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_)
     store = Store(results)
-    _print(views.status(runner.plan(asked.grid, store, asked.inputs), store), as_json)
+    show(views.status(runner.plan(asked.grid, store, asked.inputs), store), as_json)
 
 
 @app.command()
 @verb
 def report(
-    experiments: Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only this scale; by default all.")] = None,
+    protocol: Scale = None,
     results: ResultsFolder = Path("results"),
-    figures: Annotated[Path, typer.Option(help="Where to write.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     as_json: Json = False,
 ) -> None:
-    """Regenerates figures and tables from collected results: no torch, no network."""
-    from stableft.report import render_all
+    """Writes one offline page per scale, report.html: claims, figures, tables, runs. `figures` and `tables` come before it."""
+    from experiments.protocol import PROTOCOLS
+    from stableft import page, publish
 
-    for name in experiments or []:
-        discover.experiment(name)
-    store = Store(results)
-    wanted = [
-        (scale, name)
-        for scale, name in store.collected()
-        if protocol in (None, scale) and (not experiments or name in experiments) and name in discover.experiments()
-    ]
-    if not wanted:
-        raise MissingInput(f"no collected results in {results.resolve()} that match; `python -m stableft run adam` makes some")
-    written: list[Path] = []
-    left_out: list[str] = []
-    for scale, name in wanted:
-        written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name, left_out.append)
-    _print(views.written(written, left_out), as_json)
+    scales = dict.fromkeys(scale for scale, _ in publish.collected(Store(results), protocol))
+    written = [page.write(Store(results), scale, figures, page.judge_at(PROTOCOLS.get(scale))) for scale in scales]
+    show(views.written(written), as_json)
 
 
 @app.command()
@@ -256,7 +196,7 @@ def verify(
         output = Path("CLAIMS.md")
     if output:
         write_whole(output, page(judgements).encode())
-    _print(views.verified(judgements, output), as_json)
+    show(views.verified(judgements, output), as_json)
     if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
         raise typer.Exit(Exit.CONTRADICTED)
 
@@ -268,7 +208,7 @@ def data_check(
     as_json: Json = False,
 ) -> None:
     """Reads a task's data and says what they are: sizes, labels, lengths, repeats, fingerprint."""
-    _print(views.data_check(discover.task(task)), as_json)
+    show(views.data_check(discover.task(task)), as_json)
 
 
 @app.command()
@@ -280,7 +220,7 @@ def ls(
     """Lists what there is, one line each."""
     from experiments.protocol import PROTOCOLS
 
-    _print(views.listing(what, PROTOCOLS), as_json)
+    show(views.listing(what, PROTOCOLS), as_json)
 
 
 @app.command()
@@ -288,7 +228,7 @@ def ls(
 def doctor(results: ResultsFolder = Path("results"), as_json: Json = False) -> None:
     """Checks this installation: versions, weights, data, disk; says what to mend."""
     view = views.doctor(results)
-    _print(view, as_json)
+    show(view, as_json)
     if not view.data["ok"]:
         raise typer.Exit(Exit.MISSING_INPUT)
 

@@ -13,16 +13,19 @@ FORMATS: dict[str, Callable[[float], str]] = {
 
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply."""
+    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply.
+
+    The ends of an interval are the columns ``low`` and ``high``, or ``x_low`` and ``x_high``.
+    """
     shown = pd.DataFrame(index=frame.index)
     for name in frame.columns:
-        if name == "high" and "low" in frame:
-            continue
-        if name == "low" and "high" in frame:
-            pairs = zip(frame["low"], frame["high"], strict=True)
-            shown["95 % interval"] = [ABSENT if pd.isna(low) else f"[{low:.3f}, {high:.3f}]" for low, high in pairs]
-            continue
-        shown[name] = [_cell(name, value) for value in frame[name]]
+        stem = re.sub(r"(^|_)(low|high)$", "", name)
+        if stem == name or not {low := _joined(stem, "low"), high := _joined(stem, "high")} <= set(frame.columns):
+            shown[name] = [_cell(name, value) for value in frame[name]]
+        elif name == low:
+            pairs = zip(frame[low], frame[high], strict=True)
+            cells = [ABSENT if pd.isna(a) else f"[{a:.3f}, {b:.3f}]" for a, b in pairs]
+            shown[f"{stem} 95 % interval".lstrip()] = cells
     return shown
 
 
@@ -50,11 +53,16 @@ def to_csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, lineterminator="\n")
 
 
+def _joined(stem: str, end: str) -> str:
+    return f"{stem}_{end}" if stem else end
+
+
 def _cell(column: str, value: object) -> str:
     if value is None or value is pd.NA or value != value:
         return ABSENT
-    if column in FORMATS and isinstance(value, float):
-        return FORMATS[column](value)
+    form = FORMATS.get("p" if column.startswith("p_") else column)
+    if form and isinstance(value, float):
+        return form(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

@@ -5,10 +5,10 @@
         "scores": report.score_table(),
     }
 
-An entry is a function of the `Results`; the ones built here carry their caption and, for figures, the numbers drawn.
+An entry is a function of the `Results`; the ones built here carry their caption and, for figures, the numbers drawn, and say
+beforehand which of the two they make, so that nobody computes figures who asks for tables.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft import markup, statistics, tables
+from stableft import markup, origin, statistics, tables
 from stableft.errors import NotLogged
 from stableft.figures import bias_magnitude as bias_figure
 from stableft.figures import block_gradients as gradient_figure
@@ -52,18 +52,31 @@ class TableReport:
     caption: str
 
 
-Item = Callable[[Results], FigureReport | TableReport | Figure | pd.DataFrame]
+BOTH: Collection[type] = (FigureReport, TableReport)
+Shown = FigureReport | TableReport | Figure | pd.DataFrame
+Item = Callable[[Results], Shown]
 Report = Mapping[str, Item]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item that says what it makes."""
+
+    makes: type[FigureReport] | type[TableReport]
+    build: Item
+
+    def __call__(self, results: Results) -> Shown:
+        return self.build(results)
 
 
 def figure(kind: ModuleType, **options: object) -> Item:
     """A kind of figure: a module of `stableft.figures` with ``plot(results, **options)``, ``data`` likewise, and ``CAPTION``."""
-    return _figure(kind, **options)
+    return _figure(kind, "", **options)
 
 
 def table(kind: ModuleType, **options: object) -> Item:
     """A kind of table: a module of `stableft.tables` with ``table(results, **options)`` and ``NOTE``."""
-    return lambda results: TableReport(kind.table(results, **options), f"{kind.NOTE} {describe(results)}")
+    return _table(lambda results: kind.table(results, **options), kind.NOTE)
 
 
 def curves(*, split: str, metric: str, interval: int | None = None) -> Item:
@@ -176,23 +189,22 @@ def checkpoint_table() -> Item:
 def describe(results: Results) -> str:
     """The sentences every caption ends with: what was run, how often it failed, and which runs exactly.
 
-    The run set is the first 12 hex digits of the SHA-256 over the sorted run ids, one per line.
+    The run set is that of `stableft.origin.run_set`; `stableft.origin.read` reads these sentences.
     """
     scores = tables.final_scores(results)
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
     splits = ", ".join(f"{row.task} on {row.split}" for row in scores.drop_duplicates("task").itertuples())
-    ids = "\n".join(sorted(results.runs["run_id"]))
     sentences = [
         f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
         _frequent_points(results.runs),
         _failures(scores),
         tables.DIVERGED_RULE if scores["diverged"].any() else "",
-        f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {hashlib.sha256(ids.encode()).hexdigest()[:12]}.",
+        f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {origin.run_set(results)}.",
     ]
     return " ".join(filter(None, sentences))
 
 
-def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
+def render(name: str, item: Item, results: Results, folder: Path, makes: Collection[type] = BOTH) -> list[Path]:
     """Writes one entry of a report; each file appears complete or not at all, the same results give the same bytes.
 
     Args:
@@ -200,6 +212,7 @@ def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
         item: What to show. A bare figure or frame gets `describe` as its caption.
         results: Of one experiment and protocol.
         folder: Created if it is not there.
+        makes: `FigureReport`, `TableReport` or both: an entry that makes something else is left alone.
 
     Returns:
         The paths written: ``.pdf .png .svg .csv .txt`` (caption) for a figure, ``.md .tex .csv`` for a table.
@@ -207,21 +220,32 @@ def render(name: str, item: Item, results: Results, folder: Path) -> list[Path]:
     Raises:
         MissingInput: the results lack what the entry shows.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(item, Entry) and item.makes not in makes:
+        return []
     shown = item(results)
     if isinstance(shown, pd.DataFrame):
         shown = TableReport(shown, describe(results))
+    if (TableReport if isinstance(shown, TableReport) else FigureReport) not in makes:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
     if isinstance(shown, TableReport):
         table, note = shown.table, shown.caption
         texts = {"md": markup.to_markdown(table, note), "tex": markup.to_latex(table, note), "csv": markup.to_csv(table)}
         return _write(texts, name, folder)
-    if isinstance(shown, Figure):
-        return [*style.save(shown, folder / name), *_write({"txt": describe(results) + "\n"}, name, folder)]
-    texts = {"csv": markup.to_csv(shown.data), "txt": shown.caption + "\n"}
-    return [*style.save(shown.figure, folder / name), *_write(texts, name, folder)]
+    drawn, texts = shown, {"txt": describe(results) + "\n"}
+    if isinstance(shown, FigureReport):
+        drawn, texts = shown.figure, {"csv": markup.to_csv(shown.data), "txt": shown.caption + "\n"}
+    assert isinstance(drawn, Figure)
+    return [*style.save(drawn, folder / name, origin.of(results, name).to_json()), *_write(texts, name, folder)]
 
 
-def render_all(report: Report, results: Results, folder: Path, left_out: Callable[[str], None] = lambda why: None) -> list[Path]:
+def render_all(
+    report: Report,
+    results: Results,
+    folder: Path,
+    left_out: Callable[[str], None] = lambda why: None,
+    makes: Collection[type] = BOTH,
+) -> list[Path]:
     """Writes every entry; files in the folder that are none of these are left alone.
 
     Args:
@@ -229,6 +253,7 @@ def render_all(report: Report, results: Results, folder: Path, left_out: Callabl
         results: Of one experiment and protocol.
         folder: Created if it is not there.
         left_out: Told which entry is not written, and why, where the results are from before its series was logged.
+        makes: See `render`.
 
     Returns:
         The paths written, in the order of the report.
@@ -236,14 +261,14 @@ def render_all(report: Report, results: Results, folder: Path, left_out: Callabl
     paths: list[Path] = []
     for name, item in report.items():
         try:
-            paths += render(name, item, results, folder)
+            paths += render(name, item, results, folder, makes)
         except NotLogged as error:
             left_out(f"{folder / name}: {error}")
     return paths
 
 
 def _table(make: Callable[[Results], pd.DataFrame], note: str) -> Item:
-    return lambda results: TableReport(make(results), f"{note} {describe(results)}")
+    return Entry(TableReport, lambda results: TableReport(make(results), f"{note} {describe(results)}"))
 
 
 def _figure(kind: ModuleType, lead: str = "", **options: object) -> Item:
@@ -251,7 +276,7 @@ def _figure(kind: ModuleType, lead: str = "", **options: object) -> Item:
         caption = " ".join(filter(None, [lead, kind.CAPTION, describe(results)]))
         return FigureReport(kind.plot(results, **options), kind.data(results, **options), caption)
 
-    return build
+    return Entry(FigureReport, build)
 
 
 def _failures(scores: pd.DataFrame) -> str:

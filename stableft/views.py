@@ -136,7 +136,7 @@ def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequ
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
     for s, line in zip(failures, failed, strict=True):
         text.append(f"failed: {line} (log: {store.log_path(s.job.run_id)})")
-    draw = "make figures" if store.root == Path("results") else f"python -m stableft report --results {store.root}"
+    draw = "make report" if store.root == Path("results") else f"python -m stableft figures --results {store.root}"
     text.append("next: the same command runs what failed again" if failures else f"next: `{draw}` draws them")
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),

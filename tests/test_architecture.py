@@ -37,7 +37,16 @@ LIGHT = (
     "stableft.series",
     "stableft.tables",
     "stableft.markup",
+    "stableft.origin",
+    "stableft.inline_svg",
+    "stableft.lineage",
     "stableft.report",
+    "stableft.publish",
+    "stableft.page",
+    "stableft.comparison",
+    "stableft.report_views",
+    "stableft.cli",
+    "stableft.report_commands",
     "stableft.claims",
     "stableft.published",
     "stableft.views",
@@ -191,7 +200,21 @@ FORBIDDEN = [
     # Reporting needs no torch, not even inside a function.
     *(
         (f"stableft.{name}", target)
-        for name in ("records", "statistics", "series", "tables", "markup", "report", "views", "runner", "encoders", "bias")
+        for name in (
+            "records",
+            "statistics",
+            "series",
+            "tables",
+            "markup",
+            "origin",
+            "lineage",
+            "report",
+            "page",
+            "views",
+            "runner",
+            "encoders",
+            "bias",
+        )
         for target in ("torch", "transformers", "stableft.finetune", "stableft.models", "stableft.optim")
     ),
 ]
@@ -219,6 +242,12 @@ def test_figures_know_nothing_of_torch_or_of_one_another_but_the_style(project: 
         assert not knows(source, "torch")
         for other in set(figures) - {name, "stableft.figures.style"}:
             assert not knows(source, other), (name, other)
+
+
+def test_statistics_are_functions_of_arrays(project: Path) -> None:
+    for name, source in sources(project, "stableft/statistics").items():
+        for target in ("pandas", "stableft.records", "stableft.tables", "stableft.tasks"):
+            assert not knows(source, target), (name, target)
 
 
 def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(project: Path) -> None:

@@ -62,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, out, err = call(folder, "run", *SMOKE, "--seeds", "0-1", "--results", "out", "--jobs", "2")
     assert code == 0, err
     assert "4 runs collected in out/smoke/adam" in out
-    assert "next: `python -m stableft report --results out` draws them" in out
+    assert "next: `python -m stableft figures --results out` draws them" in out
     assert err.count("done toy / ") == 4
     return folder
 
@@ -101,14 +101,56 @@ def test_reporting_twice_gives_the_same_bytes_without_torch(finished: Path):
     (finished / "poison" / "torch.py").write_text("raise ImportError('torch is not needed for reports')")
     contents = []
     for name in ("first", "second"):
-        code, _, err = call(finished, "report", "--results", "out", "--figures", name, PYTHONPATH=str(finished / "poison"))
-        assert code == 0, err
+        for verb in ("figures", "tables"):
+            paths = os.pathsep.join([str(finished / "poison"), os.environ.get("PYTHONPATH", "")])
+            code, _, err = call(finished, verb, "--results", "out", "--figures", name, PYTHONPATH=paths)
+            assert code == 0, err
         contents.append({p.relative_to(finished / name): p.read_bytes() for p in (finished / name).rglob("*") if p.is_file()})
     assert contents[0] == contents[1]
     names = {path.name for path in contents[0]}
     for stem in ("train_loss", "score", "score_distribution", "bias_magnitude"):
         assert {f"{stem}.{kind}" for kind in ("pdf", "png", "svg", "csv", "txt")} <= names
     assert {"scores.md", "scores.tex", "scores.csv"} <= names
+
+
+def test_from_results_to_a_page_and_from_a_figure_back_to_its_runs(finished: Path, quick: Quick):
+    options = ("--results", "out", "--figures", "shown")
+    code, _, err = quick(finished, "report", *options)
+    assert code == 4
+    assert "shown/smoke/adam/train_loss is neither drawn nor written yet: type `make figures tables`" in " ".join(err.split())
+    contents = []
+    for _ in range(2):
+        for verb in ("figures", "tables", "report"):
+            assert quick(finished, verb, *options)[0] == 0
+        contents.append((finished / "shown" / "smoke" / "report.html").read_bytes())
+    assert contents[0] == contents[1]
+    ids = sorted(Store(finished / "out").load("smoke", "adam").runs["run_id"])
+    for name in ("train_loss.pdf", "scores.md", "scores.csv", "scores.tex"):
+        code, out, _ = quick(finished, "trace", f"shown/smoke/adam/{name}", "--results", "out", "--json")
+        said = json.loads(out)
+        assert code == 0
+        assert (said["experiment"], said["protocol"], said["entry"]) == ("adam", "smoke", name.split(".")[0])
+        assert said["current"]
+        assert said["run_ids"] == ids
+    code, out, _ = quick(finished, "trace", "shown/smoke/adam/score.svg", "--results", "out")
+    assert code == 0
+    for part in ("that of the collected results", "4 runs; arms: corrected, uncorrected; tasks: toy; seeds: 0-1", ids[0]):
+        assert part in out
+    assert out.splitlines()[-1] == "to run them: python -m stableft run adam --protocol smoke"
+    code, _, err = quick(finished, "trace", "shown/smoke/adam/score.svg", "--results", "elsewhere")
+    assert (code, "no results are collected" in " ".join(err.split())) == (4, True)
+
+
+def test_two_results_folders_are_compared(finished: Path, tmp_path: Path, quick: Quick):
+    code, out, _ = quick(finished, "compare", "out", "out", "--strict", "--json")
+    said = json.loads(out)
+    assert (code, said["counts"]) == (0, {"equal": 2})
+    assert all(cell["identical"] for cell in said["cells"])
+    code, out, _ = quick(finished, "compare", "out", "out")
+    assert out.count("equal, bit for bit") == 2
+    assert quick(finished, "run", *SMOKE, "--seeds", "0-1", "--set", "adam.lr=1e-9", "--results", str(tmp_path / "b"))[0] == 0
+    code, out, _ = quick(finished, "compare", "out", str(tmp_path / "b"), "--json")
+    assert (code, json.loads(out)["counts"].get("equal", 0)) == (0, 0)
 
 
 @pytest.mark.parametrize("what", ["experiments", "techniques", "protocols", "tasks", "encoders"])
@@ -151,7 +193,12 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("run", *SMOKE, "--backend", "slurm"), 2, "unknown backend"),
         (("run", *SMOKE, "--encoder", "/no/such/model"), 4, "ENCODER=/path/to/model"),
         (("run", "adam", "--protocol", "paper"), 4, "STABLEFT_DATA"),
-        (("report",), 4, "no collected results"),
+        (("figures",), 4, "no collected results"),
+        (("tables", "adam", "--protocol", "smoke"), 4, "no collected results"),
+        (("figures", "adma"), 2, "unknown experiment 'adma'"),
+        (("report", "--protocol", "smoke"), 4, "no collected results"),
+        (("trace", "none.pdf"), 4, "none.pdf: no such file"),
+        (("compare", "a", "b"), 4, "no collected results in"),
         (("ls", "everything"), 2, "can't list 'everything'"),
     ],
 )
@@ -217,8 +264,8 @@ def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick):
     assert set(results.runs["task"]) == {name}
     assert results.runs["majority_score"].tolist() == [0.5, 0.5]
     assert json.loads(results.runs["config"][0])["task"] == name
-    code, out, _ = quick(tmp_path, "report", "--results", "out", "--figures", "figures")
-    assert code == 0
+    for verb in ("figures", "tables"):
+        assert quick(tmp_path, verb, "--results", "out", "--figures", "figures")[0] == 0
     files = {file.name: file.read_bytes() for file in (tmp_path / "figures" / f"smoke+{name}" / "adam").iterdir()}
     assert {"scores.md", "scores.tex", "score.svg", "score.pdf"} <= files.keys()
     assert b"| red-x_1-svg.csv | corrected |" in files["scores.md"]
@@ -236,7 +283,7 @@ def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick):
     assert code == 0, err
     runs = Store(tmp_path / "out").load("smoke+my.csv", "adam").runs
     assert runs["score_name"].tolist() == ["spearman"] * 2
-    assert quick(tmp_path, "report", "--results", "out", "--figures", "figures")[0] == 0
+    assert quick(tmp_path, "figures", "--results", "out", "--figures", "figures")[0] == 0
     checked = json.loads(quick(tmp_path, "data", "check", "csv:my.csv", "--json")[1])
     assert (checked["kind"], checked["splits"]["test"]["examples"]) == ("regression", 2)
 

@@ -207,3 +207,10 @@ def test_an_error_is_shown_as_an_error() -> None:
     assert table["measure"] == "rmse"
     assert table["last"] == pytest.approx(-points.query("step == 190")["value"].mean())
     assert table["maximum"] == pytest.approx(points.groupby("seed")["value"].max().mul(-1).mean())
+
+
+def test_every_interval_stands_in_one_column_and_every_p_is_written_as_one() -> None:
+    frame = pd.DataFrame({"arm": ["a"], "low": [0.1], "high": [0.2], "share_low": [0.3], "share_high": [0.4], "p_rank": [1e-5]})
+    shown = markup.display(frame.assign(slow=1.0, below_low=2.0))
+    assert list(shown) == ["arm", "95 % interval", "share 95 % interval", "p_rank", "slow", "below_low"]
+    assert shown.iloc[0].tolist() == ["a", "[0.100, 0.200]", "[0.300, 0.400]", "<0.001", "1.000", "2.000"]

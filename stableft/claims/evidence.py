@@ -101,7 +101,7 @@ def none_failed(arm: Arm, rate: float) -> Test:
 
     def test(results: Results) -> Evidence:
         return together(
-            {task: decisions.no_failure(values.to_numpy(), rate) for task, values in _values(results, failed_measure, arm)}
+            {task: decisions.no_failure(one[0].to_numpy(), rate) for task, one in _by_arm(results, failed_measure, arm)}
         )
 
     return test
@@ -111,7 +111,7 @@ def positive(measure: Measure, arm: Arm) -> Test:
     """The measure, itself a difference, is above 0."""
 
     def test(results: Results) -> Evidence:
-        return together({task: decisions.mean_above(values.to_numpy()) for task, values in _values(results, measure, arm)})
+        return together({task: decisions.mean_above(one[0].to_numpy()) for task, one in _by_arm(results, measure, arm)})
 
     return test
 
@@ -134,6 +134,8 @@ def narrows(treated: str, reference: str) -> Test:
             if missing := [f"{method} {steps}" for method, steps in needed if (method, steps) not in wide]:
                 raise MissingInput(f"no runs of {', '.join(missing)}")
             wide = wide[needed].dropna()
+            if wide.empty:
+                raise MissingInput(f"no seed on {task} that all of these have: {treated} and {reference} at every length")
             early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
             side = 1.0 if early.mean() >= 0 else -1.0
             one = decisions.difference(side * early, side * late)
@@ -161,31 +163,28 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
     return Evidence(verdict, found, min(part.n for part in parts.values()), seeds if verdict == "inconclusive" else None)
 
 
-def _values(results: Results, measure: Measure, arm: Arm) -> Iterator[tuple[str, pd.Series]]:
-    """Of each task the measure of the arm by seed, the mean over arms where a pattern matches several."""
-    name = arm if isinstance(arm, str) else arm.get(str(results.runs["protocol"].iloc[0]), arm[""])
-    frame = measure(results)
-    arms = sorted(known for known in frame["arm"].astype(str).unique() if fnmatchcase(known, name))
-    if not arms:
-        raise MissingInput(f"no runs of arm {name!r}")
+def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Of each task the measure by seed, a column for each of the arms: the mean of those it matches, at seeds that all have."""
+    frame, protocol = measure(results), str(results.runs["protocol"].iloc[0])
+    names = [arm if isinstance(arm, str) else arm.get(protocol, arm[""]) for arm in arms]
+    matches = [sorted(known for known in frame["arm"].astype(str).unique() if fnmatchcase(known, name)) for name in names]
+    for name, found in zip(names, matches, strict=True):
+        if not found:
+            raise MissingInput(f"nothing to go by of arm {name!r}: not run, or no run of it finished")
     for task, of_task in frame.groupby("task", sort=False, observed=True):
-        # A seed counts where every arm has it.
         wide = of_task.pivot_table(index="seed", columns="arm", values="value", observed=True)
-        yield str(task), wide.reindex(columns=arms).dropna().mean(axis=1)
+        columns = [wide.reindex(columns=found).dropna().mean(axis=1) for found in matches]
+        both = pd.concat(columns, axis=1, join="inner", keys=range(len(arms))).sort_index()
+        if both.empty:
+            raise MissingInput(f"no seed on {task} that has {', '.join(names)}")
+        yield str(task), both
 
 
 def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool) -> Iterator[tuple[str, Vector, Vector]]:
     """Of each task the measures of both arms at the seeds they share; of all tasks together where they are pooled."""
-    reference_values = dict(_values(results, measure, reference))
-    frames = {}
-    for task, values in _values(results, measure, treated):
-        both = pd.concat([values, reference_values[task]], axis=1, join="inner", keys=["treated", "reference"]).sort_index()
-        if both.empty:
-            raise MissingInput(f"no seed that both arms have on {task}")
-        frames[task] = both
+    frames = dict(_by_arm(results, measure, treated, reference))
     if pooled:
-        counts = pd.concat(frames).groupby("seed").size()
-        whole = counts.index[counts == len(frames)]
-        frames = {f"mean of {', '.join(frames)}": pd.concat(frames).groupby("seed").mean().loc[whole]}
+        stacked = pd.concat(frames).groupby("seed")
+        frames = {f"mean of {', '.join(frames)}": stacked.mean()[stacked.size() == len(frames)]}
     for task, both in frames.items():
-        yield task, both["treated"].to_numpy(), both["reference"].to_numpy()
+        yield task, both[0].to_numpy(), both[1].to_numpy()

@@ -50,6 +50,8 @@ METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "stableft"},
 }
+# What the formats call a description.
+DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
 
 
 class ArmStyle(NamedTuple):
@@ -129,12 +131,13 @@ def _columns(labels: Sequence[str], width: float) -> int:
     return 1
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path, description: str | None = None) -> list[Path]:
     """Writes ``<stem>.pdf``, ``.png`` and ``.svg``; the same figure gives the same bytes.
 
     Args:
         figure: What to write.
         stem: Path without suffix; its folder exists.
+        description: What the files say about themselves (`stableft.origin`), in ASCII; nothing by default.
 
     Returns:
         The paths written. Each appears complete or not at all.
@@ -143,7 +146,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()
         with context():
-            figure.savefig(buffer, format=suffix, metadata=metadata)
+            figure.savefig(buffer, format=suffix, metadata={**metadata, DESCRIPTION[suffix]: description})
         written.append(write_whole(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
     return written
 

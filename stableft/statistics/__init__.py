@@ -6,6 +6,7 @@ so the caller decides what it counts as and says so.
 """
 
 from stableft.statistics.arms import FailedRuns, Summary, failed_runs, summary
+from stableft.statistics.dominance import almost_stochastic_order, violation_ratio
 from stableft.statistics.intervals import (
     CONFIDENCE,
     CURVE_RESAMPLES,
@@ -17,9 +18,8 @@ from stableft.statistics.intervals import (
     mean_interval,
     wilson_interval,
 )
+from stableft.statistics.items import multi_bootstrap
 from stableft.statistics.pairs import (
-    EXACT_FLIPS,
-    SAMPLED_FLIPS,
     Improvement,
     McNemar,
     PairedDifference,
@@ -28,12 +28,13 @@ from stableft.statistics.pairs import (
     improvement,
     mcnemar,
     paired_difference,
-    sign_flip_p,
     std_ratio,
-    wilcoxon_p,
 )
-from stableft.statistics.sample_size import minimum_detectable, power, seeds_needed
+from stableft.statistics.predictions import Agreement, absolute_difference, agreement, jensen_shannon
+from stableft.statistics.sample_size import Verdicts, minimum_detectable, power, seeds_needed, verdicts
 from stableft.statistics.selection import BestOfN, best_of_n, expected_best, expected_test_of_best
+from stableft.statistics.signs import EXACT_FLIPS, SAMPLED_FLIPS, sign_flip_p, sign_flip_ps, wilcoxon_p
+from stableft.statistics.variance import VarianceComponents, variance_components
 
 __all__ = [
     "CONFIDENCE",
@@ -42,6 +43,7 @@ __all__ = [
     "MEAN_RESAMPLES",
     "RESAMPLING_SEED",
     "SAMPLED_FLIPS",
+    "Agreement",
     "BestOfN",
     "FailedRuns",
     "Improvement",
@@ -50,7 +52,12 @@ __all__ = [
     "PairedDifference",
     "StdRatio",
     "Summary",
+    "VarianceComponents",
     "Vector",
+    "Verdicts",
+    "absolute_difference",
+    "agreement",
+    "almost_stochastic_order",
     "best_of_n",
     "curve_interval",
     "expected_best",
@@ -58,15 +65,21 @@ __all__ = [
     "failed_runs",
     "holm",
     "improvement",
+    "jensen_shannon",
     "mcnemar",
     "mean_interval",
     "minimum_detectable",
+    "multi_bootstrap",
     "paired_difference",
     "power",
     "seeds_needed",
     "sign_flip_p",
+    "sign_flip_ps",
     "std_ratio",
     "summary",
+    "variance_components",
+    "verdicts",
+    "violation_ratio",
     "wilcoxon_p",
     "wilson_interval",
 ]

@@ -10,7 +10,6 @@ from stableft.statistics.intervals import (
     CONFIDENCE,
     MEAN_RESAMPLES,
     Vector,
-    bootstrap_weights,
     ends,
     finite,
     flags,
@@ -18,9 +17,7 @@ from stableft.statistics.intervals import (
     paired,
     wilson_interval,
 )
-
-EXACT_FLIPS = 4_096  # up to here all 2^n sign patterns are enumerated
-SAMPLED_FLIPS = 9_999
+from stableft.statistics.signs import sign_flip_p
 
 
 class PairedDifference(NamedTuple):
@@ -75,43 +72,6 @@ def paired_difference(
     return PairedDifference(t.size, float(difference.mean()), low, high, sign_flip_p(difference, rng))
 
 
-def sign_flip_p(difference: ArrayLike, rng: np.random.Generator) -> float:
-    """Two-sided sign-flip permutation test of "the difference is symmetric about zero" (Fisher 1935).
-
-    Exact, over all 2^S sign patterns, up to 4,096 patterns (S <= 12); beyond, 9,999 sampled patterns and the observed one, so that
-    p is never zero. Nor is it ever below 2^(1 - S).
-
-    Args:
-        difference: (S,) paired differences, S >= 1.
-        rng: Source of the sampled patterns; untouched when the test is exact.
-
-    Returns:
-        p in (0, 1].
-    """
-    d = finite(difference, "sign_flip_p", ndim=1)
-    exact = 2**d.size <= EXACT_FLIPS
-    bits = (np.arange(2**d.size)[:, None] >> np.arange(d.size)) & 1 if exact else rng.integers(0, 2, size=(SAMPLED_FLIPS, d.size))
-    flipped = np.abs((1 - 2 * bits) @ d)
-    # Sums of the same numbers in another order differ in the last bits; without the slack, ties would count as smaller.
-    as_extreme = int((flipped >= abs(d.sum()) - 1e-9 * np.abs(d).sum()).sum())
-    return as_extreme / len(bits) if exact else (1 + as_extreme) / (1 + len(bits))
-
-
-def wilcoxon_p(difference: ArrayLike) -> float:
-    """Two-sided signed-rank test of "the difference is symmetric about zero" (Wilcoxon 1945): by rank, so outliers count little.
-
-    Zeros are left out, as by Wilcoxon; p is 1 where nothing is left. Exact without ties and up to 50 differences, else by the normal
-    approximation.
-
-    Args:
-        difference: (S,) paired differences, S >= 1.
-    """
-    d = finite(difference, "wilcoxon_p", ndim=1)
-    d = d[d != 0]
-    exact = d.size <= 50 and np.unique(np.abs(d)).size == d.size
-    return float(stats.wilcoxon(d, method="exact" if exact else "asymptotic").pvalue) if d.size else 1.0
-
-
 def std_ratio(
     treated: ArrayLike,
     reference: ArrayLike,
@@ -138,10 +98,10 @@ def std_ratio(
     t, r = paired(treated, reference, "std_ratio")
     if t.size == 1 or np.ptp(t) == np.ptp(r) == 0:
         return StdRatio(*[float("nan")] * 4)
-    weights = bootstrap_weights(t.size, resamples, rng)
+    drawn = rng.integers(0, t.size, size=(resamples, t.size))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = float(np.divide(_std(t), _std(r)))
-        ratios = np.sqrt(_weighted_variance(weights, t) / _weighted_variance(weights, r))
+        ratio = float(_stds(t[None])[0] / _stds(r[None])[0])
+        ratios = _stds(t[drawn]) / _stds(r[drawn])
     # A resample may be infinite, between which numbers there is no interpolating.
     low, high = np.quantile(ratios[~np.isnan(ratios)], ends(confidence), method="inverted_cdf")
     return StdRatio(ratio, float(low), float(high), _brown_forsythe_p(t, r))
@@ -195,15 +155,9 @@ def holm(ps: ArrayLike) -> Vector:
     return adjusted
 
 
-def _std(x: Vector) -> np.float64:
-    return np.float64(x.std() if np.ptp(x) else 0.0)
-
-
-def _weighted_variance(weights: Vector, x: Vector) -> Vector:
-    """(R,) the variance of each resample, exactly 0 where it draws one value only."""
-    centred = x - x.mean()
-    variance = weights @ centred**2 - (weights @ centred) ** 2
-    return np.where(variance > 1e-12 * np.square(centred).max(), variance, 0.0)
+def _stds(samples: Vector) -> Vector:
+    """(B,) the standard deviation of each row, exactly 0 where it holds one value only."""
+    return np.where(np.ptp(samples, axis=1) > 0, samples.std(axis=1), 0.0)
 
 
 def _brown_forsythe_p(t: Vector, r: Vector) -> float:

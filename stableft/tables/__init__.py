@@ -3,8 +3,11 @@
 A run without a final score (it diverged, or its score is undefined or infinite) counts as failed and is scored at the task's
 majority score: what anyone gets without training, on a regression task the score of the best constant. Leaving it out would flatter
 the arm that diverges. Every score is higher when better (`stableft.scores`), so one rule fits classification and regression.
+
+A kind of table is a module here with ``table(results, **options)`` and ``NOTE``, which `stableft.report.table` shows.
 """
 
+from stableft.tables import arms, disagreement, published, published_wide, seeds_needed, stability, variance
 from stableft.tables.grids import (
     final_losses,
     learning_rate_table,
@@ -19,17 +22,24 @@ from stableft.tables.training import bias_table, checkpoint_table, convergence_t
 
 __all__ = [
     "DIVERGED_RULE",
+    "arms",
     "bias_table",
     "both_splits",
     "checkpoint_table",
     "convergence_table",
+    "disagreement",
     "final_losses",
     "final_scores",
     "learning_rate_table",
     "learning_rates",
+    "published",
+    "published_wide",
     "rate_pair_table",
     "score_table",
     "seed_scores",
     "seed_table",
+    "seeds_needed",
+    "stability",
     "training_lengths",
+    "variance",
 ]

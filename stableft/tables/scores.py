@@ -1,5 +1,7 @@
 """Final scores of runs, and of arms against each other."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -69,6 +71,18 @@ def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]
     rng = np.random.default_rng(statistics.RESAMPLING_SEED)
     d = statistics.paired_difference(pairs["score"], pairs["score_reference"], rng)
     return {"pairs": d.n, "difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
+
+
+def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Task, arm, and the arm's `final_scores` beside those of the first arm at the same seeds, for every other arm.
+
+    The columns of the first arm end in ``_reference``; there are no rows where no seed is shared.
+    """
+    reference = scores["arm"].iloc[0]
+    for task, of_task in scores.groupby("task", sort=False, observed=True):
+        first = of_task[of_task["arm"] == reference]
+        for arm, group in of_task[of_task["arm"] != reference].groupby("arm", sort=False, observed=True):
+            yield str(task), str(arm), group.merge(first, on="seed", suffixes=("", "_reference"))
 
 
 def last_scores(results: Results, split: str) -> pd.DataFrame:

@@ -120,6 +120,23 @@ def lengths(seeds: int = 3, steps: tuple[int, ...] = (96, 200, 400, 800)) -> Res
     return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
 
 
+def with_predictions(results: Results, items: int = 60) -> Results:
+    """The same runs with predictions of the scored split: failed runs predict one class, those that diverged nothing."""
+    rng = np.random.default_rng(11)
+    parts = []
+    for run in results.runs[results.runs["outcome"] == "ok"].to_dict("records"):
+        classes = 2 if run["task"] == "rte" else 15
+        labels = np.random.default_rng(12).integers(0, classes, items)
+        logits = rng.normal(0, 1, (items, classes)) + 2 * np.eye(classes)[labels] * (rng.random((items, 1)) < 0.6)
+        if run["arm"] == "uncorrected" and run["seed"] % 2 == 1:
+            logits = np.tile(rng.normal(0, 1, classes), (items, 1))
+        said = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        rows = {"split": run["score_split"], "example": np.arange(items), "label": labels.astype(float)}
+        rows |= {"prediction": said.argmax(axis=1).astype(float), "probabilities": list(said.astype(np.float32))}
+        parts.append(pd.DataFrame({**{name: run[name] for name in CELL}, **rows}))
+    return Results(results.runs, results.metrics, pd.concat(parts, ignore_index=True))
+
+
 def with_rows(results: Results, *metrics: pd.DataFrame) -> Results:
     """The same runs with these metrics."""
     return Results(results.runs, pd.concat(metrics, ignore_index=True), results.predictions)

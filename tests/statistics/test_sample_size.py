@@ -11,16 +11,18 @@ from scipy import stats
 from stableft import statistics
 
 
-@pytest.mark.parametrize(("n", "effect", "error"), [(6, 1.5, 0.12), (9, 1.0, 0.07), (12, 0.9, 0.07), (20, 0.6, 0.07)])
+@pytest.mark.parametrize(
+    ("n", "effect", "error"), [(6, 1.5, 0.12), (9, 1.0, 0.06), (12, 0.9, 0.04), (20, 0.6, 0.04), (50, 0.4, 0.04)]
+)
 def test_power_is_near_that_of_the_simulated_sign_flip_test(n: int, effect: float, error: float) -> None:
-    rng, trials = np.random.default_rng(n), 300
-    significant = [statistics.sign_flip_p(rng.normal(effect, 1, n), rng) <= 0.05 for _ in range(trials)]
+    rng = np.random.default_rng(n)
+    significant = statistics.sign_flip_ps(rng.normal(effect, 1, (1_000, n)), rng, 999) <= 0.05
     assert np.mean(significant) == pytest.approx(statistics.power(effect, 1, n), abs=error)
 
 
 def test_power_is_that_of_the_t_test_where_the_level_can_be_attained() -> None:
     rng = np.random.default_rng(0)
-    p = stats.ttest_1samp(rng.normal(0.5, 1, (20_000, 30)), 0, axis=1).pvalue
+    p = np.asarray(stats.ttest_1samp(rng.normal(0.5, 1, (20_000, 30)), 0, axis=1))[1]
     assert statistics.power(0.5, 1, 30) == pytest.approx(np.mean(p <= 0.05), abs=0.015)
     assert statistics.power(0, 1, 30) == pytest.approx(0.05, abs=1e-6)
 
@@ -70,3 +72,33 @@ def test_impossible_settings_are_refused(arguments: tuple[float, ...]) -> None:
         statistics.power(*arguments)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="wanted"):
         statistics.minimum_detectable(1, 9, power=0.01)
+
+
+def test_verdicts_of_all_seeds_are_the_test_itself() -> None:
+    d = np.random.default_rng(1).normal(0.5, 1, 20)
+    assert statistics.sign_flip_p(d, np.random.default_rng(0)) < 0.05
+    assert statistics.verdicts(d, 20, np.random.default_rng(0)) == (1, 0)
+    assert statistics.verdicts(-d, 20, np.random.default_rng(0)) == (0, 1)
+
+
+def test_five_seeds_never_decide_and_six_agreeing_ones_do() -> None:
+    rng = np.random.default_rng(2)
+    assert statistics.verdicts(np.ones(30), 5, rng) == (0, 0)
+    assert statistics.verdicts(np.ones(30), 6, rng) == (1, 0)
+    assert statistics.verdicts(np.zeros(30), 20, rng) == (0, 0)
+
+
+def test_verdicts_of_subsamples_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(3)
+    d = rng.normal(0.7, 1, 24)
+    for n, replacement in ((10, False), (30, True)):
+        drawn = [rng.choice(d, n, replace=replacement) for _ in range(300)]
+        significant = [statistics.sign_flip_p(part, rng) <= 0.05 for part in drawn]
+        assert statistics.verdicts(d, n, rng).better == pytest.approx(np.mean(significant), abs=0.12)
+
+
+def test_many_seeds_beyond_those_there_are_take_the_observed_effect_for_true() -> None:
+    rng = np.random.default_rng(4)
+    d = rng.normal(0.5, 1, 10)
+    shares = [statistics.verdicts(d, n, rng).better for n in (10, 20, 50)]
+    assert shares[2] > shares[1] > 0.2

@@ -1,0 +1,223 @@
+"""What the runs of an experiment are, which of them failed, and where and how they were computed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stableft import origin, series, tables
+from stableft.records import CELL, Results
+
+MAX_FAILED = 300  # that are listed, of an experiment
+CURVE = (120, 32)  # width and height of a curve, in pixels
+SHOWN_PACKAGES = ("torch", "transformers", "numpy")
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that diverged, or ended at or below the majority score.
+
+    Attributes:
+        task: Its task.
+        arm: Its arm.
+        seed: Its seed.
+        run_id: First 12 digits of its identity.
+        score: Final score; the majority score where it has none.
+        majority_score: Of the task.
+        diverged: A loss that is not finite ended it.
+        losses: Training loss, means of tenths of the run, as far as it got.
+        points: The same as points of a polyline in a box of `CURVE`, scaled over the failed runs of the task.
+        learned: Likewise the mean over the task's runs that did not fail; empty if all did.
+    """
+
+    task: str
+    arm: str
+    seed: int
+    run_id: str
+    score: float
+    majority_score: float
+    diverged: bool
+    losses: tuple[float, ...]
+    points: str
+    learned: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Runs of one experiment that were computed alike.
+
+    Attributes:
+        runs: How many.
+        commit: Of the code, with a plus sign if it was changed since; empty outside a git checkout.
+        python: Version.
+        packages: Name and version.
+        hardware: Processor, cores and memory.
+        device: And threads.
+        first: Day of the first run (UTC).
+        last: And of the last.
+        seconds: Sum of the runs' own times.
+        peak_memory_mb: Largest of a run, MiB.
+    """
+
+    runs: int
+    commit: str
+    python: str
+    packages: tuple[tuple[str, str], ...]
+    hardware: str
+    device: str
+    first: str
+    last: str
+    seconds: float
+    peak_memory_mb: float
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Those that numbers depend on most."""
+        return {name: dict(self.packages).get(name, "") for name in SHOWN_PACKAGES}
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The runs of an experiment.
+
+    Attributes:
+        run_ids: Of all.
+        run_set: See `stableft.origin.run_set`.
+        tasks: In order.
+        arms: In order.
+        seeds: Least and greatest number of seeds per arm and task.
+        encoders: Names, without folders.
+        num_runs: How many.
+        failed: The first `MAX_FAILED` of those that failed.
+        num_failed: How many there are.
+        sources: How they were computed, by commit.
+    """
+
+    run_ids: frozenset[str]
+    run_set: str
+    tasks: list[str]
+    arms: list[str]
+    seeds: tuple[int, int]
+    encoders: list[str]
+    num_runs: int
+    failed: list[FailedRun]
+    num_failed: int
+    sources: list[Source]
+
+
+def of(results: Results) -> Lineage:
+    """The lineage of the results of one experiment and protocol.
+
+    Raises:
+        MissingInput: as for `stableft.tables.final_scores`.
+    """
+    runs = results.runs
+    scores = tables.final_scores(results)
+    counts = runs.groupby(["task", "arm"], observed=True)["seed"].nunique()
+    configs = runs.drop_duplicates(["task", "arm"])["config"].map(json.loads)
+    return Lineage(
+        run_ids=frozenset(runs["run_id"]),
+        run_set=origin.run_set(results),
+        tasks=list(map(str, runs["task"].unique())),
+        arms=list(map(str, runs["arm"].unique())),
+        seeds=(int(counts.min()), int(counts.max())),
+        encoders=sorted({_name(config.get("encoder", "")) for config in configs} - {""}),
+        num_runs=len(runs),
+        failed=_failed(results, scores),
+        num_failed=int(scores["failed"].sum()),
+        sources=sources(runs),
+    )
+
+
+def sources(runs: pd.DataFrame) -> list[Source]:
+    """How runs were computed: one entry for all that share code, versions, hardware and device, by the day of the first."""
+    groups: dict[str, list[tuple[Mapping[str, Any], float, float]]] = {}
+    for text, seconds, peak in runs[["provenance", "seconds", "peak_memory_mb"]].itertuples(index=False):
+        said = json.loads(text)
+        key = {name: said.get(name) for name in ("git", "python", "packages", "hardware", "execution")}
+        groups.setdefault(json.dumps(key, sort_keys=True), []).append((said, seconds, peak))
+    found = [_source(members) for members in groups.values()]
+    return sorted(found, key=lambda source: (source.first, source.commit, source.device, source.runs))
+
+
+def total(lineages: Sequence[Lineage]) -> dict[str, Any]:
+    """Of a page: distinct runs, encoders, tasks, least and greatest number of seeds, and all sets of package versions."""
+    return {
+        "runs": len(frozenset().union(*(lineage.run_ids for lineage in lineages))),
+        "encoders": sorted({name for lineage in lineages for name in lineage.encoders}),
+        "tasks": list(dict.fromkeys(task for lineage in lineages for task in lineage.tasks)),
+        "seeds": (min((each.seeds[0] for each in lineages), default=0), max((each.seeds[1] for each in lineages), default=0)),
+        "packages": sorted({source.packages for lineage in lineages for source in lineage.sources} - {()}),
+    }
+
+
+def duration(seconds: float) -> str:
+    """Such as 1 h 05 min."""
+    if seconds != seconds:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+
+
+def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source:
+    said = members[0][0]
+    hardware, execution = said.get("hardware") or {}, said.get("execution") or {}
+    days = sorted(datetime.fromtimestamp(each["started"], UTC).date().isoformat() for each, *_ in members if each.get("started"))
+    cores, memory = hardware.get("cores"), hardware.get("memory_mb")
+    parts = [hardware.get("cpu"), f"{cores} cores" if cores else "", f"{memory} MiB" if memory else "", hardware.get("machine")]
+    threads = execution.get("threads")
+    device = [execution.get("device_name") or execution.get("device"), f"{threads} thread{'s' * (threads != 1)}" if threads else ""]
+    return Source(
+        runs=len(members),
+        commit=origin.commit(dict(said)),
+        python=said.get("python") or "",
+        packages=tuple(sorted((said.get("packages") or {}).items())),
+        hardware=", ".join(filter(None, parts)),
+        device=", ".join(filter(None, device)),
+        first=days[0] if days else "",
+        last=days[-1] if days else "",
+        seconds=float(np.nansum([seconds for _, seconds, _ in members])),
+        peak_memory_mb=float(max((peak for *_, peak in members if peak == peak), default=np.nan)),
+    )
+
+
+def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
+    losses = series.interval_means(results, "loss").merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    losses["tenth"] = losses["step"] // np.maximum(1, losses["num_steps"] // 10)
+    losses = losses.merge(scores[[*CELL, "failed"]], on=CELL)
+    of_run = {key: part for key, part in losses[losses["failed"]].groupby(["run_id", "arm"], observed=True)}
+    learned = losses[~losses["failed"]].groupby(["task", "tenth"], observed=True)["value"].mean()
+    found = []
+    for task, runs in scores[scores["failed"]].groupby("task", sort=False, observed=True):
+        mean = learned.loc[task] if task in learned.index.get_level_values(0) else pd.Series(dtype=float)
+        values = pd.concat([losses.loc[losses["failed"] & (losses["task"] == task), "value"], mean])
+        bounds = (values.min(), values.max())
+        for row in runs.to_dict("records"):
+            part = of_run.get((row["run_id"], row["arm"]))
+            curve = pd.Series(dtype=float) if part is None else part.set_index("tenth")["value"]
+            found.append(
+                FailedRun(
+                    str(task), row["arm"], int(row["seed"]), row["run_id"][:12], row["score"], row["majority_score"],
+                    bool(row["diverged"]), tuple(curve), _points(curve, bounds), _points(mean, bounds),
+                )
+            )  # fmt: skip
+            if len(found) == MAX_FAILED:
+                return found
+    return found
+
+
+def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
+    """Points of a polyline: tenths from left to right, the least value of ``bounds`` at the bottom."""
+    width, height = CURVE
+    low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
+    heights = height - 2 - (curve - low) / span * (height - 4)
+    return " ".join(f"{tenth * width / 10:.0f},{y:.1f}" for tenth, y in zip(curve.index, heights, strict=True))
+
+
+def _name(encoder: str) -> str:
+    """Without the folders of a path, which may name a person."""
+    return encoder.replace("\\", "/").rstrip("/").split("/")[-1]

@@ -1,0 +1,77 @@
+"""The commands that only read collected results: figures, tables, from a figure to its runs, two folders side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stableft import views
+from stableft.cli import Exit, Experiments, FiguresFolder, Json, ResultsFolder, Scale, show, verb
+from stableft.errors import MissingInput
+from stableft.records import Store
+
+app = typer.Typer()
+
+
+@app.command("figures")
+@verb
+def figures_(
+    experiments: Experiments = None, protocol: Scale = None, results: ResultsFolder = Path("results"),
+    figures: FiguresFolder = Path("figures"), as_json: Json = False,
+) -> None:  # fmt: skip
+    """Draws every figure from collected results, with caption and numbers: no torch, no network."""
+    from stableft import publish
+    from stableft.report import FigureReport
+
+    places = publish.collected(Store(results), protocol, experiments or [])
+    show(views.written(*publish.render(Store(results), places, figures, [FigureReport])), as_json)
+
+
+@app.command()
+@verb
+def tables(
+    experiments: Experiments = None, protocol: Scale = None, results: ResultsFolder = Path("results"),
+    figures: FiguresFolder = Path("figures"), as_json: Json = False,
+) -> None:  # fmt: skip
+    """Writes every table from collected results, as Markdown, LaTeX and CSV: no torch, no network."""
+    from stableft import publish
+    from stableft.report import TableReport
+
+    places = publish.collected(Store(results), protocol, experiments or [])
+    show(views.written(*publish.render(Store(results), places, figures, [TableReport])), as_json)
+
+
+@app.command()
+@verb
+def trace(
+    path: Annotated[Path, typer.Argument(help="A figure (pdf, png, svg, csv) or a table (md, tex, csv).")],
+    results: ResultsFolder = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """From a figure or table to its runs: which they are, of which commit, on what hardware, and what runs them."""
+    from stableft import origin, report_views
+
+    said = origin.read(path)
+    store = Store(results)
+    if (said.protocol, said.experiment) not in store.collected():
+        runs = f"run set {said.run_set} of {said.experiment} at {said.protocol}"
+        raise MissingInput(f"{path} shows {runs}, of which no results are collected in {results.resolve()}")
+    show(report_views.traced(path, said, store.load(said.protocol, said.experiment)), as_json)
+
+
+@app.command()
+@verb
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="RESULTS_A", help="A results folder, such as the author's.")],
+    b: Annotated[Path, typer.Argument(metavar="RESULTS_B", help="Another, such as the reviewer's.")],
+    protocol: Scale = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a cell is different.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Two results folders, cell by cell: equal, within the interval of the difference, or different; with the hardware of both."""
+    from stableft import comparison, report_views
+
+    found = comparison.compare(Store(a), Store(b), protocol)
+    show(report_views.compared(found), as_json)
+    if strict and any(cell.verdict == "different" for cell in found.cells):
+        raise typer.Exit(Exit.CONTRADICTED)

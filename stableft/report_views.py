@@ -1,0 +1,121 @@
+"""What the command line shows of the runs behind a figure, and of two results folders side by side."""
+
+from collections.abc import Container, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from stableft import lineage, markup
+from stableft.comparison import Comparison, counts
+from stableft.lineage import Source
+from stableft.origin import Origin, run_set
+from stableft.records import Results
+from stableft.views import VIEW_SCHEMA, View
+
+FEW = 3  # run ids that are printed
+
+
+def traced(path: Path, said: Origin, results: Results) -> View:
+    """From a file to its runs."""
+    runs = results.runs
+    found = run_set(results)
+    ids = sorted(runs["run_id"])
+    names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
+    seeds = sorted(map(int, runs["seed"].unique()))
+    command = f"python -m stableft run {said.experiment} --protocol {said.protocol}"
+    sources = lineage.sources(runs)
+    data = {
+        "schema": VIEW_SCHEMA, "file": str(path), **asdict(said), "commits": list(said.commits), "collected_run_set": found,
+        "current": found == said.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
+        "sources": _data(sources), "command": command,
+    }  # fmt: skip
+    verdict = "that of the collected results"
+    if found != said.run_set:
+        verdict = f"not that of the collected results, {found}, which all below is about: `make figures tables` draws them"
+    text: list[RenderableType] = [
+        f"{said.entry} of {said.experiment} at {said.protocol}",
+        f"run set {said.run_set}: {verdict}",
+        *([f"commits that the file names: {', '.join(said.commits)}"] if said.commits else []),
+        f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {_spans(seeds)}",
+        f"first run ids: {', '.join(ids[:FEW])}" + (f" and {len(ids) - FEW} more (--json has all)" if len(ids) > FEW else ""),
+        _sources({"": sources}),
+        f"to run them: {command}",
+    ]
+    return View(text, data)
+
+
+def compared(comparison: Comparison) -> View:
+    """Two results folders, with the hardware of both."""
+    rows = []
+    for cell in comparison.cells:
+        interval = markup.ABSENT if cell.low is None or cell.high is None else f"[{cell.low:+.4f}, {cell.high:+.4f}]"
+        numbers = [*(_number(n, "d") for n in cell.n), *(_number(mean, ".4f") for mean in cell.mean), interval]
+        verdict = "equal, bit for bit" if cell.identical else cell.verdict
+        rows.append([cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, verdict])
+    names = ["protocol", "experiment", "task", "arm", "n A", "n B", "mean A", "mean B", "B - A, 95 % interval", "verdict"]
+    found = counts(comparison.cells)
+    judged = found.get("within interval", 0) + found.get("different", 0)
+    text: list[RenderableType] = [
+        _aligned(names, rows, numeric=range(4, 9)),
+        ", ".join(f"{count} {verdict}" for verdict, count in found.items()),
+        *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
+        _sources({"A": comparison.a, "B": comparison.b}),
+    ]
+    cells = [{**asdict(cell), "n": cell.n._asdict(), "mean": cell.mean._asdict()} for cell in comparison.cells]
+    data = {"schema": VIEW_SCHEMA, "counts": found, "cells": cells, "a": _data(comparison.a), "b": _data(comparison.b)}
+    return View(text, data)
+
+
+def _sources(folders: dict[str, Sequence[Source]]) -> str:
+    names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
+    rows = [
+        [
+            folder,
+            str(each.runs),
+            each.commit,
+            each.python,
+            *each.versions.values(),
+            each.hardware,
+            each.device,
+            each.first,
+            each.last,
+        ]
+        for folder, sources in folders.items()
+        for each in sources
+    ]
+    return _aligned(names, rows, numeric=[1])
+
+
+def _aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
+    """Lines of a table that a narrow terminal wraps as lines: rich would fold the cells of one that is as wide as these."""
+    lines = [names, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = [">" if number in numeric else "<" for number in range(len(names))]
+    aligned = [[f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+
+
+def _data(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    found = [{**asdict(source), "packages": dict(source.packages)} for source in sources]
+    return [{**each, "peak_memory_mb": _finite(each["peak_memory_mb"])} for each in found]
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value else None
+
+
+def _number(value: float | None, form: str) -> str:
+    return markup.ABSENT if value is None else format(value, form)
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """``0-9, 12``: increasing numbers, neighbours joined."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)
