@@ -30,6 +30,7 @@ from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater, positive
 from stableft.claims.measures import average_gain, best_validation
+from stableft.figures import distributions, schedules
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
@@ -116,7 +117,8 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
-    "score_distribution": report.distributions(),
+    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "schedules": report.figure(schedules),
     "scores": report.score_table(),
     "checkpoints": report.checkpoint_table(),
     "published": report.table(tables.published, numbers=PUBLISHED),

@@ -24,6 +24,7 @@ from experiments.published import PUBLISHED
 from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, narrows
+from stableft.figures import training_length
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -84,7 +85,7 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
-    "training_length": report.training_length(),
+    "training_length": report.figure(training_length, published=PUBLISHED),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
     "published": report.table(tables.published, numbers=PUBLISHED),

@@ -24,6 +24,7 @@ from experiments.published import PUBLISHED
 from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, equal
+from stableft.figures import distributions
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -63,6 +64,7 @@ CLAIMS = (
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
+    "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "scores": report.score_table(),
     "published": report.table(tables.published, numbers=PUBLISHED),
     "stability": report.table(tables.stability),

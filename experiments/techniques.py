@@ -30,6 +30,7 @@ from experiments.published import PUBLISHED
 from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
+from stableft.figures import distributions, schedules
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
@@ -142,7 +143,8 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
-    "score_distribution": report.distributions(),
+    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "schedules": report.figure(schedules),
     "scores": report.score_table(),
     "published": report.table(tables.published, numbers=PUBLISHED),
     "zhang_table_2": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),

@@ -9,6 +9,7 @@ A kind of table is a module here with ``table(results, **options)`` and ``NOTE``
 
 from stableft.tables import arms, disagreement, published, published_wide, seeds_needed, stability, variance
 from stableft.tables.grids import (
+    final_losses,
     learning_rate_table,
     learning_rates,
     rate_pair_table,
@@ -16,16 +17,18 @@ from stableft.tables.grids import (
     seed_table,
     training_lengths,
 )
-from stableft.tables.scores import DIVERGED_RULE, final_scores, score_table
+from stableft.tables.scores import DIVERGED_RULE, both_splits, final_scores, score_table
 from stableft.tables.training import bias_table, checkpoint_table, convergence_table
 
 __all__ = [
     "DIVERGED_RULE",
     "arms",
     "bias_table",
+    "both_splits",
     "checkpoint_table",
     "convergence_table",
     "disagreement",
+    "final_losses",
     "final_scores",
     "learning_rate_table",
     "learning_rates",
