@@ -24,10 +24,12 @@ work (sum of the runs' own times / 2).
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
 from stableft.claims.measures import train_loss
+from stableft.figures import best_of, curves, distributions, loss_and_score
 from stableft.grid import Grid, Protocol
 
 ARMS = {
@@ -146,8 +148,11 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
     "score": report.curves(split="validation", metric="score"),
-    "score_distribution": report.distributions(),
+    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "best_of": report.figure(best_of, published=PUBLISHED),
     "bias_magnitude": report.bias_magnitude(),
+    "loss_and_score": report.figure(loss_and_score),
     "scores": report.score_table(),
 }

@@ -25,10 +25,12 @@ was best on validation, and of the average.
 """
 
 from experiments.protocol import COMMONLIT
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater, positive
 from stableft.claims.measures import average_gain, best_validation
+from stableft.figures import distributions, schedules
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
@@ -115,7 +117,8 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
-    "score_distribution": report.distributions(),
+    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "schedules": report.figure(schedules),
     "scores": report.score_table(),
     "checkpoints": report.checkpoint_table(),
 }

@@ -20,9 +20,11 @@ blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample co
 """
 
 from experiments.protocol import GLUE_1K, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, narrows
+from stableft.figures import training_length
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -83,7 +85,7 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
-    "training_length": report.training_length(),
+    "training_length": report.figure(training_length, published=PUBLISHED),
     "score_distribution": report.distributions(),
     "scores": report.score_table(),
 }

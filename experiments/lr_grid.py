@@ -26,6 +26,7 @@ from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import failed, train_loss
+from stableft.figures import loss_and_score
 from stableft.grid import Grid, Override, Protocol
 
 TASKS = {"paper": ("rte",)}
@@ -97,5 +98,6 @@ CLAIMS = (
 REPORT = {
     "learning_rates": report.learning_rates(),
     "learning_rate_table": report.learning_rate_table(),
+    "loss_and_score": report.figure(loss_and_score),
     "block_gradients": report.block_gradients(),
 }

@@ -20,9 +20,11 @@ times / 2).
 """
 
 from experiments.protocol import GLUE_SMALL, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, equal
+from stableft.figures import distributions
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -62,5 +64,6 @@ CLAIMS = (
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
     "score_distribution": report.distributions(),
+    "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "scores": report.score_table(),
 }

@@ -24,10 +24,12 @@ rate is the one that suits `standard` best, which favours it. `standard` and ada
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.claims.measures import train_loss
+from stableft.figures import best_of, curves, distributions
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -123,8 +125,11 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
     "score": report.curves(split="validation", metric="score"),
-    "score_distribution": report.distributions(),
+    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
+    "best_of": report.figure(best_of, published=PUBLISHED),
     "distances": report.distances(),
     "scores": report.score_table(),
     "convergence": report.convergence_table(),

@@ -26,9 +26,11 @@ other, and its own, which is a control: twice the same training. `standard` and 
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
+from experiments.published import PUBLISHED
 from stableft import report
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
+from stableft.figures import distributions, schedules
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
@@ -141,6 +143,7 @@ CLAIMS = (
 
 REPORT = {
     "train_loss": report.curves(split="train", metric="loss"),
-    "score_distribution": report.distributions(),
+    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "schedules": report.figure(schedules),
     "scores": report.score_table(),
 }

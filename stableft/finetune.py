@@ -22,10 +22,11 @@ from stableft.evaluation import AVERAGE, BEST, SUBSET, Predictions, Row, evaluat
 from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model
-from stableft.optim import AdamW, UpdateMeter, lr_factor
+from stableft.optim import AdamW, UpdateMeter
 from stableft.outline import Outline, check, evaluation_steps, schedule_steps, steps_per_epoch
 from stableft.packing import Data, epochs, tokenise
 from stableft.pretrained import load_tokenizer
+from stableft.schedule import lr_factor
 from stableft.seeds import stream, stream_entropy
 from stableft.tagging import tag_losses
 from stableft.tasks import Task, TaskData

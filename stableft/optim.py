@@ -1,4 +1,4 @@
-"""AdamW with a switch for bias correction, its learning-rate schedule, and a meter for what a step really did."""
+"""AdamW with a switch for bias correction, and a meter for what a step really did."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -89,22 +89,6 @@ def _with_targets(group: dict[str, Any]) -> Iterable[tuple[Tensor, Any]]:
     targets = group.get("decay_to")
     pairs = zip(group["params"], repeat(None) if targets is None else targets, strict=targets is not None)
     return ((p, target) for p, target in pairs if p.grad is not None)
-
-
-def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:
-    """Linear warm-up and decay, as in Zhang et al. and Mosbach et al. (protocol section 1.2).
-
-    Args:
-        step: Updates already done, 0-based: the first update runs at factor 0 if there is a warm-up.
-        num_steps: All updates of the run, T.
-        warmup_steps: W; factor step / W below W, then (T - step) / (T - W).
-
-    Returns:
-        In [0, 1].
-    """
-    if step < warmup_steps:
-        return step / warmup_steps
-    return max(0.0, (num_steps - step) / max(1, num_steps - warmup_steps))
 
 
 class UpdateMeter:

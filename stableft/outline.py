@@ -91,9 +91,13 @@ def schedule_steps(config: RunConfig, num_train: int) -> tuple[int, int]:
     """Optimizer steps T = epochs x ceil(N / batch size), and warm-up steps W."""
     schedule = config.schedule
     num_steps = schedule.num_steps or (schedule.num_epochs or 0) * steps_per_epoch(config, num_train)
-    if schedule.warmup_steps is not None:
-        return num_steps, schedule.warmup_steps
-    return num_steps, int((schedule.warmup_ratio or 0.0) * num_steps)
+    return num_steps, warmup_steps(config, num_steps)
+
+
+def warmup_steps(config: RunConfig, num_steps: int) -> int:
+    """Warm-up steps of a run of so many steps: W = int(warmup_ratio x T) unless given."""
+    schedule = config.schedule
+    return schedule.warmup_steps if schedule.warmup_steps is not None else int((schedule.warmup_ratio or 0.0) * num_steps)
 
 
 def evaluation_steps(config: RunConfig, num_steps: int, num_train: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stableft.errors import MissingInput
@@ -74,6 +75,29 @@ def is_own(name: str) -> bool:
 def of(published: pd.DataFrame, experiment: str) -> pd.DataFrame:
     """The rows that belong to an experiment, in the order of the file."""
     return published[published["experiment"] == experiment].reset_index(drop=True)
+
+
+def beside(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """What is drawn beside our scores: rows of the same experiment, task, arm, split and score that give a mean or a median.
+
+    Args:
+        published: See `read_published`.
+        scores: Ours, with those five columns.
+
+    Returns:
+        The rows in the order of the file, with ``value`` (the mean, or the median where that is all there is) and ``label``:
+        who says it, where, of which encoder and how many runs, and what it is. Of several encoders of a source only the first, the
+        one that it is about, is there.
+    """
+    keys = ["experiment", "task", "arm", "split", "score_name"]
+    rows = published.merge(scores[keys].drop_duplicates().astype(str), on=keys)
+    rows = rows[rows["encoder"] == rows.groupby(["source", "task"])["encoder"].transform("first")]
+    rows = rows.assign(value=rows["mean"].fillna(rows["median"]))
+    rows = rows[rows["value"].notna()].reset_index(drop=True)
+    kinds = np.select([rows["mean"].isna(), rows["std"].isna()], ["median", "mean"], "mean \u00b1 std")
+    about = zip(rows["source"], rows["place"], rows["encoder"], rows["n"], kinds, strict=True)
+    labels = [f"{CITATIONS[source]}, {place}, {encoder}, n = {n:.0f}: {kind}" for source, place, encoder, n, kind in about]
+    return rows.assign(label=pd.Series(labels, index=rows.index, dtype="str"))
 
 
 def _row(fields: list[str]) -> dict[str, str | float]:

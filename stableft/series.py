@@ -30,6 +30,20 @@ def interval_means(results: Results, metric: str, interval: int | None = None) -
     return rows.groupby([*CELL, "step"], sort=False, observed=True)["value"].mean().reset_index()
 
 
+def parts(results: Results, task: str) -> list[str]:
+    """The parts of the model that a task's runs log norms of, from the embeddings up: ``embeddings``, ``layer.01`` .. ``head``.
+
+    Raises:
+        NotLogged: none.
+    """
+    metrics = results.metrics
+    logged = metrics.loc[(metrics["metric"] == "block_grad_norm") & (metrics["task"] == task), "scope"].unique()
+    if not len(logged):
+        raise NotLogged(f"no run of {task} holds the metric 'block_grad_norm': older runs lack it, run them again")
+    order = {"embeddings": 0, "pooler": 2, "head": 3}
+    return sorted(map(str, logged), key=lambda part: (order.get(part, 1), part))
+
+
 def by_block(results: Results, metric: str) -> pd.DataFrame:
     """A series that every block of the encoder has, of the runs that finished.
 

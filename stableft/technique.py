@@ -3,7 +3,7 @@
 import inspect
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -91,6 +91,28 @@ class Technique(Frozen):
             None if there is none, as for most. A source can't have a source itself.
         """
         return None
+
+    def lr_scale(self, role: str, depth: int, num_blocks: int) -> float:
+        """Factor on the learning rate of one part of a model; not 1 only in techniques that set it, which `apply` does by this.
+
+        Args:
+            role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
+            depth: Of a block, 1 is the lowest.
+            num_blocks: L.
+        """
+        return 1.0
+
+    def lr_factors(self, factors: Sequence[float], steps_per_epoch: int | None) -> Mapping[int, float]:
+        """Factors on the run's learning rate, by updates already done, that replace those given; as a rule none.
+
+        Args:
+            factors: Those of the schedule, one for each update.
+            steps_per_epoch: Updates per epoch; None: not known.
+
+        Raises:
+            MissingInput: the technique counts in epochs, and they aren't known.
+        """
+        return {}
 
     @classmethod
     def card(cls) -> dict[str, str]:

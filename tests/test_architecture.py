@@ -14,6 +14,7 @@ LIGHT = (
     "stableft.errors",
     "stableft.seeds",
     "stableft.bias",
+    "stableft.schedule",
     "stableft.config",
     "stableft.technique",
     "stableft.outline",
@@ -183,6 +184,7 @@ FORBIDDEN = [
             "stableft.grid",
             "stableft.seeds",
             "stableft.bias",
+            "stableft.schedule",
             "stableft.scores",
         )
         for target in (

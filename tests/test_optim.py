@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stableft.bias import bias_ratio
-from stableft.optim import AdamW, UpdateMeter, lr_factor
+from stableft.optim import AdamW, UpdateMeter
+from stableft.schedule import lr_factor
 
 Floats = NDArray[np.float64]
 Kind = Literal["bert", "transformers 2"]

@@ -131,3 +131,19 @@ def test_a_file_of_other_columns_or_none_is_named(tmp_path: Path) -> None:
     path.write_text("source,mean\n", encoding="utf-8")
     with pytest.raises(MissingInput, match=r"published.csv:1: columns are source, mean"):
         published.read_published(path)
+
+
+def test_what_stands_beside_our_scores() -> None:
+    """Means before medians; of a source's encoders the one it is about; no rows that have neither (Dodge et al.'s maximum)."""
+    ours = pd.DataFrame(
+        [("reinit", "rte", "standard", "test"), ("adam", "rte", "uncorrected", "validation"), ("adam", "rte", "mine", "test")],
+        columns=["experiment", "task", "arm", "split"],
+    ).assign(score_name="accuracy", score=0.6)
+    rows = published.beside(PUBLISHED, pd.concat([ours, ours]))
+    assert rows["label"].tolist() == [
+        "Zhang et al. (2021), Table 1, bert-large-uncased, n = 20: mean ± std",
+        "independent replication of Zhang et al., results of 50 seeds, bert-large-uncased, n = 50: mean ± std",
+        "Mosbach et al. (2021), Table 1, bert-large-uncased, n = 25: mean ± std",
+    ]
+    assert rows["value"].tolist() == [0.695, 0.6905, 0.523]
+    assert published.beside(PUBLISHED, ours.assign(score_name="f1")).empty

@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,7 +18,6 @@ CAPTION = (
     "the majority score."
 )
 MOST_NAMED = 8  # of more blocks the legend names the lowest, the top, and those a quarter of the way apart
-MAP, RANGE = "viridis", (0.0, 0.9)  # dark is low; without the yellow end, which is too faint for lines on white
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
@@ -87,5 +85,5 @@ def _draw(panel: Axes, rows: pd.DataFrame, deepest: int) -> None:
             if deepest <= MOST_NAMED or depth in {1, deepest // 4, deepest // 2, 3 * deepest // 4, deepest}
             else "_"
         )
-        place = RANGE[0] + (RANGE[1] - RANGE[0]) * (int(str(depth)) - 1) / max(1, deepest - 1)
-        panel.plot(line["step"], line["value"], color=colormaps[MAP](place), linewidth=1, label=label)
+        color = style.depth_color(int(str(depth)) - 1, deepest - 1)
+        panel.plot(line["step"], line["value"], color=color, linewidth=1, label=label)

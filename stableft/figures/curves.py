@@ -15,12 +15,16 @@ from stableft.records import CELL, Results
 MEAN, FAILED = "mean", "failed run"
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
 CAPTION = (
-    "Mean over seeds; shaded: pointwise 95 % percentile bootstrap interval over seeds. Thin lines: failed runs (final score at or "
-    "below the majority score, or diverged). Runs that diverged are not part of a mean, except of the score's."
+    "Mean over seeds; a point of a training series is the mean over a tenth of the run's steps if nothing else is said. "
+    "Shaded, as the legend says: pointwise 95 % percentile bootstrap interval over seeds, or from the least to the greatest run. "
+    "Thin lines: failed runs (final score at or below the majority score, or diverged). Runs that diverged are not part of a mean, "
+    "except of the score's."
 )
+INTERVAL, RANGE = "interval", "range"
+BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
 
 
-def data(results: Results, *, split: str, metric: str, interval: int | None = None) -> pd.DataFrame:
+def data(results: Results, *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
     Series logged at every step (split ``train``) are averaged over consecutive intervals of steps, the point standing at the
@@ -36,10 +40,12 @@ def data(results: Results, *, split: str, metric: str, interval: int | None = No
         split: ``train``, ``validation`` or ``test``.
         metric: Name of the logged series.
         interval: Steps per point of a training series, >= 1; None: a tenth of the run (floor, at least 1), as Zhang et al.
+        band: What is shaded: ``interval``, the 95 % bootstrap interval of the mean, or ``range``, from the least to the greatest
+            run of those in the mean, as Zhang et al. have it in Figures 3, 6 and 11.
 
     Returns:
-        Columns task, arm, series (``mean`` or ``failed run``), seed (NA for means), step, value, low, high (95 %, NaN for single
-        runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
+        Columns task, arm, series (``mean`` or ``failed run``), seed (NA for means), step, value, low, high (of the band, NaN for
+        single runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
 
     Raises:
         MissingInput: no runs, or no such series.
@@ -55,7 +61,7 @@ def data(results: Results, *, split: str, metric: str, interval: int | None = No
         grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
         failed = [_run(grid.loc[seed], seed) for seed in runs.loc[runs["failed"], "seed"]]
         whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
-        cell = [_mean(whole), *failed]
+        cell = [_mean(whole, band), *failed]
         frames += [part.assign(task=str(task), arm=str(arm), majority_score=majority) for part in cell if len(part)]
     if not frames:
         raise MissingInput(f"the results hold no metric {metric!r} on split {split!r}")
@@ -63,12 +69,12 @@ def data(results: Results, *, split: str, metric: str, interval: int | None = No
     return pd.concat(frames, ignore_index=True)[columns].astype({"seed": "Int64", "step": "int64"})
 
 
-def plot(results: Results, *, split: str, metric: str, interval: int | None = None) -> Figure:
+def plot(results: Results, *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL) -> Figure:
     """One panel per task: mean curve and interval per arm, failed runs as thin lines, dotted majority line for scores.
 
     Args and errors are those of `data`.
     """
-    frame = data(results, split=split, metric=metric, interval=interval)
+    frame = data(results, split=split, metric=metric, interval=interval, band=band)
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     styles = style.arm_styles(frame["arm"])
     with style.context():
@@ -76,6 +82,8 @@ def plot(results: Results, *, split: str, metric: str, interval: int | None = No
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
             for arm, curves in of_task.groupby("arm", sort=False, observed=True):
                 _draw(panel, curves, str(arm), styles[str(arm)])
+            if of_task["low"].notna().any():
+                panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
             if (of_task["series"] == FAILED).any():  # one entry for all arms, whose colours the lines have
                 panel.plot([], [], **THIN, color=style.INK, label=FAILED)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
@@ -95,10 +103,13 @@ def _points(results: Results, split: str, metric: str, interval: int | None) -> 
     return rows.sort_values("scope", ascending=False).drop_duplicates([*CELL, "step"])
 
 
-def _mean(grid: pd.DataFrame) -> pd.DataFrame:
+def _mean(grid: pd.DataFrame, band: str) -> pd.DataFrame:
     if grid.empty:
         return pd.DataFrame()
-    low, high = statistics.curve_interval(grid, np.random.default_rng(statistics.RESAMPLING_SEED))
+    if band == RANGE:
+        low, high = grid.min().to_numpy(), grid.max().to_numpy()
+    else:
+        low, high = statistics.curve_interval(grid, np.random.default_rng(statistics.RESAMPLING_SEED))
     mean = {"series": MEAN, "seed": pd.NA, "step": grid.columns, "value": grid.mean().to_numpy(), "low": low, "high": high}
     return pd.DataFrame({**mean, "n": len(grid)})
 

@@ -71,6 +71,11 @@ def plot(results: Results) -> Figure:
             )  # fmt: skip
             panel.set_title(f"{task}, {setting.replace('=', ' ')}" if setting else task, pad=11)
             panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
+        for task in dict.fromkeys(about["task"]):  # settings are there to be compared
+            of_task = [panel for panel, name in zip(panels, about["task"], strict=True) if name == task]
+            low, high = zip(*(panel.get_ylim() for panel in of_task), strict=True)
+            for panel in of_task:
+                panel.set_ylim(min(low), max(high))
         style.legend(figure)
     return figure
 

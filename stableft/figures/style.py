@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.style
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from stableft.files import write_whole
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
 LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit into them; inches of a further row
 LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches that an entry takes besides its label, and for each letter
-INK, LIGHT_INK = "#333333", "#999999"
+INK, LIGHT_INK, PUBLISHED_INK = "#333333", "#999999", "#777777"
 
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text measures the same on every machine
@@ -59,11 +62,15 @@ class ArmStyle(NamedTuple):
     linestyle: str
 
 
-KNOWN_ARMS = {"corrected": ArmStyle("#0072B2", "o", "-"), "uncorrected": ArmStyle("#D55E00", "s", "--")}
+CORRECTED = ArmStyle("#0072B2", "o", "-")
+# ``standard`` is what other experiments call the runs of ``corrected``; no experiment has both.
+KNOWN_ARMS = {"corrected": CORRECTED, "standard": CORRECTED, "uncorrected": ArmStyle("#D55E00", "s", "--")}
 # The rest of the palette of Okabe & Ito (2008), without yellow, which is too faint for lines on white.
 OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 OTHER_MARKERS = ("^", "D", "v", "<", ">", "h", "p")  # no cross: that is a failed run
 OTHER_LINES = ("-.", "-", "--", ":")
+PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
+DEPTHS, DEPTH_RANGE = "viridis", (0.0, 0.9)  # without the yellow end, which is too faint for lines on white
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
@@ -76,6 +83,12 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
     looks = map(ArmStyle, itertools.cycle(OTHER_COLORS), itertools.cycle(OTHER_MARKERS), itertools.cycle(OTHER_LINES))
     styles = KNOWN_ARMS | dict(zip(others, looks, strict=False))
     return {name: styles[name] for name in names}
+
+
+def depth_color(place: int, last: int) -> tuple[float, float, float, float]:
+    """The colour of the line at ``place`` of 0 .. ``last``, from the lowest part of a model to the highest: dark is low."""
+    low, high = DEPTH_RANGE
+    return colormaps[DEPTHS](low + (high - low) * place / max(1, last))
 
 
 @contextmanager
@@ -142,6 +155,22 @@ def majority_line(axes: Axes, score: float) -> None:
     """The dotted line at which a run counts as failed; nothing where ``score`` is NaN."""
     if score == score:
         axes.axhline(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
+
+
+def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int) -> None:
+    """Numbers of a source, open and grey, with a bar of one standard deviation to either side where there is one.
+
+    Args:
+        axes: Where to.
+        x, values, stds: One for each number; NaN: no bar.
+        label: Its entry in the legend.
+        place: Which of the figure's sources it is: each has a mark of its own.
+    """
+    marker = PUBLISHED_MARKERS[place % len(PUBLISHED_MARKERS)]
+    ends = np.asarray(values, dtype=np.float64) + np.outer((-1.0, 1.0), np.asarray(stds, dtype=np.float64))
+    axes.vlines(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
+    look = {"markerfacecolor": "white", "markersize": 5.5, "markeredgewidth": 1.1}
+    axes.plot(x, values, marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)
 
 
 def failed_key(axes: Axes) -> None:

@@ -1,26 +1,35 @@
 """Score against the length of training, each length a run of its own (Zhang et al. 2021, Figures 8 and 14; protocol section 4)."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from stableft import tables
 from stableft.figures import style
+from stableft.published import beside
 from stableft.records import Results
 
 CAPTION = (
     "Validation score after the last step against the number of steps. Each point is of runs of its own, whose schedule is that "
-    "long. Mean over seeds; shaded: from the least to the greatest. Dotted: majority score."
+    "long. Mean over seeds; shaded: from the least to the greatest. Dotted: majority score. Open grey marks, if any: published."
 )
+OURS, PUBLISHED = "ours", "published"
 
 
-def data(results: Results) -> pd.DataFrame:
+def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataFrame:
     """The numbers that `plot` draws, and those of the test split.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        published: See `stableft.published.read_published`; None: nothing is drawn beside ours.
 
     Returns:
         Columns task, method, steps (methods and steps of `stableft.tables.training_lengths`), n, failed (runs), value, low, high
         (mean, least and greatest validation score), test_value, test_low, test_high (likewise, NaN where it was not evaluated)
-        and majority_score (NaN where the task is scored on another split than validation).
+        and majority_score (NaN where the task is scored on another split than validation). With ``published`` also series
+        (``ours`` or ``published``), std and label (`stableft.published.beside`), and rows of what the sources say of these arms on
+        validation.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -33,16 +42,23 @@ def data(results: Results) -> pd.DataFrame:
         high=("validation", "max"), test_value=("test", "mean"), test_low=("test", "min"), test_high=("test", "max"),
         majority_score=("majority_score", "first"),
     )  # fmt: skip
-    return frame.reset_index()
+    frame = frame.reset_index()
+    if published is None:
+        return frame
+    rows = beside(published, runs.assign(split="validation"))
+    rows = rows.drop(columns="n").merge(runs[["task", "arm", "method", "steps"]].drop_duplicates(), on=["task", "arm"])
+    rows = rows[["task", "method", "steps", "value", "std", "label"]].assign(series=PUBLISHED)
+    return pd.concat([frame.assign(series=OURS), rows], ignore_index=True)
 
 
-def plot(results: Results) -> Figure:
+def plot(results: Results, *, published: pd.DataFrame | None = None) -> Figure:
     """One panel per task: validation score against steps (by powers of two), one line and band per method.
 
-    Raises:
-        MissingInput: see `data`.
+    Args and errors are those of `data`.
     """
     frame = data(results)
+    everything = pd.DataFrame({"series": []}) if published is None else data(results, published=published)
+    others = everything[everything["series"] == PUBLISHED]
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     styles = style.arm_styles(frame["method"])
     with style.context():
@@ -53,6 +69,8 @@ def plot(results: Results) -> Figure:
                 look = styles[str(method)]
                 panel.fill_between(line["steps"], line["low"], line["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
                 panel.plot(line["steps"], line["value"], **look._asdict(), zorder=2.5, label=method)
+            if len(others):
+                _draw_published(panel, others, str(task))
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             panel.set_xscale("log", base=2)
             steps = sorted(of_task["steps"].unique())
@@ -61,3 +79,10 @@ def plot(results: Results) -> Figure:
             panel.set(title=task, xlabel="total steps", ylabel=f"validation {str(score).replace('_', ' ')}")
         style.legend(figure)
     return figure
+
+
+def _draw_published(panel: Axes, rows: pd.DataFrame, task: str) -> None:
+    for place, (method, label) in enumerate(rows[["method", "label"]].drop_duplicates().itertuples(index=False)):
+        points = rows[(rows["method"] == method) & (rows["label"] == label) & (rows["task"] == task)]
+        if len(points):
+            style.published_points(panel, points["steps"], points["value"], points["std"], f"{method}: {label}", place)

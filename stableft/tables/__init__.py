@@ -6,6 +6,7 @@ the arm that diverges. Every score is higher when better (`stableft.scores`), so
 """
 
 from stableft.tables.grids import (
+    final_losses,
     learning_rate_table,
     learning_rates,
     rate_pair_table,
@@ -13,14 +14,16 @@ from stableft.tables.grids import (
     seed_table,
     training_lengths,
 )
-from stableft.tables.scores import DIVERGED_RULE, final_scores, score_table
+from stableft.tables.scores import DIVERGED_RULE, both_splits, final_scores, score_table
 from stableft.tables.training import bias_table, checkpoint_table, convergence_table
 
 __all__ = [
     "DIVERGED_RULE",
     "bias_table",
+    "both_splits",
     "checkpoint_table",
     "convergence_table",
+    "final_losses",
     "final_scores",
     "learning_rate_table",
     "learning_rates",

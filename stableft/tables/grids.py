@@ -8,7 +8,7 @@ import pandas as pd
 from stableft import statistics
 from stableft.errors import MissingInput
 from stableft.records import CELL, Results
-from stableft.tables.scores import difference, final_scores, last_scores
+from stableft.tables.scores import both_splits, difference, final_scores, last_scores
 
 
 def learning_rates(results: Results) -> pd.DataFrame:
@@ -31,20 +31,13 @@ def learning_rates(results: Results) -> pd.DataFrame:
 
 
 def training_lengths(results: Results) -> pd.DataFrame:
-    """`final_scores` with each run's steps, its method, and its last scores on ``validation`` and on ``test``.
+    """`both_splits` with each run's steps and its method.
 
     The arms of a grid of lengths are pairs of method and length; grouping needs them apart. The number of steps is the run's own;
     the method is the arm's name without that number (``reinit 400`` after 400 steps: ``reinit``).
-
-    On either split a run that diverged or whose score is undefined counts at the majority score of the split that the task is
-    scored on. A task for which no run was evaluated on a split has NaN there.
     """
-    frame = final_scores(results).merge(results.runs[[*CELL, "num_steps"]], on=CELL).rename(columns={"num_steps": "steps"})
+    frame = both_splits(results).merge(results.runs[[*CELL, "num_steps"]], on=CELL).rename(columns={"num_steps": "steps"})
     frame["method"] = [arm.removesuffix(f" {steps}") for arm, steps in zip(frame["arm"], frame["steps"], strict=True)]
-    for split in ("validation", "test"):
-        frame = frame.merge(last_scores(results, split), how="left", on=CELL)
-        evaluated = frame.groupby("task", observed=True)[split].transform("count") > 0
-        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, frame["majority_score"])
     return frame
 
 

@@ -79,6 +79,20 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
     return scores.merge(results.runs[[*CELL, "num_steps"]], on=[*CELL, "num_steps"])[[*CELL, split]]
 
 
+def both_splits(results: Results) -> pd.DataFrame:
+    """`final_scores` with the last scores on ``validation`` and on ``test``.
+
+    On either split a run that diverged or whose score is undefined counts at the majority score of the split that the task is
+    scored on. A task for which no run was evaluated on a split has NaN there.
+    """
+    frame = final_scores(results)
+    for split in ("validation", "test"):
+        frame = frame.merge(last_scores(results, split), how="left", on=CELL)
+        evaluated = frame.groupby("task", observed=True)[split].transform("count") > 0
+        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, frame["majority_score"])
+    return frame
+
+
 def _cells(frame: pd.DataFrame) -> str:
     names = [f"{row.task}/{row.arm}/seed {row.seed}" for row in frame.head(3).itertuples()]
     return ", ".join(names) + (f" and {len(frame) - 3} more" if len(frame) > 3 else "")

@@ -59,13 +59,17 @@ class GroupedLLRD(Technique):
         if self != self.null():
             outline.refuse_shared_blocks(self.name)
 
+    def lr_scale(self, role: str, depth: int, num_blocks: int) -> float:
+        """By set in embeddings and blocks."""
+        if role not in ("embeddings", "encoder"):
+            return 1.0
+        scales = (self.bottom, self.bottom, self.middle, self.top)  # by set; the embeddings' is number 0
+        return scales[-(-3 * depth // num_blocks)]
+
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Scales the rates of embeddings and blocks."""
-        scales = (self.bottom, self.bottom, self.middle, self.top)  # by set; the embeddings' is number 0
         groups = (
-            replace(group, lr_scale=scales[-(-3 * group.place.depth // setup.model.num_blocks)])
-            if group.place.role in ("embeddings", "encoder")
-            else group
+            replace(group, lr_scale=group.lr_scale * self.lr_scale(group.place.role, group.place.depth, setup.model.num_blocks))
             for group in setup.groups
         )
         return replace(setup, groups=tuple(groups))

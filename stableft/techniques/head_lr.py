@@ -48,7 +48,14 @@ class HeadLR(Technique):
         """The run's rate."""
         return cls(scale=1.0)
 
+    def lr_scale(self, role: str, depth: int, num_blocks: int) -> float:
+        """That of the head."""
+        return self.scale if role == "head" else 1.0
+
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Scales the rate of the head."""
-        groups = (replace(group, lr_scale=self.scale) if group.place.role == "head" else group for group in setup.groups)
+        groups = (
+            replace(group, lr_scale=group.lr_scale * self.lr_scale(group.place.role, group.place.depth, setup.model.num_blocks))
+            for group in setup.groups
+        )
         return replace(setup, groups=tuple(groups))

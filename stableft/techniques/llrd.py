@@ -61,13 +61,17 @@ class LLRD(Technique):
         if self != self.null():
             outline.refuse_shared_blocks(self.name)
 
+    def lr_scale(self, role: str, depth: int, num_blocks: int) -> float:
+        """By depth in embeddings and blocks."""
+        if role not in ("embeddings", "encoder"):
+            return 1.0
+        top = self.decay if self.top is None else self.top
+        return top * self.decay ** (num_blocks - depth)
+
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Scales the rates of embeddings and blocks."""
-        top = self.decay if self.top is None else self.top
         groups = (
-            replace(group, lr_scale=top * self.decay ** (setup.model.num_blocks - group.place.depth))
-            if group.place.role in ("embeddings", "encoder")
-            else group
+            replace(group, lr_scale=group.lr_scale * self.lr_scale(group.place.role, group.place.depth, setup.model.num_blocks))
             for group in setup.groups
         )
         return replace(setup, groups=tuple(groups))

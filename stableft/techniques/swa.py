@@ -1,13 +1,14 @@
 """Averages of the weights of the last part of a run."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
 from stableft.config import PositiveInt, RunConfig, Stage, Technique
-from stableft.errors import UsageError
+from stableft.errors import MissingInput, UsageError
 
 if TYPE_CHECKING:
     from stableft.finetune import Setup
@@ -72,14 +73,26 @@ class SWA(Technique):
         """Nothing is averaged."""
         return cls()
 
-    def _start(self, steps_per_epoch: int) -> int | None:
-        return self.start_step if self.start_epoch is None else self.start_epoch * steps_per_epoch
+    def _start(self, steps_per_epoch: int | None) -> int | None:
+        if self.start_epoch is None:
+            return self.start_step
+        if steps_per_epoch is None:
+            raise MissingInput(f"swa: starts after {self.start_epoch} epochs, and how many steps an epoch has is not known")
+        return self.start_epoch * steps_per_epoch
 
     def check(self, outline: "Outline", config: RunConfig) -> None:
         """Refuses a start that is not before the run's end."""
         start = self._start(outline.steps_per_epoch)
         if start is not None and start >= outline.num_steps:
             raise UsageError(f"swa: the start, after {start} steps, is not before the run's end after {outline.num_steps}")
+
+    def lr_factors(self, factors: Sequence[float], steps_per_epoch: int | None) -> Mapping[int, float]:
+        """From the start on, with ``scale``: along a cosine to the constant one."""
+        start = self._start(steps_per_epoch)
+        if start is None or self.scale is None:
+            return {}
+        ways = [(1 + math.cos(math.pi * min(1.0, j / self.anneal_steps))) / 2 for j in range(len(factors) - start)]
+        return {start + j: self.scale + (factors[start] - self.scale) * way for j, way in enumerate(ways)}
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Says when averaging starts, how, and at which rates training goes on."""
@@ -88,14 +101,10 @@ class SWA(Technique):
         from stableft.finetune import Average
         from stableft.outline import steps_per_epoch
 
-        start = self._start(steps_per_epoch(config, len(setup.train_indices)))
+        epoch = steps_per_epoch(config, len(setup.train_indices))
+        start = self._start(epoch)
         if start is None:
             return setup
         update = get_swa_multi_avg_fn() if self.ema_decay is None else get_ema_multi_avg_fn(self.ema_decay)
-        factors = dict(setup.lr_factors)
-        if self.scale is not None:
-            before = setup.lr_factor(start)
-            for j in range(setup.num_steps - start):
-                way = (1 + math.cos(math.pi * min(1.0, j / self.anneal_steps))) / 2
-                factors[start + j] = self.scale + (before - self.scale) * way
-        return replace(setup, average=Average(start, update), lr_factors=factors)
+        factors = self.lr_factors([setup.lr_factor(done) for done in range(setup.num_steps)], epoch)
+        return replace(setup, average=Average(start, update), lr_factors={**setup.lr_factors, **factors})

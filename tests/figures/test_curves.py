@@ -25,6 +25,18 @@ def test_training_curve_is_the_mean_per_interval_over_runs_that_finished() -> No
     assert (mean["value"] <= mean["high"]).all()
 
 
+def test_the_band_can_be_the_range_of_the_runs() -> None:
+    results = synthetic.grid()
+    frame, usual = (curves.data(results, split="validation", metric="score", band=band) for band in ("range", "interval"))
+    scores = results.metrics.query("task == 'rte' and arm == 'corrected' and metric == 'score' and step == 190")["value"]
+    point = frame.query("task == 'rte' and arm == 'corrected' and series == 'mean' and step == 190").iloc[0]
+    assert (point["low"], point["high"]) == (scores.min(), scores.max())
+    assert frame["value"].equals(usual["value"])
+    for band, name in (("range", "least to greatest run"), ("interval", "95 % interval")):
+        figure = curves.plot(results, split="validation", metric="score", band=band)
+        assert name in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_intervals_are_zhangs_tenths_unless_given() -> None:
     results = synthetic.grid()
     steps = curves.data(results, split="train", metric="loss").query("task == 'tnews_1k' and series == 'mean'")["step"]

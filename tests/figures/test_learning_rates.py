@@ -1,9 +1,11 @@
 """Runs are grouped by their own configuration, and the chosen rate is the corrected arm's best."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stableft.figures import learning_rates
+from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
 
@@ -38,3 +40,18 @@ def test_plot_draws_means_runs_and_failures(missing: set[int]) -> None:
         values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in drawn])
         np.testing.assert_array_equal(np.sort(values), np.sort(here["score"]))
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"]
+
+
+def test_settings_of_a_task_share_their_scale() -> None:
+    """Named as in experiments/lr_grid.py: all rates, and two of them with more epochs."""
+    results = synthetic.lr_grid()
+    some = {f"{arm} lr={lr}" for arm in ("corrected", "uncorrected") for lr in ("2e-05", "2e-04")}
+    longer = [frame[frame["arm"].isin(some)] for frame in (results.runs, results.metrics)]
+    longer = [frame.assign(arm=frame["arm"] + " epochs=10", run_id=frame["run_id"] + "-10") for frame in longer]
+    runs, metrics = (pd.concat(pair, ignore_index=True) for pair in zip((results.runs, results.metrics), longer, strict=True))
+    axes = learning_rates.plot(Results(runs, metrics, results.predictions)).axes
+    assert [panel.get_title() for panel in axes] == ["rte", "rte, epochs 10", "tnews_1k", "tnews_1k, epochs 10"]
+    assert [[label.get_text() for label in panel.get_xticklabels()] for panel in axes[:2]] == [
+        ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"], ["2e-05", "2e-04"],
+    ]  # fmt: skip
+    assert axes[0].get_ylim() == axes[1].get_ylim() != axes[2].get_ylim() == axes[3].get_ylim()

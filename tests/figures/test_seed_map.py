@@ -1,9 +1,11 @@
 """Every run is in its place, and the margins are means."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 
 from stableft import tables
 from stableft.figures import seed_map
@@ -28,16 +30,20 @@ def results() -> Results:
     return Results(runs, whole.metrics, whole.predictions)
 
 
-def test_margins_are_means_of_what_is_beside_them(results: Results) -> None:
+@pytest.mark.parametrize("margin", seed_map.MARGINS)
+def test_margins_are_of_what_is_beside_them(margin: str, results: Results) -> None:
     frame = seed_map.data(results)
     scores = tables.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
     rows = frame.query("task == 'rte' and method == 'standard'").pivot(index="init", columns="order", values="score")
     sides = ["0", "1", "2"]
     np.testing.assert_array_equal(rows.loc[sides, sides], scores)
-    np.testing.assert_allclose(rows.loc[sides, "mean"], scores.mean(axis=1))
-    np.testing.assert_allclose(rows.loc["mean", sides], scores.mean(axis=0))
-    assert rows.loc["mean", "mean"] == pytest.approx(scores.mean())
-    failed = frame.query("task == 'rte' and method == 'reinit' and init == 'mean' and order == 'mean'")["failed"].item()
+    of = partial(np.std, ddof=1) if margin == "std" else getattr(np, margin)
+    np.testing.assert_allclose(rows.loc[sides, margin].astype(float), of(scores, axis=1))
+    np.testing.assert_allclose(rows.loc[margin, sides].astype(float), of(scores, axis=0))
+    assert rows.loc[margin, margin] == pytest.approx(of(scores))
+    assert set(rows.columns) == {*sides, *seed_map.MARGINS}
+    assert rows.loc[["min", "max"], ["mean", "std"]].isna().all(axis=None), "nothing stands where two margins cross"
+    failed = frame.query("task == 'rte' and method == 'reinit' and init == @margin and order == @margin")["failed"].item()
     assert failed == tables.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["failed"].sum() > 0
 
 
@@ -50,7 +56,7 @@ def test_every_number_is_written_once(results: Results) -> None:
         written = sorted(text.get_text().removeprefix("\u00d7 ") for text in axes.texts)
         assert written == sorted(f"{value:.3f}".replace("0.", ".", 1) for value in rows["score"])
         crosses = [text for text in axes.texts if text.get_text().startswith("\u00d7")]
-        assert len(crosses) == rows.query("init != 'mean' and order != 'mean'")["failed"].sum()
+        assert len(crosses) == rows.query("init not in @seed_map.MARGINS and order not in @seed_map.MARGINS")["failed"].sum()
 
 
 def test_a_run_that_is_not_done_leaves_its_place_empty(results: Results) -> None:
@@ -67,3 +73,9 @@ def test_the_spreads_by_hand(results: Results) -> None:
     assert row["std_over_init"] == pytest.approx(scores.std(axis=0, ddof=1).mean())
     assert row["std"] == pytest.approx(scores.std(ddof=1))
     assert (row["n"], row["max"]) == (SIDE**2, scores.max())
+
+
+def test_colours_reach_from_the_lowest_run_of_a_task_to_its_highest(results: Results) -> None:
+    figure = seed_map.plot(results)
+    drawn = {patch.get_facecolor() for axes in figure.axes[:2] for patch in axes.patches}
+    assert {colormaps[seed_map.MAP](0.0), colormaps[seed_map.MAP](1.0)} <= drawn

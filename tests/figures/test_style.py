@@ -23,10 +23,11 @@ def test_known_arms_are_fixed_and_others_do_not_depend_on_order() -> None:
     assert list(styles) == names
     assert styles == style.arm_styles(reversed(names))
     assert styles["corrected"] == style.KNOWN_ARMS["corrected"]
+    assert style.arm_styles(["standard", "reinit"])["standard"] == styles["corrected"], "they are the same runs"
 
 
 def test_arms_differ_without_colour() -> None:
-    styles = style.arm_styles([f"arm {index}" for index in range(7)] + list(style.KNOWN_ARMS))
+    styles = style.arm_styles([f"arm {index}" for index in range(7)] + ["corrected", "uncorrected"])
     assert len({look.marker for look in styles.values()}) == len(styles)
     assert len({look.color for look in style.arm_styles(["a", "b", "c", "corrected", "uncorrected"]).values()}) == 5
 

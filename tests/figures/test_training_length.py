@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.published import PUBLISHED
 from stableft.figures import training_length
 from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
@@ -61,3 +62,21 @@ def test_plot_draws_exactly_the_data() -> None:
             np.testing.assert_array_equal(np.asarray(line.get_xydata()), of_method[["steps", "value"]])
         assert [label.get_text() for label in axes.get_xticklabels()] == ["96", "200", "400", "800"]
         assert axes.get_xscale() == "log"
+
+
+def test_published_numbers_of_the_same_arms_are_drawn_at_their_steps() -> None:
+    plain = synthetic.lengths()
+    names = {"rte": "rte_1k"}
+    runs, metrics = (f.assign(experiment="longer", task=f["task"].replace(names)) for f in (plain.runs, plain.metrics))
+    results = Results(runs, metrics, plain.predictions)
+    frame = training_length.data(results, published=PUBLISHED)
+    rows = frame[frame["series"] == "published"]
+    assert set(rows["label"]) == {"Zhang et al. (2021), Figure 8, bert-large-uncased, n = 8: mean"}
+    assert rows.query("method == 'standard'")[["steps", "value"]].to_numpy().tolist() == [
+        [96, 0.637], [200, 0.693], [400, 0.698], [800, 0.706],
+    ]  # fmt: skip
+    axes = training_length.plot(results, published=PUBLISHED).axes
+    drawn = [line for line in axes[0].lines if str(line.get_label()).startswith("standard: Zhang")]
+    np.testing.assert_array_equal(np.asarray(drawn[0].get_ydata()), [0.637, 0.693, 0.698, 0.706])
+    assert not any("Zhang" in str(line.get_label()) for line in axes[1].lines)
+    assert set(training_length.data(plain, published=PUBLISHED)["series"]) == {"ours"}

@@ -12,8 +12,8 @@ from stableft.config import Technique
 from stableft.encoders import Encoder
 from stableft.errors import UsageError
 from stableft.finetune import Setup
-from stableft.optim import lr_factor
 from stableft.packing import Data
+from stableft.schedule import lr_factor
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit

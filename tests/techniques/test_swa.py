@@ -18,8 +18,8 @@ from stableft.encoders import Encoder
 from stableft.errors import UsageError
 from stableft.evaluation import Row, evaluate
 from stableft.execution import Execution
-from stableft.optim import lr_factor
 from stableft.packing import Data
+from stableft.schedule import lr_factor
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
 
