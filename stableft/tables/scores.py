@@ -57,7 +57,7 @@ def score_table(results: Results) -> pd.DataFrame:
             if arm != reference:
                 row |= difference(group, of_task[of_task["arm"] == reference])
             rows.append(row)
-    columns = ["task", "arm", *statistics.Summary._fields, "failed", "pairs", "difference", "low", "high", "p"]
+    columns = ["task", "arm", "n", "mean", "std", "median", "min", "max", "failed", "pairs", "difference", "low", "high", "p"]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"pairs": "Int64"})
 
 

@@ -1,0 +1,89 @@
+"""Estimates over seeds. Pure functions of arrays.
+
+The unit of replication is the seed: one value per run, never one per step; where test items are a second source of chance, the
+estimate says so. Every random choice comes from the generator that is passed in. NaN is refused everywhere: a diverged run is data,
+so the caller decides what it counts as and says so.
+"""
+
+from stableft.statistics.arms import FailedRuns, Summary, failed_runs, summary
+from stableft.statistics.dominance import almost_stochastic_order, violation_ratio
+from stableft.statistics.intervals import (
+    CONFIDENCE,
+    CURVE_RESAMPLES,
+    MEAN_RESAMPLES,
+    RESAMPLING_SEED,
+    Interval,
+    Vector,
+    curve_interval,
+    mean_interval,
+    wilson_interval,
+)
+from stableft.statistics.items import multi_bootstrap
+from stableft.statistics.pairs import (
+    EXACT_FLIPS,
+    SAMPLED_FLIPS,
+    Improvement,
+    McNemar,
+    PairedDifference,
+    StdRatio,
+    holm,
+    improvement,
+    mcnemar,
+    paired_difference,
+    sign_flip_p,
+    sign_flip_ps,
+    std_ratio,
+    wilcoxon_p,
+)
+from stableft.statistics.predictions import Agreement, absolute_difference, agreement, jensen_shannon
+from stableft.statistics.sample_size import Verdicts, minimum_detectable, power, seeds_needed, verdicts
+from stableft.statistics.selection import BestOfN, best_of_n, expected_best, expected_test_of_best
+from stableft.statistics.variance import VarianceComponents, variance_components
+
+__all__ = [
+    "CONFIDENCE",
+    "CURVE_RESAMPLES",
+    "EXACT_FLIPS",
+    "MEAN_RESAMPLES",
+    "RESAMPLING_SEED",
+    "SAMPLED_FLIPS",
+    "Agreement",
+    "BestOfN",
+    "FailedRuns",
+    "Improvement",
+    "Interval",
+    "McNemar",
+    "PairedDifference",
+    "StdRatio",
+    "Summary",
+    "VarianceComponents",
+    "Vector",
+    "Verdicts",
+    "absolute_difference",
+    "agreement",
+    "almost_stochastic_order",
+    "best_of_n",
+    "curve_interval",
+    "expected_best",
+    "expected_test_of_best",
+    "failed_runs",
+    "holm",
+    "improvement",
+    "jensen_shannon",
+    "mcnemar",
+    "mean_interval",
+    "minimum_detectable",
+    "multi_bootstrap",
+    "paired_difference",
+    "power",
+    "seeds_needed",
+    "sign_flip_p",
+    "sign_flip_ps",
+    "std_ratio",
+    "summary",
+    "variance_components",
+    "verdicts",
+    "violation_ratio",
+    "wilcoxon_p",
+    "wilson_interval",
+]

@@ -1,0 +1,47 @@
+"""Chance of two kinds at once: other seeds, and other test items."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stableft.statistics.intervals import BATCH, CONFIDENCE, Interval, bootstrap_weights, ends, finite
+
+RESAMPLES = 1_000
+
+
+def multi_bootstrap(
+    treated: ArrayLike,
+    reference: ArrayLike,
+    rng: np.random.Generator,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Interval of the mean difference of two arms for new seeds and new test items (multi-bootstrap, Sellam et al., 2022).
+
+    Seeds and items are resampled independently, each with replacement, for both arms alike: their design of paired seeds. An
+    interval over seeds alone is of these very items, which are all the runs' share of luck.
+
+    Args:
+        treated: (S, I) score of each run on each item, such as 1 for a right answer and 0 for a wrong one; the score of a run is
+            their mean.
+        reference: (S, I) of the same seeds and items in the same order.
+        rng: Source of the resamples.
+        confidence: Coverage of the percentile interval, in (0, 1).
+        resamples: Number of bootstrap samples.
+
+    Returns:
+        NaN, NaN for S = 1.
+    """
+    t, r = (finite(scores, "multi_bootstrap", ndim=2) for scores in (treated, reference))
+    if t.shape != r.shape:
+        raise ValueError(f"multi_bootstrap: scores of shapes {t.shape} and {r.shape} cannot be paired")
+    seeds, items = t.shape
+    if seeds == 1:
+        return Interval(float("nan"), float("nan"))
+    difference = t - r
+    means = []
+    for start in range(0, resamples, batch := max(1, BATCH // items)):
+        part = min(batch, resamples - start)
+        of_items = bootstrap_weights(seeds, part, rng) @ difference
+        means.append(np.take_along_axis(of_items, rng.integers(0, items, size=(part, items)), axis=1).mean(axis=1))
+    low, high = np.quantile(np.concatenate(means), ends(confidence))
+    return Interval(float(low), float(high))

@@ -1,0 +1,88 @@
+"""Whether runs say the same: instability that scores do not show (Du and Nguyen, 2023).
+
+Two runs of equal accuracy may err on different items. The measures are of S runs on I items; each is a mean over all pairs of runs,
+or a function of one, computed without holding the pairs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stableft.statistics.intervals import finite
+
+BLOCK = 100_000  # numbers of all runs that are worked on at a time, so that they stay in the cache
+
+
+class Agreement(NamedTuple):
+    """Mean share of items on which two runs differ, in [0, 1], and Fleiss' kappa: 1 is full agreement, 0 that of chance."""
+
+    disagreement: float
+    kappa: float
+
+
+def agreement(predictions: ArrayLike) -> Agreement:
+    """Pairwise disagreement and Fleiss' (1971) kappa of predicted classes.
+
+    Args:
+        predictions: (S, I) class of each run for each item, whole numbers.
+
+    Returns:
+        Both NaN for S = 1; kappa also where all runs predict one and the same class for every item.
+    """
+    said = finite(predictions, "agreement", ndim=2)
+    runs, items = said.shape
+    if runs == 1:
+        return Agreement(float("nan"), float("nan"))
+    votes = np.stack([(said == label).sum(axis=0) for label in np.unique(said)])
+    agreed = float((votes * (votes - 1)).sum() / (items * runs * (runs - 1)))
+    by_chance = float(np.square(votes.sum(axis=1) / (items * runs)).sum())
+    return Agreement(1 - agreed, (agreed - by_chance) / (1 - by_chance) if len(votes) > 1 else float("nan"))
+
+
+def jensen_shannon(probabilities: ArrayLike) -> float:
+    """Mean Jensen-Shannon divergence of the predicted distributions of two runs, in bits, over all pairs and items.
+
+    0 where all runs say the same, 1 where no class is likely to two. In single precision, as probabilities are stored: errors of
+    about 1e-6.
+
+    Args:
+        probabilities: (S, I, K) of each run for each item, finite, summing to 1 over K.
+
+    Returns:
+        In [0, 1]; NaN for S = 1.
+    """
+    p = np.asarray(probabilities, dtype=np.float32)
+    if p.ndim != 3 or p.size == 0 or not np.isfinite(p).all():
+        raise ValueError(f"jensen_shannon: expected finite probabilities of runs, items and classes, got shape {p.shape}")
+    runs, items, classes = p.shape
+    if runs == 1:
+        return float("nan")
+    total = 0.0
+    for start in range(0, items, block := max(1, BLOCK // (runs * classes))):
+        part = p[:, start : start + block]
+        mixed = sum(_entropy((part[run] + part[run + 1 :]) / 2) for run in range(runs - 1))
+        total += mixed - (runs - 1) / 2 * _entropy(part)  # each run is in as many pairs
+    return float(np.clip(total / (items * runs * (runs - 1) / 2), 0, 1))
+
+
+def absolute_difference(predictions: ArrayLike) -> float:
+    """Mean absolute difference of the predicted numbers of two runs, over all pairs and items.
+
+    Args:
+        predictions: (S, I) number that each run predicts for each item.
+
+    Returns:
+        In units of the labels; NaN for S = 1.
+    """
+    said = finite(predictions, "absolute_difference", ndim=2)
+    runs, items = said.shape
+    if runs == 1:
+        return float("nan")
+    # In order, the i-th of S numbers is above i - 1 and below S - i of them.
+    return float(((2 * np.arange(runs) - runs + 1) @ np.sort(said, axis=0)).sum() / (items * runs * (runs - 1) / 2))
+
+
+def _entropy(p: NDArray[np.float32]) -> float:
+    """Sum of the entropies, in bits, of distributions over the last axis."""
+    return -float((p * np.log2(np.maximum(p, np.float32(1e-30)))).sum(dtype=np.float64))
