@@ -18,8 +18,13 @@ Cost: 12 runs, 3 minutes on 2 cores (sum of the runs' own times / 2), all of the
 The runs are adam's, three seeds of each.
 """
 
-from stableft import report
+import pandas as pd
+
+from stableft import report, tables
+from stableft.claims import ANY_ENCODER, Claim, Evidence
+from stableft.errors import NotLogged
 from stableft.grid import Grid, Override, Protocol
+from stableft.records import Results
 
 NUM_SEEDS = 3
 
@@ -32,6 +37,66 @@ ARMS: dict[str, Override] = {
 def grid(protocol: Protocol) -> Grid:
     """Both arms on every task of the protocol; the corrected one, whose ratio is 1, shows how exact the measurement is."""
     return Grid("bias", protocol, ARMS, protocol.tasks, tuple(protocol.seeds)[:NUM_SEEDS])
+
+
+def _closed_form(results: Results) -> Evidence:
+    table = _measured(results)
+    worst = table["median_deviation"].max()
+    found = f"median distance of a measured ratio to b(t) {worst:.2%} at most, greatest {table['deviation'].max():.1%}"
+    return Evidence("confirmed" if worst <= 0.02 else "contradicted", found, int(table["runs"].min()))
+
+
+def _peak(results: Results) -> Evidence:
+    table = _measured(results)
+    table = table[table["arm"] == "uncorrected"]
+    within = table["largest"].between(6.57 * 0.98, 6.57 * 1.02) & (table["at_step"] == 12)
+    rows = zip(table["task"], table["largest"], table["at_step"], strict=True)
+    found = ", ".join(f"{task} {largest:.3f} at step {step:.0f}" for task, largest, step in rows)
+    return Evidence("confirmed" if within.all() else "contradicted", found, int(table["runs"].min()))
+
+
+def _never_left_behind(results: Results) -> Evidence:
+    table = _measured(results)
+    table = table[table["arm"] == "uncorrected"]
+    found = ", ".join(f"{task} {last:.2f}" for task, last in zip(table["task"], table["last"], strict=True))
+    return Evidence("confirmed" if (table["last"] >= 1.25).all() else "contradicted", found, int(table["runs"].min()))
+
+
+def _measured(results: Results) -> pd.DataFrame:
+    if not {"update_bias", "update_bias_closed_form"} <= set(results.metrics["metric"]):
+        raise NotLogged("the ratio of updates was not logged")
+    return tables.bias_table(results)
+
+
+CLAIMS = (
+    Claim(
+        name="closed_form",
+        statement="Leaving out the correction multiplies an update by b(t), whatever the data.",
+        source="Zhang et al. (2021), section 4, Figure 1: independent of the training data; protocol section 1.1",
+        expected="for every task and arm the median relative distance of measured ratios to the closed form is at most 2 %",
+        about=ANY_ENCODER,
+        minimum_n=3,
+        test=_closed_form,
+    ),
+    Claim(
+        name="peak",
+        statement="Uncorrected updates are at most 6.57 times too large, at step 12.",
+        source="Zhang et al. (2021), Figure 1; protocol section 1.1: b(12) = 6.5685",
+        expected="on every task the greatest measured ratio is 6.57 within 2 %, in every run at step 12",
+        about=ANY_ENCODER,
+        minimum_n=3,
+        test=_peak,
+    ),
+    Claim(
+        name="never_left_behind",
+        statement="Runs on small data end before the factor is near 1.",
+        source="Zhang et al. (2021), Figure 1 (the ends of RTE, MRPC, STS-B, CoLA); protocol section 1.1: 2.19 to 1.35",
+        expected="on every task the mean measured ratio at the last step is at least 1.25",
+        about=ANY_ENCODER,
+        minimum_n=3,
+        test=_never_left_behind,
+    ),
+)
 
 
 REPORT = {

@@ -17,7 +17,10 @@ Cost: 80 runs, of which 40 are adam's, 34 minutes on 2 cores beside much other w
 `corrected` and `uncorrected` are adam's runs.
 """
 
+from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from stableft import report
+from stableft.claims import Claim
+from stableft.claims.evidence import FEWEST, equal, more_failed
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -33,6 +36,43 @@ ARMS: dict[str, Override] = {
 def grid(protocol: Protocol) -> Grid:
     """Both optimizers, as they are and with the other one's step sizes."""
     return Grid("control", protocol, ARMS, protocol.tasks, tuple(protocol.seeds)[:NUM_SEEDS])
+
+
+LEAST_RATE = 6 / 50  # as in adam
+
+CLAIMS = (
+    Claim(
+        name="divided_rate_is_correction",
+        statement="Uncorrected Adam whose learning rate is divided by b(t) scores as corrected Adam does.",
+        source="implied by Zhang et al. (2021), section 4, and Mosbach et al. (2021), Equation 1; protocol section 1.2",
+        expected="on every task the paired difference lies within 0.01: 95 % BCa interval",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=equal("uncorrected divided", "corrected", 0.01),
+        tasks=(*GLUE_SMALL, *LAPTOP.tasks),
+    ),
+    Claim(
+        name="multiplied_rate_is_no_correction",
+        statement="Corrected Adam whose learning rate is multiplied by b(t) scores as uncorrected Adam does.",
+        source="implied by Zhang et al. (2021), section 4, and Mosbach et al. (2021), Equation 1; protocol section 1.2",
+        expected="on every task the paired difference lies within 0.01: 95 % BCa interval",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=equal("corrected multiplied", "uncorrected", 0.01),
+        tasks=(*GLUE_SMALL, *LAPTOP.tasks),
+    ),
+    Claim(
+        name="multiplied_rate_fails",
+        statement="Corrected Adam whose learning rate is multiplied by b(t) has failed runs.",
+        source="implied by Zhang et al. (2021), section 4, and Mosbach et al. (2021), Equation 1; protocol section 1.2",
+        expected="on every task more failed runs than corrected Adam as it is, exact McNemar test, p <= 0.05; contradicted if "
+        "the 95 % Wilson interval of the rate ends below 12 %",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=more_failed("corrected multiplied", "corrected", LEAST_RATE),
+        tasks=(*GLUE_SMALL, *LAPTOP.tasks),
+    ),
+)
 
 
 REPORT = {

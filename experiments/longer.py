@@ -19,8 +19,10 @@ The schedule stretches with the run: 10 % warm-up, then linear decay to 0 at its
 blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample command.
 """
 
-from experiments.protocol import GLUE_1K
+from experiments.protocol import GLUE_1K, RTE
 from stableft import report
+from stableft.claims import Claim
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, narrows
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -41,6 +43,42 @@ def grid(protocol: Protocol) -> Grid:
     }
     seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name)]
     return Grid("longer", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
+
+
+SHORT = {"smoke": "standard 24", "": "standard 96"}
+LONG = {"paper": "standard 3200", "small": "standard 800", "smoke": "standard 48", "": "standard 400"}
+
+CLAIMS = (
+    Claim(
+        name="longer_scores_higher",
+        statement="On a thousand examples, training longer than three epochs raises the score.",
+        source="Zhang et al. (2021), section 6, Figure 8, Table 1 (1k, Standard: higher on all eight tasks, by 0.012 to 0.153)",
+        expected=f"on every task the paired difference of the longest standard runs to those of 96 steps is above 0: {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=greater(LONG, SHORT),
+    ),
+    Claim(
+        name="gap_narrows",
+        statement="Longer training narrows the gap between standard fine-tuning and re-initialisation.",
+        source="Zhang et al. (2021), section 6, Table 1 (1k: the gap shrinks on all eight tasks, RTE 0.031 to 0.006; protocol "
+        "section 3.5, d)",
+        expected=f"on every task the gap of the longest runs is smaller than that of the shortest: {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=narrows("reinit", "standard"),
+    ),
+    Claim(
+        name="mnli_far_better",
+        statement="On a thousand examples of MNLI three epochs are far too few.",
+        source="Zhang et al. (2021), Table 1 (MNLI 1k, Standard: 0.522 and 0.675; protocol section 3.5, e)",
+        expected=f"the paired difference of the longest standard runs to those of 96 steps is above 0.10: {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=greater(LONG, SHORT, margin=0.1),
+        tasks=("mnli_1k",),
+    ),
+)
 
 
 REPORT = {

@@ -19,7 +19,10 @@ Cost: 80 runs, of which 13 are adam's and lr_grid's, 22 minutes on 2 cores besid
 times / 2).
 """
 
+from experiments.protocol import GLUE_SMALL, RTE
 from stableft import report
+from stableft.claims import Claim
+from stableft.claims.evidence import FEWEST, equal
 from stableft.grid import Grid, Override, Protocol
 
 NUM_SEEDS = 20
@@ -39,6 +42,21 @@ def grid(protocol: Protocol) -> Grid:
     """Both precisions, corrected as in ``adam`` (whose runs those in fp32 are) and uncorrected at the edge of docpair."""
     seeds = protocol.seeds if protocol.name == "smoke" else range(NUM_SEEDS)
     return Grid("precision", protocol, ARMS, TASKS.get(protocol.name, protocol.tasks), tuple(seeds))
+
+
+CLAIMS = (
+    Claim(
+        name="mixed_precision_scores_alike",
+        statement="Mixed precision scores as full precision does.",
+        source="Zhang et al. (2021), Appendix C, Table 4 (fp16: RTE 0.718 and 0.714, MRPC 0.892 and 0.887, STS-B 0.901 in both, "
+        "CoLA 0.603 and 0.599; no difference significant); here bf16",
+        expected="on every task the paired difference lies within 0.01: 95 % BCa interval",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=equal("bf16", "fp32", 0.01),
+        tasks=(*GLUE_SMALL, "docpair"),
+    ),
+)
 
 
 REPORT = {

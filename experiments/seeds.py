@@ -20,7 +20,11 @@ the source; re-initialised weights are drawn by the init seed.
 
 from itertools import product
 
+from experiments.protocol import RTE
 from stableft import report
+from stableft.claims import Claim
+from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, greater, less
+from stableft.claims.measures import mean_over_order, spread
 from stableft.grid import Grid, Override, Protocol
 from stableft.techniques.reinit import Reinit
 
@@ -41,6 +45,46 @@ def grid(protocol: Protocol) -> Grid:
         for (name, techniques), init, order in product((("standard", None), ("reinit", reinit)), side, side)
     }  # fmt: skip
     return Grid("seeds", protocol, arms, TASKS.get(protocol.name, protocol.tasks), (0,))
+
+
+CLAIMS = (
+    Claim(
+        name="reinit_steadier_over_order",
+        statement="With re-initialisation scores spread less over data orders.",
+        source="Zhang et al. (2021), Appendix B: mean std with the init seed fixed 0.0140 and 0.0199",
+        expected=f"the std over order seeds is lower: pairs of equal init seed, {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=less("reinit over order", "standard over order", spread),
+    ),
+    Claim(
+        name="reinit_steadier_over_init",
+        statement="With re-initialisation scores spread less over initial weights.",
+        source="Zhang et al. (2021), Appendix B: mean std with the order seed fixed 0.0141 and 0.0221",
+        expected=f"the std over init seeds is lower: pairs of equal order seed, {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=less("reinit over init", "standard over init", spread),
+    ),
+    Claim(
+        name="reinit_scores_higher",
+        statement="With re-initialisation scores are higher.",
+        source="Zhang et al. (2021), Appendix B: mean 0.7435 and 0.7122",
+        expected=f"the mean over order seeds is higher: pairs of equal init seed, {SIGNIFICANT}",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=greater("reinit", "standard", mean_over_order),
+    ),
+    Claim(
+        name="both_contribute",
+        statement="Initial weights and data order contribute alike to the spread.",
+        source="Dodge et al. (2020); Zhang et al. (2021), Appendix B: mean std 0.0199 over orders, 0.0221 over initial weights",
+        expected="without re-initialisation the stds over order and over init seeds differ by at most 0.005: 95 % BCa interval",
+        about=RTE.encoder,
+        minimum_n=FEWEST,
+        test=equal("standard over order", "standard over init", 0.005, spread),
+    ),
+)
 
 
 REPORT = {

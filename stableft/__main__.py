@@ -15,6 +15,7 @@ import stableft
 from stableft import discover, provenance, runner, views
 from stableft.board import board
 from stableft.errors import MissingInput, NothingSelected, StableftError
+from stableft.files import write_whole
 from stableft.grid import Grid, Protocol, on_tasks, parse_seeds, select
 from stableft.records import Store
 
@@ -25,6 +26,7 @@ class Exit(IntEnum):
     OK = 0
     RUNS_FAILED = 1
     USAGE = 2
+    CONTRADICTED = 3
     MISSING_INPUT = 4
     NO_DEVICE = 69
     IO = 74
@@ -228,6 +230,35 @@ def report(
     for scale, name in wanted:
         written += render_all(discover.experiment(name).REPORT, store.load(scale, name), figures / scale / name, left_out.append)
     _print(views.written(written, left_out), as_json)
+
+
+@app.command()
+@verb
+def verify(
+    experiments: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only this scale; by default paper and those with results.")] = None,
+    results: ResultsFolder = Path("results"),
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a claim is contradicted, here or at all.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the page of verdicts; by default CLAIMS.md, if nothing is left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Judges the claims of the sources on collected results: no torch, no network."""
+    from experiments.protocol import PROTOCOLS
+    from stableft.claims.document import page
+    from stableft.claims.judging import judge_all, scales
+
+    modules = {name: discover.experiment(name) for name in experiments or discover.experiments()}
+    store = Store(results)
+    judgements = judge_all(modules, [_protocol(protocol)] if protocol else scales(PROTOCOLS.values(), store), store)
+    if output is None and not experiments and not protocol:
+        output = Path("CLAIMS.md")
+    if output:
+        write_whole(output, page(judgements).encode())
+    _print(views.verified(judgements, output), as_json)
+    if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
+        raise typer.Exit(Exit.CONTRADICTED)
 
 
 @data.command("check")

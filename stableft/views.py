@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from stableft import discover, provenance
+from stableft.claims import Judgement
 from stableft.encoders import EMBEDDED, TINY, resolve
 from stableft.errors import MissingInput, StableftError, UsageError
 from stableft.grid import Grid, Protocol
@@ -148,6 +150,33 @@ def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
     folders = Counter(str(path.parent) for path in paths)
     text = [f"{count} files in {folder}" for folder, count in folders.items()] + [f"left out: {why}" for why in left_out]
     return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
+
+
+def verified(judgements: Sequence[Judgement], page: Path | None) -> View:
+    """Verdicts on claims, by protocol; the page that they were written to."""
+    text: list[RenderableType] = []
+    for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
+        table = Table(box=None, pad_edge=False, header_style="bold", title=protocol, title_justify="left")
+        for name in ("claim", "verdict", "n", "needed", "found"):
+            table.add_column(name, no_wrap=name != "found", overflow="fold")
+        for j in of_protocol:
+            needed = "" if j.seeds_needed is None else str(j.seeds_needed)
+            table.add_row(f"{j.experiment}/{j.claim.name}", j.wording, str(j.n or ""), needed, j.found)
+        text.append(table)
+    counts = Counter(judgement.wording for judgement in judgements)
+    text.append(", ".join(f"{count} {wording}" for wording, count in counts.items()))
+    text.append('"here": of these runs alone, which are of another encoder or scale than the claim; they say nothing on it itself')
+    rows = [
+        {
+            "experiment": j.experiment, "protocol": j.protocol, "claim": j.claim.name, "statement": j.claim.statement,
+            "source": j.claim.source, "about": j.claim.about, "expected": j.claim.expected, "minimum_n": j.claim.minimum_n,
+            "verdict": j.verdict, "own_evidence": j.own_evidence, "found": j.found, "n": j.n, "seeds_needed": j.seeds_needed,
+            "command": j.command, "seconds": j.seconds,
+        }
+        for j in judgements
+    ]  # fmt: skip
+    data = {"schema": VIEW_SCHEMA, "claims": rows, "page": None if page is None else str(page)}
+    return View([*text, f"written: {page}"] if page else text, data)
 
 
 def listing(what: str, protocols: Mapping[str, Protocol]) -> View:

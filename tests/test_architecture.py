@@ -38,6 +38,7 @@ LIGHT = (
     "stableft.markup",
     "stableft.report",
     "stableft.claims",
+    "stableft.published",
     "stableft.views",
     "stableft.board",
     "stableft.backends",

@@ -1,4 +1,4 @@
-"""Claims of the sources, judged on collected results: what was claimed, what these runs show, and what that is worth."""
+"""What a claim, the evidence on it, and a judgement are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from typing import Literal
 from stableft.records import Results
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
+
+ANY_ENCODER = "any encoder"
+"""What a claim is about that holds of every encoder alike, such as one of the optimizer's arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,10 @@ class Claim:
         statement: What is claimed, one sentence.
         source: Paper or article, and the figure, table or number that says so.
         expected: What these runs must show if it holds: the test in words, with its threshold.
-        about: The encoder that the source makes the claim of, such as ``bert-large-uncased``.
+        about: The encoder that the source makes the claim of, such as ``bert-large-uncased``, or `ANY_ENCODER`.
         minimum_n: Seeds below which the verdict is inconclusive whatever the test says.
         test: The test; raises `NotLogged` or `MissingInput` where the results lack what it needs.
+        tasks: Those it is judged on: the source's, and those that stand for them at smaller scales. Empty: all.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Claim:
     about: str
     minimum_n: int
     test: Callable[[Results], Evidence]
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,10 @@ class Judgement:
         found: See `Evidence`; why not, where it was not run.
         n: See `Evidence`; 0 where it was not run.
         seeds_needed: See `Evidence`.
-        own_evidence: The encoder is not the one that the claim is about: the verdict holds of these runs alone, and neither
-            confirms nor contradicts the source.
+        own_evidence: The encoder or the scale is not the one that the claim is about: the verdict holds of these runs alone, and
+            neither confirms nor contradicts the source.
         command: What runs it.
-        seconds: Sum of its runs' own times; None where it was not run.
+        seconds: Sum of the experiment's runs' own times; None where it was not run.
     """
 
     claim: Claim
@@ -77,3 +82,9 @@ class Judgement:
     own_evidence: bool
     command: str
     seconds: float | None
+
+    @property
+    def wording(self) -> str:
+        """The verdict as it is shown: "confirmed here" and "contradicted here" are of these runs alone."""
+        decided = self.verdict in ("confirmed", "contradicted")
+        return f"{self.verdict} here" if self.own_evidence and decided else self.verdict

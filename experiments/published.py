@@ -1,0 +1,7 @@
+"""The numbers of the sources, read once; no experiment of its own."""
+
+from pathlib import Path
+
+from stableft.published import read_published
+
+PUBLISHED = read_published(Path(__file__).with_name("published.csv"))

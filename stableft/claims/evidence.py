@@ -1,0 +1,191 @@
+"""The tests that claims are made of: functions of results that return the evidence, made by a few builders.
+
+Arms are compared seed by seed. A difference counts where its 95 % BCa interval excludes the margin and the sign-flip test of the
+pairs gives p <= 0.05 (`stableft.claims.decisions`); fewer than six pairs can never do the latter. A claim on several tasks is
+confirmed where it is on each of them, contradicted where it is on one.
+
+An arm is a name or a pattern such as ``two *``, which stands for the mean over the arms it matches, seed by seed; or a mapping of
+protocols to such names, with "" for all others, where scales call it differently.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import pandas as pd
+
+from stableft import tables
+from stableft.claims import decisions
+from stableft.claims.decisions import FEWEST, SIGNIFICANT
+from stableft.claims.measures import Measure
+from stableft.claims.measures import failed as failed_measure
+from stableft.claims.measures import score as score_measure
+from stableft.claims.shapes import Evidence, Verdict
+from stableft.errors import MissingInput
+from stableft.records import Results
+from stableft.statistics import Vector
+
+__all__ = ["FEWEST", "SIGNIFICANT", "equal", "greater", "less", "more_failed", "narrows", "none_failed", "positive", "steadier"]
+
+Arm = str | Mapping[str, str]
+Test = Callable[[Results], Evidence]
+
+
+def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0, *, pooled: bool = False) -> Test:
+    """The treated arm has more of it, by more than the margin.
+
+    Args:
+        treated: An arm; see above.
+        reference: Likewise.
+        measure: One of `stableft.claims.measures`.
+        margin: In units of the measure, >= 0.
+        pooled: Tasks are averaged seed by seed (folds of one corpus) instead of judged one by one.
+    """
+
+    def test(results: Results) -> Evidence:
+        pairs = _pairs(results, measure, treated, reference, pooled)
+        return together({task: decisions.difference(t, r, margin) for task, t, r in pairs})
+
+    return test
+
+
+def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0) -> Test:
+    """The treated arm has less of it, by more than the margin; see `greater`."""
+
+    def test(results: Results) -> Evidence:
+        pairs = _pairs(results, measure, treated, reference, pooled=False)
+        return together({task: decisions.difference(t, r, margin, sign=-1) for task, t, r in pairs})
+
+    return test
+
+
+def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
+    """The arms differ by at most the margin: the interval lies within it; contradicted where it lies outside. See `greater`."""
+
+    def test(results: Results) -> Evidence:
+        pairs = _pairs(results, measure, treated, reference, pooled)
+        return together({task: decisions.equality(t, r, margin) for task, t, r in pairs})
+
+    return test
+
+
+def steadier(treated: Arm, reference: Arm) -> Test:
+    """Scores of the treated arm spread less over seeds: the 95 % interval of the ratio of standard deviations lies below 1."""
+
+    def test(results: Results) -> Evidence:
+        pairs = _pairs(results, score_measure, treated, reference, pooled=False)
+        return together({task: decisions.spread(t, r) for task, t, r in pairs})
+
+    return test
+
+
+def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
+    """More runs of the treated arm fail: exact McNemar test of the pairs, p <= 0.05.
+
+    Contradicted where that holds the other way round, or where the 95 % Wilson interval of the treated arm's rate of failed runs
+    lies below ``rate``, in (0, 1): the source's own, so that no failed run at all is an answer as well.
+    """
+
+    def test(results: Results) -> Evidence:
+        pairs = _pairs(results, failed_measure, treated, reference, pooled=False)
+        return together({task: decisions.failures(t, r, rate) for task, t, r in pairs})
+
+    return test
+
+
+def none_failed(arm: Arm, rate: float) -> Test:
+    """No run of the arm fails, and there are enough of them: the 95 % Wilson interval of the rate lies below ``rate``.
+
+    Contradicted by a single failed run.
+    """
+
+    def test(results: Results) -> Evidence:
+        return together(
+            {task: decisions.no_failure(values.to_numpy(), rate) for task, values in _values(results, failed_measure, arm)}
+        )
+
+    return test
+
+
+def positive(measure: Measure, arm: Arm) -> Test:
+    """The measure, itself a difference, is above 0."""
+
+    def test(results: Results) -> Evidence:
+        return together({task: decisions.mean_above(values.to_numpy()) for task, values in _values(results, measure, arm)})
+
+    return test
+
+
+def narrows(treated: str, reference: str) -> Test:
+    """The gap between two methods is smaller in the longest runs than in the shortest ones, whichever of them is ahead in these.
+
+    Arms are named by method and number of steps; see `stableft.tables.training_lengths`.
+    """
+
+    def test(results: Results) -> Evidence:
+        frame = tables.training_lengths(results)
+        found: dict[str, Evidence] = {}
+        for task, of_task in frame.groupby("task", sort=False, observed=True):
+            lengths = sorted(of_task["steps"].unique())
+            if len(lengths) < 2:
+                raise MissingInput("runs of one length only")
+            wide = of_task.pivot_table(index="seed", columns=["method", "steps"], values="score", observed=True)
+            needed = [(method, steps) for method in (treated, reference) for steps in (lengths[0], lengths[-1])]
+            if missing := [f"{method} {steps}" for method, steps in needed if (method, steps) not in wide]:
+                raise MissingInput(f"no runs of {', '.join(missing)}")
+            wide = wide[needed].dropna()
+            early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
+            side = 1.0 if early.mean() >= 0 else -1.0
+            one = decisions.difference(side * early, side * late)
+            found[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
+        return together(found)
+
+    return test
+
+
+def together(parts: Mapping[str, Evidence]) -> Evidence:
+    """The evidence of several tasks as one: confirmed on each, or contradicted on one, or else inconclusive.
+
+    Raises:
+        MissingInput: no task.
+    """
+    if not parts:
+        raise MissingInput("no runs of its tasks")
+    verdicts = {part.verdict for part in parts.values()}
+    verdict: Verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
+    if verdicts == {"confirmed"}:
+        verdict = "confirmed"
+    needed = [part.seeds_needed for part in parts.values() if part.verdict == "inconclusive"]
+    seeds = max((n for n in needed if n is not None), default=None) if None not in needed else None
+    found = "; ".join(f"{task}: {part.found}" for task, part in parts.items())
+    return Evidence(verdict, found, min(part.n for part in parts.values()), seeds if verdict == "inconclusive" else None)
+
+
+def _values(results: Results, measure: Measure, arm: Arm) -> Iterator[tuple[str, pd.Series]]:
+    """Of each task the measure of the arm by seed, the mean over arms where a pattern matches several."""
+    name = arm if isinstance(arm, str) else arm.get(str(results.runs["protocol"].iloc[0]), arm[""])
+    frame = measure(results)
+    arms = sorted(known for known in frame["arm"].astype(str).unique() if fnmatchcase(known, name))
+    if not arms:
+        raise MissingInput(f"no runs of arm {name!r}")
+    for task, of_task in frame.groupby("task", sort=False, observed=True):
+        # A seed counts where every arm has it.
+        wide = of_task.pivot_table(index="seed", columns="arm", values="value", observed=True)
+        yield str(task), wide.reindex(columns=arms).dropna().mean(axis=1)
+
+
+def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool) -> Iterator[tuple[str, Vector, Vector]]:
+    """Of each task the measures of both arms at the seeds they share; of all tasks together where they are pooled."""
+    reference_values = dict(_values(results, measure, reference))
+    frames = {}
+    for task, values in _values(results, measure, treated):
+        both = pd.concat([values, reference_values[task]], axis=1, join="inner", keys=["treated", "reference"]).sort_index()
+        if both.empty:
+            raise MissingInput(f"no seed that both arms have on {task}")
+        frames[task] = both
+    if pooled:
+        counts = pd.concat(frames).groupby("seed").size()
+        whole = counts.index[counts == len(frames)]
+        frames = {f"mean of {', '.join(frames)}": pd.concat(frames).groupby("seed").mean().loc[whole]}
+    for task, both in frames.items():
+        yield task, both["treated"].to_numpy(), both["reference"].to_numpy()
