@@ -27,7 +27,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke figures tables report bench test test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese doctor smoke figures tables verify report bench test test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ figures: $(READY) ## Regenerate every figure from the collected results
 
 tables: $(READY) ## Regenerate every table from the collected results
 	$(PY) -m stableft tables --results $(RESULTS) --figures $(FIGURES)
+
+verify: $(READY) ## Judge every claim on the collected results, and write CLAIMS.md
+	$(PY) -m stableft verify --results $(RESULTS)
 
 report: figures tables ## Write one offline page per scale: figures/<protocol>/report.html
 	$(PY) -m stableft report --results $(RESULTS) --figures $(FIGURES)
