@@ -11,24 +11,25 @@ the smaller and harder task (docpair, like RTE), less on docs15. The pooler alon
 pooling, and its pooler looks untrained (all biases exactly 0, weights of std 0.009): that arm doubles its scale, and loses nothing
 learnt.
 
-Found (laptop): partly as predicted, 10 seeds, at the rates of `standard`. docpair: one block or two drawn anew gain 0.018 and 0.019
-(pairs, 95 % intervals 0.009 to 0.025 and 0.011 to 0.025), three gain nothing that could be told (+0.003), four lose 0.051, and with
-five or six the encoder does not learn in three epochs (0.494 and 0.492; 7 of 10 runs failed). The training loss falls faster with the
-pooler or one to three blocks drawn anew (last tenth 0.296, 0.309, 0.329, 0.334 against 0.352), more slowly with more. docs15: every
-number of blocks costs, 0.044, 0.073, 0.064, 0.105, 0.099 and 0.069 for one to six, and their loss falls more slowly. The pooler alone:
-+0.008 on docs15 (0.003 to 0.014), 0.000 on docpair. Up to four blocks no run failed, so that there was little to steady, and spreads
-did not shrink. As in the source's Figure 7, blocks that are drawn anew end nearer to their start than pre-trained ones (block 6 of
-docpair: 1.44 with two, 1.75 in `standard`); those below hardly move further.
+Found (laptop): partly as predicted, 10 seeds, at the rates of `standard`. docpair: one block or two drawn anew gain 0.018 and
+0.019 (pairs, 95 % intervals 0.009 to 0.025 and 0.011 to 0.025), three gain nothing that could be told (+0.003), four lose 0.051,
+and with five or six the encoder does not learn in three epochs (0.494 and 0.492; 7 of 10 runs failed). The training loss falls
+faster with the pooler or one to three blocks drawn anew (last tenth 0.296, 0.309, 0.329, 0.334 against 0.352), more slowly with
+more. docs15: every number of blocks costs, 0.044, 0.073, 0.064, 0.105, 0.099 and 0.069 for one to six, and their loss falls more
+slowly. The pooler alone: +0.008 on docs15 (0.003 to 0.014), 0.000 on docpair. Up to four blocks no run failed, so that there was
+little to steady, and spreads did not shrink. As in the source's Figure 7, blocks that are drawn anew end nearer to their start
+than pre-trained ones (block 6 of docpair: 1.44 with two, 1.75 in `standard`); those below hardly move further.
 
-Found (small): RTE with MiniLM, ONE seed, so no more than an example: standard 0.554, pooler 0.576, one block 0.583, three 0.590, six
-0.532; one item of 139 is 0.007. The more blocks, the higher the training loss at the end (0.427, 0.411, 0.448, 0.494, 0.617).
+Found (small): RTE with MiniLM, ONE seed, so no more than an example: standard 0.554, pooler 0.576, one block 0.583, three 0.590,
+six 0.532; one item of 139 is 0.007. The more blocks, the higher the training loss at the end (0.427, 0.411, 0.448, 0.494, 0.617).
 
-Cost: 160 runs, of which 20 are adam's, 82 minutes on 2 cores beside much other work (sum of the runs' own times / 2). At small 5 runs,
-13 minutes likewise.
+Cost: 160 runs, of which 20 are adam's, 82 minutes on 2 cores beside much other work (sum of the runs' own times / 2). At small 5
+runs, 13 minutes likewise.
 
-1 and 2 of 6 blocks are 17 % and 33 %, on either side of the quarter (6 of 24) at which the source's Figure 5 ends; 10 of 24, its most,
-are less than 3 of 6. The learning rate is the one that suits `standard` best, which favours it. `standard` and adam's `corrected` are
-the same runs. Distances were logged for 3 or 4 seeds of `standard`, `pooler` and one and two blocks, for all of the others.
+1 and 2 of 6 blocks are 17 % and 33 %, on either side of the quarter (6 of 24) at which the source's Figure 5 ends; 10 of 24, its
+most, are less than 3 of 6. The learning rate is the one that suits `standard` best, which favours it. `standard` and adam's
+`corrected` are the same runs. Distances were logged for 3 or 4 seeds of `standard`, `pooler` and one and two blocks, for all of
+the others.
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE

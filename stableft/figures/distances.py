@@ -10,7 +10,7 @@ from stableft.records import Results
 
 CAPTION = (
     "L2 distance of all parameters of a block to their values at step 0, after what was drawn anew. Mean over the runs that "
-    "finished; shaded: from the least to the greatest of them."
+    "finished and logged it; shaded: from the least to the greatest of them."
 )
 MOST_BLOCKS = 6
 PANEL = (1.75, 1.7)  # inches
