@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,14 +110,16 @@ def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], column
 def legend(figure: Figure, columns: int | None = None) -> None:
     """One legend above all panels, where it cannot hide data; a label that occurs in several panels is listed once.
 
-    A figure is made higher where its legend has more rows than there is room for.
+    A label longer than the figure is wide is broken into lines. A figure is made higher where its legend has more rows than there
+    is room for.
     """
     entries = {}
+    letters = int((figure.get_figwidth() - LEGEND_HANDLE) / LEGEND_LETTER)
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
+            entries.setdefault(textwrap.fill(label, letters), handle)
     columns = columns or _columns(list(entries), figure.get_figwidth())
-    rows = -(-len(entries) // columns)
+    rows = -(-(len(entries) + sum(label.count("\n") for label in entries)) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - LEGEND_ROWS))
     figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(columns, len(entries)))
 

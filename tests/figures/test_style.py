@@ -81,3 +81,16 @@ def test_a_legend_stays_inside_the_figure() -> None:
         box = drawn.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= drawn.bbox.x1
+
+
+def test_a_label_longer_than_the_figure_is_broken_into_lines() -> None:
+    with style.context():
+        drawn, (axes,) = style.panels(1)
+        axes.plot([1, 2], label="an independent replication of the source, results of 50 seeds, a large encoder: mean and std")
+        axes.plot([1, 2], label="corrected")
+        style.legend(drawn)
+        drawn.draw_without_rendering()
+        box = drawn.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn.bbox.x1
+    assert box.y0 >= axes.get_tightbbox().y1
