@@ -13,7 +13,12 @@ TASKS = {"rte": (190, 0.527, "accuracy"), "tnews_1k": (234, 0.091, "accuracy")}
 
 def _run(arm: str, task: str, seed: int, outcome: str, num_steps: int, lr: float, corrected: bool) -> dict[str, object]:
     _, majority, name = TASKS[task]
-    config = {"task": task, "seed": seed, "adam": {"lr": lr, "betas": [0.9, 0.999], "bias_correction": corrected}}
+    config = {
+        "task": task,
+        "encoder": "minilm-l6",
+        "seed": seed,
+        "adam": {"lr": lr, "betas": [0.9, 0.999], "bias_correction": corrected},
+    }
     return {
         "experiment": "adam", "protocol": "laptop", "arm": arm, "task": task, "seed": seed, "run_id": f"{task}-{arm}-{seed}",
         "outcome": outcome, "score_name": name, "majority_score": majority, "score_split": "validation", "num_steps": num_steps,
