@@ -93,4 +93,6 @@ def test_a_label_longer_than_the_figure_is_broken_into_lines() -> None:
         box = drawn.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= drawn.bbox.x1
-    assert box.y0 >= axes.get_tightbbox().y1
+    panel = axes.get_tightbbox()
+    assert panel is not None
+    assert box.y0 >= panel.y1
