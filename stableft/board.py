@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from stableft.markup import duration
 from stableft.runner import Plan
 from stableft.supervisor import Status
 from stableft.worker import Job
@@ -57,7 +58,7 @@ class Board:
             self._diverged += status.detail == "diverged"
             rest = self._total - self._done - self._failed
             eta = (time.monotonic() - self._started) / (self._done + self._failed) * rest
-            note = f"eta {_duration(eta)}"
+            note = f"eta {duration(eta)}"
             note += f", {self._failed} failed" * bool(self._failed) + f", {self._diverged} diverged" * bool(self._diverged)
             self.bars.update(self._all, completed=self._done + self._failed, note=note)
         name = self._names[status.job.run_id]
@@ -79,9 +80,3 @@ def board(console: Console, plan: Plan) -> Iterator[Board]:
             yield show
     else:
         yield show
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

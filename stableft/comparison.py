@@ -1,5 +1,6 @@
 """Two results folders cell by cell: the author's beside the reviewer's."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -161,7 +162,4 @@ def _mean(scores: pd.Series | None) -> float | None:
 
 def counts(cells: Sequence[Cell]) -> dict[str, int]:
     """Cells by verdict, in the order in which they first occur."""
-    found: dict[str, int] = {}
-    for cell in cells:
-        found[cell.verdict] = found.get(cell.verdict, 0) + 1
-    return found
+    return dict(Counter(cell.verdict for cell in cells))

@@ -98,6 +98,12 @@ class Setup:
         """Factor on the run's learning rate for the update after ``done`` others."""
         return self.lr_factors.get(done, lr_factor(done, self.num_steps, self.warmup_steps))
 
+    def scaled(self, lr_scale: Callable[[str, int, int], float]) -> "Setup":
+        """With the rates of its groups multiplied by what this gives for role, depth and number of blocks."""
+        blocks = self.model.num_blocks
+        groups = (replace(g, lr_scale=g.lr_scale * lr_scale(g.place.role, g.place.depth, blocks)) for g in self.groups)
+        return replace(self, groups=tuple(groups))
+
 
 def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
     """Tokenises the splits of a task and renumbers the pieces that occur in them."""

@@ -125,7 +125,7 @@ def of(results: Results) -> Lineage:
         tasks=list(map(str, runs["task"].unique())),
         arms=list(map(str, runs["arm"].unique())),
         seeds=(int(counts.min()), int(counts.max())),
-        encoders=sorted({_name(config.get("encoder", "")) for config in configs} - {""}),
+        encoders=sorted({origin.encoder_name(config.get("encoder", "")) for config in configs} - {""}),
         num_runs=len(runs),
         failed=_failed(results, scores),
         num_failed=int(scores["failed"].sum()),
@@ -153,14 +153,6 @@ def total(lineages: Sequence[Lineage]) -> dict[str, Any]:
         "seeds": (min((each.seeds[0] for each in lineages), default=0), max((each.seeds[1] for each in lineages), default=0)),
         "packages": sorted({source.packages for lineage in lineages for source in lineage.sources} - {()}),
     }
-
-
-def duration(seconds: float) -> str:
-    """Such as 1 h 05 min."""
-    if seconds != seconds:
-        return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
 
 
 def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source:
@@ -216,8 +208,3 @@ def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
     low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
     heights = height - 2 - (curve - low) / span * (height - 4)
     return " ".join(f"{tenth * width / 10:.0f},{y:.1f}" for tenth, y in zip(curve.index, heights, strict=True))
-
-
-def _name(encoder: str) -> str:
-    """Without the folders of a path, which may name a person."""
-    return encoder.replace("\\", "/").rstrip("/").split("/")[-1]

@@ -77,3 +77,11 @@ TEX |= {character: "\\" + character for character in "&%$#_{}"}
 def _tex(text: object) -> str:
     escaped = "".join(TEX.get(character, character) for character in str(text))
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
+
+
+def duration(seconds: float) -> str:
+    """Such as 1 h 05 min."""
+    if seconds != seconds:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"

@@ -59,6 +59,11 @@ def commit(provenance: dict[str, dict[str, str]]) -> str:
     return f"{git['commit'][:12]}{'+' if git.get('dirty') else ''}" if git.get("commit") else ""
 
 
+def encoder_name(encoder: str) -> str:
+    """An encoder without the folders of a path, which may name a person."""
+    return encoder.replace("\\", "/").rstrip("/").split("/")[-1]
+
+
 def read(path: Path) -> Origin:
     """The origin that a file says, a figure in any of its formats or a table.
 

@@ -223,6 +223,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., Any]] = {"duration": lineage.duration, "sentence": lambda text: text[:1].upper() + text[1:]}
+    filters: dict[str, Callable[..., Any]] = {"duration": markup.duration, "sentence": lambda text: text[:1].upper() + text[1:]}
     environment.filters |= filters
     return environment

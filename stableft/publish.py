@@ -1,7 +1,8 @@
 """Figures and tables of everything collected, several experiments at a time."""
 
 import contextlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,14 @@ def render(
     jobs = (delayed(_render)(store, place, figures, tuple(makes)) for place in order)
     parallel: Any = Parallel(n_jobs=min(workers or cpu_count(), len(order)), batch_size=1)  # pyright: ignore[reportArgumentType]
     done = dict(zip(order, parallel(jobs), strict=True))
-    return _joined(done[place][0] for place in places), _joined(done[place][1] for place in places)
+    paths, left_out = zip(*(done[place] for place in places), strict=True)
+    return list(chain.from_iterable(paths)), list(chain.from_iterable(left_out))
 
 
 def _render(store: Store, place: Place, figures: Path, makes: Collection[type]) -> tuple[list[Path], list[str]]:
     left_out: list[str] = []
     report = discover.experiment(place[1]).REPORT
     return render_all(report, store.load(*place), figures / place[0] / place[1], left_out.append, makes), left_out
-
-
-def _joined(lists: Iterable[list[Any]]) -> list[Any]:
-    return [each for part in lists for each in part]
 
 
 def _size(store: Store, place: Place) -> int:

@@ -79,12 +79,3 @@ def test_totals_count_a_run_of_two_experiments_once() -> None:
     total = lineage.total([first, second])
     assert (total["runs"], total["seeds"], total["tasks"]) == (16, (2, 4), ["rte", "tnews_1k"])
     assert len(total["packages"]) == 1
-
-
-def test_durations() -> None:
-    assert [lineage.duration(seconds) for seconds in (0.4, 61, 3900, float("nan"))] == [
-        "0 min 00 s",
-        "1 min 01 s",
-        "1 h 05 min",
-        "unknown",
-    ]

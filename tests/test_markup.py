@@ -34,3 +34,12 @@ def test_csv_keeps_all_digits() -> None:
 
 def test_learning_rates_read_as_people_write_them() -> None:
     assert [markup.FORMATS["lr"](lr) for lr in (1e-5, 2e-4, 1.5e-5, 1e-3)] == ["1e-05", "2e-04", "1.5e-05", "1e-03"]
+
+
+def test_durations() -> None:
+    assert [markup.duration(seconds) for seconds in (0.4, 61, 3900, float("nan"))] == [
+        "0 min 00 s",
+        "1 min 01 s",
+        "1 h 05 min",
+        "unknown",
+    ]

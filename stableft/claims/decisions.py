@@ -30,8 +30,8 @@ def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
         sign: 1, or -1.
     """
     signed = np.round(sign * values, 12)  # differences of equal scores are equal but for the last bits
-    low, high = statistics.mean_interval(signed, _rng())
-    p = statistics.sign_flip_p(signed - margin, _rng())
+    low, high = statistics.mean_interval(signed, statistics.resampling())
+    p = statistics.sign_flip_p(signed - margin, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if p <= ALPHA and low > margin:
         verdict = "confirmed"
@@ -44,7 +44,7 @@ def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
 
 def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
     """Whether the arms differ by at most the margin: the BCa interval lies within it, or outside."""
-    d = statistics.paired_difference(treated, reference, _rng())
+    d = statistics.paired_difference(treated, reference, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if d.n > 1 and -margin <= d.low and d.high <= margin:
         verdict = "confirmed"
@@ -61,7 +61,7 @@ def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
 
 def spread(treated: Vector, reference: Vector) -> Evidence:
     """Whether the treated arm spreads less over seeds: the interval of the ratio of standard deviations lies below 1, or above."""
-    r = statistics.std_ratio(treated, reference, _rng())
+    r = statistics.std_ratio(treated, reference, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if r.high < 1:
         verdict = "confirmed"
@@ -118,10 +118,6 @@ def _needed(difference: Vector, verdict: Verdict) -> int | None:
         return None
     seeds = statistics.seeds_needed(float(difference.mean()), float(difference.std(ddof=1)), alpha=ALPHA)
     return None if seeds is None else max(seeds, len(difference) + 1)
-
-
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(statistics.RESAMPLING_SEED)
 
 
 def _number(value: float) -> str:

@@ -11,6 +11,7 @@ protocols to such names, with "" for all others, where scales call it differentl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 
 import pandas as pd
 
@@ -41,42 +42,22 @@ def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, marg
         margin: In units of the measure, >= 0.
         pooled: Tasks are averaged seed by seed (folds of one corpus) instead of judged one by one.
     """
-
-    def test(results: Results) -> Evidence:
-        pairs = _pairs(results, measure, treated, reference, pooled)
-        return together({task: decisions.difference(t, r, margin) for task, t, r in pairs})
-
-    return test
+    return _paired(partial(decisions.difference, margin=margin), measure, treated, reference, pooled)
 
 
 def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0) -> Test:
     """The treated arm has less of it, by more than the margin; see `greater`."""
-
-    def test(results: Results) -> Evidence:
-        pairs = _pairs(results, measure, treated, reference, pooled=False)
-        return together({task: decisions.difference(t, r, margin, sign=-1) for task, t, r in pairs})
-
-    return test
+    return _paired(partial(decisions.difference, margin=margin, sign=-1), measure, treated, reference)
 
 
 def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
     """The arms differ by at most the margin: the interval lies within it; contradicted where it lies outside. See `greater`."""
-
-    def test(results: Results) -> Evidence:
-        pairs = _pairs(results, measure, treated, reference, pooled)
-        return together({task: decisions.equality(t, r, margin) for task, t, r in pairs})
-
-    return test
+    return _paired(partial(decisions.equality, margin=margin), measure, treated, reference, pooled)
 
 
 def steadier(treated: Arm, reference: Arm) -> Test:
     """Scores of the treated arm spread less over seeds: the 95 % interval of the ratio of standard deviations lies below 1."""
-
-    def test(results: Results) -> Evidence:
-        pairs = _pairs(results, score_measure, treated, reference, pooled=False)
-        return together({task: decisions.spread(t, r) for task, t, r in pairs})
-
-    return test
+    return _paired(decisions.spread, score_measure, treated, reference)
 
 
 def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
@@ -85,12 +66,7 @@ def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
     Contradicted where that holds the other way round, or where the 95 % Wilson interval of the treated arm's rate of failed runs
     lies below ``rate``, in (0, 1): the source's own, so that no failed run at all is an answer as well.
     """
-
-    def test(results: Results) -> Evidence:
-        pairs = _pairs(results, failed_measure, treated, reference, pooled=False)
-        return together({task: decisions.failures(t, r, rate) for task, t, r in pairs})
-
-    return test
+    return _paired(partial(decisions.failures, rate=rate), failed_measure, treated, reference)
 
 
 def none_failed(arm: Arm, rate: float) -> Test:
@@ -98,22 +74,12 @@ def none_failed(arm: Arm, rate: float) -> Test:
 
     Contradicted by a single failed run.
     """
-
-    def test(results: Results) -> Evidence:
-        return together(
-            {task: decisions.no_failure(one[0].to_numpy(), rate) for task, one in _by_arm(results, failed_measure, arm)}
-        )
-
-    return test
+    return _alone(partial(decisions.no_failure, rate=rate), failed_measure, arm)
 
 
 def positive(measure: Measure, arm: Arm) -> Test:
     """The measure, itself a difference, is above 0."""
-
-    def test(results: Results) -> Evidence:
-        return together({task: decisions.mean_above(one[0].to_numpy()) for task, one in _by_arm(results, measure, arm)})
-
-    return test
+    return _alone(decisions.mean_above, measure, arm)
 
 
 def narrows(treated: str, reference: str) -> Test:
@@ -161,6 +127,18 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
     seeds = max((n for n in needed if n is not None), default=None) if None not in needed else None
     found = "; ".join(f"{task}: {part.found}" for task, part in parts.items())
     return Evidence(verdict, found, min(part.n for part in parts.values()), seeds if verdict == "inconclusive" else None)
+
+
+def _alone(decide: Callable[[Vector], Evidence], measure: Measure, arm: Arm) -> Test:
+    """Decides on each task by the measures of one arm."""
+    return lambda results: together({task: decide(one[0].to_numpy()) for task, one in _by_arm(results, measure, arm)})
+
+
+def _paired(
+    decide: Callable[[Vector, Vector], Evidence], measure: Measure, treated: Arm, reference: Arm, pooled: bool = False
+) -> Test:
+    """Decides on each task, or on all together where they are pooled, by the measures of both arms."""
+    return lambda results: together({task: decide(t, r) for task, t, r in _pairs(results, measure, treated, reference, pooled)})
 
 
 def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 
+from stableft import origin
 from stableft.claims.shapes import ANY_ENCODER, Claim, Evidence, Judgement
 from stableft.errors import MissingInput
 from stableft.grid import Grid, Protocol
@@ -93,4 +94,4 @@ def _on(results: Results, tasks: Sequence[str]) -> Results:
 def _encoders(results: Results) -> set[str]:
     """Names of the runs' encoders; of a folder or a hub id the last part, so that ``google-bert/x`` is ``x``."""
     names = (json.loads(config)["encoder"] for config in results.runs["config"])
-    return {name.replace("\\", "/").rstrip("/").split("/")[-1] for name in names}
+    return {origin.encoder_name(name) for name in names}

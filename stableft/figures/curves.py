@@ -108,7 +108,7 @@ def _mean(grid: pd.DataFrame, band: str) -> pd.DataFrame:
     if band == RANGE:
         low, high = grid.min().to_numpy(), grid.max().to_numpy()
     else:
-        low, high = statistics.curve_interval(grid, np.random.default_rng(statistics.RESAMPLING_SEED))
+        low, high = statistics.curve_interval(grid, statistics.resampling())
     mean = {"series": MEAN, "seed": pd.NA, "step": grid.columns, "value": grid.mean().to_numpy(), "low": low, "high": high}
     return pd.DataFrame({**mean, "n": len(grid)})
 

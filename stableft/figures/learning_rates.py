@@ -82,7 +82,7 @@ def plot(results: Results) -> Figure:
 
 def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
     shared = group[["task", "arm", "setting", "lr", "majority_score"]].iloc[0].to_dict()
-    low, high = statistics.mean_interval(group["score"], np.random.default_rng(statistics.RESAMPLING_SEED))
+    low, high = statistics.mean_interval(group["score"], statistics.resampling())
     mean = {
         "series": MEAN,
         "seed": pd.NA,

@@ -16,6 +16,7 @@ from stableft.statistics.intervals import (
     Vector,
     curve_interval,
     mean_interval,
+    resampling,
     wilson_interval,
 )
 from stableft.statistics.items import multi_bootstrap
@@ -72,6 +73,7 @@ __all__ = [
     "multi_bootstrap",
     "paired_difference",
     "power",
+    "resampling",
     "seeds_needed",
     "sign_flip_p",
     "sign_flip_ps",

@@ -22,6 +22,11 @@ class Interval(NamedTuple):
     high: float
 
 
+def resampling() -> np.random.Generator:
+    """The generator that each number of a figure, table or claim starts from: the same resamples, whatever stands beside it."""
+    return np.random.default_rng(RESAMPLING_SEED)
+
+
 def mean_interval(
     scores: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE, resamples: int = MEAN_RESAMPLES
 ) -> Interval:

@@ -1,6 +1,5 @@
 """What the final scores of each arm are like."""
 
-import numpy as np
 import pandas as pd
 
 from stableft import statistics
@@ -27,7 +26,7 @@ def table(results: Results) -> pd.DataFrame:
     tasks = pd.Categorical(scores["task"], categories=scores["task"].unique(), ordered=True)  # the rows of a task stand together
     rows = []
     for (task, arm), group in scores.iloc[tasks.codes.argsort(kind="stable")].groupby(["task", "arm"], sort=False, observed=True):
-        low, high = statistics.mean_interval(group["score"], np.random.default_rng(statistics.RESAMPLING_SEED))
+        low, high = statistics.mean_interval(group["score"], statistics.resampling())
         failed = statistics.failed_runs(group["failed"])
         row = {"task": task, "arm": arm, **statistics.summary(group["score"])._asdict(), "low": low, "high": high}
         rows.append(row | {"failed": failed.failed, "failed_low": failed.low, "failed_high": failed.high})

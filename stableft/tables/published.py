@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from stableft import origin, statistics
 from stableft import published as sources
-from stableft import statistics
 from stableft.records import CELL, Results
 from stableft.tables.scores import final_scores, last_scores
 
@@ -74,7 +74,7 @@ def our_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
     """By task, arm, split and name: the final scores, and the same score and what is logged beside it on either split."""
     final = final_scores(results)
     configs = results.runs.drop_duplicates("task").set_index("task")["config"]
-    encoders = {task: json.loads(config)["encoder"].rstrip("/").split("/")[-1] for task, config in configs.items()}
+    encoders = {task: origin.encoder_name(json.loads(config)["encoder"]) for task, config in configs.items()}
     parts = [final.rename(columns={"score": "value"})[[*CELL, "split", "score_name", "value"]].assign(headline=True)]
     for split in ("validation", "test"):
         other = last_scores(results, split).merge(final.loc[final["split"] != split, [*CELL, "score_name"]], on=CELL)

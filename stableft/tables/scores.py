@@ -68,7 +68,7 @@ def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]
     pairs = group.merge(reference, on="seed", suffixes=("", "_reference"))
     if pairs.empty:
         return {"pairs": 0}
-    rng = np.random.default_rng(statistics.RESAMPLING_SEED)
+    rng = statistics.resampling()
     d = statistics.paired_difference(pairs["score"], pairs["score_reference"], rng)
     return {"pairs": d.n, "difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
 

@@ -47,7 +47,7 @@ def table(results: Results) -> pd.DataFrame:
 
 
 def _at(seeds: int, difference: np.ndarray, effect: float, std: float) -> dict[str, float]:
-    verdicts = statistics.verdicts(difference, seeds, np.random.default_rng(statistics.RESAMPLING_SEED), ALPHA)
+    verdicts = statistics.verdicts(difference, seeds, statistics.resampling(), ALPHA)
     detectable = statistics.minimum_detectable(std, seeds, POWER, ALPHA)
     power = statistics.power(effect, std, seeds, ALPHA)
     return {"seeds": seeds, "detectable": detectable, "power": power, **verdicts._asdict()}

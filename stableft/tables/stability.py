@@ -50,8 +50,8 @@ def table(results: Results) -> pd.DataFrame:
 
 def _compared(pairs: pd.DataFrame, said: Said | None) -> dict[str, float]:
     treated, reference = pairs["score"].to_numpy(), pairs["score_reference"].to_numpy()
-    d = statistics.paired_difference(treated, reference, _rng())
-    spread = statistics.std_ratio(treated, reference, _rng())
+    d = statistics.paired_difference(treated, reference, statistics.resampling())
+    spread = statistics.std_ratio(treated, reference, statistics.resampling())
     failed = statistics.mcnemar(pairs["failed"], pairs["failed_reference"])
     better = statistics.improvement(treated, reference)
     items = _over_items(pairs, said)
@@ -61,7 +61,7 @@ def _compared(pairs: pd.DataFrame, said: Said | None) -> dict[str, float]:
         **{"std_ratio": spread.ratio, "std_ratio_low": spread.low, "std_ratio_high": spread.high, "p_brown_forsythe": spread.p},
         **{"alone_failed": failed.only_treated, "first_failed": failed.only_reference, "p_mcnemar": failed.p},
         **{"better": better.probability, "better_low": better.low, "better_high": better.high},
-        "aso": statistics.almost_stochastic_order(treated, reference, _rng()),
+        "aso": statistics.almost_stochastic_order(treated, reference, statistics.resampling()),
     }
 
 
@@ -80,9 +80,4 @@ def _over_items(pairs: pd.DataFrame, said: Said | None) -> Interval:
         majority = np.full_like(said.labels, classes[counts.argmax()])
         right.append(np.vstack([said.predictions, majority])[np.array(rows)] == said.labels)
     treated, reference = right
-    return statistics.multi_bootstrap(treated, reference, _rng())
-
-
-def _rng() -> np.random.Generator:
-    """Each number is that of the same resamples, whatever stands beside it."""
-    return np.random.default_rng(statistics.RESAMPLING_SEED)
+    return statistics.multi_bootstrap(treated, reference, statistics.resampling())

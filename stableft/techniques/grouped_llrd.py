@@ -1,6 +1,5 @@
 """Learning rates for three sets of blocks."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
@@ -68,8 +67,4 @@ class GroupedLLRD(Technique):
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Scales the rates of embeddings and blocks."""
-        groups = (
-            replace(group, lr_scale=group.lr_scale * self.lr_scale(group.place.role, group.place.depth, setup.model.num_blocks))
-            for group in setup.groups
-        )
-        return replace(setup, groups=tuple(groups))
+        return setup.scaled(self.lr_scale)

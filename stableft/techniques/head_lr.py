@@ -1,6 +1,5 @@
 """A learning rate of its own for the task head."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
@@ -54,8 +53,4 @@ class HeadLR(Technique):
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Scales the rate of the head."""
-        groups = (
-            replace(group, lr_scale=group.lr_scale * self.lr_scale(group.place.role, group.place.depth, setup.model.num_blocks))
-            for group in setup.groups
-        )
-        return replace(setup, groups=tuple(groups))
+        return setup.scaled(self.lr_scale)

@@ -1,7 +1,6 @@
 """Layer-wise learning-rate decay."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
@@ -70,8 +69,4 @@ class LLRD(Technique):
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Scales the rates of embeddings and blocks."""
-        groups = (
-            replace(group, lr_scale=group.lr_scale * self.lr_scale(group.place.role, group.place.depth, setup.model.num_blocks))
-            for group in setup.groups
-        )
-        return replace(setup, groups=tuple(groups))
+        return setup.scaled(self.lr_scale)
