@@ -107,3 +107,27 @@ def test_article_found_what_it_says(project: Path):
     assert set(times.query("arm == '+frequent'")["times"]) == {27}
     assert set(times.query("arm == '+swa'")["times"]) == {5}
     assert "evaluated 27 times instead of 5" in said
+
+
+def test_reinit_found_what_it_says(project: Path):
+    """Its differences and training losses, against the tables that print them."""
+    results = Store(project / "results").load("laptop", "reinit")
+    said = " ".join((discover.experiment("reinit").__doc__ or "").split())
+    scores = tables.score_table(results).set_index(["task", "arm"])["difference"]
+    costs = [f"{-scores['docs15', f'pooler+{n}']:.3f}" for n in range(1, 7)]
+    assert f"every number of blocks costs, {', '.join(costs[:5])} and {costs[5]} for one to six" in said
+    gains = [f"{scores['docpair', f'pooler+{n}']:.3f}" for n in (1, 2)]
+    assert f"one block or two drawn anew gain {' and '.join(gains)}" in said
+    last = tables.convergence_table(results).set_index(["task", "arm"])["last"]["docpair"]
+    faster = ", ".join(f"{last[arm]:.3f}" for arm in ("pooler", "pooler+1", "pooler+2", "pooler+3"))
+    assert f"last tenth {faster} against {last['standard']:.3f}" in said
+
+
+def test_head_lr_found_what_it_says(project: Path):
+    """The means of its docstring, against the table that prints them; the second rate is ahead in every setting."""
+    pairs = tables.rate_pair_table(Store(project / "results").load("laptop", "head_lr"))
+    said = " ".join((discover.experiment("head_lr").__doc__ or "").split())
+    assert (pairs["difference"] > 0).all()
+    assert len(pairs) == 9
+    for row in pairs[pairs["setting"] != "epochs=3"].to_dict("records"):
+        assert f"{row['mean_one']:.3f} and {row['mean_two']:.3f}" in said
