@@ -5,7 +5,8 @@ import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,7 @@ import pandas as pd
 from stableft import discover
 from stableft.backends import BACKENDS, default_workers
 from stableft.config import RunConfig
-from stableft.errors import MissingInput, UsageError
+from stableft.errors import Damaged, MissingInput, UsageError
 from stableft.grid import Cell, Grid
 from stableft.inputs import Inputs
 from stableft.records import Place, Results, Store
@@ -35,6 +36,7 @@ WORKER_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS does not give the same bits again
 }
+BUSY_SECONDS = 1.0
 TYPICAL_RUN_BYTES = 200_000
 
 
@@ -161,12 +163,20 @@ def run_grid(
     supervisor = Supervisor(report, execution.max_retries, execution.timeout)
     with _stop_on_signals(supervisor):
         try:
-            for status in backend(supervisor, jobs, min(workers, len(jobs))):
-                if status.state not in ("done", "stopped"):
-                    store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
-                yield status
-                if execution.fail_fast and status.state != "done":
-                    supervisor.stop()
+            while jobs:
+                busy: list[Job] = []
+                for status in backend(supervisor, jobs, min(workers, len(jobs))):
+                    if status.state == "busy":
+                        busy.append(status.job)
+                        continue
+                    if status.state not in ("done", "stopped"):
+                        store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
+                    yield status
+                    if execution.fail_fast and status.state != "done":
+                        supervisor.stop()
+                if len(busy) == len(jobs):  # all that is left is being done by other commands, which may yet die
+                    time.sleep(BUSY_SECONDS)
+                jobs = busy
         finally:
             supervisor.stop()
 
@@ -216,7 +226,7 @@ def _stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
+def collect(grid: Grid, store: Store, inputs: Inputs, told: Callable[[str], None] = lambda _: None) -> Results | None:
     """Gathers all finished runs of an experiment into its tables.
 
     Runs of other seeds that were collected before stay, if the grid still derives the same identity for them; tables that hold
@@ -224,6 +234,7 @@ def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
 
     Args:
         grid: The whole grid of the experiment (all arms and tasks), at the seeds asked for.
+        told: Of records that are damaged: they are set aside and left out, and the next run of the grid does them again.
 
     Returns:
         The collected tables, or None if no run is done.
@@ -243,7 +254,21 @@ def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
         earlier = []
     kept = {place for place in earlier if not store.has(place.run_id)}
     done = [place for place in places if place in kept or store.has(place.run_id)]
-    return store.collect(protocol, grid.name, done, keep=kept) if done else None
+    while done:
+        try:
+            return store.collect(protocol, grid.name, done, keep=kept)
+        except Damaged as error:
+            if error.path.parent != store.path("").parent:
+                raise
+            told(f"{error} It was set aside as {store.quarantine(error.path.stem)}.")
+            done = [place for place in done if place.run_id != error.path.stem]
+    return None
+
+
+def set_aside_cut_short(store: Store, told: Callable[[str], None]) -> None:
+    """Takes records that were cut short out of the way, so that their runs are done again."""
+    for run_id in store.cut_short():
+        told(f"{store.path(run_id)} is damaged (cut short); set aside as {store.quarantine(run_id)}, its run is done again.")
 
 
 def _collected_places(store: Store, protocol: str, experiment: str) -> list[Place]:

@@ -31,6 +31,7 @@ LIGHT = (
     "stableft.provenance",
     "stableft.parquet",
     "stableft.records",
+    "stableft.rows",
     "stableft.statistics",
     "stableft.figures",
     "stableft.series",
@@ -139,6 +140,7 @@ FORBIDDEN = [
         for target in (
             "stableft.techniques",
             "stableft.records",
+            "stableft.rows",
             "stableft.runner",
             "stableft.worker",
             "stableft.figures",
@@ -182,6 +184,7 @@ FORBIDDEN = [
             "stableft.tasks",
             "stableft.techniques",
             "stableft.records",
+            "stableft.rows",
             "stableft.runner",
         )
     ),
@@ -225,6 +228,7 @@ def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(pr
             assert not knows(source, other), (name, other)
         for target in (
             "stableft.records",
+            "stableft.rows",
             "stableft.runner",
             "stableft.worker",
             "stableft.report",
