@@ -176,7 +176,7 @@ def run(
     failures = []
     try:
         with board(err, planned) as show:
-            for status in runner.run_grid(planned, store, inputs, execution, show.progress):
+            for status in runner.run_grid(planned, store, inputs, execution, show.progress, err.print):
                 show.ended(status)
                 if status.state not in ("done", "stopped"):
                     failures.append(status)

@@ -137,13 +137,28 @@ class Execution:
 
 
 def run_grid(
-    wanted: Plan, store: Store, inputs: Inputs, execution: Execution, report: Report = lambda *_: None
+    wanted: Plan,
+    store: Store,
+    inputs: Inputs,
+    execution: Execution,
+    report: Report = lambda *_: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Status]:
     """Runs what is missing, yielding a status as each run ends.
 
-    On an interrupt or a termination all training processes are killed at once; what was finished stays.
+    After an interrupt no more runs are started, and those in flight go on to their end; a second one, or a termination, kills all
+    training processes at once. What was finished stays.
+
+    Args:
+        wanted: What to run.
+        store: Where to.
+        inputs: What runs start from.
+        execution: How to run.
+        report: Told of progress.
+        told: Told that the grid was interrupted, and what happens now.
 
     Raises:
+        KeyboardInterrupt: the grid was interrupted, and what was in flight is done.
         MissingInput: data or weights are absent: nothing is started.
         UsageError: an unknown backend, or an arithmetic that the device does not have: likewise.
     """
@@ -161,9 +176,9 @@ def run_grid(
     os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
     workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
     supervisor = Supervisor(report, execution.max_retries, execution.timeout)
-    with _stop_on_signals(supervisor):
+    with _stop_on_signals(supervisor, told) as interrupted:
         try:
-            while jobs:
+            while jobs and not interrupted:
                 busy: list[Job] = []
                 for status in backend(supervisor, jobs, min(workers, len(jobs))):
                     if status.state == "busy":
@@ -177,6 +192,8 @@ def run_grid(
                 if len(busy) == len(jobs):  # all that is left is being done by other commands, which may yet die
                     time.sleep(BUSY_SECONDS)
                 jobs = busy
+            if interrupted:
+                raise KeyboardInterrupt
         finally:
             supervisor.stop()
 
@@ -207,20 +224,30 @@ def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution
 
 
 @contextlib.contextmanager
-def _stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """Kills the training processes before an interrupt unwinds, so that no thread is left waiting for one."""
+def _stop_on_signals(supervisor: Supervisor, told: Callable[[str], None]) -> Iterator[list[int]]:
+    """Kills the training processes before an exception unwinds, so that no thread is left waiting for one.
+
+    Yields:
+        The interrupts so far.
+    """
+    interrupts: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and not interrupts:
+            interrupts.append(number)
+            supervisor.drain()
+            told("interrupted: no more runs are started, those in flight go on to their end. Interrupt again to stop at once.")
+            return
         supervisor.stop()
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: signals are somebody else's business
-        yield
+        yield interrupts
         return
     try:
-        yield
+        yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -70,7 +70,7 @@ class Supervisor:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
-        self._stopping = False
+        self._stopping = self._draining = False
 
     def __call__(self, job: Job) -> Status:
         """Does one run and says how it ended. Never raises for anything that happens to the run."""
@@ -78,8 +78,12 @@ class Supervisor:
         while True:
             attempts += 1
             state, detail, seconds = self._attempt(job)
-            if state not in RETRIED or attempts > self.max_retries:
+            if state not in RETRIED or attempts > self.max_retries or self._draining:
                 return Status(job, state, detail, seconds, attempts)
+
+    def drain(self) -> None:
+        """Starts no more runs; those in flight go on to their end."""
+        self._draining = True
 
     def stop(self) -> None:
         """Kills all training processes; runs in flight end as ``stopped``, later ones are not started."""
@@ -90,7 +94,7 @@ class Supervisor:
             worker.gone()
 
     def _attempt(self, job: Job) -> tuple[State, str, float]:
-        if self._stopping:
+        if self._stopping or self._draining:
             return "stopped", "not started", 0.0
         worker = self._worker()
         before = _oom_kills()

@@ -411,11 +411,28 @@ def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Pa
     pd.testing.assert_frame_equal(undisturbed.predictions, resumed.predictions, check_exact=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path: Path, number: int, code: int):
+def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path):
+    process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-9")
+    _wait_for_a_run(tmp_path, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupt again to stop at once" in err
+    assert err.rstrip().endswith("Issue the same command to go on.")
+    done = len(list((tmp_path / "out" / "runs").iterdir()))
+    assert 2 <= done <= 5, "what was done, two in flight, and one more for each that ended before the signal came"
+    assert err.count("done toy / ") == done
+
+
+@pytest.mark.parametrize(("numbers", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)])
+def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done(
+    tmp_path: Path, numbers: tuple[int, ...], code: int
+):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
     _wait_for_a_run(tmp_path, process)
-    os.killpg(process.pid, number)
+    for number in numbers:
+        os.killpg(process.pid, number)
+        time.sleep(0.2)
     started = time.monotonic()
     _, err = process.communicate(timeout=30)
     assert process.returncode == code
