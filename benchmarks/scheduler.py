@@ -16,7 +16,8 @@ from benchmarks.variants import Context
 from experiments.protocol import protocol
 from stableft import discover, report, runner
 from stableft.grid import Grid, select
-from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
+from stableft.records import RunRecord, Store
+from stableft.rows import metrics_frame, predictions_frame
 
 EXPERIMENT = "adam"
 PROTOCOL = "smoke"

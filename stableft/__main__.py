@@ -119,6 +119,8 @@ def run(
     """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
     grid, whole, inputs = _request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_)
     store = Store(results)
+    if not dry_run:
+        runner.set_aside_cut_short(store, err.print)
     planned = runner.plan(grid, store, inputs)
     if dry_run:
         return show(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
@@ -128,15 +130,19 @@ def run(
     failures = []
     try:
         with board(err, planned) as shown:
-            for status in runner.run_grid(planned, store, inputs, execution, shown.progress):
+            for status in runner.run_grid(planned, store, inputs, execution, shown.progress, err.print):
                 shown.ended(status)
                 if status.state not in ("done", "stopped"):
                     failures.append(status)
     except KeyboardInterrupt:
         err.print("interrupted; finished runs are kept. Issue the same command to go on.")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    collected = runner.collect(whole, store, inputs)
+    damaged: list[str] = []
+    collected = runner.collect(whole, store, inputs, damaged.append)
     show(views.finished(grid, store, collected, failures), as_json)
+    if damaged:
+        err.print(*damaged, "The same command does these runs again.", sep="\n", markup=False)
+        raise typer.Exit(Exit.RUNS_FAILED)
     if failures:
         codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
         raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))

@@ -1,5 +1,7 @@
 """The errors that a user can cause or mend; the command line prints them without a traceback."""
 
+from pathlib import Path
+
 
 class StableftError(Exception):
     """Base of all errors with one clear message: what is wrong, where, and what to do.
@@ -33,6 +35,18 @@ class MissingInput(StableftError):
     """Data, weights or results that the request needs are absent, malformed or incomplete."""
 
     exit_code = 4
+
+
+class Damaged(MissingInput):
+    """A file is there but not as it was written.
+
+    Attributes:
+        path: Which.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class NotLogged(MissingInput):

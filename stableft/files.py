@@ -62,6 +62,47 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether this process is the only one that has claimed a name; while it is, no other can. One that dies lets go of it.
+
+    Where the system has no such locks (Windows, some network folders) everybody's claim holds, and work may be done twice.
+
+    Args:
+        path: An empty file, there as long as the claim; its folder is created.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(path, "ab") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except (ImportError, OSError):
+                yield True
+                return
+            if not _is(path, file.fileno()):  # its owner has removed it since we opened it
+                continue
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
 def cache_folder() -> Path:
     """Where this user's programs keep what they can make again (``XDG_CACHE_HOME``); not created."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")

@@ -1,13 +1,16 @@
 """Parquet files that are whole or not there."""
 
 import io
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stableft.errors import MissingInput
+from stableft.errors import Damaged, MissingInput
 from stableft.files import write_whole
+
+MAGIC = b"PAR1"
 
 
 def write_parquet(table: pa.Table, target: Path) -> None:
@@ -18,20 +21,32 @@ def write_parquet(table: pa.Table, target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd", compression_level=9)
+    pq.write_table(table, content, compression="zstd", compression_level=9, write_page_checksum=True)
     write_whole(target, content.getvalue())
+
+
+def looks_whole(path: Path) -> bool:
+    """Whether a file begins and ends as a parquet file does: one that was cut short, or never written, does not."""
+    with open(path, "rb") as file:
+        start = file.read(len(MAGIC))
+        file.seek(0, os.SEEK_END)
+        if file.tell() < 3 * len(MAGIC):
+            return False
+        file.seek(-len(MAGIC), os.SEEK_END)
+        return start == file.read() == MAGIC
 
 
 def read_parquet(path: Path) -> pa.Table:
     """Reads a file.
 
     Raises:
-        MissingInput: it is absent or damaged.
+        MissingInput: it is absent.
+        Damaged: it can't be read, or not all of it is as it was written.
     """
     try:
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
     except FileNotFoundError:
         raise MissingInput(f"{path} does not exist") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise MissingInput(f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error
+        raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error

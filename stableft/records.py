@@ -2,43 +2,26 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from stableft.errors import MissingInput
-from stableft.files import drop_drafts
-from stableft.parquet import read_parquet, write_parquet
+from stableft.errors import Damaged, MissingInput
+from stableft.files import claimed, drop_drafts
+from stableft.parquet import looks_whole, read_parquet, write_parquet
+from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, RUN_SCHEMA, plain_strings, rows_of, trajectory_sha256, typed
 
 SCHEMA_VERSION = 1
 FOOTER = b"stableft"
+TRAJECTORY = "trajectory_sha256"
 Outcome = Literal["ok", "diverged"]
 
-# One file holds both kinds of rows; what a row does not use is null, which parquet stores in no space.
-RUN_SCHEMA = pa.schema(
-    [
-        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # metric | prediction
-        pa.field("split", pa.dictionary(pa.int8(), pa.string()), nullable=False),
-        pa.field("step", pa.int32()),
-        pa.field("metric", pa.dictionary(pa.int8(), pa.string())),
-        pa.field("scope", pa.dictionary(pa.int16(), pa.string())),  # a surface has hundreds
-        pa.field("value", pa.float64()),
-        pa.field("example", pa.int32()),
-        pa.field("label", pa.float64()),
-        pa.field("prediction", pa.float64()),
-        pa.field("probabilities", pa.list_(pa.float32())),
-    ]
-)
 PLACE = "place"
 CELL = ["experiment", "arm", "task", "seed", "run_id"]
-METRIC_COLUMNS = ["step", "split", "metric", "scope", "value"]
-PREDICTION_COLUMNS = ["split", "example", "label", "prediction", "probabilities"]
 
 
 class Place(NamedTuple):
@@ -123,6 +106,22 @@ class Store:
     def has(self, run_id: str) -> bool:
         return self.path(run_id).is_file()
 
+    def claimed(self, run_id: str) -> contextlib.AbstractContextManager[bool]:
+        """Whether a run is this process's to do; see `stableft.files.claimed`."""
+        return claimed(self.root / "claims" / run_id)
+
+    def quarantine(self, run_id: str) -> Path:
+        """Takes a damaged record out of the way: to ``damaged/``, where nothing reads it and nobody loses it."""
+        target = self.root / "damaged" / f"{run_id}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        while target.exists():
+            target = target.with_suffix(f"{target.suffix}.again")
+        return self.path(run_id).rename(target)
+
+    def cut_short(self) -> list[str]:
+        """The runs whose records are no whole parquet files, by the first and last bytes."""
+        return sorted(path.stem for path in (self.root / "runs").glob("*.parquet") if not looks_whole(path))
+
     def drop_drafts(self, pid: int) -> None:
         """Removes what a process that was killed had begun to write."""
         for path in (self.path(""), self.weights_path("")):
@@ -130,15 +129,14 @@ class Store:
 
     def write(self, record: RunRecord) -> Path:
         """Writes a record: a file of the final name is always whole."""
+        parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
+        table = pa.concat_tables([typed(part) for part in parts if len(part)])
         footer = {
             "schema": SCHEMA_VERSION, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
-            "facts": record.facts, "provenance": record.provenance,
+            "facts": record.facts, "provenance": record.provenance, TRAJECTORY: trajectory_sha256(table),
         }  # fmt: skip
-        parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
-        tables = [_typed(part) for part in parts if len(part)]
-        table = pa.concat_tables(tables).replace_schema_metadata({FOOTER: json.dumps(footer).encode()})
         target = self.path(record.run_id)
-        write_parquet(table, target)
+        write_parquet(table.replace_schema_metadata({FOOTER: json.dumps(footer).encode()}), target)
         return target
 
     def read(self, run_id: str) -> RunRecord:
@@ -155,8 +153,8 @@ class Store:
             config=footer["config"],
             facts=footer["facts"],
             provenance=footer["provenance"],
-            metrics=_rows(frame, "metric", METRIC_COLUMNS),
-            predictions=_rows(frame, "prediction", PREDICTION_COLUMNS),
+            metrics=rows_of(frame, "metric", METRIC_COLUMNS),
+            predictions=rows_of(frame, "prediction", PREDICTION_COLUMNS),
         )
 
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
@@ -165,11 +163,13 @@ class Store:
         try:
             footer = json.loads((table.schema.metadata or {})[FOOTER])
         except (KeyError, ValueError):
-            raise MissingInput(
-                f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
+            raise Damaged(
+                path, f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
             ) from None
         if footer["schema"] > SCHEMA_VERSION:
             raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
+        if trajectory_sha256(table) != footer.get(TRAJECTORY, trajectory_sha256(table)):
+            raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
         return footer, table.cast(RUN_SCHEMA)  # older files have a narrower index of scopes
 
     def folder(self, protocol: str, experiment: str) -> Path:
@@ -220,50 +220,12 @@ class Store:
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
         tables = {name: read_parquet(folder / f"{name}.parquet").to_pandas() for name in ("runs", "metrics", "predictions")}
-        return Results(**{name: _plain_strings(frame) for name, frame in tables.items()})
+        return Results(**{name: plain_strings(frame) for name, frame in tables.items()})
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
         found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
-
-
-def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
-    """Rows (step, split, metric, scope, value) as a frame."""
-    return pd.DataFrame(list(rows), columns=METRIC_COLUMNS).astype({"step": "int64", "value": "float64"})
-
-
-def predictions_frame(parts: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """What `stableft.evaluation.Predictions` hold, as a frame: one row per example in file order.
-
-    For tagging one row per word, in order: ``example`` repeats the example's index, ``label`` and ``prediction`` are tag indices,
-    ``probabilities`` are empty.
-    """
-    frames = [
-        pd.DataFrame(
-            {
-                "split": split,
-                "example": _examples(len(labels), *offsets),
-                "label": labels,
-                "prediction": predictions,
-                "probabilities": list(probabilities),
-            }
-        )
-        for split, labels, predictions, probabilities, *offsets in parts
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)
-
-
-def _examples(num_rows: int, offsets: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    return np.arange(num_rows) if offsets is None else np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-
-
-def _typed(frame: pd.DataFrame) -> pa.Table:
-    arrays = [
-        pa.array(frame[f.name], from_pandas=False).cast(f.type) if f.name in frame else pa.nulls(len(frame), f.type)
-        for f in RUN_SCHEMA
-    ]
-    return pa.Table.from_arrays(arrays, schema=RUN_SCHEMA)
 
 
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:
@@ -276,7 +238,7 @@ def _gather(
     """The rows of that kind, new ones and those that are kept, in the order of the places, each with its cell."""
     parts: list[pd.DataFrame] = []
     if rows is not None:
-        part = _rows(rows, kind, [PLACE, *columns])
+        part = rows_of(rows, kind, [PLACE, *columns])
         for name in CELL:
             values = pd.array([getattr(place, name) for place in places], dtype="int64" if name == "seed" else "str")
             part[name] = values.take(part[PLACE].to_numpy())
@@ -287,17 +249,6 @@ def _gather(
         parts.append(old.assign(**{PLACE: number}).dropna(subset=[PLACE]))
     whole = pd.concat(parts, ignore_index=True)
     return whole.sort_values(PLACE, kind="stable", ignore_index=True)[CELL + columns]
-
-
-def _rows(frame: pd.DataFrame, kind: str, columns: list[str]) -> pd.DataFrame:
-    part = frame.loc[frame["kind"] == kind, columns].reset_index(drop=True)
-    whole_numbers = {name: "int64" for name in ("step", "example") if name in columns}
-    return _plain_strings(part).astype(whole_numbers)
-
-
-def _plain_strings(frame: pd.DataFrame) -> pd.DataFrame:
-    categories = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
-    return frame.astype(dict.fromkeys(categories, "str"))
 
 
 def _compact(frame: pd.DataFrame) -> pd.DataFrame:
@@ -312,6 +263,7 @@ def _run_row(footer: Mapping[str, Any]) -> dict[str, Any]:
         **footer["facts"],
         "seconds": provenance.get("seconds"),
         "peak_memory_mb": provenance.get("peak_memory_mb"),
+        TRAJECTORY: footer.get(TRAJECTORY),
         "config": json.dumps(footer["config"], sort_keys=True),
         "provenance": json.dumps(provenance, sort_keys=True),
     }

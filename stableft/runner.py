@@ -5,7 +5,8 @@ import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,7 @@ import pandas as pd
 from stableft import discover
 from stableft.backends import BACKENDS, default_workers
 from stableft.config import RunConfig
-from stableft.errors import MissingInput, UsageError
+from stableft.errors import Damaged, MissingInput, UsageError
 from stableft.grid import Cell, Grid
 from stableft.inputs import Inputs
 from stableft.records import Place, Results, Store
@@ -35,6 +36,7 @@ WORKER_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS does not give the same bits again
 }
+BUSY_SECONDS = 1.0
 TYPICAL_RUN_BYTES = 200_000
 
 
@@ -141,13 +143,28 @@ class Execution:
 
 
 def run_grid(
-    wanted: Plan, store: Store, inputs: Inputs, execution: Execution, report: Report = lambda *_: None
+    wanted: Plan,
+    store: Store,
+    inputs: Inputs,
+    execution: Execution,
+    report: Report = lambda *_: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Status]:
     """Runs what is missing, yielding a status as each run ends.
 
-    On an interrupt or a termination all training processes are killed at once; what was finished stays.
+    After an interrupt no more runs are started, and those in flight go on to their end; a second one, or a termination, kills all
+    training processes at once. What was finished stays.
+
+    Args:
+        wanted: What to run.
+        store: Where to.
+        inputs: What runs start from.
+        execution: How to run.
+        report: Told of progress.
+        told: Told that the grid was interrupted, and what happens now.
 
     Raises:
+        KeyboardInterrupt: the grid was interrupted, and what was in flight is done.
         MissingInput: data or weights are absent: nothing is started.
         UsageError: an unknown backend, or an arithmetic that the device does not have: likewise.
     """
@@ -165,14 +182,24 @@ def run_grid(
     os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
     workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
     supervisor = Supervisor(report, execution.max_retries, execution.timeout)
-    with _stop_on_signals(supervisor):
+    with _stop_on_signals(supervisor, told) as interrupted:
         try:
-            for status in backend(supervisor, jobs, min(workers, len(jobs))):
-                if status.state not in ("done", "stopped"):
-                    store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
-                yield status
-                if execution.fail_fast and status.state != "done":
-                    supervisor.stop()
+            while jobs and not interrupted:
+                busy: list[Job] = []
+                for status in backend(supervisor, jobs, min(workers, len(jobs))):
+                    if status.state == "busy":
+                        busy.append(status.job)
+                        continue
+                    if status.state not in ("done", "stopped"):
+                        store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
+                    yield status
+                    if execution.fail_fast and status.state != "done":
+                        supervisor.stop()
+                if len(busy) == len(jobs):  # all that is left is being done by other commands, which may yet die
+                    time.sleep(BUSY_SECONDS)
+                jobs = busy
+            if interrupted:
+                raise KeyboardInterrupt
         finally:
             supervisor.stop()
 
@@ -193,26 +220,36 @@ def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution
 
 
 @contextlib.contextmanager
-def _stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """Kills the training processes before an interrupt unwinds, so that no thread is left waiting for one."""
+def _stop_on_signals(supervisor: Supervisor, told: Callable[[str], None]) -> Iterator[list[int]]:
+    """Kills the training processes before an exception unwinds, so that no thread is left waiting for one.
+
+    Yields:
+        The interrupts so far.
+    """
+    interrupts: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and not interrupts:
+            interrupts.append(number)
+            supervisor.drain()
+            told("interrupted: no more runs are started, those in flight go on to their end. Interrupt again to stop at once.")
+            return
         supervisor.stop()
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: signals are somebody else's business
-        yield
+        yield interrupts
         return
     try:
-        yield
+        yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
+def collect(grid: Grid, store: Store, inputs: Inputs, told: Callable[[str], None] = lambda _: None) -> Results | None:
     """Gathers all finished runs of an experiment into its tables.
 
     Runs of other seeds that were collected before stay, if the grid still derives the same identity for them; tables that hold
@@ -220,6 +257,7 @@ def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
 
     Args:
         grid: The whole grid of the experiment (all arms and tasks), at the seeds asked for.
+        told: Of records that are damaged: they are set aside and left out, and the next run of the grid does them again.
 
     Returns:
         The collected tables, or None if no run is done.
@@ -239,7 +277,21 @@ def collect(grid: Grid, store: Store, inputs: Inputs) -> Results | None:
         earlier = []
     kept = {place for place in earlier if not store.has(place.run_id)}
     done = [place for place in places if place in kept or store.has(place.run_id)]
-    return store.collect(protocol, grid.name, done, keep=kept) if done else None
+    while done:
+        try:
+            return store.collect(protocol, grid.name, done, keep=kept)
+        except Damaged as error:
+            if error.path.parent != store.path("").parent:
+                raise
+            told(f"{error} It was set aside as {store.quarantine(error.path.stem)}.")
+            done = [place for place in done if place.run_id != error.path.stem]
+    return None
+
+
+def set_aside_cut_short(store: Store, told: Callable[[str], None]) -> None:
+    """Takes records that were cut short out of the way, so that their runs are done again."""
+    for run_id in store.cut_short():
+        told(f"{store.path(run_id)} is damaged (cut short); set aside as {store.quarantine(run_id)}, its run is done again.")
 
 
 def _collected_places(store: Store, protocol: str, experiment: str) -> list[Place]:

@@ -1,6 +1,7 @@
 """A run in a process of its own: whatever happens to that process, one status comes back."""
 
 import multiprocessing
+import signal
 import sys
 import threading
 import time
@@ -13,7 +14,8 @@ from typing import Literal
 from stableft.records import Store
 from stableft.worker import Job, serve
 
-State = Literal["done", "refused", "device", "io", "crashed", "killed", "timeout", "stopped"]
+State = Literal["done", "refused", "device", "io", "oom", "crashed", "killed", "timeout", "stopped", "busy"]
+RETRIED = ("oom", "crashed", "killed")  # the other failures would only be repeated
 Report = Callable[[Job, int, int, float], None]
 # Training processes are forked from one that has imported everything and started nothing: they begin within milliseconds, and share
 # its memory. Elsewhere than on Linux libraries start threads when they are imported, which a fork would lose.
@@ -30,7 +32,8 @@ class Status:
 
     Attributes:
         state: ``done``; ``refused``: an input is wrong; ``device``: it can't be used; ``io``: the disk is full or can't be
-            written to; ``crashed``: an exception; ``killed``: the process died; ``timeout``; ``stopped``: by the user.
+            written to; ``oom``: not enough memory; ``crashed``: an exception; ``killed``: the process died; ``timeout``;
+            ``stopped``: by the user; ``busy``: another command is doing it.
         detail: What went wrong, or the outcome (``ok``, ``diverged``) of a run that is done.
         seconds: Of a run that is done.
         attempts: How often it was started.
@@ -48,7 +51,7 @@ class Supervisor:
 
     Args:
         report: Called on progress, from the supervising thread.
-        max_retries: For crashed and killed runs. The other failures would only be repeated; diverged runs are done.
+        max_retries: For runs of the states `RETRIED`; diverged runs are done.
         timeout: Seconds that a run may take; None: any.
         target: What a training process runs; it speaks the protocol of `stableft.worker.serve`.
     """
@@ -67,7 +70,7 @@ class Supervisor:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
-        self._stopping = False
+        self._stopping = self._draining = False
 
     def __call__(self, job: Job) -> Status:
         """Does one run and says how it ended. Never raises for anything that happens to the run."""
@@ -75,8 +78,12 @@ class Supervisor:
         while True:
             attempts += 1
             state, detail, seconds = self._attempt(job)
-            if state not in ("crashed", "killed") or attempts > self.max_retries:
+            if state not in RETRIED or attempts > self.max_retries or self._draining:
                 return Status(job, state, detail, seconds, attempts)
+
+    def drain(self) -> None:
+        """Starts no more runs; those in flight go on to their end."""
+        self._draining = True
 
     def stop(self) -> None:
         """Kills all training processes; runs in flight end as ``stopped``, later ones are not started."""
@@ -87,9 +94,10 @@ class Supervisor:
             worker.gone()
 
     def _attempt(self, job: Job) -> tuple[State, str, float]:
-        if self._stopping:
+        if self._stopping or self._draining:
             return "stopped", "not started", 0.0
         worker = self._worker()
+        before = _oom_kills()
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         worker.results = job.results
         try:
@@ -108,6 +116,8 @@ class Supervisor:
                     self.report(job, *answer[1:])
                 elif answer[0] == "done":
                     return "done", answer[1], answer[2]
+                elif answer[0] == "busy":
+                    return "busy", "another command is at it", 0.0
                 else:
                     return answer[0], answer[1], 0.0
         except (EOFError, OSError):
@@ -116,7 +126,11 @@ class Supervisor:
             self._local.worker = None
             code = worker.process.exitcode
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-            return ("stopped", "stopped", 0.0) if self._stopping else ("killed", f"its process ended with {how}", 0.0)
+            if self._stopping:
+                return "stopped", "stopped", 0.0
+            if code == -signal.SIGKILL and _oom_kills() > before:
+                return "oom", "its process was killed when the system ran out of memory", 0.0
+            return "killed", f"its process ended with {how}", 0.0
 
     def _worker(self) -> "_Worker":
         worker: _Worker | None = getattr(self._local, "worker", None)
@@ -125,6 +139,15 @@ class Supervisor:
             with self._lock:
                 self._workers.append(worker)
         return worker
+
+
+def _oom_kills() -> int:
+    """How many processes this system has killed for want of memory since it started (Linux; elsewhere 0)."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 class _Worker:

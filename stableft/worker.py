@@ -22,7 +22,8 @@ from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
 from stableft.files import locked
 from stableft.outline import outline
-from stableft.records import RunRecord, Store, metrics_frame, predictions_frame
+from stableft.records import RunRecord, Store
+from stableft.rows import metrics_frame, predictions_frame
 from stableft.tasks import Task, TaskData
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ def serve(connection: Connection) -> None:
     Imports, tokenised data and files in the page cache are paid for once, not per run. Answers are tuples:
     ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for an error that the user
     can mend, ``("device", message)`` and ``("io", message)`` if there is no such device or nothing can be written,
-    ``("crashed", message)`` for any other.
+    ``("oom", message)`` if there is not enough memory, ``("crashed", message)`` for any other, ``("busy",)`` if another command is
+    doing the very run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -231,8 +233,13 @@ def serve(connection: Connection) -> None:
 
 def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
     try:
-        record = run_one(job, progress)
-        store.write(record)
+        with store.claimed(job.run_id) as mine:
+            if not mine:
+                return ("busy",)
+            if store.has(job.run_id):
+                return ("done", "by another command", 0.0)
+            record = run_one(job, progress)
+            store.write(record)
     except NoDevice as error:
         return ("device", str(error))
     except StableftError as error:
@@ -240,10 +247,17 @@ def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
     except OSError as error:
         traceback.print_exc()
         return ("io" if error.errno in _HOPELESS else "crashed", f"{type(error).__name__}: {error}")
+    except (MemoryError, *_no_device_memory()) as error:
+        return ("oom", f"{type(error).__name__}: {error}")
     except Exception as error:  # the process survives a failed run; the traceback is in the log
         traceback.print_exc()
         return ("crashed", f"{type(error).__name__}: {error}")
     return ("done", record.outcome, record.provenance["seconds"])
+
+
+def _no_device_memory() -> tuple[type[Exception], ...]:
+    torch = sys.modules.get("torch")  # without it nothing was computed
+    return (torch.OutOfMemoryError,) if torch else ()
 
 
 # Errors that a second try would only repeat: no space, read-only, no permission, over quota.

@@ -31,7 +31,7 @@ def obey(connection: Connection) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "sleep":
             time.sleep(600)
-        if what in ("refused", "io", "crashed"):
+        if what in ("refused", "io", "crashed", "oom", "busy"):
             connection.send((what, f"{what} as asked"))
             continue
         connection.send(("progress", 1, 2, 0.5))

@@ -32,6 +32,7 @@ LIGHT = (
     "stableft.provenance",
     "stableft.parquet",
     "stableft.records",
+    "stableft.rows",
     "stableft.statistics",
     "stableft.figures",
     "stableft.series",
@@ -151,6 +152,7 @@ FORBIDDEN = [
         for target in (
             "stableft.techniques",
             "stableft.records",
+            "stableft.rows",
             "stableft.runner",
             "stableft.worker",
             "stableft.figures",
@@ -196,6 +198,7 @@ FORBIDDEN = [
             "stableft.tasks",
             "stableft.techniques",
             "stableft.records",
+            "stableft.rows",
             "stableft.runner",
         )
     ),
@@ -259,6 +262,7 @@ def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(pr
             assert not knows(source, other), (name, other)
         for target in (
             "stableft.records",
+            "stableft.rows",
             "stableft.runner",
             "stableft.worker",
             "stableft.report",

@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from stableft.files import cache_folder, drop_drafts, locked, write_whole
+from stableft.files import cache_folder, claimed, drop_drafts, locked, write_whole
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -52,6 +53,49 @@ def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache_folder() == Path("/home/someone/.cache/stableft")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_a_claim_is_one_process_s_until_it_dies(tmp_path: Path):
+    name = tmp_path / "claims" / "x"
+    hold = (
+        f"import time; from pathlib import Path; from stableft.files import claimed\nwith claimed(Path({str(name)!r})) as mine:\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", hold + " print(mine, flush=True); time.sleep(60)"], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == b"True\n"
+    with claimed(name) as mine:
+        assert not mine
+    owner.kill()
+    owner.communicate()
+    with claimed(name) as mine, claimed(name) as another:
+        assert mine
+        assert not another
+    assert not list(name.parent.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_a_claim_on_a_file_that_its_owner_removed_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Between opening and locking, the owner finishes and a third process claims the name anew."""
+    import fcntl
+
+    flock, calls, third = fcntl.flock, [], None
+
+    def late(file: IO[bytes], flags: int) -> None:
+        nonlocal third
+        calls.append(flags)
+        if len(calls) == 1:
+            (tmp_path / "x").unlink()
+            third = open(tmp_path / "x", "ab")  # noqa: SIM115
+            flock(third, fcntl.LOCK_EX)
+        flock(file, flags)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with claimed(tmp_path / "x") as mine:
+        assert not mine
+    assert len(calls) == 2
+    assert third is not None
+    third.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")

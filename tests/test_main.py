@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,7 +306,6 @@ def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
 
 
 def test_own_files_leave_the_protocols_results_alone(finished: Path, tmp_path: Path, quick: Quick):
-    import shutil
 
     shutil.copytree(finished / "out", tmp_path / "out")
     tables = {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()}
@@ -409,16 +409,34 @@ def test_debug_shows_the_traceback(tmp_path: Path):
     assert "Traceback" in err
 
 
-def test_a_damaged_result_is_named(finished: Path, tmp_path: Path):
-    import shutil
-
+def test_a_record_that_was_cut_short_is_named_set_aside_and_done_again(finished: Path, tmp_path: Path):
     shutil.copytree(finished / "out", tmp_path / "out")
     victim = sorted((tmp_path / "out" / "runs").iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:500])
     code, _, err = call(tmp_path, "run", *SMOKE, "--results", "out")
-    assert code == 4
+    assert code == 0
+    assert f"{victim.name} is damaged (cut short); set aside" in " ".join(err.split())
+    assert (tmp_path / "out" / "damaged" / victim.name).is_file()
+    _same_metrics(finished, tmp_path)
+
+
+def test_a_record_that_is_damaged_inside_is_named_and_the_next_command_does_it_again(finished: Path, tmp_path: Path):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    victim = sorted((tmp_path / "out" / "runs").iterdir())[0]
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 4] ^= 1
+    victim.write_bytes(content)
+    code, _, err = call(tmp_path, "run", *SMOKE, "--results", "out")
+    assert code == 1
     assert f"{victim.name} is damaged" in " ".join(err.split())
     assert "Traceback" not in err
+    assert call(tmp_path, "run", *SMOKE, "--results", "out")[0] == 0
+    _same_metrics(finished, tmp_path)
+
+
+def _same_metrics(a: Path, b: Path) -> None:
+    frames = [pd.read_parquet(folder / "out" / "smoke" / "adam" / "metrics.parquet") for folder in (a, b)]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
 def test_a_read_only_results_folder_is_an_io_error(tmp_path: Path):
@@ -458,11 +476,28 @@ def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Pa
     pd.testing.assert_frame_equal(undisturbed.predictions, resumed.predictions, check_exact=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path: Path, number: int, code: int):
+def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path):
+    process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-9")
+    _wait_for_a_run(tmp_path, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupt again to stop at once" in err
+    assert err.rstrip().endswith("Issue the same command to go on.")
+    done = len(list((tmp_path / "out" / "runs").iterdir()))
+    assert 2 <= done <= 5, "what was done, two in flight, and one more for each that ended before the signal came"
+    assert err.count("done toy / ") == done
+
+
+@pytest.mark.parametrize(("numbers", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)])
+def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done(
+    tmp_path: Path, numbers: tuple[int, ...], code: int
+):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
     _wait_for_a_run(tmp_path, process)
-    os.killpg(process.pid, number)
+    for number in numbers:
+        os.killpg(process.pid, number)
+        time.sleep(0.2)
     started = time.monotonic()
     _, err = process.communicate(timeout=30)
     assert process.returncode == code

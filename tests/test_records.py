@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -11,7 +12,8 @@ import pytest
 
 from stableft.errors import MissingInput
 from stableft.parquet import write_parquet
-from stableft.records import FOOTER, Place, RunRecord, Store, metrics_frame, predictions_frame
+from stableft.records import FOOTER, Place, RunRecord, Store
+from stableft.rows import metrics_frame, predictions_frame
 
 
 def record(run_id: str = "a" * 16, score: float = 0.75, outcome: str = "ok") -> RunRecord:
@@ -71,6 +73,31 @@ def test_writing_fails_without_a_trace(tmp_path: Path, monkeypatch: pytest.Monke
         store.write(record(score=0.75))
     assert store.path("a" * 16).read_bytes() == before
     assert os.listdir(tmp_path / "runs") == ["a" * 16 + ".parquet"]
+
+
+def test_a_changed_bit_is_noticed_or_changes_nothing(tmp_path: Path):
+    store = Store(tmp_path)
+    whole = store.write(record()).read_bytes()
+    pages = pq.ParquetFile(store.path("a" * 16)).metadata.row_group(0)
+    chunk = pages.column(5)  # of the values
+    start, size = chunk.dictionary_page_offset or chunk.data_page_offset, chunk.total_compressed_size
+    for place in range(start, start + size, 3):
+        store.path("a" * 16).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with contextlib.suppress(MissingInput):
+            same(store.read("a" * 16), record())  # what changes nothing, such as a statistic, need not be noticed
+
+
+def test_records_cut_short_are_found_and_set_aside(tmp_path: Path):
+    store = Store(tmp_path)
+    whole = store.write(record("a" * 16)).read_bytes()
+    for name, content in {"b": whole[:-1], "c": b"", "d": whole[:6]}.items():
+        store.path(name * 16).write_bytes(content)
+    assert store.cut_short() == ["b" * 16, "c" * 16, "d" * 16]
+    first = store.quarantine("b" * 16)
+    store.path("b" * 16).write_bytes(b"again")
+    second = store.quarantine("b" * 16)
+    assert (first.read_bytes(), second.read_bytes()) == (whole[:-1], b"again")
+    assert store.cut_short() == ["c" * 16, "d" * 16]
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"PAR1" + b[4:-4] + b"XXXX"])

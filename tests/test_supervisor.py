@@ -38,6 +38,8 @@ def tries(folder: Path, run_id: str) -> int:
         ("crashed", "crashed", 2),
         ("refused", "refused", 1),
         ("io", "io", 1),
+        ("oom", "oom", 2),
+        ("busy", "busy", 1),
     ],
 )
 def test_every_end_is_a_status(job, tmp_path: Path, what: str, state: str, attempts: int):
