@@ -63,6 +63,20 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def folder_locked(folder: Path) -> Iterator[None]:
+    """What `locked` does, with a folder that is there in place of a file."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Whether this process is the only one that has claimed a name; while it is, no other can. One that dies lets go of it.
 

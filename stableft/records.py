@@ -1,7 +1,10 @@
 """Results on disk: one parquet file per run, written whole or not at all, and the collected tables of an experiment."""
 
 import contextlib
+import hashlib
 import json
+import shutil
+import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from stableft.errors import Damaged, MissingInput
-from stableft.files import claimed, drop_drafts
+from stableft.files import claimed, drop_drafts, folder_locked
 from stableft.parquet import looks_whole, read_parquet, write_parquet
 from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, RUN_SCHEMA, plain_strings, rows_of, trajectory_sha256, typed
 
@@ -20,6 +23,9 @@ FOOTER = b"stableft"
 TRAJECTORY = "trajectory_sha256"
 Outcome = Literal["ok", "diverged"]
 
+TABLES = ("runs", "metrics", "predictions")
+# Collected tables are replaced together: first all are written beside the old ones, then this folder appears, then its files move.
+NEXT = ".next"
 PLACE = "place"
 CELL = ["experiment", "arm", "task", "seed", "run_id"]
 
@@ -203,10 +209,12 @@ class Store:
             _gather(rows, "metric", METRIC_COLUMNS, places, None if old is None else old.metrics, keep),
             _gather(rows, "prediction", PREDICTION_COLUMNS, places, None if old is None else old.predictions, keep),
         )
-        folder = self.folder(protocol, experiment)
-        for name in ("runs", "metrics", "predictions"):
-            write_parquet(pa.Table.from_pandas(_compact(getattr(results, name)), preserve_index=False), folder / f"{name}.parquet")
+        _replace_tables(self.folder(protocol, experiment), results)
         return results
+
+    def collecting(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other commands from collecting into this folder meanwhile, and from setting tables aside."""
+        return folder_locked(self.root)
 
     def load(self, protocol: str, experiment: str) -> Results:
         """The collected tables.
@@ -219,13 +227,53 @@ class Store:
             raise MissingInput(
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
-        tables = {name: read_parquet(folder / f"{name}.parquet").to_pandas() for name in ("runs", "metrics", "predictions")}
-        return Results(**{name: plain_strings(frame) for name, frame in tables.items()})
+        return Results(**{name: plain_strings(table.to_pandas()) for name, table in _read_tables(folder).items()})
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
         found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
+
+
+def _replace_tables(folder: Path, results: Results) -> None:
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    fingerprint = hashlib.sha256(results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv().encode()).hexdigest()
+    for name in TABLES:
+        table = pa.Table.from_pandas(_compact(getattr(results, name)), preserve_index=False)
+        write_parquet(table.replace_schema_metadata({**table.schema.metadata, FOOTER: fingerprint}), draft / f"{name}.parquet")
+    _move_tables(folder)
+    draft.rename(folder / NEXT)
+    _move_tables(folder)
+
+
+def _move_tables(folder: Path) -> None:
+    """Puts new tables in the place of the old ones; goes on where a process that was killed has left off."""
+    if (folder / NEXT).is_dir():
+        for path in (folder / NEXT).iterdir():
+            path.replace(folder / path.name)
+        (folder / NEXT).rmdir()
+
+
+def _read_tables(folder: Path) -> dict[str, pa.Table]:
+    """The tables of one collection, also while another is being put in their place."""
+    absent: MissingInput | None = None
+    for _ in range(10):
+        paths = {name: folder / f"{name}.parquet" for name in TABLES}
+        paths = {name: new if (new := folder / NEXT / path.name).exists() else path for name, path in paths.items()}
+        try:
+            tables = {name: read_parquet(path) for name, path in paths.items()}
+        except Damaged:
+            raise
+        except MissingInput as error:  # moved since we looked, or not there at all
+            absent = error
+        else:
+            if len({(table.schema.metadata or {}).get(FOOTER) for table in tables.values()}) == 1:
+                return tables
+        time.sleep(0.1)
+    raise absent or Damaged(
+        folder, f"the tables in {folder} are not of one collection: fetch them anew, or run the experiment again."
+    )
 
 
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -262,6 +262,12 @@ def collect(grid: Grid, store: Store, inputs: Inputs, told: Callable[[str], None
     Returns:
         The collected tables, or None if no run is done.
     """
+    store.root.mkdir(parents=True, exist_ok=True)
+    with store.collecting():
+        return _collect(grid, store, inputs, told)
+
+
+def _collect(grid: Grid, store: Store, inputs: Inputs, told: Callable[[str], None]) -> Results | None:
     protocol = grid.protocol.name
     earlier = _collected_places(store, protocol, grid.name)
     seeds = sorted({*grid.seeds, *(place.seed for place in earlier)})

@@ -435,8 +435,8 @@ def test_a_record_that_is_damaged_inside_is_named_and_the_next_command_does_it_a
 
 
 def _same_metrics(a: Path, b: Path) -> None:
-    frames = [pd.read_parquet(folder / "out" / "smoke" / "adam" / "metrics.parquet") for folder in (a, b)]
-    pd.testing.assert_frame_equal(*frames, check_exact=True)
+    one, other = (pd.read_parquet(folder / "out" / "smoke" / "adam" / "metrics.parquet") for folder in (a, b))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_a_read_only_results_folder_is_an_io_error(tmp_path: Path):

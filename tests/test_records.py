@@ -1,8 +1,10 @@
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -162,6 +164,59 @@ def test_collecting_twice_gives_the_same_bytes(tmp_path: Path):
     first = {p.name: p.read_bytes() for p in store.folder("smoke", "adam").iterdir()}
     store.collect("smoke", "adam", [place])
     assert {p.name: p.read_bytes() for p in store.folder("smoke", "adam").iterdir()} == first
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_process_that_dies_anywhere_while_collecting_leaves_the_old_tables_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store(tmp_path)
+    old, new = Place("adam", "corrected", "toy", 0, "a" * 16), Place("adam", "corrected", "toy", 1, "b" * 16)
+    store.write(record("a" * 16, 0.75))
+    store.write(record("b" * 16, 0.25))
+    left: list[int] = []
+
+    def dying(function: Callable[..., object]) -> Callable[..., object]:
+        def called(*arguments: Any) -> object:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return function(*arguments)
+
+        return called
+
+    for name in ("rename", "replace", "rmdir"):
+        monkeypatch.setattr(Path, name, dying(getattr(Path, name)))
+    monkeypatch.setattr(os, "replace", dying(os.replace))
+    seen = []
+    for steps in range(20):
+        left[:] = [1000]
+        store.collect("smoke", "adam", [old])
+        left[:] = [steps]
+        with contextlib.suppress(Killed):
+            store.collect("smoke", "adam", [old, new])
+        seen.append(store.load("smoke", "adam"))
+        assert seen[-1].metrics["seed"].unique().tolist() == seen[-1].runs["seed"].tolist()
+    numbers = [len(results.runs) for results in seen]
+    assert numbers == sorted(numbers), "the new tables appear at one moment"
+    assert set(numbers) == {1, 2}
+
+
+def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path):
+    store = Store(tmp_path)
+    place = Place("adam", "corrected", "toy", 0, "a" * 16)
+    path = store.folder("smoke", "adam") / "metrics.parquet"
+    store.write(record("a" * 16, 0.75))
+    store.collect("smoke", "adam", [place])
+    of_another = path.read_bytes()
+    store.write(record("a" * 16, 0.25))
+    store.collect("smoke", "adam", [place])
+    path.write_bytes(of_another)
+    with pytest.raises(MissingInput, match="not of one collection"):
+        store.load("smoke", "adam")
 
 
 def test_missing_results_say_which_command_makes_them(tmp_path: Path):
