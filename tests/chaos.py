@@ -54,6 +54,8 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 def disturb(rng: random.Random, running: "list[subprocess.Popen[bytes]]", results: Path) -> str | None:
     """One fault; its name, or None where there was nothing to disturb."""
     victim = rng.choice(running)
+    if victim.poll() is not None:
+        return None
     records = sorted((results / "runs").glob("*.parquet"))
     fault = rng.choice(["process", "process", "command", "group", "SIGINT", "SIGTERM", "cut", "empty", "byte"])
     if fault in ("cut", "empty", "byte"):
