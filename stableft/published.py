@@ -7,6 +7,7 @@ negative (``negative_rmse``).
 
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ import pandas as pd
 
 from stableft.errors import MissingInput
 
+Row = dict[str, str | float]
 KEY = ["source", "place", "encoder", "experiment", "task", "arm", "split", "score_name"]
 NUMBERS = ["n", "mean", "std", "median", "min", "max", "failed"]
 COLUMNS = ["source", "place", "confidence", *KEY[2:], *NUMBERS, "note"]
+CURVE_KEY = ["source", "place", "encoder", "experiment", "task", "arm", "split", "metric", "step"]
+CURVE_COLUMNS = [*CURVE_KEY[:-1], "n", "step", "value"]
 CHOICES = {"confidence": ("exact", "read_off"), "split": ("test", "validation")}
 CITATIONS = {
     "zhang2021": "Zhang et al. (2021)",
@@ -43,28 +47,58 @@ def read_published(path: Path) -> pd.DataFrame:
     Raises:
         MissingInput: the file isn't there, or a row is malformed; the message names path, line and reason.
     """
+    rows = _rows(path, COLUMNS, KEY, _row)
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64"))
+    return frame.assign(here=~frame["task"].map(is_own) & ~frame["arm"].map(is_own))
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """The published curves over training.
+
+    Args:
+        path: CSV with `CURVE_COLUMNS`: one row is the mean over n runs of what was logged at a step (metric and split named as
+            ours, such as ``loss`` on ``train``), the other columns being those of `read_published`.
+
+    Returns:
+        Those columns, n and step as int64, value as float64.
+
+    Raises:
+        MissingInput: the file isn't there, or a row is malformed; the message names path, line and reason.
+    """
+    rows = _rows(path, CURVE_COLUMNS, CURVE_KEY, _point)
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"n": "int64", "step": "int64", "value": "float64"})
+
+
+def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dict[str, str]], Row]) -> list[Row]:
+    """The rows of a file, each checked; MissingInput names the line of the first that is malformed or there twice."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             header = next(reader, [])
-            if header != COLUMNS:
-                raise MissingInput(f"{path}:1: columns are {', '.join(header)}; expected {', '.join(COLUMNS)}")
+            if header != columns:
+                raise MissingInput(f"{path}:1: columns are {', '.join(header)}; expected {', '.join(columns)}")
             lines = [(reader.line_num, fields) for fields in reader]
     except OSError as error:
         raise MissingInput(f"{path}: {error.strerror}; the published numbers belong there") from None
-    rows: list[dict[str, str | float]] = []
+    rows: list[Row] = []
     seen: dict[tuple[str | float, ...], int] = {}
     for number, fields in lines:
         try:
-            row = _row(fields)
-            key = tuple(row[name] for name in KEY)
-            if (first := seen.setdefault(key, number)) != number:
-                raise ValueError(f"the same {', '.join(KEY)} as in line {first}")
+            if len(fields) != len(columns):
+                raise ValueError(f"{len(fields)} fields instead of {len(columns)}")
+            row = dict(zip(columns, fields, strict=True))
+            for name in key:
+                if not row[name]:
+                    raise ValueError(f"{name} is empty")
+            if row["source"] not in CITATIONS:
+                raise ValueError(f"source is {row['source']!r}; expected {', '.join(CITATIONS)}")
+            rows.append(checked(row))
+            cell = tuple(rows[-1][name] for name in key)
+            if (first := seen.setdefault(cell, number)) != number:
+                raise ValueError(f"the same {', '.join(key)} as in line {first}")
         except ValueError as error:
             raise MissingInput(f"{path}:{number}: {error}") from None
-        rows.append(row)
-    frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64"))
-    return frame.assign(here=~frame["task"].map(is_own) & ~frame["arm"].map(is_own))
+    return rows
 
 
 def is_own(name: str) -> bool:
@@ -100,18 +134,12 @@ def beside(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(label=pd.Series(labels, index=rows.index, dtype="str"))
 
 
-def _row(fields: list[str]) -> dict[str, str | float]:
-    """One checked row; ValueError says what is wrong with it."""
-    if len(fields) != len(COLUMNS):
-        raise ValueError(f"{len(fields)} fields instead of {len(COLUMNS)}")
-    row: dict[str, str | float] = dict(zip(COLUMNS, fields, strict=True))
-    for name in KEY:
-        if not row[name]:
-            raise ValueError(f"{name} is empty")
-    for name, known in {"source": tuple(CITATIONS), **CHOICES}.items():
+def _row(row: dict[str, str]) -> Row:
+    """One checked row of scores; ValueError says what is wrong with it."""
+    for name, known in CHOICES.items():
         if row[name] not in known:
             raise ValueError(f"{name} is {row[name]!r}; expected {', '.join(known)}")
-    values = {name: _number(name, str(row[name])) for name in NUMBERS}
+    values = {name: _number(name, row[name]) for name in NUMBERS}
     if not values["n"] >= 1:
         raise ValueError("n, the number of runs, is empty or below 1")
     if values["failed"] > values["n"]:
@@ -123,13 +151,22 @@ def _row(fields: list[str]) -> dict[str, str | float]:
         raise ValueError("min, mean and max are not in this order")
     if not shown and math.isnan(values["median"]):
         raise ValueError("no mean, median, min or max")
-    return row | values
+    return {**row, **values}
+
+
+def _point(row: dict[str, str]) -> Row:
+    values = {name: _number(name, row[name]) for name in ("n", "step", "value")}
+    if not (values["n"] >= 1 and values["step"] >= 1):
+        raise ValueError("n and step are at least 1")
+    if math.isnan(values["value"]):
+        raise ValueError("value is empty")
+    return {**row, **values}
 
 
 def _number(name: str, text: str) -> float:
     if not text:
         return math.nan
-    value = float(text) if name not in ("n", "failed") else int(text)
+    value = float(text) if name not in ("n", "failed", "step") else int(text)
     if not math.isfinite(value):
         raise ValueError(f"{name} is {text}")
     return float(value)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from experiments.protocol import PAPER
-from experiments.published import PUBLISHED
+from experiments.published import CURVES, PUBLISHED
 from stableft import discover, published
 from stableft.errors import MissingInput
 
@@ -147,3 +147,41 @@ def test_what_stands_beside_our_scores() -> None:
     ]
     assert rows["value"].tolist() == [0.695, 0.6905, 0.523]
     assert published.beside(PUBLISHED, ours.assign(score_name="f1")).empty
+
+
+POINT = "replication,curves,bert,adam,rte,corrected,train,loss,50,23,0.7"
+
+
+def test_curves_are_those_of_the_replication() -> None:
+    assert CURVES.groupby(["experiment", "task", "arm"]).size().to_dict() == {
+        (experiment, task, arm): 10
+        for experiment, arms in {"adam": ("corrected", "uncorrected"), "reinit": ("standard", "pooler+5")}.items()
+        for arm in arms
+        for task in ("rte", "mrpc", "stsb", "cola")
+    }
+    curve = CURVES.query("experiment == 'adam' and task == 'cola' and arm == 'uncorrected'")
+    assert curve["step"].tolist() == list(range(80, 801, 80))
+    assert curve["value"].tolist() == [0.578, 0.551, 0.538, 0.478, 0.443, 0.432, 0.400, 0.354, 0.345, 0.346]
+    first = CURVES[CURVES["step"] == CURVES.groupby("task")["step"].transform("min")].pivot_table("value", "task", "arm")
+    assert (
+        first["corrected"] > first["uncorrected"]
+    ).all()  # slower in the first interval, on all four tasks (protocol section 3.4)
+    assert first["corrected"].equals(first["standard"].rename("corrected"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (POINT.replace("0.7", ""), "value is empty"),
+        (POINT.replace("23", "0"), "at least 1"),
+        (POINT.replace("23", "2.5"), "2.5"),
+        (POINT.replace("rte", ""), "task is empty"),
+        (POINT + ",", "12 fields instead of 11"),
+        (POINT + "\n" + POINT, "as in line 2"),
+    ],
+)
+def test_a_malformed_curve_is_refused_with_its_line(tmp_path: Path, line: str, reason: str) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text(",".join(published.CURVE_COLUMNS) + "\n" + line + "\n", encoding="utf-8")
+    with pytest.raises(MissingInput, match=rf"curves.csv:{2 + line.count(chr(10))}: .*{reason}"):
+        published.read_curves(path)
