@@ -1,11 +1,13 @@
 """The committed evidence: settings taken from it are what it says, and it is whole."""
 
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from experiments import lr_grid
+from experiments.adam import ARMS
 from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft import discover, tables
 from stableft.grid import Protocol
@@ -131,3 +133,56 @@ def test_head_lr_found_what_it_says(project: Path):
     assert len(pairs) == 9
     for row in pairs[pairs["setting"] != "epochs=3"].to_dict("records"):
         assert f"{row['mean_one']:.3f} and {row['mean_two']:.3f}" in said
+
+
+def _means(project: Path, protocol: str, name: str) -> tuple[dict[tuple[str, str], float], str]:
+    """Mean scores by task and arm, and what the docstring says in one line."""
+    table = tables.score_table(Store(project / "results").load(protocol, name))
+    means = {(str(task), str(arm)): float(mean) for task, arm, mean in table[["task", "arm", "mean"]].itertuples(index=False)}
+    return means, " ".join((discover.experiment(name).__doc__ or "").split())
+
+
+def test_techniques_found_what_it_says(project: Path):
+    means, said = _means(project, "laptop", "techniques")
+    gains = {(task, arm): f"{mean - means[task, 'standard']:+.3f}" for (task, arm), mean in means.items()}
+    for arm in ("decay", "pretrained_decay"):
+        assert {abs(float(gains[task, arm])) for task in ("docs15", "docpair")} == {0.0}
+    for arm in ("mixout", "llrd"):
+        assert f"({gains['docs15', arm]}{' on docs15' * (arm == 'mixout')}, {gains['docpair', arm]}" in said
+    assert f"reinit gains on docpair alone ({gains['docpair', 'reinit']}; {gains['docs15', 'reinit']} on docs15)" in said
+    assert f"longer on docs15 alone ({gains['docs15', 'longer']}; {gains['docpair', 'longer']})" in said
+    first, plain = means["docpair", "first docs15"], means["docpair", "standard"]
+    assert f"docpair after docs15 scores {first:.3f} instead of {plain:.3f}, 2 of 3 runs failed" in said
+    assert f"docs15 after docpair {means['docs15', 'first docpair']:.3f} instead of {means['docs15', 'standard']:.3f}" in said
+    assert f"{gains['docs15', 'first docs15']} on docs15, {gains['docpair', 'first docpair']} on docpair" in said
+
+
+def test_longer_found_what_it_says(project: Path):
+    means, said = _means(project, "laptop", "longer")
+    gap = {
+        (task, n): means[task, f"reinit {n}"] - means[task, f"standard {n}"]
+        for task in ("docs15", "docpair")
+        for n in (96, 200, 400)
+    }
+    behind = [f"{-gap['docs15', n]:.3f}" for n in (96, 200, 400)]
+    assert "behind by {} after 96 steps, {} after 200 and {} after 400".format(*behind) in said
+    ahead = [f"{gap['docpair', n]:.3f}" for n in (96, 200, 400)]
+    assert "ahead by {} after 96 steps, {} and {} after 200 and 400".format(*ahead) in said
+    for task, arm in (("docs15", "standard"), ("docpair", "standard"), ("docpair", "reinit")):
+        assert f"{arm} " + ", ".join(f"{means[task, f'{arm} {n}']:.3f}" for n in (96, 200, 400)) in said
+
+
+def test_lr_grid_found_what_it_says(project: Path):
+    means, said = _means(project, "laptop", "lr_grid")
+    small = [f"{means[task, f'{arm} lr=2e-05']:.3f}" for task in ("docs15", "docpair") for arm in ("uncorrected", "corrected")]
+    assert "({} against {}; {} against {})".format(*small) in said
+    long = {(task, arm): f"{means[task, f'{arm} lr=2e-05 epochs=10']:.3f}" for task, arm in product(("docs15", "docpair"), ARMS)}
+    assert (
+        f"docpair {long['docpair', 'corrected']} corrected ({small[3]} after three) and {long['docpair', 'uncorrected']} un" in said
+    )
+    assert f"docs15 {long['docs15', 'corrected']} and {long['docs15', 'uncorrected']}." in said
+    for task, edge in (("docs15", "5e-04"), ("docpair", "2e-04")):  # the best rates of the corrected arm
+        rates = {
+            arm: mean for (of, arm), mean in means.items() if of == task and arm.startswith("corrected") and "epochs" not in arm
+        }
+        assert max(rates, key=rates.__getitem__) == f"corrected lr={edge}"
