@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.subject import Evaluated, Spec, Trained
 from benchmarks.work import Example as Synthetic
 from benchmarks.work import Shape, splits
-from stableft import discover, runner
+from stableft import discover, environment, runner
 from stableft.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.encoders import resolve
 from stableft.grid import Grid, Protocol
@@ -30,7 +30,7 @@ NEVER = 10**9
 
 def worker_environment() -> dict[str, str]:
     """The environment in which the runner starts its training processes."""
-    return {**runner.WORKER_ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+    return {**environment.VARIABLES, "OMP_NUM_THREADS": "1"}
 
 
 def onednn_product(left: Any, right: Any) -> Any:

@@ -108,7 +108,13 @@ def run(
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one per core.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run; other than 1 changes the last bits.")] = 1,
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
-    backend: Annotated[str, typer.Option(help="threads (a process per worker) or serial.")] = "threads",
+    backend: Annotated[str, typer.Option(help="threads (a process per worker), serial, loky, or dask: see docs/clusters.md.")] = "threads",
+    scheduler: Annotated[str | None, typer.Option(help="Dask: the scheduler's address, or its file.")] = None,
+    local_cluster: Annotated[int | None, typer.Option(min=1, help="Dask: that many workers here, on loopback.")] = None,
+    gather: Annotated[bool, typer.Option("--gather", help="Dask: records come back over it; workers need no shared disk.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="Dask: the authority that both sides trust.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Dask: this command's certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Dask: its key.")] = None,
     max_retries: Annotated[int, typer.Option(min=0, help="Further tries for a run whose process dies.")] = 1,
     timeout: Annotated[float | None, typer.Option(min=1, help="Seconds that a run may take.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failed run.")] = False,
@@ -126,7 +132,8 @@ def run(
         return show(views.plan(planned, *runner.estimate(planned, store, jobs or runner.default_workers()), jobs or 0), as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {experiment} is selected")
-    execution = runner.Execution(backend, jobs, threads, device, not padded, max_retries, timeout, fail_fast)
+    cluster = runner.Cluster(scheduler, local_cluster, gather, tls_ca, tls_cert, tls_key)
+    execution = runner.Execution(backend, jobs, threads, device, not padded, max_retries, timeout, fail_fast, cluster)
     failures = []
     try:
         with board(err, planned) as shown:

@@ -107,12 +107,12 @@ def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
     if name in EMBEDDED:
         return _embedded(name, EMBEDDED[name])
     if name == TINY:
-        return _from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
+        return from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
     if Path(name).is_dir():
-        return _from_folder(name, Path(name).resolve())
+        return from_folder(name, Path(name).resolve())
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise MissingInput(f"encoder folder {name} does not exist. {WAYS_OUT}")
-    return _from_folder(name, _from_hub(name))
+    return from_folder(name, _from_hub(name))
 
 
 def _embedded(name: str, spec: Embedded) -> Encoder:
@@ -127,10 +127,15 @@ def _embedded(name: str, spec: Embedded) -> Encoder:
         raise MissingInput(f"{missing}, but {weights} is not there: type `{spec.setup}`. {WAYS_OUT}")
     if (found := file_sha256(weights)) != spec.sha256:
         raise MissingInput(f"{weights} is damaged: sha256 {found}, expected {spec.sha256}; type `{spec.setup}`. {WAYS_OUT}")
-    return _from_folder(name, folder, lower_case=spec.lower_case)
+    return from_folder(name, folder, lower_case=spec.lower_case)
 
 
-def _from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder:
+def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder:
+    """The encoder that lies in a folder.
+
+    Raises:
+        MissingInput: none does.
+    """
     weights = next((folder / file for file in WEIGHT_FILES if (folder / file).is_file()), None)
     if weights is None or not (folder / "config.json").is_file():
         raise MissingInput(f"{folder} is no encoder: it needs config.json and {' or '.join(WEIGHT_FILES)}. {WAYS_OUT}")

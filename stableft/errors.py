@@ -31,6 +31,12 @@ class NoDevice(StableftError):
     exit_code = 69
 
 
+class Unreachable(StableftError):
+    """A cluster's scheduler can't be reached, or was lost."""
+
+    exit_code = 74
+
+
 class MissingInput(StableftError):
     """Data, weights or results that the request needs are absent, malformed or incomplete."""
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
 import signal
 import time
@@ -13,8 +12,8 @@ from types import FrameType
 
 import pandas as pd
 
-from stableft import discover
-from stableft.backends import BACKENDS, default_workers
+from stableft import discover, environment
+from stableft.backends import BACKENDS, Cluster, default_workers
 from stableft.config import RunConfig
 from stableft.errors import Damaged, MissingInput, UsageError
 from stableft.grid import Cell, Grid
@@ -23,19 +22,6 @@ from stableft.records import Place, Results, Store
 from stableft.supervisor import Report, Status, Supervisor
 from stableft.worker import Job
 
-# What a training process starts with, unless the user has set it.
-WORKER_ENVIRONMENT = {
-    # Without these, glibc gives every large temporary back to the system and faults it in again: about 5 % of a step.
-    "GLIBC_TUNABLES": ":".join(
-        f"glibc.malloc.{name}={value}"
-        for name, value in {"mmap_threshold": 2**32, "trim_threshold": 2**33, "top_pad": 2**28, "hugetlb": 1}.items()
-    ),
-    # oneDNN and torch's bridge to it each keep 1,024 compiled kernels, one for every shape; packed batches rarely repeat one.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
-    "LRU_CACHE_CAPACITY": "128",
-    "TOKENIZERS_PARALLELISM": "false",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS does not give the same bits again
-}
 BUSY_SECONDS = 1.0
 TYPICAL_RUN_BYTES = 200_000
 
@@ -123,13 +109,14 @@ class Execution:
 
     Attributes:
         backend: A name in `stableft.backends.BACKENDS`.
-        workers: Training processes; None: one per core, or one if the device is not a CPU.
+        workers: Training processes; None: one per core, or one if the device is not a CPU. Not for ``dask``, whose cluster says it.
         threads: CPU threads of each; 1 gives the same bits on any number of cores.
         device: A torch device.
         packed: Without padding, or padded as the reference.
         max_retries: For runs whose process dies.
         timeout: Seconds that a run may take; None: any.
         fail_fast: Stop all runs at the first that fails, instead of finishing the others. A diverged run is no failure.
+        cluster: Where the backend ``dask`` has its workers.
     """
 
     backend: str = "threads"
@@ -140,6 +127,7 @@ class Execution:
     max_retries: int = 1
     timeout: float | None = None
     fail_fast: bool = False
+    cluster: Cluster = field(default_factory=Cluster)
 
 
 def run_grid(
@@ -172,17 +160,15 @@ def run_grid(
         raise MissingInput("\n".join(wanted.problems))
     if execution.device.startswith("cpu") and any(planned.cell.config.precision == "tf32" for planned in wanted.missing):
         raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
-    backend = discover.named(execution.backend, BACKENDS, "backend")
+    opened = discover.named(execution.backend, BACKENDS, "backend")
+    execution.cluster.check(execution.backend, execution.workers)
     jobs = [_job(run_id, config, store, inputs, execution) for run_id, config in wanted.jobs.items()]
     if not jobs:
         return
-    os.environ["OMP_NUM_THREADS"] = str(execution.threads)
-    for name, value in WORKER_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    os.environ["HF_HUB_OFFLINE"] = "1"  # encoders and data are resolved by now; a run never goes online
+    environment.prepare(execution.threads)
     workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
     supervisor = Supervisor(report, execution.max_retries, execution.timeout)
-    with _stop_on_signals(supervisor, told) as interrupted:
+    with _stop_on_signals(supervisor, told) as interrupted, opened(execution.cluster, told) as backend:
         try:
             while jobs and not interrupted:
                 busy: list[Job] = []

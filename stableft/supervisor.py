@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from stableft.records import Store
 from stableft.worker import Job, serve
@@ -81,6 +81,21 @@ class Supervisor:
             if state not in RETRIED or attempts > self.max_retries or self._draining:
                 return Status(job, state, detail, seconds, attempts)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What another supervisor needs, beside its own report, to treat runs as this one does."""
+        return {"max_retries": self.max_retries, "timeout": self._timeout, "target": self._target}
+
+    @property
+    def halted(self) -> bool:
+        """No more runs are started."""
+        return self._stopping or self._draining
+
+    @property
+    def stopped(self) -> bool:
+        """Nor are those in flight waited for."""
+        return self._stopping
+
     def drain(self) -> None:
         """Starts no more runs; those in flight go on to their end."""
         self._draining = True
@@ -94,7 +109,7 @@ class Supervisor:
             worker.gone()
 
     def _attempt(self, job: Job) -> tuple[State, str, float]:
-        if self._stopping or self._draining:
+        if self.halted:
             return "stopped", "not started", 0.0
         worker = self._worker()
         before = _oom_kills()

@@ -52,6 +52,7 @@ LIGHT = (
     "stableft.published",
     "stableft.views",
     "stableft.board",
+    "stableft.environment",
     "stableft.backends",
     "stableft.supervisor",
     "stableft.worker",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from stableft.backends import BACKENDS
 from stableft.encoders import Encoder
 from stableft.supervisor import Status, Supervisor
 from stableft.tasks import TaskData
@@ -75,18 +74,6 @@ def test_progress_is_reported(job):
     supervisor(job("fine"))
     supervisor.stop()
     assert seen == [(1, 2, 0.5)]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_killed_run_costs_only_itself(job, tmp_path: Path, backend: str):
-    supervisor = Supervisor(lambda *_: None, target=obey)
-    names = ["fine-1", "die-1", "fine-2", "refused-1", "fine-3", "flaky-1"]
-    statuses = {s.job.run_id: s.state for s in BACKENDS[backend](supervisor, [job(name) for name in names], 2)}
-    supervisor.stop()
-    assert statuses == {
-        "fine-1": "done", "fine-2": "done", "fine-3": "done", "flaky-1": "done", "die-1": "killed", "refused-1": "refused",
-    }  # fmt: skip
-    assert [tries(tmp_path, name) for name in names] == [1, 2, 1, 1, 1, 2]
 
 
 def test_stop_ends_runs_in_flight_at_once_and_starts_no_more(job):

@@ -1,0 +1,292 @@
+"""Dask: runs on the workers of a scheduler, each supervised where it is done (``docs/clusters.md``).
+
+The command keeps as many runs in flight as the workers have threads; workers may come, go and die. Each is asked who it is before
+its first run, and sent what it lacks.
+"""
+
+import contextlib
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future, KilledWorker, LocalCluster, Security
+from distributed.comm.core import CommClosedError
+
+from stableft.backends import Backend, Cluster, Told, node
+from stableft.backends.flow import slide
+from stableft.backends.parcel import encoders, examples, files, pack
+from stableft.errors import MissingInput, StableftError, Unreachable, UsageError
+from stableft.files import write_whole
+from stableft.records import Store
+from stableft.supervisor import Status, Supervisor
+from stableft.worker import Job
+
+REFRESH_SECONDS = 1.0  # between looks at who the workers are
+ANSWER_SECONDS = 30.0  # that a scheduler may take for an answer
+KEPT = "Finished runs are kept; the same command goes on."
+LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def connected(cluster: Cluster, told: Told) -> Iterator[Backend]:
+    """A backend on a cluster's workers, for as long as the context.
+
+    Raises:
+        Unreachable: there is no scheduler at that address, or it was lost.
+        UsageError: a worker's Python, packages or source are not those of this command.
+        MissingInput: a worker does not see the results folder.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told in our own words
+    with _client(cluster) as client:
+
+        def dask(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
+            pool = _Pool(client, supervisor, jobs, cluster.gather, told)
+            with _lost(client), pool:
+                yield from slide(pool, supervisor, jobs)
+
+        yield dask
+
+
+@contextmanager
+def _client(cluster: Cluster) -> Iterator[Client]:
+    with ExitStack() as stack:
+        if cluster.local is not None:
+            address: Any = stack.enter_context(local_cluster(cluster.local))
+            security = None
+        else:
+            address = cluster.scheduler
+            security = _security(cluster)
+        where = {"scheduler_file": address} if isinstance(address, str) and Path(address).is_file() else {"address": address}
+        try:
+            client = Client(**where, security=security, timeout=10, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"no Dask scheduler answers at {address}: {_reason(error)}. See docs/clusters.md.") from error
+        stack.callback(client.close, timeout=2)
+        yield client
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[LocalCluster]:
+    """A scheduler and workers of one thread each on this machine; they listen on loopback only."""
+    # Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide. Threads and processes that are
+    # started now inherit the mask, and so do workers that take the place of those that die.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host=LOOPBACK,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None means port 8787, and a warning if it is taken
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with cluster:
+        yield cluster
+
+
+def _security(cluster: Cluster) -> Security | None:
+    if not cluster.tls_ca:
+        return None
+    for path in (cluster.tls_ca, cluster.tls_cert, cluster.tls_key):
+        if path is None or not path.is_file():
+            raise MissingInput(f"TLS: no file {path}")
+    return Security(
+        tls_ca_file=str(cluster.tls_ca),
+        tls_client_cert=str(cluster.tls_cert),
+        tls_client_key=str(cluster.tls_key),
+        require_encryption=True,
+    )
+
+
+@contextmanager
+def _lost(client: Client) -> Iterator[None]:
+    try:
+        yield
+    except (CommClosedError, TimeoutError) as error:
+        raise _lost_error(client) from error
+
+
+def _lost_error(client: Client) -> Unreachable:
+    address = client.scheduler.address if client.scheduler else "its address"
+    return Unreachable(f"lost the Dask scheduler at {address}. {KEPT}")
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+class _Pool:
+    """The workers of a scheduler; see `stableft.backends.flow.Pool`."""
+
+    def __init__(self, client: Client, supervisor: Supervisor, jobs: Sequence[Job], gather: bool, told: Told) -> None:
+        self._client = client
+        self._supervisor = supervisor
+        self._jobs = {job.run_id: job for job in jobs}
+        self._gather = gather
+        self._told = told
+        self._command = f"stableft-{uuid.uuid4().hex}"
+        self._store = Store(jobs[0].results.resolve())
+        self._examples = examples(jobs)
+        self._encoders = encoders(jobs)
+        self._workers: dict[str, int] = {}
+        self._looked = float("-inf")
+        self._flying: dict[Any, ExitStack] = {}
+        self._number = 0
+
+    def __enter__(self) -> "_Pool":
+        self._client.subscribe_topic(self._command, self._progress)
+        if not self.slots():
+            self._told("no Dask worker has joined yet; runs begin when one does")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends what is in flight, here and on the workers."""
+        flying = list(self._flying)
+        for claim in self._flying.values():
+            claim.close()
+        if self._client.status != "running":
+            return
+        with contextlib.suppress(Exception):  # a scheduler that was just lost
+            self._client.unsubscribe_topic(self._command)
+            self._client.cancel(flying, force=True)
+            self._ask(node.halt, self._command, on_error="ignore")
+
+    def slots(self) -> int:
+        """Threads of the workers that are there now; new ones are made ready."""
+        if self._client.status != "running":
+            raise _lost_error(self._client)
+        if time.monotonic() - self._looked > REFRESH_SECONDS:
+            now: dict[str, int] = self._client.sync(self._client.scheduler.ncores, callback_timeout=ANSWER_SECONDS)
+            self._ready([address for address in now if address not in self._workers])
+            if gone := self._workers.keys() - now.keys():
+                self._told(f"{len(gone)} Dask workers are gone, {len(now)} are left; their runs are done again")
+            self._workers = now
+            self._looked = time.monotonic()
+        return sum(self._workers.values())
+
+    def submit(self, job: Job) -> Future | Status:
+        claim = ExitStack()
+        if self._gather:  # no worker can claim it for us
+            if not claim.enter_context(self._store.claimed(job.run_id)):
+                return Status(job, "busy", "another command is at it")
+            if self._store.has(job.run_id):
+                claim.close()
+                return Status(job, "done", "by another command")
+        self._number += 1
+        future: Future = self._client.submit(
+            node.run,
+            self._command,
+            self._supervisor.settings,
+            pack(job),
+            self._gather,
+            key=f"{self._command}-{self._number}",
+            pure=False,
+        )
+        self._flying[future] = claim
+        return future
+
+    def status(self, future: Future, job: Job) -> Status | None:
+        with self._flying.pop(future):
+            try:
+                answer: node.Answer | str = future.result()
+            except KilledWorker as error:
+                return Status(job, "killed", f"its Dask workers died: {_reason(error)}")
+            except (CommClosedError, TimeoutError):
+                raise
+            except Exception as error:
+                if future.cancelled():
+                    self.slots()  # raises if the scheduler is gone; else it was restarted
+                    return None
+                return Status(job, "crashed", f"on its Dask worker: {type(error).__name__}: {_reason(error)}")
+            if isinstance(answer, str):  # the worker began a moment ago
+                self._ready([answer])
+                return None
+            if self._gather:
+                self._write(answer)
+            return replace(answer.status, job=job)
+
+    def _write(self, answer: node.Answer) -> None:
+        for run_id, content in answer.records.items():
+            path = self._store.path(run_id)
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content)
+        log = self._store.log_path(answer.status.job.run_id)
+        log.unlink(missing_ok=True)
+        if answer.log:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(log, answer.log)
+
+    def _ready(self, addresses: Sequence[str]) -> None:
+        """Asks workers who they are, and sends them what they lack."""
+        if not addresses:
+            return
+        with _probe(None if self._gather else self._store.root) as probe:
+            found: Mapping[str, node.Found | Exception] = self._ask(
+                node.describe, probe, list(self._examples), list(self._encoders.values()), workers=list(addresses)
+            )
+        here = node.versions()
+        lacking: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
+        for address, it in found.items():
+            if isinstance(it, OSError):  # it died; if it comes back it is a new one
+                continue
+            if isinstance(it, Exception):
+                raise UsageError(
+                    f"Dask worker {address} can't run this stableft ({type(it).__name__}: {_reason(it)}). Install the same version there."
+                )
+            _refuse_other_versions(address, it.versions, here)
+            if not it.sees_results:
+                raise MissingInput(
+                    f"Dask worker {address} does not see the results folder {self._store.root}. Mount it there, at the same path; "
+                    "or add --gather, with which records come back over Dask."
+                )
+            if it.data or it.encoders:
+                lacking.setdefault((it.data, it.encoders), []).append(address)
+        for (data, wanted), workers in lacking.items():
+            sent = [(self._encoders[each], files(self._encoders[each])) for each in sorted(wanted)]
+            answers = self._ask(node.receive, {each: self._examples[each] for each in sorted(data)}, sent, workers=workers)
+            if error := next((each for each in answers.values() if isinstance(each, Exception) and not isinstance(each, OSError)), None):
+                raise error if isinstance(error, StableftError) else MissingInput(f"sending to {workers} failed: {_reason(error)}")
+
+    def _ask(self, function: Any, *arguments: Any, workers: Sequence[str] | None = None, on_error: str = "return") -> Any:
+        return self._client.run(function, *arguments, workers=workers, on_error=on_error)
+
+    def _progress(self, event: tuple[float, Sequence[Any]]) -> None:
+        run_id, step, total, loss = event[1]
+        self._supervisor.report(self._jobs[run_id], step, total, loss)
+
+
+def _refuse_other_versions(address: str, there: Mapping[str, str], here: Mapping[str, str]) -> None:
+    differences = [
+        f"{name} {there.get(name, 'none')} there, {here.get(name, 'none')} here"
+        for name in [*here, *(name for name in there if name not in here)]
+        if there.get(name) != here.get(name)
+    ]
+    if differences:
+        raise UsageError(
+            f"Dask worker {address} is not of this version: {'; '.join(differences)}. Install the same on both sides "
+            "(requirements.lock), and start the worker anew."
+        )
+
+
+@contextmanager
+def _probe(results: Path | None) -> Iterator[Path | None]:
+    """A file that whoever sees the results folder sees."""
+    if results is None:
+        yield None
+        return
+    path = results / f".{uuid.uuid4().hex}.probe"
+    results.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
