@@ -131,7 +131,9 @@ def run(command: str, settings: Mapping[str, Any], parcel: Parcel, gather: bool)
     held = _held(worker)
     if not (set(parcel.data.values()) <= held.data.keys() and parcel.encoders <= held.encoders.keys()):
         return worker.address
-    results = held.folder / command / "results" if gather else None
+    results = held.folder / command if gather else None
+    if results:
+        results.mkdir(parents=True, exist_ok=True)
     job = parcel.unpack(held.data, held.encoders, results)
     environment.prepare(job.threads)
     crew = held.crew(command, settings, worker)

@@ -1,0 +1,46 @@
+"""A Dask cluster inside the test process: real scheduler, real sockets, workers that are threads; training processes are processes."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from stableft.backends import BACKENDS, Backend, Cluster
+from stableft.encoders import Encoder
+from stableft.tasks import TaskData
+from stableft.worker import Job
+from tests.conftest import ConfigFactory
+
+Opened = AbstractContextManager[Backend]
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """The address of a scheduler with two workers of one thread."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with LocalCluster(
+        processes=False, n_workers=2, threads_per_worker=1, protocol="tcp", host="127.0.0.1", dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"}, silence_logs=logging.CRITICAL,
+    ) as cluster:  # fmt: skip
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def opened(scheduler: str) -> Callable[..., Opened]:
+    """Opens a backend by name; ``gather`` is Dask without a shared folder."""
+
+    def open_(name: str, told: Callable[[str], None] = lambda _: None) -> Opened:
+        if name in ("dask", "gather"):
+            return BACKENDS["dask"](Cluster(scheduler, gather=name == "gather"), told)
+        return BACKENDS[name](Cluster(), told)
+
+    return open_
+
+
+@pytest.fixture
+def job(toy_config: ConfigFactory, tiny_encoder: Encoder, tmp_path: Path) -> Callable[[str], Job]:
+    """A job for `tests.misbehaving.obey`, which does what its name says."""
+    return lambda run_id: Job(run_id, toy_config(), tiny_encoder, TaskData((), ()), results=tmp_path)
