@@ -28,6 +28,7 @@ from stableft.supervisor import Status, Supervisor
 from stableft.worker import Job
 
 REFRESH_SECONDS = 1.0  # between looks at who the workers are
+CONNECT_SECONDS = 10.0  # that a scheduler may take to be found
 ANSWER_SECONDS = 30.0  # that a scheduler may take for an answer
 KEPT = "Finished runs are kept; the same command goes on."
 LOOPBACK = "127.0.0.1"
@@ -64,7 +65,7 @@ def _client(cluster: Cluster) -> Iterator[Client]:
             security = _security(cluster)
         where = {"scheduler_file": address} if isinstance(address, str) and Path(address).is_file() else {"address": address}
         try:
-            client = Client(**where, security=security, timeout=10, set_as_default=False)
+            client = Client(**where, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise Unreachable(f"no Dask scheduler answers at {address}: {_reason(error)}. See docs/clusters.md.") from error
         stack.callback(client.close, timeout=2)
