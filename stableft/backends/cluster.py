@@ -168,7 +168,8 @@ class _Pool:
             now: dict[str, int] = self._client.sync(self._client.scheduler.ncores, callback_timeout=ANSWER_SECONDS)
             self._ready([address for address in now if address not in self._workers])
             if gone := self._workers.keys() - now.keys():
-                self._told(f"{len(gone)} Dask workers are gone, {len(now)} are left; their runs are done again")
+                who = "a Dask worker is" if len(gone) == 1 else f"{len(gone)} Dask workers are"
+                self._told(f"{who} gone, {len(now)} are left; runs that were in flight there are done again")
             self._workers = now
             self._looked = time.monotonic()
         return sum(self._workers.values())
