@@ -108,7 +108,7 @@ def run(
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one per core.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run; other than 1 changes the last bits.")] = 1,
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
-    backend: Annotated[str, typer.Option(help="threads (a process per worker), serial, loky, or dask: see docs/clusters.md.")] = "threads",
+    backend: Annotated[str, typer.Option(help="threads (a process each), serial, loky or dask (docs/clusters.md).")] = "threads",
     scheduler: Annotated[str | None, typer.Option(help="Dask: the scheduler's address, or its file.")] = None,
     local_cluster: Annotated[int | None, typer.Option(min=1, help="Dask: that many workers here, on loopback.")] = None,
     gather: Annotated[bool, typer.Option("--gather", help="Dask: records come back over it; workers need no shared disk.")] = False,

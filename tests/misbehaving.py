@@ -29,7 +29,7 @@ def obey(connection: Connection) -> None:
             time.sleep(600)
         if what == "die" or (what == "flaky" and tries == 1):
             os.kill(os.getpid(), signal.SIGKILL)
-        if what == "sleep":
+        if what == "sleep" or (what == "once" and tries == 1):  # hangs, or only the first time
             time.sleep(600)
         if what in ("refused", "io", "crashed", "oom", "busy"):
             connection.send((what, f"{what} as asked"))

@@ -55,7 +55,7 @@ def connected(cluster: Cluster, told: Told) -> Iterator[Backend]:
 
 
 @contextmanager
-def _client(cluster: Cluster) -> Iterator[Client]:
+def _client(cluster: Cluster) -> Iterator[Any]:
     with ExitStack() as stack:
         if cluster.local is not None:
             address: Any = stack.enter_context(local_cluster(cluster.local))
@@ -64,22 +64,24 @@ def _client(cluster: Cluster) -> Iterator[Client]:
             address = cluster.scheduler
             security = _security(cluster)
         where = {"scheduler_file": address} if isinstance(address, str) and Path(address).is_file() else {"address": address}
+        make: Any = Client  # its annotations know only the asynchronous half of it
         try:
-            client = Client(**where, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+            client = make(**where, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
+        except Exception as error:  # Dask raises many kinds; each means that there is no speaking with the scheduler
             raise Unreachable(f"no Dask scheduler answers at {address}: {_reason(error)}. See docs/clusters.md.") from error
         stack.callback(client.close, timeout=2)
         yield client
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[LocalCluster]:
+def local_cluster(workers: int) -> Iterator[Any]:
     """A scheduler and workers of one thread each on this machine; they listen on loopback only."""
-    # Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide. Threads and processes that are
-    # started now inherit the mask, and so do workers that take the place of those that die.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide. Processes that are started now
+    # inherit that it is ignored; those that take their place when they die learn it from `stableft.backends.node.describe`.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        cluster = LocalCluster(
+        kind: Any = LocalCluster  # as for the client
+        cluster = kind(
             n_workers=workers,
             threads_per_worker=1,
             host=LOOPBACK,
@@ -88,7 +90,7 @@ def local_cluster(workers: int) -> Iterator[LocalCluster]:
             silence_logs=logging.CRITICAL,
         )
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
     with cluster:
         yield cluster
 
@@ -108,14 +110,14 @@ def _security(cluster: Cluster) -> Security | None:
 
 
 @contextmanager
-def _lost(client: Client) -> Iterator[None]:
+def _lost(client: Any) -> Iterator[None]:
     try:
         yield
     except (CommClosedError, TimeoutError) as error:
         raise _lost_error(client) from error
 
 
-def _lost_error(client: Client) -> Unreachable:
+def _lost_error(client: Any) -> Unreachable:
     address = client.scheduler.address if client.scheduler else "its address"
     return Unreachable(f"lost the Dask scheduler at {address}. {KEPT}")
 
@@ -127,7 +129,7 @@ def _reason(error: BaseException) -> str:
 class _Pool:
     """The workers of a scheduler; see `stableft.backends.flow.Pool`."""
 
-    def __init__(self, client: Client, supervisor: Supervisor, jobs: Sequence[Job], gather: bool, told: Told) -> None:
+    def __init__(self, client: Any, supervisor: Supervisor, jobs: Sequence[Job], gather: bool, told: Told) -> None:
         self._client = client
         self._supervisor = supervisor
         self._jobs = {job.run_id: job for job in jobs}
@@ -242,7 +244,8 @@ class _Pool:
                 continue
             if isinstance(it, Exception):
                 raise UsageError(
-                    f"Dask worker {address} can't run this stableft ({type(it).__name__}: {_reason(it)}). Install the same version there."
+                    f"Dask worker {address} can't run this stableft ({type(it).__name__}: {_reason(it)}). "
+                    "Install the same version there."
                 )
             _refuse_other_versions(address, it.versions, here)
             if not it.sees_results:
@@ -255,7 +258,9 @@ class _Pool:
         for (data, wanted), workers in lacking.items():
             sent = [(self._encoders[each], files(self._encoders[each])) for each in sorted(wanted)]
             answers = self._ask(node.receive, {each: self._examples[each] for each in sorted(data)}, sent, workers=workers)
-            if error := next((each for each in answers.values() if isinstance(each, Exception) and not isinstance(each, OSError)), None):
+            if error := next(
+                (each for each in answers.values() if isinstance(each, Exception) and not isinstance(each, OSError)), None
+            ):
                 raise error if isinstance(error, StableftError) else MissingInput(f"sending to {workers} failed: {_reason(error)}")
 
     def _ask(self, function: Any, *arguments: Any, workers: Sequence[str] | None = None, on_error: str = "return") -> Any:

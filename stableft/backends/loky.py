@@ -79,9 +79,7 @@ class _Executor:
     def __init__(self, supervisor: Supervisor, workers: int, progress: Any) -> None:
         context: Any = get_context("loky")
         self._events = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(
-            workers, context=context, initializer=_begin, initargs=(supervisor.settings, self._events)
-        )
+        self._pool = ProcessPoolExecutor(workers, context=context, initializer=_begin, initargs=(supervisor.settings, self._events))
         self._listener = threading.Thread(target=self._listen, args=(progress,), daemon=True)
         self._listener.start()
 
@@ -109,9 +107,7 @@ def _begin(settings: dict[str, Any], events: Any) -> None:
     multiprocessing.current_process().daemon = False
     # Here it is ``loky``, which a training process that is told of it does not know.
     multiprocessing.set_start_method("spawn", force=True)
-    _SUPERVISOR.append(
-        Supervisor(lambda job, step, total, loss: events.put((job.run_id, step, total, loss)), **settings)
-    )
+    _SUPERVISOR.append(Supervisor(lambda job, step, total, loss: events.put((job.run_id, step, total, loss)), **settings))
     atexit.register(_SUPERVISOR[0].stop)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import platform
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,8 @@ def describe(probe: Path | None, data: Sequence[str], encoders: Sequence[Encoder
         encoders: As the command knows them.
         dask_worker: Given by Dask.
     """
+    if multiprocessing.parent_process() and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command or the nanny decides
     held = _held(dask_worker)
     for encoder in encoders:
         if encoder.fingerprint not in held.encoders and _same(encoder, encoder.folder):

@@ -1,12 +1,13 @@
-"""A Dask cluster inside the test process: real scheduler, real sockets, workers that are threads; training processes are processes."""
+"""A Dask cluster inside the test process: real sockets, workers that are threads; training processes are processes."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster as _LocalCluster
 
 from stableft.backends import BACKENDS, Backend, Cluster
 from stableft.encoders import Encoder
@@ -21,7 +22,8 @@ Opened = AbstractContextManager[Backend]
 def scheduler() -> Iterator[str]:
     """The address of a scheduler with two workers of one thread."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with LocalCluster(
+    local: Any = _LocalCluster  # its annotations know only the asynchronous half of it
+    with local(
         processes=False, n_workers=2, threads_per_worker=1, protocol="tcp", host="127.0.0.1", dashboard_address=None,
         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"}, silence_logs=logging.CRITICAL,
     ) as cluster:  # fmt: skip

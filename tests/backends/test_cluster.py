@@ -5,7 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ MakeJob = Callable[[str], Job]
 
 
 @pytest.fixture
-def client(scheduler: str):
+def client(scheduler: str) -> Iterator[Any]:
     with Client(scheduler, set_as_default=False) as made:
         yield made
 
@@ -63,7 +63,7 @@ def test_relative_paths_are_the_senders(job: MakeJob, tmp_path: Path, monkeypatc
     assert parcel.pack(dataclasses.replace(job("fine"), results=Path("out"))).job.results == tmp_path / "out"
 
 
-def test_data_and_weights_travel_once_per_worker(scheduler: str, client: Client, heavy: Job, monkeypatch: pytest.MonkeyPatch):
+def test_data_and_weights_travel_once_per_worker(scheduler: str, client: Any, heavy: Job, monkeypatch: pytest.MonkeyPatch):
     """Also to a second command: workers keep what they have by fingerprint."""
     node._HELD.clear()
     sent: list[tuple[int, int]] = []
@@ -83,7 +83,7 @@ def test_data_and_weights_travel_once_per_worker(scheduler: str, client: Client,
     assert sent == [(2, 0)] * 2  # two workers, two sets of examples; the encoder's folder they see
 
 
-def test_an_encoder_that_a_worker_does_not_see_is_sent_and_checked(client: Client, tiny_encoder: Encoder, tmp_path: Path):
+def test_an_encoder_that_a_worker_does_not_see_is_sent_and_checked(client: Any, tiny_encoder: Encoder, tmp_path: Path):
     (address, *_) = client.nthreads()
     hidden = dataclasses.replace(tiny_encoder, folder=tmp_path / "not" / "there", fingerprint=tiny_encoder.fingerprint)
     node._HELD.clear()
@@ -101,7 +101,7 @@ def test_an_encoder_that_a_worker_does_not_see_is_sent_and_checked(client: Clien
     assert lacking() == frozenset()
 
 
-def test_an_encoder_of_that_path_but_another_content_is_not_taken(client: Client, tiny_encoder: Encoder, tmp_path: Path):
+def test_an_encoder_of_that_path_but_another_content_is_not_taken(client: Any, tiny_encoder: Encoder, tmp_path: Path):
     (address, *_) = client.nthreads()
     node._HELD.clear()
     other = tmp_path / "encoder"
@@ -111,7 +111,7 @@ def test_an_encoder_of_that_path_but_another_content_is_not_taken(client: Client
     assert client.run(node.describe, None, [], [asked], workers=[address])[address].encoders == {tiny_encoder.fingerprint}
 
 
-def test_examples_that_arrive_damaged_are_refused(client: Client):
+def test_examples_that_arrive_damaged_are_refused(client: Any):
     data = TAGGED.load()
     with pytest.raises(MissingInput, match="examples arrived damaged"):
         client.run(node.receive, {"0" * 64: data}, [])
@@ -134,7 +134,12 @@ def test_another_version_is_refused_and_both_are_named():
     there = {"python": "3.11", "torch": "2.12.0", "stableft's source": "bbb (commit 2)", "joblib": "1.6"}
     with pytest.raises(UsageError) as refused:
         cluster._refuse_other_versions("tcp://w:1", there, here)
-    for part in ("tcp://w:1", "torch 2.12.0 there, 2.13.0 here", "source bbb (commit 2) there, aaa (commit 1) here", "joblib 1.6 there"):
+    for part in (
+        "tcp://w:1",
+        "torch 2.12.0 there, 2.13.0 here",
+        "source bbb (commit 2) there, aaa (commit 1) here",
+        "joblib 1.6 there",
+    ):
         assert part in str(refused.value)
 
 
@@ -158,11 +163,13 @@ def test_a_worker_that_does_not_see_the_results_is_refused_and_gather_is_named(
     scheduler: str, job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     describe = node.describe
-    monkeypatch.setattr(node, "describe", lambda probe, *rest, dask_worker: describe(tmp_path / "no", *rest, dask_worker))
+    monkeypatch.setattr(
+        node, "describe", lambda probe, data, encoders, dask_worker: describe(tmp_path / "no", data, encoders, dask_worker)
+    )
     supervisor = Supervisor(lambda *_: None, target=obey)
     with (
         connected(Cluster(scheduler), lambda _: None) as backend,
-        pytest.raises(MissingInput, match="does not see the results folder .* add --gather"),
+        pytest.raises(MissingInput, match=r"does not see the results folder .* add --gather"),
     ):
         list(backend(supervisor, [job("fine")], 1))
     assert not list(tmp_path.glob("*.tries"))
@@ -171,8 +178,9 @@ def test_a_worker_that_does_not_see_the_results_is_refused_and_gather_is_named(
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(Unreachable, match="no Dask scheduler answers at tcp://127.0.0.1:9"), connected(
-        Cluster("tcp://127.0.0.1:9"), lambda _: None
+    with (
+        pytest.raises(Unreachable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+        connected(Cluster("tcp://127.0.0.1:9"), lambda _: None),
     ):
         pass
     assert Unreachable.exit_code == 74

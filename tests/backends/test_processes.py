@@ -31,7 +31,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     begun: list[Process] = []
 
     def dask(*arguments: str, **environment: str) -> Process:
-        command = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
+        command = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
         with open(tmp_path / f"{arguments[0]}-{len(begun)}.log", "wb") as log:
             begun.append(
                 subprocess.Popen(
@@ -96,9 +96,7 @@ def test_a_worker_killed_in_mid_run_and_another_that_comes_cost_nothing(begin: B
     assert not list((tmp_path / "b" / "out" / "claims").iterdir())
 
 
-def test_a_scheduler_that_dies_ends_the_command_and_the_same_command_goes_on(
-    begin: Begin, scheduler_file: str, tmp_path: Path
-):
+def test_a_scheduler_that_dies_ends_the_command_and_the_same_command_goes_on(begin: Begin, scheduler_file: str, tmp_path: Path):
     worker(begin, scheduler_file, "--no-nanny", "--death-timeout", "5")
     process = start(tmp_path, *DASK, "--seeds", "0-9", "--scheduler", scheduler_file)
     wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 120)
@@ -171,15 +169,15 @@ def certificate(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: (root / "stableft" / "seeds.py").open("a").write("# another version\n"), "is not of this version"),
-        (lambda root: (root / "stableft" / "backends" / "node.py").write_text("x = 1\n"), "can't run this stableft"),
+        (lambda package: (package / "another.py").touch(), "is not of this version"),
+        (lambda package: (package / "backends" / "node.py").write_text("x = 1\n"), "can't run this stableft"),
     ],
 )
 def test_a_worker_of_another_version_is_refused_by_name(
     begin: Begin, scheduler_file: str, tmp_path: Path, project: Path, change: Callable[[Path], object], message: str
 ):
     shutil.copytree(project / "stableft", tmp_path / "other" / "stableft")
-    change(tmp_path / "other")
+    change(tmp_path / "other" / "stableft")
     worker(begin, scheduler_file, "--no-nanny", PYTHONPATH=str(tmp_path / "other"))
     code, _, err = call(tmp_path, *DASK, "--seeds", "0", "--scheduler", scheduler_file)
     assert code == 2, err
