@@ -1,10 +1,16 @@
-"""Shared by all tests: a tiny encoder, the toy task, a small configuration; offline and on one thread."""
+"""Shared by all tests: a tiny encoder, the toy task, a small configuration; offline and on one thread.
+
+torch is imported by the fixtures that need it, so that the process that only hands tests to workers need not wait for it.
+"""
 
 import json
 import os
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before anything imports transformers or datasets: no test may go online, and a fork after tokenising shall not be warned of.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -13,16 +19,15 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import numpy as np
 import pytest
-import torch
 
 from stableft.config import RunConfig, with_overrides
 from stableft.encoders import Encoder, resolve
-from stableft.finetune import encode
-from stableft.packing import Data
-from stableft.tasks import TaggedExample, Task, TaskData
+from stableft.files import locked, write_whole
+from stableft.tasks import TaggedExample, Task, TaskData, docread, docs, docstrings
 from stableft.tasks.toy import FILLERS, MARKERS, TASKS, VOCABULARY
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from stableft.packing import Data
 
 TOY = TASKS[0]
 BASE: dict[str, Any] = {
@@ -36,6 +41,13 @@ BASE: dict[str, Any] = {
 }
 
 ConfigFactory = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +68,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 @pytest.fixture(scope="session")
 def lively_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     """A BERT of 2 x 32 that transformers itself made, with weights of std 0.2, so that attention is far from uniform."""
+    import torch
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("lively")
@@ -84,8 +97,10 @@ def lively_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def toy_data(tiny_encoder: Encoder) -> Data:
+def toy_data(tiny_encoder: Encoder) -> "Data":
     """The toy task, tokenised for ``tiny_encoder`` (and for ``lively_encoder``, which has the same vocabulary)."""
+    from stableft.finetune import encode
+
     return encode(TOY, TOY.load(), tiny_encoder, max_length=32)
 
 
@@ -127,6 +142,40 @@ TAGGED = Task(
 
 
 @pytest.fixture(scope="session")
-def tagged_data(tiny_encoder: Encoder) -> Data:
+def tagged_data(tiny_encoder: Encoder) -> "Data":
     """An invented tagging task, tokenised for ``tiny_encoder`` and ``lively_encoder``."""
+    from stableft.finetune import encode
+
     return encode(TAGGED, load_tagged(), tiny_encoder, max_length=32)
+
+
+@pytest.fixture(scope="session")
+def parsed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The packages that tasks are made of are parsed once for all tests and workers, package by package: 10 s in all."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if worker else base
+    sources = sorted({*docread.SOURCES, *chain.from_iterable(docs.TOPICS.values())})
+    parse = docstrings.documented
+
+    def parsed(package: str) -> dict[Path, list[tuple[str, str]]]:
+        path = folder / f"{package}.docstrings"
+        with locked(path.with_suffix(".lock")):
+            if not path.is_file():
+                of_package = [source for source in sources if source.partition("/")[0] == package]
+                files = {file for source in of_package for _, file in docstrings.source_files(source)}
+                with docstrings.without_collection():
+                    write_whole(path, pickle.dumps({file: parse(file) for file in files}))
+        return pickle.loads(path.read_bytes())
+
+    @cache
+    def everything() -> dict[Path, list[tuple[str, str]]]:
+        packages = sorted({source.partition("/")[0] for source in sources}, reverse=worker.endswith("1"))  # workers meet half-way
+        return dict(chain.from_iterable(parsed(package).items() for package in packages))
+
+    def documented(path: Path) -> list[tuple[str, str]]:
+        return found if (found := everything().get(path)) is not None else parse(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docstrings, "documented", documented)
+        yield

@@ -49,16 +49,30 @@ def _root(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def read_docstrings(source: str) -> Iterator[Docstring]:
-    """The docstrings of a package, sub-package or file (``package/pattern``) in order of path and line; nothing is imported."""
+def documented(path: Path) -> list[tuple[str, str]]:
+    """Name and docstring of each documented public definition of a source file, which is parsed, not imported."""
+    with warnings.catch_warnings(action="ignore"):  # invalid escapes in other people's files
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    return list(_definitions(tree.body))
+
+
+def source_files(source: str) -> list[tuple[str, Path]]:
+    """The files of a package, sub-package or file (``package/pattern``), tests left out: name from site-packages on, and path."""
     package, _, pattern = source.partition("/")
     root = _root(package)
     found = root.glob(pattern) if pattern.endswith(".py") else (root / pattern).rglob("*.py")
-    for file, path in sorted((path.relative_to(root.parent).as_posix(), path) for path in found):
-        if SKIPPED_FOLDERS.isdisjoint(file.split("/")) and not path.name.startswith(("test_", "conftest")):
-            with warnings.catch_warnings(action="ignore"):  # invalid escapes in other people's files
-                tree = ast.parse(path.read_text(encoding="utf-8"))
-            yield from (Docstring(file, name, text) for name, text in _definitions(tree.body))
+    files = sorted((path.relative_to(root.parent).as_posix(), path) for path in found)
+    return [
+        (file, path)
+        for file, path in files
+        if SKIPPED_FOLDERS.isdisjoint(file.split("/")) and not path.name.startswith(("test_", "conftest"))
+    ]
+
+
+def read_docstrings(source: str) -> Iterator[Docstring]:
+    """The docstrings of a package, sub-package or file (``package/pattern``) in order of path and line; nothing is imported."""
+    for file, path in source_files(source):
+        yield from (Docstring(file, name, text) for name, text in documented(path))
 
 
 @contextmanager

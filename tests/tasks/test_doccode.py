@@ -18,7 +18,7 @@ PLAIN = "Give the ``wug`` of this box to whoever has asked."
 
 
 @pytest.fixture(scope="module")
-def data() -> TaskData:
+def data(parsed_once: None) -> TaskData:
     return doccode.load_doccode()
 
 

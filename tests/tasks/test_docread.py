@@ -22,7 +22,7 @@ LONG = "This invented sentence has ten words and ends right here. " * 3
 
 
 @pytest.fixture(scope="module")
-def data() -> TaskData:
+def data(parsed_once: None) -> TaskData:
     return docread.load_docread()
 
 
