@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def imported(modules: Sequence[str], project: Path) -> tuple[list[str], list[str
     return names, heavy
 
 
-def imports(source: str) -> set[str]:
+@cache
+def imports(source: str) -> frozenset[str]:
     """Dotted names that a module imports, anywhere in it, not only at its head."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -92,13 +94,14 @@ def imports(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute here"
             names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
 def knows(source: str, target: str) -> bool:
     return any(name == target or name.startswith(target + ".") for name in imports(source))
 
 
+@cache
 def sources(project: Path, *folders: str) -> dict[str, str]:
     found = {
         ".".join(path.relative_to(project).with_suffix("").parts).removesuffix(".__init__"): path.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ LENGTHS = [[5, 17, 9, 30], [8, 8, 8], [23], [1, 40, 2, 3, 12]]
 EVERY_PIECE = np.arange(VOCABULARY)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """An encoder's folder, and the transformers model with the same weights."""
 
@@ -131,6 +132,12 @@ def load(toy_config: ConfigFactory) -> Load:
     return load
 
 
+@pytest.fixture(scope="module")
+def still(load: Load) -> Load:
+    """What `load` does; a model that is only looked at is loaded once."""
+    return cache(load)
+
+
 def random_batch(lengths: list[int], seed: int = 0, pieces: np.ndarray = EVERY_PIECE) -> Batch:
     """Token ids without the two that are padding somewhere."""
     rng = np.random.default_rng(seed)
@@ -177,8 +184,8 @@ def test_the_table_holds_these_families() -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_logits_are_transformers_own(case: Case, load: Load, lengths: list[int], packed: bool) -> None:
-    model = load(case, packed=packed)
+def test_logits_are_transformers_own(case: Case, still: Load, lengths: list[int], packed: bool) -> None:
+    model = still(case, packed=packed)
     assert model.packed is packed
     batch = random_batch(lengths)
     with torch.no_grad():
@@ -188,8 +195,8 @@ def test_logits_are_transformers_own(case: Case, load: Load, lengths: list[int],
 
 
 @pytest.mark.parametrize("lengths", [LENGTHS[0], LENGTHS[3]], ids=str)
-def test_other_encoders_run_padded_and_say_the_same(other: Case, load: Load, lengths: list[int]) -> None:
-    model = load(other, packed=True)
+def test_other_encoders_run_padded_and_say_the_same(other: Case, still: Load, lengths: list[int]) -> None:
+    model = still(other, packed=True)
     assert not model.packed
     batch = random_batch(lengths)
     with torch.no_grad():

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from experiments import adam
 from stableft import discover
 from stableft.__main__ import app
 from stableft.records import Store
@@ -267,8 +268,15 @@ WORDS = (("alin", "<b>$x_1$|"), ("dorn", "[/red]"))
 OWN = ("--seeds", "0", "--results", "out", "--jobs", "1", "--set", "schedule.num_epochs=1")
 
 
-def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick):
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the report of ``adam`` one figure and the tables: each figure takes half a second."""
+    left_out = ("train_loss", "train_loss_range", "score_distribution", "best_of", "bias_magnitude", "loss_and_score")
+    monkeypatch.setattr(adam, "REPORT", {name: item for name, item in adam.REPORT.items() if name not in left_out})
+
+
+def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
     """The file's name and labels try to break out of paths, LaTeX, SVG and Markdown."""
+    few_figures(monkeypatch)
     path = write_own(tmp_path / "secret" / "[red] $x_1$ & <svg>\\|%.csv")
     asked = (*SMOKE, "--tasks", f"csv:{path}")
     name = "red-x_1-svg.csv"
@@ -292,7 +300,8 @@ def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick):
     assert {file.name for file in tmp_path.iterdir()} == {"secret", "out", "figures"}
 
 
-def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick):
+def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    few_figures(monkeypatch)  # of a regression all are drawn in test_runner.py
     rows = [f"{word} {number} mib,{value + number / 10}" for number in range(12) for word, value in (("alin", 0), ("dorn", 1))]
     (tmp_path / "my.csv").write_text("\n".join(["text,score", *rows]))
     code, _, err = quick(tmp_path, "run", *SMOKE, "--tasks", "csv:my.csv", *OWN)
@@ -351,7 +360,7 @@ def test_own_files_that_cant_be_used(tmp_path: Path, quick: Quick, tasks: str, c
 
 
 @pytest.mark.parametrize("task", ["toy", "docs15", "csv"])
-def test_data_are_checked(tmp_path: Path, quick: Quick, task: str):
+def test_data_are_checked(tmp_path: Path, quick: Quick, parsed_once: None, task: str):
     spec = f"csv:{write_own(tmp_path / 'my.csv')}" if task == "csv" else task
     code, text, _ = quick(tmp_path, "data", "check", spec)
     _, raw, _ = quick(tmp_path, "data", "check", spec, "--json")

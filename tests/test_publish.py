@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import adam
 from stableft import publish
 from stableft.errors import MissingInput, UsageError
 from stableft.records import Store
@@ -39,9 +40,11 @@ def test_the_number_of_processes_changes_no_byte(store: Store, tmp_path: Path) -
     assert {path.suffix for path in both} == {".md", ".tex", ".csv"}
 
 
-def test_figures_and_tables_together_are_everything(store: Store, tmp_path: Path) -> None:
+def test_figures_and_tables_together_are_everything(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adam, "REPORT", {name: adam.REPORT[name] for name in ("score", "scores", "arms")})
     places = [("laptop", "adam")]
     parts = [publish.render(store, places, tmp_path / "parts", [kind])[0] for kind in (FigureReport, TableReport)]
     whole, _ = publish.render(store, places, tmp_path / "whole")
     assert {path.name for part in parts for path in part} == {path.name for path in whole}
+    assert [{path.stem for path in part} for part in parts] == [{"score"}, {"scores", "arms"}]
     assert all((tmp_path / "parts/laptop/adam" / path.name).read_bytes() == path.read_bytes() for path in whole)
