@@ -216,8 +216,13 @@ class Store:
         """Keeps other commands from collecting into this folder meanwhile, and from setting tables aside."""
         return folder_locked(self.root)
 
-    def load(self, protocol: str, experiment: str) -> Results:
+    def load(self, protocol: str, experiment: str, *, predictions: bool = True) -> Results:
         """The collected tables.
+
+        Args:
+            protocol: Of this scale.
+            experiment: Of this experiment.
+            predictions: False leaves them empty, which takes half the time: they are most of the rows.
 
         Raises:
             MissingInput: they are not there, or damaged.
@@ -227,7 +232,10 @@ class Store:
             raise MissingInput(
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
-        return Results(**{name: plain_strings(table.to_pandas()) for name, table in _read_tables(folder).items()})
+        tables = _read_tables(folder)
+        if not predictions:
+            tables["predictions"] = tables["predictions"].slice(0, 0)
+        return Results(**{name: plain_strings(table.to_pandas()) for name, table in tables.items()})
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""

@@ -1,6 +1,7 @@
 """The committed evidence: settings taken from it are what it says, and it is whole."""
 
 from collections import Counter
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -11,12 +12,18 @@ from experiments.adam import ARMS
 from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft import discover, tables
 from stableft.grid import Protocol
-from stableft.records import Store
+from stableft.records import Results, Store
+
+
+@cache
+def committed(project: Path, protocol: str, experiment: str) -> Results:
+    """Only to be read: several tests share it."""
+    return Store(project / "results").load(protocol, experiment, predictions=False)
 
 
 @pytest.mark.parametrize("protocol", [LAPTOP, SMALL], ids=lambda protocol: protocol.name)
 def test_learning_rates_are_those_at_which_the_corrected_arm_validates_best(project: Path, protocol: Protocol):
-    runs = tables.learning_rates(Store(project / "results").load(protocol.name, "lr_grid"))
+    runs = tables.learning_rates(committed(project, protocol.name, "lr_grid"))
     corrected = runs[(runs["arm"] == "corrected") & (runs["setting"] == "")].groupby(["task", "lr"])["validation"].mean()
     chosen = {task: protocol.configs[task].adam.lr for task in lr_grid.grid(protocol).tasks}
     best = {task: corrected[task].idxmax() for task in chosen}
@@ -25,7 +32,7 @@ def test_learning_rates_are_those_at_which_the_corrected_arm_validates_best(proj
 
 @pytest.mark.parametrize("protocol", [LAPTOP, SMALL], ids=lambda protocol: protocol.name)
 def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: Protocol):
-    runs = tables.learning_rates(Store(project / "results").load(protocol.name, "lr_grid"))
+    runs = tables.learning_rates(committed(project, protocol.name, "lr_grid"))
     for task in lr_grid.grid(protocol).tasks:  # a best rate at the edge could be better still beyond it
         swept = runs[(runs["task"] == task) & (runs["arm"] == "corrected") & (runs["setting"] == "")]
         assert min(swept["lr"]) < protocol.configs[task].adam.lr < max(swept["lr"])
@@ -35,7 +42,7 @@ def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: 
 
 @pytest.mark.parametrize("name", list(discover.experiments()))
 def test_committed_results_are_complete_pairs(project: Path, name: str):
-    runs = Store(project / "results").load("laptop", name).runs
+    runs = committed(project, "laptop", name).runs
     grid = discover.experiment(name).grid(LAPTOP)
     counts = runs.groupby(["task", "arm"])["seed"].nunique().unstack()
     assert set(counts.columns) == set(grid.arms)
@@ -45,7 +52,7 @@ def test_committed_results_are_complete_pairs(project: Path, name: str):
 
 def test_precision_found_what_it_says(project: Path):
     """The numbers of its docstring that stand in no table."""
-    results = Store(project / "results").load("laptop", "precision")
+    results = committed(project, "laptop", "precision")
     runs = tables.final_scores(results)
     score, failed = (runs.pivot(index="seed", columns="arm", values=name) for name in ("score", "failed"))
     said = " ".join((discover.experiment("precision").__doc__ or "").split())
@@ -98,7 +105,7 @@ def test_every_experiment_says_what_it_asks_and_expects():
 
 def test_article_found_what_it_says(project: Path):
     """The numbers of its docstring that stand in no table: the squared error of the average, and how often runs are evaluated."""
-    results = Store(project / "results").load("laptop", "article")
+    results = committed(project, "laptop", "article")
     metrics = results.metrics.merge(results.runs[["run_id", "num_steps"]], on="run_id")
     ends = metrics.query("arm == '+swa' and split == 'test' and metric == 'loss' and step == num_steps")
     average, last = (ends.loc[ends["scope"] == scope, "value"].mean() for scope in ("average", ""))
@@ -113,7 +120,7 @@ def test_article_found_what_it_says(project: Path):
 
 def test_reinit_found_what_it_says(project: Path):
     """Its differences and training losses, against the tables that print them."""
-    results = Store(project / "results").load("laptop", "reinit")
+    results = committed(project, "laptop", "reinit")
     said = " ".join((discover.experiment("reinit").__doc__ or "").split())
     scores = tables.score_table(results).set_index(["task", "arm"])["difference"]
     costs = [f"{-scores['docs15', f'pooler+{n}']:.3f}" for n in range(1, 7)]
@@ -127,7 +134,7 @@ def test_reinit_found_what_it_says(project: Path):
 
 def test_head_lr_found_what_it_says(project: Path):
     """The means of its docstring, against the table that prints them; the second rate is ahead in every setting."""
-    pairs = tables.rate_pair_table(Store(project / "results").load("laptop", "head_lr"))
+    pairs = tables.rate_pair_table(committed(project, "laptop", "head_lr"))
     said = " ".join((discover.experiment("head_lr").__doc__ or "").split())
     assert (pairs["difference"] > 0).all()
     assert len(pairs) == 9
@@ -137,7 +144,7 @@ def test_head_lr_found_what_it_says(project: Path):
 
 def _means(project: Path, protocol: str, name: str) -> tuple[dict[tuple[str, str], float], str]:
     """Mean scores by task and arm, and what the docstring says in one line."""
-    table = tables.score_table(Store(project / "results").load(protocol, name))
+    table = tables.score_table(committed(project, protocol, name))
     means = {(str(task), str(arm)): float(mean) for task, arm, mean in table[["task", "arm", "mean"]].itertuples(index=False)}
     return means, " ".join((discover.experiment(name).__doc__ or "").split())
 

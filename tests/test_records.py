@@ -143,6 +143,17 @@ def test_collecting_gives_the_agreed_columns_in_the_order_of_the_places(tmp_path
     assert scores.to_dict() == {"uncorrected": 0.25, "corrected": 0.75}
 
 
+def test_predictions_can_be_left_out(tmp_path: Path):
+    store = Store(tmp_path)
+    store.write(record())
+    store.collect("smoke", "adam", [Place("adam", "corrected", "toy", 0, "a" * 16)])
+    whole, part = store.load("smoke", "adam"), store.load("smoke", "adam", predictions=False)
+    pd.testing.assert_frame_equal(part.metrics, whole.metrics)
+    pd.testing.assert_frame_equal(part.runs, whole.runs)
+    assert len(whole.predictions) == 2
+    assert (len(part.predictions), list(part.predictions.columns)) == (0, list(whole.predictions.columns))
+
+
 def test_collected_rows_can_outlive_their_run_files(tmp_path: Path):
     store = Store(tmp_path)
     store.write(record("a" * 16, 0.75))

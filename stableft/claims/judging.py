@@ -27,7 +27,8 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
     judgements: list[Judgement] = []
     for protocol in protocols:
         for name, module in experiments.items():
-            results = store.load(protocol.name, name) if (protocol.name, name) in collected else None
+            there = (protocol.name, name) in collected
+            results = store.load(protocol.name, name, predictions=False) if there else None
             judgements += judge(module.CLAIMS, module.grid(protocol), results)
     return judgements
 
