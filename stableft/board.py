@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from stableft.markup import duration
-from stableft.runner import Plan
+from stableft.planning import Plan
+from stableft.states import STATE_OF
 from stableft.supervisor import Status
 from stableft.worker import Job
 
@@ -61,12 +62,13 @@ class Board:
             note = f"eta {duration(eta)}"
             note += f", {self._failed} failed" * bool(self._failed) + f", {self._diverged} diverged" * bool(self._diverged)
             self.bars.update(self._all, completed=self._done + self._failed, note=note)
-        name = self._names[status.job.run_id]
+        name, state = self._names[status.job.run_id], STATE_OF[status.state]
+        why = status.detail if state == status.state else f"{status.state}: {status.detail}"
         seconds = f" {status.seconds:.0f} s" if status.state == "done" else ""
         if status.state != "done" or not self._console.is_terminal:
             now = datetime.now().strftime("%H:%M:%S")
             self._console.print(
-                f"{now} {status.state} {name} ({status.detail}){seconds} [{self._done + self._failed}/{self._total}, {note}]",
+                f"{now} {state} {name} ({why}){seconds} [{self._done + self._failed}/{self._total}, {note}]",
                 markup=False,
             )
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -77,37 +78,56 @@ def folder_locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one that has claimed a name; while it is, no other can. One that dies lets go of it.
+def claimed(path: Path) -> Iterator[BinaryIO | None]:
+    """Claims a name; while a process has it, no other can. One that dies lets go of it.
 
     Where the system has no such locks (Windows, some network folders) everybody's claim holds, and work may be done twice.
 
     Args:
-        path: An empty file, there as long as the claim; its folder is created.
+        path: A file, there as long as the claim; its folder is created.
+
+    Yields:
+        The file, in which the owner may say what it is doing (`held` reads it); None if another process has the name.
 
     Raises:
         OSError: it can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with open(path, "ab") as file:
+        with open(path, "r+b", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o644)) as file:
             try:
                 import fcntl
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                yield None
                 return
             except (ImportError, OSError):
-                yield True
+                yield file
                 return
             if not _is(path, file.fileno()):  # its owner has removed it since we opened it
                 continue
             try:
-                yield True
+                file.truncate(0)  # what a process that died had to say
+                yield file
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def held(path: Path) -> bytes | None:
+    """What the owner of a claimed name says in its file; None if nobody has it, or if the system can't tell."""
+    try:
+        import fcntl
+
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of at once; who asks meanwhile asks again
+            except BlockingIOError:
+                return file.read()
+    except (ImportError, OSError):
+        return None
+    return None
 
 
 def _is(path: Path, handle: int) -> bool:

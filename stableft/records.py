@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -20,6 +20,7 @@ from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, RUN_SCHEMA, plain_
 
 SCHEMA_VERSION = 1
 FOOTER = b"stableft"
+TABLES_SCHEMA = b"stableft_schema"
 TRAJECTORY = "trajectory_sha256"
 Outcome = Literal["ok", "diverged"]
 
@@ -97,24 +98,20 @@ class Store:
         """The encoder that a run ended with; kept only of runs that others start from."""
         return self.root / "weights" / f"{run_id}.safetensors"
 
-    def note_failure(self, run_id: str, message: str) -> None:
-        """Adds why a run failed to its log; the log of a run that was only interrupted is empty or absent."""
-        with contextlib.suppress(OSError):  # a full disk is what failed, or the folder can't be written to
-            self.log_path(run_id).parent.mkdir(parents=True, exist_ok=True)
-            with open(self.log_path(run_id), "a", encoding="utf-8") as log:
-                log.write(message + "\n")
+    def failure_path(self, run_id: str) -> Path:
+        """Why the last try at a run failed (`stableft.states.Failure`); there until the run is done."""
+        return self.root / "failures" / f"{run_id}.json"
 
-    def failed(self, run_id: str) -> bool:
-        """Whether the last try at a run failed."""
-        path = self.log_path(run_id)
-        return not self.has(run_id) and path.is_file() and path.stat().st_size > 0
+    def claim_path(self, run_id: str) -> Path:
+        """What the process that does a run holds, and says how far it has come (`stableft.states.Doing`)."""
+        return self.root / "claims" / run_id
 
     def has(self, run_id: str) -> bool:
         return self.path(run_id).is_file()
 
-    def claimed(self, run_id: str) -> contextlib.AbstractContextManager[bool]:
-        """Whether a run is this process's to do; see `stableft.files.claimed`."""
-        return claimed(self.root / "claims" / run_id)
+    def claimed(self, run_id: str) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        """A run is this process's to do, if it gets the file; see `stableft.files.claimed`."""
+        return claimed(self.claim_path(run_id))
 
     def quarantine(self, run_id: str) -> Path:
         """Takes a damaged record out of the way: to ``damaged/``, where nothing reads it and nobody loses it."""
@@ -173,7 +170,7 @@ class Store:
                 path, f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
             ) from None
         if footer["schema"] > SCHEMA_VERSION:
-            raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
+            raise _newer(path, footer["schema"])
         if trajectory_sha256(table) != footer.get(TRAJECTORY, trajectory_sha256(table)):
             raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
         return footer, table.cast(RUN_SCHEMA)  # older files have a narrower index of scopes
@@ -225,17 +222,24 @@ class Store:
             predictions: False leaves them empty, which takes half the time: they are most of the rows.
 
         Raises:
-            MissingInput: they are not there, or damaged.
+            MissingInput: they are not there, damaged, or written by a newer version.
         """
+        tables = self._tables(protocol, experiment, TABLES)
+        if not predictions:
+            tables["predictions"] = tables["predictions"].slice(0, 0)
+        return Results(**{name: plain_strings(table.to_pandas()) for name, table in tables.items()})
+
+    def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
+        """Of the collected tables the small one, `Results.runs`; errors as `load`."""
+        return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas())
+
+    def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
         folder = self.folder(protocol, experiment)
         if not (folder / "runs.parquet").is_file():
             raise MissingInput(
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
-        tables = _read_tables(folder)
-        if not predictions:
-            tables["predictions"] = tables["predictions"].slice(0, 0)
-        return Results(**{name: plain_strings(table.to_pandas()) for name, table in tables.items()})
+        return _read_tables(folder, names)
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
@@ -249,7 +253,8 @@ def _replace_tables(folder: Path, results: Results) -> None:
     fingerprint = hashlib.sha256(results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv().encode()).hexdigest()
     for name in TABLES:
         table = pa.Table.from_pandas(_compact(getattr(results, name)), preserve_index=False)
-        write_parquet(table.replace_schema_metadata({**table.schema.metadata, FOOTER: fingerprint}), draft / f"{name}.parquet")
+        said = {**table.schema.metadata, FOOTER: fingerprint, TABLES_SCHEMA: str(SCHEMA_VERSION)}
+        write_parquet(table.replace_schema_metadata(said), draft / f"{name}.parquet")
     _move_tables(folder)
     draft.rename(folder / NEXT)
     _move_tables(folder)
@@ -263,11 +268,11 @@ def _move_tables(folder: Path) -> None:
         (folder / NEXT).rmdir()
 
 
-def _read_tables(folder: Path) -> dict[str, pa.Table]:
+def _read_tables(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
     """The tables of one collection, also while another is being put in their place."""
     absent: MissingInput | None = None
     for _ in range(10):
-        paths = {name: folder / f"{name}.parquet" for name in TABLES}
+        paths = {name: folder / f"{name}.parquet" for name in names}
         paths = {name: new if (new := folder / NEXT / path.name).exists() else path for name, path in paths.items()}
         try:
             tables = {name: read_parquet(path) for name, path in paths.items()}
@@ -276,12 +281,19 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
         except MissingInput as error:  # moved since we looked, or not there at all
             absent = error
         else:
+            for path, table in zip(paths.values(), tables.values(), strict=True):
+                if (schema := int((table.schema.metadata or {}).get(TABLES_SCHEMA, 1))) > SCHEMA_VERSION:
+                    raise _newer(path, schema)
             if len({(table.schema.metadata or {}).get(FOOTER) for table in tables.values()}) == 1:
                 return tables
         time.sleep(0.1)
     raise absent or Damaged(
         folder, f"the tables in {folder} are not of one collection: fetch them anew, or run the experiment again."
     )
+
+
+def _newer(path: Path, schema: int) -> MissingInput:
+    return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {SCHEMA_VERSION}): update stableft.")
 
 
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def compared(comparison: Comparison) -> View:
     found = counts(comparison.cells)
     judged = found.get("within interval", 0) + found.get("different", 0)
     text: list[RenderableType] = [
-        _aligned(names, rows, numeric=range(4, 9)),
+        aligned(names, rows, numeric=range(4, 9)),
         ", ".join(f"{count} {verdict}" for verdict, count in found.items()),
         *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
         _sources({"A": comparison.a, "B": comparison.b}),
@@ -85,10 +85,10 @@ def _sources(folders: dict[str, Sequence[Source]]) -> str:
         for folder, sources in folders.items()
         for each in sources
     ]
-    return _aligned(names, rows, numeric=[1])
+    return aligned(names, rows, numeric=[1])
 
 
-def _aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
+def aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
     """Lines of a table that a narrow terminal wraps as lines: rich would fold the cells of one that is as wide as these."""
     lines = [names, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

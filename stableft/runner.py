@@ -10,97 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import pandas as pd
-
-from stableft import discover, environment
+from stableft import discover, environment, states
 from stableft.backends import BACKENDS, Cluster, default_workers
 from stableft.config import RunConfig
 from stableft.errors import Damaged, MissingInput, UsageError
-from stableft.grid import Cell, Grid
+from stableft.grid import Grid
 from stableft.inputs import Inputs
+from stableft.planning import Plan
+from stableft.planning import estimate as estimate
+from stableft.planning import plan as plan
 from stableft.records import Place, Results, Store
-from stableft.supervisor import Report, Status, Supervisor
+from stableft.slots import slots
+from stableft.supervisor import RETRIES, Report, Status, Supervisor, count_gpus
 from stableft.worker import Job
 
 BUSY_SECONDS = 1.0
-TYPICAL_RUN_BYTES = 200_000
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A cell with its identity, or with the reason why it has none yet."""
-
-    cell: Cell
-    run_id: str | None
-    done: bool
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a grid needs.
-
-    Attributes:
-        grid: The selected grid.
-        cells: All of it.
-        problems: What is missing before the grid can start, each once.
-        sources: By identity: runs that have to be done first, since missing ones need their weights.
-        source_bytes: What these weights take.
-    """
-
-    grid: Grid
-    cells: Sequence[Planned]
-    problems: Sequence[str] = field(default=())
-    sources: Mapping[str, RunConfig] = field(default_factory=dict)
-    source_bytes: int = 0
-
-    @property
-    def missing(self) -> list[Planned]:
-        return [planned for planned in self.cells if not planned.done]
-
-    @property
-    def jobs(self) -> dict[str, RunConfig]:
-        """By identity: the missing runs, without those that another one does first. Two arms with the same setting are one run."""
-        found = {planned.run_id: planned.cell.config for planned in self.missing if planned.run_id is not None}
-        return {run_id: config for run_id, config in found.items() if run_id not in self.sources}
-
-
-def plan(grid: Grid, store: Store, inputs: Inputs) -> Plan:
-    """Resolves every cell to its run and looks which are done. Missing inputs are listed, not raised.
-
-    Raises:
-        UsageError: runs that can't be, each arm and task with the reason.
-    """
-    cells: list[Planned] = []
-    sources: dict[str, RunConfig] = {}
-    checked: dict[str, UsageError | None] = {}
-    for cell in grid.cells():
-        place = f"{cell.task} / {cell.arm}"
-        try:
-            if place not in checked:  # other seeds are refused for the same reason
-                checked[place] = _refusal(cell.config, inputs)
-            if checked[place]:
-                continue
-            identity = inputs.run_id(cell.config)
-        except MissingInput as error:
-            cells.append(Planned(cell, None, done=False, problem=str(error)))
-            continue
-        cells.append(Planned(cell, identity, done=store.has(identity)))
-        if not cells[-1].done:
-            sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
-    if refused := [f"{place}: {error}" for place, error in checked.items() if error]:
-        raise UsageError("\n".join(refused))
-    problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
-    sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
-    return Plan(grid, cells, problems, sources, sum(inputs.encoder(source.encoder).size for source in sources.values()))
-
-
-def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
-    try:
-        inputs.check(config)
-    except UsageError as error:
-        return error
-    return None
 
 
 @dataclass(frozen=True)
@@ -113,10 +37,13 @@ class Execution:
         threads: CPU threads of each; 1 gives the same bits on any number of cores.
         device: A torch device.
         packed: Without padding, or padded as the reference.
-        max_retries: For runs whose process dies.
+        max_retries: Further tries of runs whose process dies, by kind of failure; see `stableft.supervisor.retries`.
         timeout: Seconds that a run may take; None: any.
         fail_fast: Stop all runs at the first that fails, instead of finishing the others. A diverged run is no failure.
         cluster: Where the backend ``dask`` has its workers.
+        gpus: Numbers of GPUs, each training process on one of them, whatever ``workers`` says; none: ``device`` as it is.
+        per_gpu: Training processes on each of these.
+        again: The command that does failed runs of this grid again; it stands in their notes.
     """
 
     backend: str = "threads"
@@ -124,10 +51,13 @@ class Execution:
     threads: int = 1
     device: str = "cpu"
     packed: bool = True
-    max_retries: int = 1
+    max_retries: int | Mapping[str, int] = field(default_factory=lambda: RETRIES)
     timeout: float | None = None
     fail_fast: bool = False
     cluster: Cluster = field(default_factory=Cluster)
+    gpus: Sequence[int] = ()
+    per_gpu: int = 1
+    again: str = ""
 
 
 def run_grid(
@@ -154,6 +84,7 @@ def run_grid(
     Raises:
         KeyboardInterrupt: the grid was interrupted, and what was in flight is done.
         MissingInput: data or weights are absent: nothing is started.
+        NoDevice: there is no GPU of a number asked for: likewise.
         UsageError: an unknown backend, or an arithmetic that the device does not have: likewise.
     """
     if wanted.problems:
@@ -166,8 +97,9 @@ def run_grid(
     if not jobs:
         return
     environment.prepare(execution.threads)
-    workers = execution.workers or (default_workers() if execution.device == "cpu" else 1)
-    supervisor = Supervisor(report, execution.max_retries, execution.timeout)
+    bound = slots(execution.gpus, execution.per_gpu, count_gpus()) if execution.gpus else []
+    workers = len(bound) or execution.workers or (default_workers() if execution.device == "cpu" else 1)
+    supervisor = Supervisor(report, execution.max_retries, execution.timeout, slots=bound)
     with _stop_on_signals(supervisor, told) as interrupted, opened(execution.cluster, told) as backend:
         try:
             while jobs and not interrupted:
@@ -176,8 +108,10 @@ def run_grid(
                     if status.state == "busy":
                         busy.append(status.job)
                         continue
-                    if status.state not in ("done", "stopped"):
-                        store.note_failure(status.job.run_id, f"{status.state}: {status.detail}")
+                    if status.state == "done":
+                        store.failure_path(status.job.run_id).unlink(missing_ok=True)
+                    elif status.state != "stopped":
+                        states.note(store, _failure(status, wanted, execution.again))
                     yield status
                     if execution.fail_fast and status.state != "done":
                         supervisor.stop()
@@ -188,6 +122,25 @@ def run_grid(
                 raise KeyboardInterrupt
         finally:
             supervisor.stop()
+
+
+def _failure(status: Status, wanted: Plan, again: str) -> states.Failure:
+    cell = next(planned.cell for planned in wanted.cells if planned.run_id == status.job.run_id)
+    return states.Failure(
+        run_id=status.job.run_id,
+        state=states.STATE_OF[status.state],
+        kind=status.state,
+        detail=status.detail,
+        attempts=status.attempts,
+        seconds=round(status.seconds, 1),
+        when=states.now(),
+        experiment=wanted.grid.name,
+        protocol=wanted.grid.protocol.name,
+        task=cell.task,
+        arm=cell.arm,
+        seed=cell.seed,
+        retry=again,
+    )
 
 
 def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution: Execution) -> Job:
@@ -300,22 +253,3 @@ def _set_aside(folder: Path, places: Sequence[Place]) -> None:
         shutil.rmtree(folder)
     else:
         folder.rename(target)
-
-
-def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, int]:
-    """Seconds and bytes that the missing runs will take, those that have to be done first among them.
-
-    Seconds come from runs of the same task and protocol that were collected earlier, here or by the authors on the hardware in
-    their provenance; None if a task has none.
-    """
-    protocol = wanted.grid.protocol.name
-    known = [store.load(protocol, name).runs for p, name in store.collected() if p == protocol]
-    times = {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}
-    missing = wanted.missing
-    files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
-    tasks = [planned.cell.task for planned in missing if planned.run_id not in wanted.sources]
-    tasks += [source.task for source in wanted.sources.values()]
-    size = len(tasks) * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes
-    if not set(tasks) <= times.keys():
-        return None, size
-    return sum(times[task] for task in tasks) / max(1, min(workers, len(missing))), size

@@ -18,14 +18,12 @@ from stableft import discover, provenance
 from stableft.claims import Judgement
 from stableft.encoders import EMBEDDED, TINY, resolve
 from stableft.errors import MissingInput, StableftError, UsageError
-from stableft.grid import Grid, Protocol
-from stableft.records import Results, Store
-from stableft.runner import Plan
-from stableft.supervisor import Status
+from stableft.grid import Protocol
+from stableft.planning import Plan
 from stableft.tasks import Task
 from stableft.tasks.summary import QUANTILES, summarise
 
-VIEW_SCHEMA = 1
+VIEW_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,7 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
         "seeds": list(grid.seeds),
         "runs": len(planned.cells),
         "missing": len(missing),
+        "only_collected": sum(planned.collected for planned in missing),
         "by_task": by_task,
         "workers": workers,
         "estimated_seconds": seconds,
@@ -95,54 +94,9 @@ def plan(planned: Plan, seconds: float | None, size: int, workers: int) -> View:
         f"time: {cost}; disk: about {size / 1e6:.1f} MB",
         *(f"first: {count} runs on {task}, whose weights others need" for task, count in data["first"].items()),
     ]
+    if collected := data["only_collected"]:
+        text.append(f"{collected} of the missing are in the collected tables, as in a fresh clone: they are done anew")
     return View(text + [f"can't start yet: {problem}" for problem in planned.problems], data)
-
-
-def status(planned: Plan, store: Store) -> View:
-    """Done, missing and failed cells by task and arm."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    failed: list[str] = []
-    for p in planned.cells:
-        state = "done" if p.done else "missing"
-        if p.run_id and store.failed(p.run_id):
-            state = "failed"
-            failed.append(f"{p.cell.task} / {p.cell.arm} / seed {p.cell.seed}: {store.log_path(p.run_id)}")
-        counts.setdefault((p.cell.task, p.cell.arm), Counter())[state] += 1
-    table = _table("task", "arm", "done", "missing", "failed")
-    for (task, arm), states in counts.items():
-        table.add_row(task, arm, *(str(states[state]) for state in ("done", "missing", "failed")))
-    total = sum(counts.values(), Counter())
-    cells = [{"task": task, "arm": arm, **{s: c[s] for s in ("done", "missing", "failed")}} for (task, arm), c in counts.items()]
-    data = {
-        "schema": VIEW_SCHEMA, "experiment": planned.grid.name, "protocol": planned.grid.protocol.name, "runs": len(planned.cells),
-        **{state: total[state] for state in ("done", "missing", "failed")}, "cells": cells, "failures": failed,
-        "problems": list(planned.problems),
-    }  # fmt: skip
-    notes = [f"failed: {line}" for line in failed] + [f"can't start yet: {problem}" for problem in planned.problems]
-    return View([table, *notes], data)
-
-
-def finished(grid: Grid, store: Store, collected: Results | None, failures: Sequence[Status]) -> View:
-    """The end of a run: where the results are and what to type next."""
-    folder = store.folder(grid.protocol.name, grid.name)
-    failed = [f"{s.job.config.task} / seed {s.job.config.seed} {s.state}: {s.detail}" for s in failures]
-    text: list[RenderableType] = []
-    if collected is not None:
-        from stableft import markup, tables  # scipy.stats takes half a second, which no other view needs
-
-        if len(grid.arms) <= 4:
-            text.append(markup.to_markdown(tables.score_table(collected)))
-        text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
-        text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
-    for s, line in zip(failures, failed, strict=True):
-        text.append(f"failed: {line} (log: {store.log_path(s.job.run_id)})")
-    draw = "make report" if store.root == Path("results") else f"python -m stableft figures --results {store.root}"
-    text.append("next: the same command runs what failed again" if failures else f"next: `{draw}` draws them")
-    data = {
-        "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),
-        "collected": 0 if collected is None else len(collected.runs), "failed": failed,
-    }  # fmt: skip
-    return View(text, data)
 
 
 def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:

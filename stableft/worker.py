@@ -24,6 +24,7 @@ from stableft.files import locked
 from stableft.outline import outline
 from stableft.records import RunRecord, Store
 from stableft.rows import metrics_frame, predictions_frame
+from stableft.states import told_in
 from stableft.tasks import Task, TaskData
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
 
     if job.device.startswith("cuda") and not torch.cuda.is_available():
         raise NoDevice(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
-    started = time.time()
+    started, clock = time.time(), time.monotonic()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
     provenance.reset_peak_memory()
@@ -176,7 +177,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
                 "packed": setup.model.packed,
             },
             "started": started,
-            "seconds": time.time() - started,
+            "seconds": time.monotonic() - clock,
             "peak_memory_mb": provenance.peak_memory_mb(),
         },
         metrics=metrics_frame(rows),
@@ -233,12 +234,12 @@ def serve(connection: Connection) -> None:
 
 def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
     try:
-        with store.claimed(job.run_id) as mine:
-            if not mine:
+        with store.claimed(job.run_id) as claim:
+            if claim is None:
                 return ("busy",)
             if store.has(job.run_id):
                 return ("done", "by another command", 0.0)
-            record = run_one(job, progress)
+            record = run_one(job, told_in(claim, progress))
             store.write(record)
     except NoDevice as error:
         return ("device", str(error))

@@ -3,6 +3,7 @@
 torch is imported by the fixtures that need it, so that the process that only hands tests to workers need not wait for it.
 """
 
+import contextlib
 import json
 import os
 import pickle
@@ -41,6 +42,7 @@ BASE: dict[str, Any] = {
 }
 
 ConfigFactory = Callable[..., RunConfig]
+Quick = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,6 +104,23 @@ def toy_data(tiny_encoder: Encoder) -> "Data":
     from stableft.finetune import encode
 
     return encode(TOY, TOY.load(), tiny_encoder, max_length=32)
+
+
+@pytest.fixture(scope="session")
+def quick() -> Quick:
+    """A command as a user calls it in a folder, without the second that a new process takes to import everything."""
+    from typer.testing import CliRunner
+
+    from stableft.__main__ import app
+
+    def called(folder: Path, *arguments: str) -> tuple[int, str, str]:
+        with contextlib.chdir(folder):
+            result = CliRunner().invoke(app, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return called
 
 
 @pytest.fixture(scope="session")

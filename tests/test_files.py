@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from stableft.files import cache_folder, claimed, drop_drafts, locked, write_whole
+from stableft.files import cache_folder, claimed, drop_drafts, held, locked, write_whole
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -61,16 +61,23 @@ def test_a_claim_is_one_process_s_until_it_dies(tmp_path: Path):
     hold = (
         f"import time; from pathlib import Path; from stableft.files import claimed\nwith claimed(Path({str(name)!r})) as mine:\n"
     )
-    owner = subprocess.Popen([sys.executable, "-c", hold + " print(mine, flush=True); time.sleep(60)"], stdout=subprocess.PIPE)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", hold + " mine.write(b'at it'); print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
+    )
     assert owner.stdout is not None
-    assert owner.stdout.readline() == b"True\n"
+    owner.stdout.readline()
     with claimed(name) as mine:
         assert not mine
+    assert held(name) == b"at it"
     owner.kill()
     owner.communicate()
+    assert held(name) is None, "what a dead process said is nobody's claim"
+    assert name.read_bytes() == b"at it"
     with claimed(name) as mine, claimed(name) as another:
         assert mine
         assert not another
+        assert held(name) == b""
+    assert held(name) is None
     assert not list(name.parent.iterdir())
 
 

@@ -3,7 +3,6 @@
 A process of its own takes 1 s to start, and 5 s more if it trains: it is for what is about processes. The rest is in this one.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -12,18 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 from experiments import adam
 from stableft import discover
-from stableft.__main__ import app
 from stableft.records import Store
+from tests.conftest import Quick
 
 SMOKE = ("adam", "--protocol", "smoke")
 
@@ -44,23 +41,6 @@ def call(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, s
     process = start(folder, *arguments, **environment)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
-
-
-Quick = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def quick() -> Quick:
-    """What `call` does, without the seconds that a new process takes to import everything."""
-
-    def called(folder: Path, *arguments: str) -> tuple[int, str, str]:
-        with contextlib.chdir(folder):
-            result = CliRunner().invoke(app, arguments)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.stdout, result.stderr
-
-    return called
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +91,7 @@ def test_status_counts_cells(finished: Path, quick: Quick):
     code, out, _ = quick(finished, "status", *SMOKE, "--results", "out", "--seeds", "0-2", "--json")
     status = json.loads(out)
     assert code == 0
-    assert (status["runs"], status["done"], status["missing"], status["failed"]) == (6, 4, 2, 0)
+    assert (status["runs"], status["done"], status["pending"], status["failed"]) == (6, 4, 2, 0)
 
 
 def test_reporting_twice_gives_the_same_bytes_without_torch(finished: Path, shown: Path):
@@ -208,6 +188,17 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("run", *SMOKE, "--precision", "fp8"), 2, "impossible configuration: precision"),
         (("run", *SMOKE, "--jobs", "0"), 2, "greater than or equal to 1"),
         (("run", *SMOKE, "--backend", "slurm"), 2, "unknown backend"),
+        (("run", *SMOKE, "--max-retries", "refused=1"), 2, "write a number, or numbers by kind such as oom=0,killed=3"),
+        (("run", *SMOKE, "--gpus", "0,0"), 2, "write the numbers of GPUs, each once"),
+        (("run", *SMOKE, "--gpus", "0", "--device", "cpu"), 2, "--gpus 0 and --device cpu contradict each other"),
+        (("run", *SMOKE, "--gpus", "0,1", "--per-gpu", "2", "--jobs", "3"), 2, "are 4 runs at a time, --jobs 3"),
+        (("run", *SMOKE, "--gpus", "0", "--backend", "serial"), 2, "--gpus needs --backend threads"),
+        (("retry", *SMOKE, "--per-gpu", "2"), 2, "name these too"),
+        (("retry", *SMOKE, "--only", "diverged"), 2, "no kind of failure is called 'diverged'"),
+        (("status", *SMOKE, "--watch", "--json"), 2, "leave out --json"),
+        (("failures", "adma"), 2, "unknown experiment 'adma'"),
+        (("logs", "0123"), 4, "no experiment is called 0123"),
+        (("logs", "adam", "--follow"), 2, "--follow shows one run"),
         (("run", *SMOKE, "--encoder", "/no/such/model"), 4, "ENCODER=/path/to/model"),
         (("run", "adam", "--protocol", "paper"), 4, "STABLEFT_DATA"),
         (("figures",), 4, "no collected results"),
@@ -239,8 +230,10 @@ def test_a_device_that_is_not_there(tmp_path: Path, quick: Quick):
     assert code == 69
     assert out.count("no CUDA device") == 1  # the others were not tried
     status = json.loads(quick(tmp_path, "status", *SMOKE, "--seeds", "0-1", "--json")[1])
-    assert (status["done"], status["missing"], status["failed"]) == (0, 3, 1)
-    assert Path(tmp_path, status["failures"][0].split(": ")[1]).read_text().startswith("device: ")
+    assert (status["done"], status["pending"], status["failed"]) == (0, 3, 1)
+    (failure,) = status["failures"]
+    assert (failure["state"], failure["kind"]) == ("failed", "device")
+    assert Path(tmp_path, failure["log"]).read_text().startswith("device: ")
 
 
 def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path, quick: Quick):
@@ -321,7 +314,7 @@ def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
     moved.parent.mkdir()
     path.rename(moved)
     code, out, _ = quick(tmp_path, "status", *SMOKE, "--tasks", "csv:b/my.csv", *OWN[:4], *OWN[6:], "--json")
-    assert (code, json.loads(out)["done"], json.loads(out)["missing"]) == (0, 2, 0)
+    assert (code, json.loads(out)["done"], json.loads(out)["pending"]) == (0, 2, 0)
     assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{moved}", *OWN)[0] == 0
     pd.testing.assert_frame_equal(Store(tmp_path / "out").load("smoke+my.csv", "adam").runs, before.runs)
     moved.write_text(moved.read_text().replace("mib", "mip"))
@@ -501,14 +494,18 @@ def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Pa
     pd.testing.assert_frame_equal(undisturbed.predictions, resumed.predictions, check_exact=True)
 
 
-def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path):
+def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path, quick: Quick):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-9")
     _wait_for_a_run(tmp_path, process)
+    seen = json.loads(quick(tmp_path, "status", *SMOKE, *LONGER[:4], "--seeds", "0-9", "--json")[1])
+    assert seen["running"] == len(seen["progress"]) <= 2
+    assert seen["done"] + seen["running"] + seen["pending"] == 20
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupt again to stop at once" in err
-    assert err.rstrip().endswith("Issue the same command to go on.")
+    options = "--protocol smoke --seeds 0-9 --set schedule.num_epochs=10 --results out --jobs 2"
+    assert err.rstrip().endswith(f"This goes on:\npython -m stableft run adam {options}")
     done = len(list((tmp_path / "out" / "runs").iterdir()))
     assert 2 <= done <= 5, "what was done, two in flight, and one more for each that ended before the signal came"
     assert err.count("done toy / ") == done

@@ -77,6 +77,10 @@ def test_make_help_lists_every_target_in_one_line(project: Path):
             "-m stableft run adam --protocol small --results out --seeds 0-49 --tasks docs15 --arms corrected --encoder x/y"
             " --device cuda --jobs 4",
         ),
+        (
+            ("GPUS=0,1", "PER_GPU=3"),
+            "-m stableft run adam --protocol laptop --results results --device cuda --gpus 0,1 --per-gpu 3",
+        ),
     ],
 )
 def test_every_variable_reaches_the_command_that_make_prints(project: Path, variables: tuple[str, ...], command: str):

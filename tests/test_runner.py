@@ -1,6 +1,8 @@
 """The whole way from a grid to collected tables, with real training processes on the smoke protocol."""
 
 import dataclasses
+import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,13 @@ import pytest
 
 from experiments import adam
 from experiments.protocol import PAPER, SMOKE
-from stableft import report, runner, tables
-from stableft.errors import MissingInput, UsageError
+from stableft import report, runner, states, tables
+from stableft.errors import MissingInput, NoDevice, UsageError
 from stableft.grid import Grid, select
 from stableft.records import Store
 from stableft.runner import Execution, Inputs, collect, plan, run_grid
+from stableft.supervisor import Supervisor
+from tests.misbehaving import by_seed
 
 GRID = adam.grid(SMOKE)
 
@@ -183,3 +187,67 @@ def test_time_is_estimated_from_earlier_runs_of_the_same_task(finished: Store, t
     assert seconds == pytest.approx(16 * typical / 2)
     assert 16 * 5_000 < size < 16 * 50_000
     assert runner.estimate(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), workers=2)[0] is None
+
+
+@pytest.fixture
+def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training processes that fail as their run's seed says."""
+    monkeypatch.setattr(runner, "Supervisor", functools.partial(Supervisor, target=by_seed))
+
+
+def ends(store: Store, execution: Execution, seeds: list[int]) -> dict[int, str]:
+    planned = plan(select(GRID, arms=["corrected"], seeds=seeds), store, Inputs())
+    return {status.job.config.seed: status.state for status in run_grid(planned, store, Inputs(), execution)}
+
+
+@pytest.mark.usefixtures("obedient")
+def test_failures_do_not_end_a_grid_and_are_noted(tmp_path: Path):
+    store = Store(tmp_path)
+    found = ends(store, Execution("serial", max_retries={"crashed": 1}, timeout=5, again="stableft retry"), [1, 2, 3, 4, 0])
+    assert found == {1: "killed", 2: "crashed", 3: "refused", 4: "oom", 0: "done"}
+    notes = {note.seed: note for note in states.failures(store)}
+    assert {seed: (note.state, note.kind, note.attempts) for seed, note in notes.items()} == {
+        1: ("killed", "killed", 1), 2: ("failed", "crashed", 2), 3: ("failed", "refused", 1), 4: ("oom", "oom", 1),
+    }  # fmt: skip
+    note = notes[2]
+    assert (note.experiment, note.protocol, note.name, note.retry) == ("adam", "smoke", "toy / corrected / 2", "stableft retry")
+    assert note.why == "crashed: crashed as asked"
+
+
+@pytest.mark.usefixtures("obedient")
+def test_fail_fast_ends_a_grid_at_the_first_failure(tmp_path: Path):
+    found = ends(Store(tmp_path), Execution("threads", workers=2, fail_fast=True, max_retries=0), [0, 2, 5])
+    assert found == {0: "done", 2: "crashed", 5: "stopped"}, "the last one would sleep for ten minutes"
+    assert len(list(states.failures(Store(tmp_path)))) == 1
+
+
+@pytest.mark.usefixtures("obedient")
+def test_a_run_that_takes_too_long_does_not_end_a_grid(tmp_path: Path):
+    found = ends(Store(tmp_path), Execution("serial", timeout=0.5), [0, 5, 0])
+    assert found == {0: "done", 5: "timeout"}
+    (note,) = states.failures(Store(tmp_path))
+    assert (note.state, note.why) == ("timeout", "took more than 0.5 s")
+    assert note.seconds >= 0.5
+
+
+@pytest.mark.usefixtures("obedient")
+def test_gpus_bind_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "count_gpus", lambda: 2)
+    planned = plan(dataclasses.replace(GRID, seeds=[6]), Store(tmp_path), Inputs())
+    execution = Execution(device="cuda", gpus=(1,), per_gpu=2)
+    statuses = list(run_grid(planned, Store(tmp_path), Inputs(), execution))
+    assert [status.detail.split()[0] for status in statuses] == ["1", "1"]
+    assert len({status.detail for status in statuses}) == 2, "two processes at a time"
+    assert statuses[0].job.device == "cuda"
+    with pytest.raises(NoDevice, match="no GPU 2: torch finds 2 here"):
+        next(run_grid(planned, Store(tmp_path), Inputs(), Execution(device="cuda", gpus=(2,))))
+
+
+def test_a_plan_tells_collected_runs_from_those_whose_records_are_here(finished: Store, tmp_path: Path):
+    clone = Store(tmp_path)
+    shutil.copytree(finished.root / "smoke", tmp_path / "smoke")
+    planned = plan(select(GRID, seeds=[0, 7]), clone, Inputs())
+    assert [(p.done, p.collected) for p in planned.cells] == [(False, True), (False, True), (False, False), (False, False)]
+    assert all(p.done and p.collected for p in plan(GRID, finished, Inputs()).cells)
+    changed = plan(select(GRID, overrides={"adam.lr": 1e-3}), clone, Inputs())
+    assert not any(p.collected for p in changed.cells), "collected at another setting is another run"

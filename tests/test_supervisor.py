@@ -1,14 +1,18 @@
 """The supervisor against training processes that misbehave; what they run is replaced, the processes are real."""
 
+import os
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from stableft.backends import threads
 from stableft.encoders import Encoder
-from stableft.supervisor import Status, Supervisor
+from stableft.errors import UsageError
+from stableft.supervisor import Status, Supervisor, retries
 from stableft.tasks import TaskData
 from stableft.worker import Job
 from tests.conftest import ConfigFactory
@@ -50,12 +54,50 @@ def test_every_end_is_a_status(job, tmp_path: Path, what: str, state: str, attem
         assert "signal 9" in status.detail
 
 
+@pytest.mark.parametrize(
+    ("asked", "attempts"),
+    [
+        ("0", {"die": 1, "oom": 1, "crashed": 1, "sleep": 1, "refused": 1}),
+        ("2", {"die": 3, "oom": 3, "crashed": 3, "sleep": 1, "refused": 1}),
+        ("oom=0, killed=2,timeout=1", {"die": 3, "oom": 1, "crashed": 2, "sleep": 2, "refused": 1}),
+    ],
+)
+def test_failures_are_retried_by_kind(job, tmp_path: Path, asked: str, attempts: dict[str, int]):
+    supervisor = Supervisor(lambda *_: None, max_retries=retries(asked), timeout=0.6, target=obey)
+    found = {what: supervisor(job(what)).attempts for what in attempts}
+    supervisor.stop()
+    assert found == attempts
+    assert {what: tries(tmp_path, what) for what in attempts} == attempts
+
+
+@pytest.mark.parametrize("asked", ["", "-1", "x", "oom", "oom=x", "refused=1", "oom=1,,killed=1", "1.5"])
+def test_retries_that_cant_be(asked: str):
+    with pytest.raises(UsageError, match="kinds: oom, crashed, killed, timeout"):
+        retries(asked)
+
+
+def test_each_process_has_one_gpu_and_a_dead_one_frees_it(job):
+    """Two on each of two GPUs; one process is killed, and the next one gets its place."""
+    supervisor = Supervisor(lambda *_: None, max_retries=0, target=obey, slots=["3", "GPU-x", "3", "GPU-x"])
+    names = [f"slot-{number}" for number in range(8)] + ["die-1"] + [f"slot-{number}" for number in range(8, 16)]
+    for names_at_once in (names, names):  # other threads supervise the second time, the processes stay
+        statuses = list(threads(supervisor, [job(name) for name in names_at_once], 4))
+        assert [status.state for status in statuses if status.job.run_id == "die-1"] == ["killed"]
+        at = {tuple(status.detail.split()) for status in statuses if status.state == "done"}
+        assert {gpu for gpu, _ in at} == {"3", "GPU-x"}
+        alive = Counter(worker.slot for worker in supervisor._workers if worker.process.is_alive())
+        assert all(number <= 2 for number in alive.values()), alive
+    assert len(supervisor._workers) <= 4 + 2
+    supervisor.stop()
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
 def test_a_run_that_takes_too_long_is_ended_and_the_next_one_gets_a_process(job):
     supervisor = Supervisor(lambda *_: None, timeout=1, target=obey)
     slow = supervisor(job("sleep"))
-    supervisor._timeout = None  # starting a process on a busy machine can itself take a second
     fine = supervisor(job("fine"))
     supervisor.stop()
+    assert slow.seconds >= 1
     assert (slow.state, slow.detail, slow.attempts, fine.state) == ("timeout", "took more than 1 s", 1, "done")
 
 

@@ -1,0 +1,40 @@
+"""What came of runs, read from footers and tables alone."""
+
+from pathlib import Path
+
+from stableft import outcomes
+from stableft.outcomes import Brief
+from stableft.records import Place, Store
+from tests.test_records import record
+
+
+def test_a_record_and_the_tables_say_the_same(tmp_path: Path):
+    store = Store(tmp_path)
+    runs = [record(), record("b" * 16, outcome="diverged")]
+    for run in runs:
+        store.write(run)
+    assert outcomes.of_tables(store, "smoke", "adam") == {}
+    store.collect("smoke", "adam", [Place("adam", arm, "toy", 0, run.run_id) for arm, run in zip("xy", runs, strict=True)])
+    briefs = {run.run_id: outcomes.of_record(store, run.run_id) for run in runs}
+    assert outcomes.of_tables(store, "smoke", "adam") == briefs
+    found = briefs["b" * 16]
+    assert found is not None
+    assert (found.task, found.outcome, found.seconds) == ("toy", "diverged", 1.5)
+
+
+def test_a_record_that_is_absent_or_cut_short_says_nothing(tmp_path: Path):
+    store = Store(tmp_path)
+    assert outcomes.of_record(store, "a" * 16) is None
+    path = store.write(record())
+    path.write_bytes(path.read_bytes()[:-1])
+    assert outcomes.of_record(store, "a" * 16) is None
+
+
+def test_tables_from_before_trajectories_were_kept(tmp_path: Path):
+    store = Store(tmp_path)
+    store.write(record())
+    results = store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, "a" * 16)])
+    for name in ("runs",):
+        old = results.runs.drop(columns=["trajectory_sha256"]).assign(seconds=float("nan"))
+        old.to_parquet(store.folder("smoke", "adam") / f"{name}.parquet")
+    assert outcomes.of_tables(store, "smoke", "adam") == {"a" * 16: Brief("toy", "ok", None, None)}
