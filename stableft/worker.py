@@ -127,8 +127,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     from stableft.execution import Execution
     from stableft.finetune import build, train
 
-    if job.device.startswith("cuda") and not torch.cuda.is_available():
-        raise NoDevice(f"device {job.device}: this torch ({torch.__version__}) sees no CUDA device here; use --device cpu")
+    _check_device(job.device)
     started, clock = time.time(), time.monotonic()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
@@ -270,6 +269,18 @@ def _quiet_transformers() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise NoDevice(f"device {name}: torch knows no such device; write cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        sees = f"{count} CUDA devices" if count else "no CUDA device"
+        raise NoDevice(f"device {name}: this torch ({torch.__version__}) sees {sees} here; use --device cpu")
 
 
 def _device_name(device: str) -> str | None:

@@ -245,7 +245,8 @@ def test_who_may_not_know_whom(project: Path, name: str, target: str) -> None:
 
 
 def test_only_the_command_line_knows_the_experiments(project: Path) -> None:
-    assert {name for name, source in sources(project, "stableft").items() if knows(source, "experiments")} <= {"stableft.__main__"}
+    knowing = {name for name, source in sources(project, "stableft").items() if knows(source, "experiments")}
+    assert knowing <= {"stableft.__main__", "stableft.selection"}
 
 
 def test_experiments_know_neither_torch_nor_the_loop(project: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import adam
 from experiments.protocol import SMOKE as PROTOCOL
-from stableft import runner, states
+from stableft import runner, states, watching
 from stableft.grid import select
 from stableft.inputs import Inputs
 from stableft.records import Store
@@ -78,7 +78,7 @@ def test_a_grid_with_failures_from_its_end_to_their_retry(tmp_path: Path, quick:
     assert (code, out) == (0, "2 runs of adam at smoke that failed are done again: 1 failed, 1 oom\n")
     code, out, err = quick(tmp_path, "retry", *SMOKE, "--seeds", "0-4", "--only", "oom,crashed", "--max-retries", "0", "--json")
     assert err.startswith("2 runs of adam at smoke that failed are done again: 1 failed, 1 oom\n")
-    assert (code, [(failed["seed"], failed["kind"]) for failed in json.loads(out)["failed"]]) == (1, [(2, "crashed"), (4, "oom")])
+    assert (code, {(failed["seed"], failed["kind"]) for failed in json.loads(out)["failed"]}) == (1, {(2, "crashed"), (4, "oom")})
     tries = {note.seed: note.attempts for note in states.failures(Store(tmp_path / "out"))}
     assert tries == {1: 1, 2: 4, 3: 1, 4: 2}
 
@@ -129,6 +129,16 @@ def test_a_grid_that_is_done_is_watched_to_its_end_at_once(tmp_path: Path, quick
         "task  arm          done  running  pending", "toy   corrected       2        0        0",
         "toy   uncorrected     2        0        0",
     ]  # fmt: skip
+
+
+def test_a_watch_ends_by_an_interrupt(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching.watch, "__defaults__", (interrupt,))
+    code, out, err = quick(tmp_path, "status", *SMOKE, "--watch")
+    assert (code, len(out.splitlines()), err) == (130, 1, "")
+    assert out.endswith("adam (smoke): 0 done, 0 running, 4 pending; no command is at it\n")
 
 
 def test_garbage_is_listed_and_deleted_only_if_asked_for(tmp_path: Path, quick: Quick):

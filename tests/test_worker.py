@@ -1,4 +1,5 @@
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_a_missing_device_is_refused_in_one_sentence(job: Job):
         pytest.skip("there is a CUDA device here")
     with pytest.raises(NoDevice, match=r"cuda:0.*no CUDA device"):
         run_one(dataclasses.replace(job, device="cuda:0"))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"), [("cuda:2", r"device cuda:2: this torch \(.*\) sees 2 CUDA devices here"), ("gpu", "knows no such device")]
+)
+def test_devices_beyond_those_that_are_there(job: Job, monkeypatch: pytest.MonkeyPatch, device: str, message: str):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(NoDevice, match=message):
+        run_one(dataclasses.replace(job, device=device))
+
+
+def test_seconds_are_not_of_the_wall_clock(job: Job, monkeypatch: pytest.MonkeyPatch):
+    """It is set back by an hour at each look."""
+    looks = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(looks)))
+    assert 0 < run_one(job).provenance["seconds"] < 600
 
 
 @pytest.mark.parametrize(
