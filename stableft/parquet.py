@@ -11,6 +11,12 @@ from stableft.errors import Damaged, MissingInput
 from stableft.files import write_whole
 
 MAGIC = b"PAR1"
+SCHEMA_VERSION = 1  # of run records and collected tables
+
+
+def newer(path: Path, schema: int) -> MissingInput:
+    """The error for a file of a later version than this one."""
+    return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {SCHEMA_VERSION}): update stableft.")
 
 
 def write_parquet(table: pa.Table, target: Path) -> None:

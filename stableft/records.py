@@ -3,30 +3,23 @@
 import contextlib
 import hashlib
 import json
-import shutil
-import time
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
+from stableft import collected
 from stableft.errors import Damaged, MissingInput
 from stableft.files import claimed, drop_drafts, folder_locked
-from stableft.parquet import looks_whole, read_parquet, write_parquet
+from stableft.parquet import SCHEMA_VERSION, looks_whole, newer, read_parquet, write_parquet
 from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, RUN_SCHEMA, plain_strings, rows_of, trajectory_sha256, typed
 
-SCHEMA_VERSION = 1
 FOOTER = b"stableft"
-TABLES_SCHEMA = b"stableft_schema"
 TRAJECTORY = "trajectory_sha256"
 Outcome = Literal["ok", "diverged"]
-
-TABLES = ("runs", "metrics", "predictions")
-# Collected tables are replaced together: first all are written beside the old ones, then this folder appears, then its files move.
-NEXT = ".next"
 PLACE = "place"
 CELL = ["experiment", "arm", "task", "seed", "run_id"]
 
@@ -170,7 +163,7 @@ class Store:
                 path, f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
             ) from None
         if footer["schema"] > SCHEMA_VERSION:
-            raise _newer(path, footer["schema"])
+            raise newer(path, footer["schema"])
         if trajectory_sha256(table) != footer.get(TRAJECTORY, trajectory_sha256(table)):
             raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
         return footer, table.cast(RUN_SCHEMA)  # older files have a narrower index of scopes
@@ -206,7 +199,9 @@ class Store:
             _gather(rows, "metric", METRIC_COLUMNS, places, None if old is None else old.metrics, keep),
             _gather(rows, "prediction", PREDICTION_COLUMNS, places, None if old is None else old.predictions, keep),
         )
-        _replace_tables(self.folder(protocol, experiment), results)
+        new = {name: pa.Table.from_pandas(_compact(frame), preserve_index=False) for name, frame in vars(results).items()}
+        identity = results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv()
+        collected.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
         return results
 
     def collecting(self) -> contextlib.AbstractContextManager[None]:
@@ -224,7 +219,7 @@ class Store:
         Raises:
             MissingInput: they are not there, damaged, or written by a newer version.
         """
-        tables = self._tables(protocol, experiment, TABLES)
+        tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
         return Results(**{name: plain_strings(table.to_pandas()) for name, table in tables.items()})
@@ -239,61 +234,12 @@ class Store:
             raise MissingInput(
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
-        return _read_tables(folder, names)
+        return collected.read(folder, names)
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
         found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
-
-
-def _replace_tables(folder: Path, results: Results) -> None:
-    draft = folder / ".draft"
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
-    fingerprint = hashlib.sha256(results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv().encode()).hexdigest()
-    for name in TABLES:
-        table = pa.Table.from_pandas(_compact(getattr(results, name)), preserve_index=False)
-        said = {**table.schema.metadata, FOOTER: fingerprint, TABLES_SCHEMA: str(SCHEMA_VERSION)}
-        write_parquet(table.replace_schema_metadata(said), draft / f"{name}.parquet")
-    _move_tables(folder)
-    draft.rename(folder / NEXT)
-    _move_tables(folder)
-
-
-def _move_tables(folder: Path) -> None:
-    """Puts new tables in the place of the old ones; goes on where a process that was killed has left off."""
-    if (folder / NEXT).is_dir():
-        for path in (folder / NEXT).iterdir():
-            path.replace(folder / path.name)
-        (folder / NEXT).rmdir()
-
-
-def _read_tables(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
-    """The tables of one collection, also while another is being put in their place."""
-    absent: MissingInput | None = None
-    for _ in range(10):
-        paths = {name: folder / f"{name}.parquet" for name in names}
-        paths = {name: new if (new := folder / NEXT / path.name).exists() else path for name, path in paths.items()}
-        try:
-            tables = {name: read_parquet(path) for name, path in paths.items()}
-        except Damaged:
-            raise
-        except MissingInput as error:  # moved since we looked, or not there at all
-            absent = error
-        else:
-            for path, table in zip(paths.values(), tables.values(), strict=True):
-                if (schema := int((table.schema.metadata or {}).get(TABLES_SCHEMA, 1))) > SCHEMA_VERSION:
-                    raise _newer(path, schema)
-            if len({(table.schema.metadata or {}).get(FOOTER) for table in tables.values()}) == 1:
-                return tables
-        time.sleep(0.1)
-    raise absent or Damaged(
-        folder, f"the tables in {folder} are not of one collection: fetch them anew, or run the experiment again."
-    )
-
-
-def _newer(path: Path, schema: int) -> MissingInput:
-    return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {SCHEMA_VERSION}): update stableft.")
 
 
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -73,7 +73,9 @@ def run(
     encoder: EncoderName = None, precision: Precision = None, set_: Set = None, results: ResultsFolder = RESULTS,
     jobs: Jobs = None, threads: Threads = 1, device: Device = None, gpus: Gpus = None, per_gpu: PerGpu = None,
     backend: Backend = "threads", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
-    tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None, max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False, dry_run: DryRun = False, as_json: Json = False,
+    tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
+    max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False,
+    dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
     again = command(context, "retry")
@@ -99,7 +101,9 @@ def retry(
     only: Annotated[str | None, typer.Option(help="Only these states or kinds of failure, such as oom,timeout; else all.")] = None,
     jobs: Jobs = None, threads: Threads = 1, device: Device = None, gpus: Gpus = None, per_gpu: PerGpu = None,
     backend: Backend = "threads", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
-    tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None, max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False, dry_run: DryRun = False, as_json: Json = False,
+    tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
+    max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False,
+    dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Does failed runs again, and no others. A diverged run is a result: it is done."""
     again = command(context, "retry", "only")

@@ -32,6 +32,7 @@ LIGHT = (
     "stableft.data_cache",
     "stableft.provenance",
     "stableft.parquet",
+    "stableft.collected",
     "stableft.records",
     "stableft.rows",
     "stableft.statistics",

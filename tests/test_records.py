@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stableft import collected
 from stableft.errors import MissingInput
 from stableft.parquet import write_parquet
-from stableft.records import FOOTER, TABLES_SCHEMA, Place, RunRecord, Store
+from stableft.records import FOOTER, Place, RunRecord, Store
 from stableft.rows import metrics_frame, predictions_frame
 
 
@@ -119,13 +120,13 @@ def test_tables_of_a_newer_version_are_refused(tmp_path: Path, name: str):
     store.collect("smoke", "adam", [place])
     path = store.folder("smoke", "adam") / f"{name}.parquet"
     table = pq.read_table(path)
-    write_parquet(table.replace_schema_metadata({**table.schema.metadata, TABLES_SCHEMA: b"2"}), path)
+    write_parquet(table.replace_schema_metadata({**table.schema.metadata, collected.SCHEMA: b"2"}), path)
     for read in (store.load, *([store.load_runs] if name == "runs" else [])):
         with pytest.raises(MissingInput, match=rf"{name}\.parquet was written by a newer stableft \(schema 2, here 1\): update"):
             read("smoke", "adam")
     with pytest.raises(MissingInput, match="newer stableft"):
         store.collect("smoke", "adam", [place], keep={place})
-    assert pq.read_schema(path).metadata[TABLES_SCHEMA] == b"2", "nothing was written over"
+    assert pq.read_schema(path).metadata[collected.SCHEMA] == b"2", "nothing was written over"
 
 
 def test_a_foreign_or_newer_file_is_refused(tmp_path: Path):

@@ -77,7 +77,8 @@ def test_a_missing_device_is_refused_in_one_sentence(job: Job):
 
 
 @pytest.mark.parametrize(
-    ("device", "message"), [("cuda:2", r"device cuda:2: this torch \(.*\) sees 2 CUDA devices here"), ("gpu", "knows no such device")]
+    ("device", "message"),
+    [("cuda:2", r"device cuda:2: this torch \(.*\) sees 2 CUDA devices here"), ("gpu", "knows no such device")],
 )
 def test_devices_beyond_those_that_are_there(job: Job, monkeypatch: pytest.MonkeyPatch, device: str, message: str):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
