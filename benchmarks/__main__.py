@@ -73,7 +73,7 @@ def _together(wanted: Sequence[str]) -> list[list[str]]:
 
 def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, Any]]:
     # Heavy imports wait until it is clear that there is something to do.
-    from benchmarks import engine, equality, gemm, grid, scheduler, steps
+    from benchmarks import backends, engine, equality, gemm, grid, scheduler, steps
     from benchmarks.variants import REFERENCES
     from stableft import provenance
 
@@ -81,7 +81,7 @@ def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, An
     if names[0] in ("steps", "evaluation"):
         rows = steps.measure(context, set(names))
     else:
-        single = {"gemm": gemm, "grid": grid, "equality": equality, "scheduler": scheduler}[names[0]]
+        single = {"gemm": gemm, "grid": grid, "equality": equality, "scheduler": scheduler, "backends": backends}[names[0]]
         rows = {names[0]: single.measure(context)}
     return {
         name: {

@@ -10,6 +10,7 @@ TITLES = {
     "grid": "Runs per hour of a small grid, from process start",
     "equality": "Equality of the work",
     "scheduler": "Runner, planning, collecting, reporting",
+    "backends": "What a backend costs per run",
 }
 NOTES = {
     "gemm": "What a linear layer does, by torch's own kernels; several processes: their rates added.",
@@ -32,6 +33,10 @@ this still holds loading the model and, once per process, tokenising.""",
     "equality": """
  Dropout 0, the same initial weights and order of batches; differences to A. A loss is the mean over the batch of one training
 step. bf16 is shown for comparison; it is not meant to be equal.""",
+    "backends": """
+ Training processes that answer at once, so that nothing but the backend's own cost is left. The first runs, which start processes,
+are left out. Dask: a local cluster, whose scheduler is in the command's process; with `--gather` the command claims each run. CPU
+time is that of the command, and in the next column of all processes.""",
     "scheduler": "Records are synthetic and written through the store; each holds per-step metrics and predictions.",
 }
 INTRODUCTION = """# Benchmarks

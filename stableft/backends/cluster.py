@@ -5,6 +5,7 @@ its first run, and sent what it lacks.
 """
 
 import contextlib
+import json
 import logging
 import signal
 import time
@@ -61,12 +62,11 @@ def _client(cluster: Cluster) -> Iterator[Any]:
             address: Any = stack.enter_context(local_cluster(cluster.local))
             security = None
         else:
-            address = cluster.scheduler
-            security = _security(cluster)
-        where = {"scheduler_file": address} if isinstance(address, str) and Path(address).is_file() else {"address": address}
+            address = _address(cluster.scheduler or "")
+            security = _security(cluster, address)
         make: Any = Client  # its annotations know only the asynchronous half of it
         try:
-            client = make(**where, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
+            client = make(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # Dask raises many kinds; each means that there is no speaking with the scheduler
             raise Unreachable(f"no Dask scheduler answers at {address}: {_reason(error)}. See docs/clusters.md.") from error
         stack.callback(client.close, timeout=2)
@@ -95,9 +95,22 @@ def local_cluster(workers: int) -> Iterator[Any]:
         yield cluster
 
 
-def _security(cluster: Cluster) -> Security | None:
+def _address(scheduler: str) -> str:
+    """The address, or the one in a file that ``dask scheduler --scheduler-file`` wrote."""
+    if not Path(scheduler).is_file():
+        return scheduler
+    try:
+        return json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MissingInput(f"{scheduler} is no scheduler file of Dask: {type(error).__name__}: {error}") from None
+
+
+def _security(cluster: Cluster, address: str) -> Security:
     if not cluster.tls_ca:
-        return None
+        configured = Security()
+        if address.startswith("tls://") and configured.get_connection_args("client").get("ssl_context") is None:
+            raise UsageError(f"the scheduler at {address} speaks TLS: it needs --tls-ca, --tls-cert and --tls-key")
+        return configured
     for path in (cluster.tls_ca, cluster.tls_cert, cluster.tls_key):
         if path is None or not path.is_file():
             raise MissingInput(f"TLS: no file {path}")

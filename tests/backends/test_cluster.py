@@ -186,6 +186,25 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch):
     assert Unreachable.exit_code == 74
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"address": null}x'])
+def test_a_file_that_is_no_scheduler_file(tmp_path: Path, content: str):
+    path = tmp_path / "scheduler.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(MissingInput, match=r"scheduler\.json is no scheduler file of Dask"), connected(Cluster(str(path)), print):
+        pass
+
+
+def test_tls_without_certificates_or_with_absent_ones(tmp_path: Path):
+    with pytest.raises(UsageError, match="speaks TLS"), connected(Cluster("tls://127.0.0.1:9"), print):
+        pass
+    absent = tmp_path / "no.pem"
+    with (
+        pytest.raises(MissingInput, match="TLS: no file"),
+        connected(Cluster("tls://127.0.0.1:9", None, False, *[absent] * 3), print),
+    ):
+        pass
+
+
 def test_with_gather_another_command_that_is_at_a_run_keeps_it(scheduler: str, job: MakeJob, tmp_path: Path):
     supervisor = Supervisor(lambda *_: None, target=obey)
     with connected(Cluster(scheduler, gather=True), lambda _: None) as backend:

@@ -156,8 +156,8 @@ def test_tls_nannies_and_no_shared_disk(begin: Begin, tmp_path: Path):
     assert call(tmp_path / "a", *RUN, "--seeds", "0")[0] == 0
     same_tables(tmp_path / "a", tmp_path / "b")
     code, _, err = call(tmp_path / "b", *DASK, "--seeds", "1", "--scheduler", "../scheduler.json")
-    assert code == 74, "without a certificate nobody gets in"
-    assert "no Dask scheduler answers" in err
+    assert code == 2, "without a certificate nobody gets in"
+    assert "speaks TLS" in err
     assert "Traceback" not in err
 
 

@@ -1,0 +1,77 @@
+"""Runs that do nothing, on one backend, in a fresh process: what is left is the backend's own cost."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from benchmarks import engine
+from stableft import environment
+from stableft.backends import BACKENDS, Cluster
+from stableft.encoders import resolve
+from stableft.supervisor import Supervisor
+from stableft.tasks.toy import TASKS, VOCABULARY
+from stableft.worker import Job
+
+
+def obey(connection: Connection) -> None:
+    """Takes jobs as a training process does, and says that they are done."""
+    while True:
+        try:
+            connection.recv()
+        except EOFError:
+            return
+        connection.send(("done", "ok", 0.0))
+
+
+def measure(name: str, runs: int, workers: int) -> dict[str, float]:
+    """Time from the end of the first run to the end of the last, divided by the others.
+
+    Returns:
+        ``wall``, ``cpu`` of this process (with Dask also the scheduler's) and ``cpu_all`` of all processes, each in ms per run.
+    """
+    environment.prepare(1)
+    config, encoder = engine.toy_configuration(), resolve("tiny-random", tiny_vocabulary=VOCABULARY)
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    local = Cluster(local=workers, gather=name == "gather") if name in ("dask", "gather") else Cluster()
+    with tempfile.TemporaryDirectory() as folder:
+        data = TASKS[0].load()
+        warm, timed = (
+            [Job(f"{kind}-{number}", config, encoder, data, Path(folder)) for number in range(count)]
+            for kind, count in (("warm", 4 * workers), ("timed", runs))
+        )
+        with BACKENDS["dask" if name == "gather" else name](local, lambda _: None) as backend:
+            # One call, since loky's processes live as long as one: it begins with runs that don't count.
+            statuses = backend(supervisor, [*warm, *timed], workers)
+            for _ in warm:
+                assert next(statuses).state == "done"
+            next(statuses)
+            first = _now()
+            assert [next(statuses).state for _ in timed[1:]] == ["done"] * (runs - 1)
+            last = _now()
+            assert not list(statuses)
+        supervisor.stop()
+    wall, own, every = (1e3 * (b - a) / (runs - 1) for a, b in zip(first, last, strict=True))
+    return {"wall": wall, "cpu": own, "cpu_all": every}
+
+
+def _now() -> tuple[float, float, float]:
+    children = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
+    return time.perf_counter(), time.process_time(), time.process_time() + sum(each.user + each.system for each in children)
+
+
+def main() -> None:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    name, runs, workers = sys.argv[1:]
+    from benchmarks import idle  # by this name other processes find `obey`; as a program this module has none
+
+    print(json.dumps(idle.measure(name, int(runs), int(workers))))
+
+
+if __name__ == "__main__":
+    main()
