@@ -76,10 +76,7 @@ def _client(cluster: Cluster) -> Iterator[Any]:
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Any]:
     """A scheduler and workers of one thread each on this machine; they listen on loopback only."""
-    # Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide. Processes that are started now
-    # inherit that it is ignored; those that take their place when they die learn it from `stableft.backends.node.describe`.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with _interrupts_ignored():
         kind: Any = LocalCluster  # as for the client
         cluster = kind(
             n_workers=workers,
@@ -89,10 +86,25 @@ def local_cluster(workers: int) -> Iterator[Any]:
             scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None means port 8787, and a warning if it is taken
             silence_logs=logging.CRITICAL,
         )
-    finally:
-        signal.signal(signal.SIGINT, before)
     with cluster:
         yield cluster
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide.
+
+    Processes that are started meanwhile inherit this; those that take their place when they die learn it from `node.describe`.
+    """
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread: signals are somebody else's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _address(scheduler: str) -> str:
@@ -215,7 +227,8 @@ class _Pool:
             try:
                 answer: node.Answer | str = future.result()
             except KilledWorker as error:
-                return Status(job, "killed", f"its Dask workers died: {_reason(error)}")
+                number, last = error.allowed_failures + 1, error.last_worker.address
+                return Status(job, "killed", f"{number} Dask workers died while they did it, the last at {last}", attempts=number)
             except (CommClosedError, TimeoutError):
                 raise
             except Exception as error:

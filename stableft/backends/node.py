@@ -1,5 +1,6 @@
 """What happens inside a Dask worker: it keeps data and weights, and supervises a training process per thread."""
 
+import contextlib
 import hashlib
 import multiprocessing
 import platform
@@ -153,12 +154,14 @@ def run(command: str, settings: Mapping[str, Any], parcel: Parcel, gather: bool)
 
 def _gathered(answer: Answer, store: Store, runs: Sequence[str]) -> Answer:
     """With what the run left, which is removed here."""
-    records = {run_id: store.path(run_id).read_bytes() for run_id in runs if store.has(run_id)}
+    records: dict[str, bytes] = {}
+    for run_id in runs:
+        with contextlib.suppress(FileNotFoundError):  # one that others need too may be taken by them
+            records[run_id] = store.path(run_id).read_bytes()
+            store.path(run_id).unlink()
     log = store.log_path(runs[0])
     said = log.read_bytes() if log.is_file() else b""
     log.unlink(missing_ok=True)
-    for run_id in records:
-        store.path(run_id).unlink(missing_ok=True)
     return replace(answer, records=records, log=said)
 
 

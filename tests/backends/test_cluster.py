@@ -1,5 +1,6 @@
 """Dask: who the workers are, what they are sent, and what is said when something is missing."""
 
+import contextlib
 import dataclasses
 import pickle
 import shutil
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, KilledWorker
 
 from stableft.backends import Cluster, cluster, node, parcel
 from stableft.backends.cluster import connected
@@ -184,6 +185,20 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch):
     ):
         pass
     assert Unreachable.exit_code == 74
+
+
+def test_a_run_under_which_too_many_workers_died_is_killed_and_others_go_on(job: MakeJob):
+    class Ended:
+        def result(self) -> None:
+            raise KilledWorker("key", SimpleNamespace(address="tcp://w:1"), 3)  # pyright: ignore[reportArgumentType]
+
+    pool = cluster._Pool(None, Supervisor(lambda *_: None), [job("fine")], False, print)
+    future: Any = Ended()
+    pool._flying[future] = contextlib.ExitStack()
+    status = pool.status(future, job("fine"))
+    assert status is not None
+    assert (status.state, status.attempts) == ("killed", 4)
+    assert status.detail == "4 Dask workers died while they did it, the last at tcp://w:1"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"address": null}x'])

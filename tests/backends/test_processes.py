@@ -112,6 +112,25 @@ def test_a_scheduler_that_dies_ends_the_command_and_the_same_command_goes_on(beg
     assert code == 0, err
 
 
+def test_a_command_that_is_killed_leaves_no_run_behind_on_the_workers(begin: Begin, scheduler_file: str, tmp_path: Path):
+    serving = worker(begin, scheduler_file, "--no-nanny")
+
+    def training() -> list[psutil.Process]:
+        return [each for child in psutil.Process(serving.pid).children() for each in child.children()]
+
+    process = start(tmp_path, *DASK, "--seeds", "0-4", "--scheduler", scheduler_file)
+    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 120)
+    assert training()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not training())
+    done = len(records(tmp_path))
+    assert done < 10
+    code, _, err = call(tmp_path, *DASK, "--seeds", "0-4", "--scheduler", scheduler_file)
+    assert code == 0, err
+    assert len(ends(err)) == 10 - done
+
+
 @pytest.mark.parametrize(
     ("numbers", "code"), [((signal.SIGINT,), 130), ((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)]
 )
