@@ -147,7 +147,32 @@ def _workers(execution: runner.Execution) -> int:
 def _perform(
     context: typer.Context, asked: Request, planned: runner.Plan, store: Store, execution: runner.Execution, as_json: bool
 ) -> None:
-    """Runs, collects, and says what came of it and what to type next."""
+    """Runs, collects, and says what came of it and what to type next. Runs whose records are found damaged are done once more."""
+    verb = context.info_name or "run"
+    failures: list[Status] = []
+    damaged: list[str] = []
+    collected = None
+    for last in (False, True):
+        failures += _run(planned, store, asked, execution, verb, context)
+        damaged.clear()
+        collected = runner.collect(asked.whole, store, asked.inputs, damaged.append)
+        if last or not damaged or verb != "run":
+            break
+        err.print(*damaged, "These runs are done again.", sep="\n", markup=False)
+        planned = runner.plan(asked.grid, store, asked.inputs)
+    show(run_views.finished(planned, store, collected, failures, execution.again), as_json)
+    if damaged:
+        err.print(*damaged, f"This does these runs again: {command(context, 'run')}", sep="\n", markup=False)
+        raise typer.Exit(Exit.RUNS_FAILED)
+    if failures:
+        codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
+        raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
+
+
+def _run(
+    planned: runner.Plan, store: Store, asked: Request, execution: runner.Execution, verb: str, context: typer.Context
+) -> list[Status]:
+    """Runs what a plan lacks; those that failed."""
     failures: list[Status] = []
     try:
         with board(err, planned) as shown:
@@ -156,18 +181,9 @@ def _perform(
                 if status.state not in ("done", "stopped"):
                     failures.append(status)
     except KeyboardInterrupt:
-        verb = context.info_name or "run"
         err.print(run_views.interrupted(planned, store, failures, command(context, verb), execution.again))
         raise typer.Exit(Exit.INTERRUPTED) from None
-    damaged: list[str] = []
-    collected = runner.collect(asked.whole, store, asked.inputs, damaged.append)
-    show(run_views.finished(planned, store, collected, failures, execution.again), as_json)
-    if damaged:
-        err.print(*damaged, f"This does these runs again: {command(context, 'run')}", sep="\n", markup=False)
-        raise typer.Exit(Exit.RUNS_FAILED)
-    if failures:
-        codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
-        raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
+    return failures
 
 
 @app.command()
