@@ -13,10 +13,11 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from stableft import stored
 from stableft.errors import Damaged, MissingInput
 from stableft.files import claimed, drop_drafts, folder_locked
 from stableft.parquet import looks_whole, read_parquet, write_parquet
-from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, RUN_SCHEMA, plain_strings, rows_of, trajectory_sha256, typed
+from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, as_written, plain_strings, rows_of, trajectory_sha256, typed
 
 SCHEMA_VERSION = 1
 FOOTER = b"stableft"
@@ -166,17 +167,14 @@ class Store:
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
         path = self.path(run_id)
         table = read_parquet(path)
+        footer = stored.read_footer((table.schema.metadata or {}).get(FOOTER, b""), path, run_id, SCHEMA_VERSION)
         try:
-            footer = json.loads((table.schema.metadata or {})[FOOTER])
-        except (KeyError, ValueError):
-            raise Damaged(
-                path, f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
-            ) from None
-        if footer["schema"] > SCHEMA_VERSION:
-            raise MissingInput(f"{path} was written by a newer stableft (schema {footer['schema']}, here {SCHEMA_VERSION}).")
+            table = as_written(table)
+        except ValueError as error:
+            raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again.") from None
         if trajectory_sha256(table) != footer.get(TRAJECTORY, trajectory_sha256(table)):
             raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
-        return footer, table.cast(RUN_SCHEMA)  # older files have a narrower index of scopes
+        return footer, table
 
     def folder(self, protocol: str, experiment: str) -> Path:
         return self.root / protocol / experiment
@@ -235,7 +233,7 @@ class Store:
         tables = _read_tables(folder)
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
-        return Results(**{name: plain_strings(table.to_pandas()) for name, table in tables.items()})
+        return Results(**{name: _frame(stored.checked(table, folder / f"{name}.parquet")) for name, table in tables.items()})
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
@@ -282,6 +280,10 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
     raise absent or Damaged(
         folder, f"the tables in {folder} are not of one collection: fetch them anew, or run the experiment again."
     )
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return plain_strings(table.to_pandas(ignore_metadata=True))
 
 
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -34,6 +34,7 @@ LIGHT = (
     "stableft.parquet",
     "stableft.records",
     "stableft.rows",
+    "stableft.stored",
     "stableft.statistics",
     "stableft.figures",
     "stableft.series",
@@ -157,6 +158,7 @@ FORBIDDEN = [
             "stableft.techniques",
             "stableft.records",
             "stableft.rows",
+            "stableft.stored",
             "stableft.runner",
             "stableft.worker",
             "stableft.figures",
@@ -203,6 +205,7 @@ FORBIDDEN = [
             "stableft.techniques",
             "stableft.records",
             "stableft.rows",
+            "stableft.stored",
             "stableft.runner",
         )
     ),
@@ -267,6 +270,7 @@ def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(pr
         for target in (
             "stableft.records",
             "stableft.rows",
+            "stableft.stored",
             "stableft.runner",
             "stableft.worker",
             "stableft.report",
