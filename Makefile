@@ -31,7 +31,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(PER_GPU),--per-gpu $(PER_GPU))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke failures gc figures tables verify report bench test test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese doctor smoke failures gc figures tables verify report bench test fuzz test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes;
 
 test: $(READY) ## Run the fast tests
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not browser"
+
+fuzz: $(READY) ## Put 10,000 invented inputs into all that is read: settings, data, stored files, names
+	STABLEFT_FUZZ=full $(PY) -m pytest -n 2 --dist loadfile tests/fuzz
 
 test-slow: $(READY) ## Run the slow tests
 	$(PY) -m pytest -m slow

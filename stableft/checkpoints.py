@@ -22,6 +22,7 @@ from stableft.encoders import TOKENIZER_FILES, Encoder
 from stableft.errors import MissingInput, UsageError
 from stableft.files import write_whole
 from stableft.models import Model
+from stableft.pretrained import OURS, Unreadable
 
 
 def decay_factor(lrs: Iterable[float], weight_decay: float) -> float:
@@ -98,8 +99,8 @@ def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> 
     if model.pieces is None or model.architecture is None:
         return kept
     try:
-        original = AutoModel.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+        original = AutoModel.from_pretrained(encoder.folder, dtype=torch.float32, weights_only=True, **OURS)
+    except Unreadable as error:
         raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
     table = original.get_input_embeddings().weight.detach() * decay
     pieces = model.pieces.cpu()

@@ -50,10 +50,15 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         except (StableftError, OSError) as error:
             if settings["debug"]:
                 raise
-            err.print(f"error: {error}", style="bold red" if err.is_terminal else None, markup=False)
+            err.print(f"error: {printable(str(error))}", style="bold red" if err.is_terminal else None, markup=False)
             raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
 
     return guarded
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelt out: a file's name or content must not speak to the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def show(value: View, as_json: bool) -> None:

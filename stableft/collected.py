@@ -64,8 +64,9 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
         else:
             said = {name: table.schema.metadata or {} for name, table in tables.items()}
             for name, path in paths.items():
-                if (schema := int(said[name].get(SCHEMA, 1))) > SCHEMA_VERSION:
-                    raise newer(path, schema)
+                schema = said[name].get(SCHEMA, b"1")
+                if schema.isdigit() and int(schema) > SCHEMA_VERSION:
+                    raise newer(path, int(schema))
             if len({metadata.get(COLLECTION) for metadata in said.values()}) == 1:
                 return tables
         time.sleep(0.1)

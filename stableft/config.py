@@ -1,5 +1,6 @@
 """A run is a value: the frozen configuration of one fine-tuning run and the identity derived from it."""
 
+import difflib
 import hashlib
 import importlib
 import json
@@ -16,13 +17,13 @@ from pydantic import (
     model_validator,
 )
 
-from stableft.errors import UsageError
+from stableft.errors import UsageError, quoted
 from stableft.technique import CARD as CARD
 from stableft.technique import Frozen, Technique
 from stableft.technique import Stage as Stage
 
-Seed = Annotated[int, Field(ge=0)]
-PositiveInt = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as results are kept, seeds are 64-bit integers and steps 32-bit ones
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 # Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own. 3:
 # attention works on other groups, which changes the order of dropout's draws.
 IDENTITY_SCHEMA = 3
@@ -67,7 +68,7 @@ class ScheduleConfig(Frozen):
     num_epochs: PositiveInt | None = None
     num_steps: PositiveInt | None = None
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
-    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -115,7 +116,8 @@ class SurfaceConfig(Frozen):
         bias_correction: The other run's; None: this run's, as is whatever is not named here. So both start from the same weights.
         lr: Likewise, its peak rate, > 0.
         resolution: Points per unit of either axis. From 0, the start, to 1, an end, there are that many steps.
-        margin: Steps beyond 0 and 1, >= 0. So there are resolution + 2 margin + 1 points on either axis.
+        margin: Steps beyond 0 and 1, >= 0. So there are resolution + 2 margin + 1 points on either axis, at most 180: results are
+            kept with a 16-bit index of points.
         num_examples: Training examples at each point, always the same; None: all that the run is trained on.
     """
 
@@ -124,6 +126,12 @@ class SurfaceConfig(Frozen):
     resolution: PositiveInt = 10
     margin: Annotated[int, Field(ge=0)] = 5
     num_examples: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _few_points(self) -> Self:
+        if (points := self.resolution + 2 * self.margin + 1) > 180:
+            raise ValueError(f"resolution + 2 margin + 1 = {points} points on either axis; 180 at most")
+        return self
 
     def coordinates(self) -> list[float]:
         """The points of either axis, ascending; 0 and 1 are exact."""
@@ -182,7 +190,7 @@ class RunConfig(Frozen):
     dropout_seed: Seed | None = None
     reinit_seed: Seed | None = None
     batch_size: PositiveInt
-    max_length: Annotated[int, Field(ge=3)] = 128
+    max_length: Annotated[int, Field(ge=3, lt=2**31)] = 128
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     adam: AdamConfig
@@ -267,12 +275,19 @@ def with_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig
         for part in path:
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, dict) or leaf not in node:
-            raise UsageError(f"unknown configuration field {dotted!r}; known: {', '.join(field_names())}")
+            raise UsageError(f"unknown configuration field {quoted(dotted)};{_meant(dotted)} known: {', '.join(field_names())}")
         node[leaf] = value
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         raise UsageError(f"impossible configuration: {_reasons(error)}") from error
+
+
+def _meant(dotted: str) -> str:
+    """Fields that end in the same name, or are spelt nearly so."""
+    known = field_names()
+    near = [name for name in known if name.endswith(f".{dotted}")] or difflib.get_close_matches(dotted[:80], known, n=1, cutoff=0.8)
+    return f" did you mean {', '.join(near)}?" if near else ""
 
 
 def _reasons(error: ValidationError) -> str:

@@ -23,7 +23,7 @@ def load_or_make(path: Path, make: Callable[[], TaskData]) -> TaskData:
     """
     try:
         return _read(path)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         data = make()
     rows = {split: [example.row for example in getattr(data, split)] for split in SPLITS}
     try:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from stableft.config import Technique
-from stableft.errors import UsageError
+from stableft.errors import UsageError, listed, quoted
 from stableft.tasks import Task, own
 
 T = TypeVar("T")
@@ -47,8 +47,8 @@ def own_tasks(names: Sequence[str]) -> list[Task]:
     """
     files = [name for name in names if own.is_own(name)]
     if files and len(files) < len(names):
-        others = ", ".join(name for name in names if name not in files)
-        raise UsageError(f"own files are run on their own: {', '.join(files)} now, {others} with another command")
+        others = listed(name for name in names if name not in files)
+        raise UsageError(f"own files are run on their own: {listed(files)} now, {others} with another command")
     return [task(name) for name in files]
 
 
@@ -96,4 +96,4 @@ def named(name: str, known: Mapping[str, T], kind: str) -> T:
     try:
         return known[name]
     except KeyError:
-        raise UsageError(f"unknown {kind} {name!r}; known: {', '.join(known)}") from None
+        raise UsageError(f"unknown {kind} {quoted(name)}; known: {', '.join(known)}") from None

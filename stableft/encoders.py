@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,8 +50,11 @@ class Encoder:
             MissingInput: it can't be read.
         """
         try:
-            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            settings = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            if not isinstance(settings, dict):
+                raise ValueError(f"config.json holds a {type(settings).__name__}, expected an object")
+            return settings
+        except (OSError, ValueError, RecursionError) as error:
             raise MissingInput(f"no model configuration can be read from {self.folder}: {error}") from error
 
     @property
@@ -108,7 +112,7 @@ def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
         return _embedded(name, EMBEDDED[name])
     if name == TINY:
         return from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # unlike Path's method it has an answer for a name that is too long
         return from_folder(name, Path(name).resolve())
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise MissingInput(f"encoder folder {name} does not exist. {WAYS_OUT}")

@@ -1,5 +1,6 @@
 """The errors that a user can cause or mend; the command line prints them without a traceback."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -57,3 +58,15 @@ class Damaged(MissingInput):
 
 class NotLogged(MissingInput):
     """Results are whole, but from before a series was logged that a figure or table shows."""
+
+
+def quoted(value: object, longest: int = 80) -> str:
+    """A value as messages quote it: whatever a file holds, it is short and printable."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}\u2026 ({len(text):,} characters)"
+
+
+def listed(names: Iterable[object], most: int = 20) -> str:
+    """Names as messages list them: not all if there are many, and none is long."""
+    every = [text if len(text := str(name)) <= 80 else f"{text[:79]}\u2026" for name in names]
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -1,13 +1,16 @@
 """Grids as data: arms x tasks x seeds, resolved to cells. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from stableft.config import RunConfig, with_overrides
-from stableft.errors import UsageError
+from stableft.errors import UsageError, quoted
 
 Override = Mapping[str, Any]
+SEED = re.compile(r"[0-9]{1,18}")
+MAX_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,17 @@ def select(
         overrides: Applied to every baseline, beneath the arms' own.
 
     Raises:
-        UsageError: a name that the grid does not have.
+        UsageError: a name that the grid does not have, or an override of task or seed.
     """
     for kind, wanted, known in (("arm", arms, grid.arms), ("task", tasks, grid.tasks)):
         for name in wanted or ():
             if name not in known:
-                raise UsageError(f"{grid.name} at protocol {grid.protocol.name} has no {kind} {name!r}; it has: {', '.join(known)}")
+                raise UsageError(
+                    f"{grid.name} at protocol {grid.protocol.name} has no {kind} {quoted(name)}; it has: {', '.join(known)}"
+                )
+    for field, option in (("task", "--tasks"), ("seed", "--seeds")):
+        if field in (overrides or {}):  # runs would stand in results under another name than what they are
+            raise UsageError(f"{field} is no setting but a part of the grid: choose it with {option}")
     configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
     return Grid(
         name=grid.name,
@@ -136,7 +144,7 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped.
+    """``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped. At most `MAX_SEEDS`, of up to 18 digits.
 
     Raises:
         UsageError: anything else.
@@ -144,7 +152,9 @@ def parse_seeds(text: str) -> list[int]:
     seeds: dict[int, None] = {}
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise UsageError(f"seeds {text!r}: write single seeds and ranges such as 0-49 or 0,3,7-9")
+        if not SEED.fullmatch(first) or (dash and not SEED.fullmatch(last)) or (dash and int(last) < int(first)):
+            raise UsageError(f"seeds {quoted(text)}: write single seeds and ranges such as 0-49 or 0,3,7-9")
+        if int(last or first) - int(first) + len(seeds) >= MAX_SEEDS:
+            raise UsageError(f"seeds {quoted(text)}: more than {MAX_SEEDS:,}")
         seeds.update(dict.fromkeys(range(int(first), int(last or first) + 1)))
     return list(seeds)

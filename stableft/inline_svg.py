@@ -3,11 +3,21 @@
 import re
 from xml.etree import ElementTree
 
+from stableft.errors import quoted
+
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 LEFT_OUT = ("metadata", "style")  # the page says what metadata say; matplotlib's one style rule is in the page's style sheet
 LONG = re.compile(r"-?\d+\.\d{3,}")
 REFERENCE = re.compile(r"#([\w.-]+)")
 COORDINATES = ("d", "x", "y", "points")
+# What a figure consists of. A page runs its own script, so nothing may come in that could bring another.
+ELEMENTS = frozenset(
+    (
+        "svg", "g", "defs", "use", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "image", "text", "tspan",
+        "clipPath", "mask", "pattern", "linearGradient", "radialGradient", "stop", "title", "desc",
+    )
+)  # fmt: skip
+EMBEDDED = re.compile(r"#|data:image/png[;,]")
 
 
 def inline(svg: str, prefix: str, labelled_by: str) -> str:
@@ -23,6 +33,7 @@ def inline(svg: str, prefix: str, labelled_by: str) -> str:
 
     Raises:
         ElementTree.ParseError: it isn't XML.
+        ValueError: it holds what no figure needs, such as a script or a link.
     """
     root = ElementTree.fromstring(svg)
     referred = set(REFERENCE.findall(" ".join(_references(root))))
@@ -30,6 +41,7 @@ def inline(svg: str, prefix: str, labelled_by: str) -> str:
         for child in [child for child in parent if child.tag.removeprefix(SVG) in LEFT_OUT]:
             parent.remove(child)
     for element in root.iter():
+        _refuse_foreign(element)
         element.tag = element.tag.removeprefix(SVG)
         element.text = element.tail = None
         for name, value in list(element.attrib.items()):
@@ -38,6 +50,17 @@ def inline(svg: str, prefix: str, labelled_by: str) -> str:
                 element.set(name.removeprefix(XLINK), _attribute(name, value, prefix))
     root.attrib |= {"role": "img", "aria-labelledby": labelled_by, "focusable": "false"}
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _refuse_foreign(element: ElementTree.Element) -> None:
+    if element.tag.removeprefix(SVG) not in ELEMENTS:
+        raise ValueError(f"it holds <{element.tag.removeprefix(SVG)[:40]}>, which no figure needs")
+    for name, value in element.attrib.items():
+        plain = name.removeprefix(XLINK)
+        link = plain == "href" and not EMBEDDED.match(value)
+        outside = "url(" in value.replace("url(#", "")
+        if link or outside or not plain.isascii() or not plain.replace("-", "").isalnum() or plain.lower().startswith("on"):
+            raise ValueError(f"it holds {plain[:40]}={quoted(value)}, which no figure needs")
 
 
 def _references(root: ElementTree.Element) -> list[str]:

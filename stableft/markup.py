@@ -1,7 +1,9 @@
 """A frame as a reader wants it: Markdown, LaTeX and CSV."""
 
+import html
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
@@ -34,8 +36,13 @@ def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
     shown = display(frame)
     rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
     lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
-    table = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return table + "\n" + (f"\n{note}\n" if note else "")
+    table = "\n".join("| " + " | ".join(_md(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table + "\n" + (f"\n{_md(note)}\n" if note else "")
+
+
+def of_markdown(text: str) -> str:
+    """What a cell or note that `to_markdown` wrote says."""
+    return html.unescape(text.replace("\\]", "]"))
 
 
 def to_latex(frame: pd.DataFrame, note: str = "") -> str:
@@ -44,13 +51,17 @@ def to_latex(frame: pd.DataFrame, note: str = "") -> str:
     spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
     head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
     caption = [rf"\caption{{{_tex(note)}}}"] if note else []
+    body = ["{}" + line if line[0] in "[*" else line for line in body]  # after a line's end these would be its arguments
     opening = [r"\begin{table}", r"\centering\small", *caption, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
     return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """All digits, for machines."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    """All digits, for machines; a text that a spreadsheet could take for a formula gets an apostrophe before it."""
+    plain: dict[str, Any] = {
+        name: [_plain(value) for value in frame[name]] for name in frame.columns if not all(map(_is_plain, frame[name]))
+    }
+    return frame.assign(**plain).to_csv(index=False, lineterminator="\n")
 
 
 def _joined(stem: str, end: str) -> str:
@@ -70,12 +81,47 @@ def _numeric(frame: pd.DataFrame, shown: pd.DataFrame) -> list[bool]:
     return [name not in frame or pd.api.types.is_numeric_dtype(frame[name]) for name in shown.columns]
 
 
+LINE_END = re.compile(r"\r\n?")
+# Names of arms may begin with a plus sign; a formula that does harm calls or refers to something.
+FORMULA = re.compile(r"[=@\t\n]|[+-].*([|!]|[A-Za-z]\()", re.DOTALL)
+# Where Markdown would begin an element of HTML, a character reference or a link.
+MARKDOWN = (
+    (re.compile(r"&(?=#?\w+;)"), "&amp;"),
+    (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
+    (re.compile(r"\](?=[(\[:])"), r"\\]"),
+)
+
+
+def _plain(value: object) -> object:
+    """The value itself, unless it is a text that would be taken for a formula, or for the end of a row."""
+    if not isinstance(value, str):
+        return value
+    text = LINE_END.sub("\n", value) if "\r" in value else value
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def _is_plain(value: object) -> bool:
+    return _plain(value) is value
+
+
+def _one_line(text: object) -> str:
+    """Without line ends, which would end a row, and other control characters."""
+    return "".join(character if character.isprintable() else " " for character in str(text))
+
+
+def _md(text: object) -> str:
+    escaped = _one_line(text)
+    for found, instead in MARKDOWN:
+        escaped = found.sub(instead, escaped)
+    return escaped
+
+
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", ABSENT: "--"}
 TEX |= {character: "\\" + character for character in "&%$#_{}"}
 
 
 def _tex(text: object) -> str:
-    escaped = "".join(TEX.get(character, character) for character in str(text))
+    escaped = "".join(TEX.get(character, character) for character in _one_line(text))
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
 
 

@@ -14,6 +14,7 @@ from stableft.records import Results
 # The sentences that every caption ends with (`stableft.report.describe`); LaTeX escapes the underscores.
 CAPTION = re.compile(r"Experiment (\S+), protocol (\S+); scored: .* Run set ([0-9a-f]{12})\.", re.DOTALL)
 SUFFIXES = ("pdf", "png", "svg", "csv", "txt", "md", "tex")
+DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -126,6 +127,6 @@ def _of_png(content: bytes) -> str:
 def _of_svg(content: bytes) -> str:
     """The Dublin Core description."""
     try:
-        return ElementTree.fromstring(content).findtext(".//{http://purl.org/dc/elements/1.1/}description") or ""
+        return ElementTree.fromstring(content).findtext(f".//{{{DUBLIN_CORE}}}description") or ""
     except ElementTree.ParseError:
         return ""

@@ -53,14 +53,15 @@ def outline(config: RunConfig, available: int, settings: Mapping[str, Any]) -> O
     """
     num_train = min(config.num_train or available, available)
     layers = next((settings[name] for name in _LAYERS if isinstance(settings.get(name), int)), None)
-    groups = settings.get("num_hidden_groups", layers)  # ALBERT's blocks
+    groups = settings.get("num_hidden_groups")  # ALBERT's blocks
+    groups = groups if isinstance(groups, int) and layers is not None else layers
     limit = settings.get("max_position_embeddings")
     return Outline(
         num_steps=schedule_steps(config, num_train)[0],
         steps_per_epoch=steps_per_epoch(config, num_train),
         architecture=str(settings.get("model_type")),
         num_blocks=groups,
-        shares_blocks=layers is not None and layers > groups,
+        shares_blocks=layers is not None and groups is not None and layers > groups,
         num_positions=limit if isinstance(limit, int) and limit > 0 else None,
     )
 

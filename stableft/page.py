@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import jinja2
 import pandas as pd
 
 from stableft import discover, lineage, markup, origin
 from stableft.claims import Judgement, judging
-from stableft.errors import MissingInput, NotLogged
+from stableft.errors import Damaged, MissingInput, NotLogged
 from stableft.files import write_whole
 from stableft.grid import Protocol
 from stableft.inline_svg import inline
@@ -176,29 +177,49 @@ def _entry(anchor: str, stem: Path, results: Results) -> Entry | None:
     said = origin.read(note if drawn else table)
     if said.run_set != origin.run_set(results):
         raise MissingInput(f"{note if drawn else table} shows other runs than the collected results: type `make figures tables`")
-    if not drawn:
-        shown, caption = _markdown(table.read_text(encoding="utf-8"))
-        return Entry(anchor, stem.name, caption, shown, None)
-    picture = inline(svg.read_text(encoding="utf-8"), f"{anchor}-", f"{anchor}-caption")
-    caption = note.read_text(encoding="utf-8").strip()
-    return Entry(anchor, stem.name, caption, _csv(csv) if csv.is_file() else None, picture)
+    path = table
+    try:
+        if not drawn:
+            shown, caption = _markdown(table.read_text(encoding="utf-8"))
+            return Entry(anchor, stem.name, caption, shown, None)
+        path = svg
+        picture = inline(svg.read_text(encoding="utf-8"), f"{anchor}-", f"{anchor}-caption")
+        path = note
+        caption = note.read_text(encoding="utf-8").strip()
+        path = csv
+        return Entry(anchor, stem.name, caption, _csv(csv) if csv.is_file() else None, picture)
+    except (ValueError, ParseError) as error:
+        raise Damaged(path, f"{path} is not as it was written ({error}): type `make figures tables`") from None
 
 
 def _csv(path: Path) -> Table:
-    """The first rows, numbers to six digits."""
+    """The first rows, numbers to six digits.
+
+    Raises:
+        ValueError: it is no table.
+    """
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("its rows are longer than its header")
     rows = [[_shortened(cell) for cell in row] for row in frame.head(MAX_ROWS).to_numpy().tolist()]
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(frame.shape[1])]
     return Table(list(frame.columns), rows, numeric, max(0, len(frame) - MAX_ROWS))
 
 
 def _markdown(text: str) -> tuple[Table, str]:
-    """The table that `stableft.markup.to_markdown` wrote, and its note."""
+    """The table that `stableft.markup.to_markdown` wrote, and its note.
+
+    Raises:
+        ValueError: it is no table.
+    """
     lines, _, note = text.partition("\n\n")
     head, rules, *rows = [
-        [cell.strip().replace("\\|", "|") for cell in CELL_BORDER.split(line.strip())[1:-1]] for line in lines.splitlines()
+        [markup.of_markdown(cell.strip().replace("\\|", "|")) for cell in CELL_BORDER.split(line.strip())[1:-1]]
+        for line in lines.split("\n")
     ]
-    return Table(head, rows, [rule.endswith(":") for rule in rules]), note.strip()
+    if not all(len(row) == len(head) for row in (rules, *rows)):
+        raise ValueError("its rows are not equally long")
+    return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.of_markdown(note.strip())
 
 
 def _shortened(cell: str) -> str:

@@ -50,9 +50,11 @@ def read_parquet(path: Path) -> pa.Table:
         Damaged: it can't be read, or not all of it is as it was written.
     """
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        table.validate(full=True)
+        return table
     except FileNotFoundError:
         raise MissingInput(f"{path} does not exist") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error

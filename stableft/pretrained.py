@@ -1,15 +1,18 @@
 """What is read from an encoder's folder, with one clear error where it can't be: tokenizer, configuration, weights."""
 
 from collections.abc import Iterable
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
+
+# From the folder alone, and no code of its own. Unless it is told so, the tokenizer's loader asks whether to run that.
+OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+# What a malformed folder makes transformers raise has no common base: OSError, KeyError, TypeError, ZeroDivisionError, ...
+Unreadable = Exception
 
 
 def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
@@ -24,15 +27,17 @@ def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
         UsageError: it begins no text with a special token, whose state could stand for the whole.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(encoder.folder, **OURS)
         if tagging and getattr(tokenizer, "add_prefix_space", None) is False:
-            tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, add_prefix_space=True)
-    except (OSError, ValueError) as error:
+            tokenizer = AutoTokenizer.from_pretrained(encoder.folder, **OURS, add_prefix_space=True)
+        pieces = len(tokenizer) - len(tokenizer.all_special_tokens)
+        marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        first = tokenizer("a")["input_ids"][:1]
+    except Unreadable as error:
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: {_first_line(error)}") from error
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes up an empty one, which knows no word
+    if pieces <= 0:  # transformers makes up an empty one, which knows no word
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: it has no vocabulary (tokenizer.json or vocab.txt)")
-    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    if not marks.intersection(tokenizer("a")["input_ids"][:1]):
+    if not marks.intersection(first):
         raise UsageError(
             f"the tokenizer of {encoder.name} puts no special token before a text (as those of decoders and of XLNet): stableft "
             "classifies by the first token and needs a BERT-like encoder"
@@ -48,8 +53,8 @@ def read_settings(encoder: Encoder) -> Any:
         UsageError: it is of a decoder.
     """
     try:
-        settings = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        settings = AutoConfig.from_pretrained(encoder.folder, **OURS)
+    except Unreadable as error:
         raise MissingInput(f"no model configuration can be read from {encoder.folder}: {_first_line(error)}") from error
     if getattr(settings, "is_encoder_decoder", False) or getattr(settings, "is_decoder", False):
         raise UsageError(f"encoder {encoder.name} is a {settings.model_type!r} with a decoder; stableft needs an encoder alone")
@@ -69,10 +74,9 @@ def read_body(encoder: Encoder, settings: Any, **options: Any) -> tuple[Any, lis
     """
     try:
         body, info = AutoModel.from_pretrained(
-            encoder.folder, config=settings, local_files_only=True, trust_remote_code=False, output_loading_info=True,
-            dtype=torch.float32, **options,
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, EOFError, ImportError, SafetensorError, UnpicklingError) as error:
+            encoder.folder, config=settings, output_loading_info=True, dtype=torch.float32, weights_only=True, **OURS, **options
+        )
+    except Unreadable as error:
         raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
     _refuse_fresh_blocks(encoder, info["missing_keys"])
     return body, list(info["missing_keys"])

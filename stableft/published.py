@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, quoted
 
 Row = dict[str, str | float]
 KEY = ["source", "place", "encoder", "experiment", "task", "arm", "split", "score_name"]
@@ -71,18 +71,13 @@ def read_curves(path: Path) -> pd.DataFrame:
 
 def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dict[str, str]], Row]) -> list[Row]:
     """The rows of a file, each checked; MissingInput names the line of the first that is malformed or there twice."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if header != columns:
-                raise MissingInput(f"{path}:1: columns are {', '.join(header)}; expected {', '.join(columns)}")
-            lines = [(reader.line_num, fields) for fields in reader]
-    except OSError as error:
-        raise MissingInput(f"{path}: {error.strerror}; the published numbers belong there") from None
+    lines = _lines(path)
+    if lines[:1] != [(1, columns)]:
+        found = ", ".join(lines[0][1]) if lines else ""
+        raise MissingInput(f"{path}:1: columns are {found[:200]}; expected {', '.join(columns)}")
     rows: list[Row] = []
     seen: dict[tuple[str | float, ...], int] = {}
-    for number, fields in lines:
+    for number, fields in lines[1:]:
         try:
             if len(fields) != len(columns):
                 raise ValueError(f"{len(fields)} fields instead of {len(columns)}")
@@ -91,7 +86,7 @@ def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dic
                 if not row[name]:
                     raise ValueError(f"{name} is empty")
             if row["source"] not in CITATIONS:
-                raise ValueError(f"source is {row['source']!r}; expected {', '.join(CITATIONS)}")
+                raise ValueError(f"source is {quoted(row['source'])}; expected {', '.join(CITATIONS)}")
             rows.append(checked(row))
             cell = tuple(rows[-1][name] for name in key)
             if (first := seen.setdefault(cell, number)) != number:
@@ -134,11 +129,27 @@ def beside(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(label=pd.Series(labels, index=rows.index, dtype="str"))
 
 
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The cells of each row, and the line on which it ends."""
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            rows += ((reader.line_num, fields) for fields in reader)
+    except OSError as error:
+        raise MissingInput(f"{path}: {error.strerror}; the published numbers belong there") from None
+    except UnicodeDecodeError as error:
+        raise MissingInput(f"{path}: not UTF-8 ({error.reason}, byte {error.start})") from None
+    except csv.Error as error:
+        raise MissingInput(f"{path}:{rows[-1][0] + 1 if rows else 1}: bad CSV ({error})") from None
+    return rows
+
+
 def _row(row: dict[str, str]) -> Row:
     """One checked row of scores; ValueError says what is wrong with it."""
     for name, known in CHOICES.items():
         if row[name] not in known:
-            raise ValueError(f"{name} is {row[name]!r}; expected {', '.join(known)}")
+            raise ValueError(f"{name} is {quoted(row[name])}; expected {', '.join(known)}")
     values = {name: _number(name, row[name]) for name in NUMBERS}
     if not values["n"] >= 1:
         raise ValueError("n, the number of runs, is empty or below 1")
@@ -166,7 +177,12 @@ def _point(row: dict[str, str]) -> Row:
 def _number(name: str, text: str) -> float:
     if not text:
         return math.nan
-    value = float(text) if name not in ("n", "failed", "step") else int(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {text}")
-    return float(value)
+    wanted = "a whole number" if name in ("n", "failed", "step") else "a number"
+    try:
+        value = float(text)
+        fits = math.isfinite(value) and (wanted == "a number" or (abs(value) < 2**53 and int(text) == value))
+    except ValueError:
+        fits, value = False, math.nan
+    if not fits:
+        raise ValueError(f"{name} is {quoted(text)}; expected {wanted}")
+    return value

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from stableft import collected
+from stableft import collected, stored
 from stableft.errors import Damaged, MissingInput
 from stableft.files import claimed, drop_drafts, folder_locked
-from stableft.parquet import SCHEMA_VERSION, looks_whole, newer, read_parquet, write_parquet
-from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, RUN_SCHEMA, plain_strings, rows_of, trajectory_sha256, typed
+from stableft.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_parquet
+from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, as_written, plain_strings, rows_of, trajectory_sha256, typed
 
 FOOTER = b"stableft"
 TRAJECTORY = "trajectory_sha256"
@@ -156,17 +156,14 @@ class Store:
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
         path = self.path(run_id)
         table = read_parquet(path)
+        footer = stored.read_footer((table.schema.metadata or {}).get(FOOTER, b""), path, run_id)
         try:
-            footer = json.loads((table.schema.metadata or {})[FOOTER])
-        except (KeyError, ValueError):
-            raise Damaged(
-                path, f"{path} is no run of stableft: its footer is missing or damaged. Delete it and run again."
-            ) from None
-        if footer["schema"] > SCHEMA_VERSION:
-            raise newer(path, footer["schema"])
+            table = as_written(table)
+        except ValueError as error:
+            raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again.") from None
         if trajectory_sha256(table) != footer.get(TRAJECTORY, trajectory_sha256(table)):
             raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
-        return footer, table.cast(RUN_SCHEMA)  # older files have a narrower index of scopes
+        return footer, table
 
     def folder(self, protocol: str, experiment: str) -> Path:
         return self.root / protocol / experiment
@@ -222,11 +219,11 @@ class Store:
         tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
-        return Results(**{name: plain_strings(table.to_pandas()) for name, table in tables.items()})
+        return Results(**{name: _frame(table) for name, table in tables.items()})
 
     def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
         """Of the collected tables the small one, `Results.runs`; errors as `load`."""
-        return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas())
+        return _frame(self._tables(protocol, experiment, ["runs"])["runs"])
 
     def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
         folder = self.folder(protocol, experiment)
@@ -234,12 +231,17 @@ class Store:
             raise MissingInput(
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
-        return collected.read(folder, names)
+        tables = collected.read(folder, names)
+        return {name: stored.checked(table, folder / f"{name}.parquet") for name, table in tables.items()}
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
         found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return plain_strings(table.to_pandas(ignore_metadata=True))
 
 
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:

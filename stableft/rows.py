@@ -89,6 +89,25 @@ def typed(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=RUN_SCHEMA)
 
 
+def as_written(table: pa.Table) -> pa.Table:
+    """The rows of a file in `RUN_SCHEMA`; older files have a narrower index of scopes.
+
+    Raises:
+        ValueError: they are not the rows of a run.
+    """
+    if table.schema.names != RUN_SCHEMA.names:
+        raise ValueError("other columns than a run's")
+    try:
+        table = table.cast(RUN_SCHEMA)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise ValueError(f"other columns than a run's: {error}"[:200]) from None
+    for kind, columns in (("metric", METRIC_COLUMNS), ("prediction", PREDICTION_COLUMNS)):
+        rows = table.filter(pa.array(np.asarray(table["kind"].cast(pa.string())) == kind))
+        if empty := [name for name in columns if rows[name].null_count]:
+            raise ValueError(f"a {kind} without {', '.join(empty)}")
+    return table
+
+
 def rows_of(frame: pd.DataFrame, kind: str, columns: list[str]) -> pd.DataFrame:
     part = frame.loc[frame["kind"] == kind, columns].reset_index(drop=True)
     whole_numbers = {name: "int64" for name in ("step", "example") if name in columns}

@@ -15,8 +15,7 @@ import numpy as np
 
 from stableft.packing import Tokens
 
-LAYOUT = 1
-WORDS = ("words", "word_offsets")  # there for tagging alone
+LAYOUT = 2  # 2: the content of each file is known
 Splits = dict[str, Tokens]
 
 
@@ -34,33 +33,36 @@ def load_or_make(folder: Path, make: Callable[[], tuple[Splits, np.ndarray]]) ->
     """
     try:
         return _read(folder)
-    except (OSError, ValueError, EOFError):
+    except _UNREADABLE:
         splits, pieces = make()
     try:
         _write(folder, splits, pieces)
         return _read(folder)
-    except (OSError, ValueError, EOFError):
+    except _UNREADABLE:
         return splits, pieces
 
 
+_UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RecursionError)
+
+
 def _read(folder: Path) -> tuple[Splits, np.ndarray]:
-    pieces = np.load(folder / "pieces.npy")
+    content = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
+    if content["sha256"] != _sha256(folder, content["splits"]):
+        raise ValueError(f"{folder} is damaged")
     splits = {}
-    for name in json.loads((folder / "splits.json").read_text(encoding="utf-8")):
+    for name in content["splits"]:
         files = {field.name: folder / f"{name}.{field.name}.npy" for field in fields(Tokens)}
-        arrays = {field: np.load(file, mmap_mode="r") for field, file in files.items() if field not in WORDS or file.exists()}
-        splits[name] = Tokens(**arrays)
-        if not _whole(splits[name]):
-            raise ValueError(f"{folder} is damaged")
-    return splits, pieces
+        splits[name] = Tokens(**{field: np.load(file, mmap_mode="r") for field, file in files.items() if file.exists()})
+    return splits, np.load(folder / "pieces.npy")
 
 
-def _whole(tokens: Tokens) -> bool:
-    if not len(tokens.ids) == len(tokens.segments) == tokens.offsets[-1]:
-        return False
-    if tokens.words is None or tokens.word_offsets is None:
-        return tokens.words is tokens.word_offsets and len(tokens.labels) == len(tokens)
-    return len(tokens.labels) == len(tokens.words) == tokens.word_offsets[-1] and len(tokens.word_offsets) == len(tokens.offsets)
+def _sha256(folder: Path, splits: list[str]) -> str:
+    """Of the names of the splits, and of the names and the content of all arrays."""
+    digest = hashlib.sha256(json.dumps(splits).encode())
+    for path in sorted(folder.glob("*.npy")):
+        with open(path, "rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+    return digest.hexdigest()
 
 
 def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
@@ -72,7 +74,8 @@ def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
             for field in fields(Tokens):
                 if (array := getattr(tokens, field.name)) is not None:
                     np.save(draft / f"{name}.{field.name}.npy", array)
-        (draft / "splits.json").write_text(json.dumps(list(splits)), encoding="utf-8")
+        content = {"splits": list(splits), "sha256": _sha256(draft, list(splits))}
+        (draft / "splits.json").write_text(json.dumps(content), encoding="utf-8")
         if folder.exists() and not _readable(folder):
             shutil.rmtree(folder, ignore_errors=True)
         os.rename(draft, folder)  # fails if another worker was first: its tokens are the same
@@ -83,6 +86,6 @@ def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
 def _readable(folder: Path) -> bool:
     try:
         _read(folder)
-    except (OSError, ValueError, EOFError):
+    except _UNREADABLE:
         return False
     return True

@@ -17,7 +17,7 @@ from rich.table import Table
 from stableft import discover, provenance
 from stableft.claims import Judgement
 from stableft.encoders import EMBEDDED, TINY, resolve
-from stableft.errors import MissingInput, StableftError, UsageError
+from stableft.errors import MissingInput, StableftError, UsageError, quoted
 from stableft.grid import Protocol
 from stableft.planning import Plan
 from stableft.tasks import Task
@@ -44,10 +44,10 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {setting}: write field=value, such as adam.lr=3e-5")
+            raise UsageError(f"--set {quoted(setting)}: write field=value, such as adam.lr=3e-5")
         try:
             changes[key] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             changes[key] = text
     return changes
 

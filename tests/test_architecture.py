@@ -35,6 +35,7 @@ LIGHT = (
     "stableft.collected",
     "stableft.records",
     "stableft.rows",
+    "stableft.stored",
     "stableft.statistics",
     "stableft.figures",
     "stableft.series",
@@ -168,6 +169,7 @@ FORBIDDEN = [
             "stableft.techniques",
             "stableft.records",
             "stableft.rows",
+            "stableft.stored",
             "stableft.runner",
             "stableft.worker",
             "stableft.figures",
@@ -214,6 +216,7 @@ FORBIDDEN = [
             "stableft.techniques",
             "stableft.records",
             "stableft.rows",
+            "stableft.stored",
             "stableft.runner",
         )
     ),
@@ -279,6 +282,7 @@ def test_techniques_know_neither_one_another_nor_how_runs_are_stored_or_shown(pr
         for target in (
             "stableft.records",
             "stableft.rows",
+            "stableft.stored",
             "stableft.runner",
             "stableft.worker",
             "stableft.report",

@@ -349,3 +349,15 @@ def test_impossible_techniques(base: RunConfig, techniques: Any, message: str) -
     with pytest.raises(UsageError) as caught:
         with_overrides(base, {"techniques": techniques})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 2**63}, {"batch_size": 10**400}, {"schedule.num_epochs": 2**31}, {"schedule.warmup_steps": 10**400},
+        {"surface": {"lr": 1.0, "resolution": 10**9}}, {"surface": {"lr": 1.0, "margin": 85}},
+    ],
+)  # fmt: skip
+def test_numbers_that_no_result_can_hold_are_refused(change: dict[str, Any], toy_config: ConfigFactory) -> None:
+    with pytest.raises(UsageError, match=r"less than|180 at most"):
+        toy_config(change)

@@ -65,3 +65,11 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, damage) -> None:
 def test_a_folder_that_cant_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="ascii")
     assert load_or_make(tmp_path / "file" / "data.json", lambda: DATA) == DATA
+
+
+@pytest.mark.parametrize("content", ["[]", '{"train": [[]], "validation": [], "test": []}', "[" * 100_000, "3"])
+def test_other_json_is_made_again(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(content)
+    assert load_or_make(path, lambda: DATA) == DATA
+    assert load_or_make(path, never) == DATA

@@ -127,6 +127,8 @@ def test_overrides_lie_beneath_the_arms() -> None:
         ({"tasks": ["toy"]}, "adam at protocol small has no task 'toy'; it has: rte, tnews"),
         ({"overrides": {"adam.rate": 1}}, "unknown configuration field 'adam.rate'"),
         ({"overrides": {"batch_size": 0}}, "impossible configuration: batch_size"),
+        ({"overrides": {"task": "toy"}}, "task is no setting but a part of the grid: choose it with --tasks"),
+        ({"overrides": {"seed": 3}}, "choose it with --seeds"),
     ],
 )
 def test_select_says_what_there_is(part: dict[str, Any], message: str) -> None:
@@ -189,3 +191,11 @@ def test_other_seeds_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="write single seeds and ranges") as caught:
         parse_seeds(text)
     assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0-99999999999", "0-99999,100000-100001", "9" * 5000, f"0-{'9' * 5000}", "\u0663"])
+def test_more_seeds_than_can_be_are_refused(text: str) -> None:
+    """The first would fill the memory; Python itself refuses to read the third."""
+    with pytest.raises(UsageError, match=r"more than 100,000|write single seeds") as caught:
+        parse_seeds(text)
+    assert len(str(caught.value)) < 250

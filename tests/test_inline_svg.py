@@ -57,3 +57,29 @@ def test_data_within_a_figure_stay() -> None:
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     svg = f'<svg {names}><image xlink:href="data:image/png;base64,AA#x"/></svg>'
     assert 'href="data:image/png;base64,AA#x"' in inline(svg, "a-", "caption")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<script>alert(1)</script>",
+        '<path onload="alert(1)"/>',
+        '<a href="javascript:alert(1)"><path/></a>',
+        '<use href="javascript:alert(1)"/>',
+        '<use href="https://example.org/x.svg#a"/>',
+        '<image href="data:image/svg+xml,x"/>',
+        '<rect style="fill: url(https://example.org/x)"/>',
+        '<foreignObject><p xmlns="http://www.w3.org/1999/xhtml">x</p></foreignObject>',
+        '<animate attributeName="href" to="javascript:alert(1)"/>',
+    ],
+)
+def test_what_could_run_or_load_is_refused(inside: str) -> None:
+    with pytest.raises(ValueError, match="which no figure needs"):
+        inline(f'<svg xmlns="http://www.w3.org/2000/svg"><g>{inside}</g></svg>', "a-", "caption")
+
+
+def test_entities_that_explode_are_refused() -> None:
+    entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
+    bomb = f'<!DOCTYPE svg [<!ENTITY e0 "{"x" * 100}">{entities}]><svg xmlns="http://www.w3.org/2000/svg"><g id="&e11;"/></svg>'
+    with pytest.raises(ElementTree.ParseError):
+        inline(bomb, "a-", "caption")

@@ -183,3 +183,15 @@ def test_a_damaged_config_json_is_missing_input(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(MissingInput, match="no model configuration can be read from"):
         _ = Encoder("x", tmp_path, "f").settings
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "[" * 100_000])
+def test_a_config_json_that_is_no_object_is_missing_input(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(MissingInput, match="no model configuration can be read from"):
+        _ = Encoder("mine", tmp_path, "f").settings
+
+
+def test_a_number_of_groups_that_is_none_is_not_known(toy_config: ConfigFactory) -> None:
+    found = outline(toy_config(), 64, {"num_hidden_layers": 2, "num_hidden_groups": None})
+    assert (found.num_blocks, found.shares_blocks) == (2, False)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from stableft import page, report
-from stableft.errors import MissingInput
+from stableft import markup, page, report
+from stableft.errors import Damaged, MissingInput
 from stableft.records import Store
 from tests.figures import test_synthetic as synthetic
 from tests.pages import EVIL, JUDGEMENTS, REPORT, build, keep, register, results
@@ -135,7 +135,7 @@ def test_failed_runs_and_provenance_are_there_and_no_person(html: str, read: Rea
 
 
 def test_tables_show_what_their_files_say(read: Reader, built: Path) -> None:
-    text = (built.parent / "probe" / "scores.md").read_text(encoding="utf-8")
+    text = markup.of_markdown((built.parent / "probe" / "scores.md").read_text(encoding="utf-8"))
     rows = [line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines()]
     cells = [cell for row in [rows[0], *rows[2:]] for cell in row]
     assert " ".join(" ".join(cells).split()) in read.text.replace("( ", "(")
@@ -185,3 +185,26 @@ def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: 
 def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MAX_ROWS", 7)
     assert "more rows are in the CSV file" in Reader(build(tmp_path, monkeypatch).read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("loss.svg", b"<svg"), ("loss.svg", b"\xff"), ("loss.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'),
+        ("loss.csv", b""), ("loss.csv", b"a,b\n1,2,3,4\n1,2\n"), ("scores.md", b"| a |\n\n"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_as_it_was_written_is_named(
+    name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, monkeypatch)
+    folder = tmp_path / "figures" / "laptop" / "probe"
+    path = next(
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix == Path(name).suffix and path.with_suffix(".md" if name.endswith("md") else ".svg").exists()
+    )
+    note = path.read_bytes().partition(b"\n\n")[2] if name.endswith("md") else b""
+    path.write_bytes(content + note)
+    with pytest.raises(Damaged, match=rf"{path.name} is not as it was written .*: type `make figures tables`"):
+        page.write(Store(tmp_path / "results"), "laptop", tmp_path / "figures", ("", lambda name, results: []))

@@ -105,8 +105,9 @@ def test_scores_are_ours_but_for_the_mean_of_two() -> None:
         (LINE.replace("zhang2021", "zhang"), "source is 'zhang'"),
         (LINE.replace("test", "dev"), "split is 'dev'"),
         (LINE.replace(",20,", ",,"), "n, the number of runs"),
-        (LINE.replace("0.695", "high"), "could not convert"),
-        (LINE.replace("0.695", "nan"), "mean is nan"),
+        (LINE.replace("0.695", "high"), "mean is 'high'; expected a number"),
+        (LINE.replace("0.695", "nan"), "mean is 'nan'; expected a number"),
+        (LINE.replace(",20,", f",{'9' * 400},"), "n is '9+\u2026 .*; expected a whole number"),
         (LINE.replace("0.695", ""), "no mean, median"),
         (LINE.replace("0.025", "-0.025"), "std is negative"),
         (LINE.replace("0.025,,,,,", "0.025,,,0.6,,"), "not in this order"),
@@ -185,3 +186,14 @@ def test_a_malformed_curve_is_refused_with_its_line(tmp_path: Path, line: str, r
     path.write_text(",".join(published.CURVE_COLUMNS) + "\n" + line + "\n", encoding="utf-8")
     with pytest.raises(MissingInput, match=rf"curves.csv:{2 + line.count(chr(10))}: .*{reason}"):
         published.read_curves(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"source,\xff\n", "not UTF-8"), (b"source," + b"a" * 140_000, ":1: bad CSV"), (b"", ":1: columns are ")],
+)
+def test_a_file_that_is_no_table_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "published.csv"
+    path.write_bytes(content)
+    with pytest.raises(MissingInput, match=reason):
+        published.read_published(path)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stableft import collected
-from stableft.errors import MissingInput
+from stableft.errors import Damaged, MissingInput
 from stableft.parquet import write_parquet
 from stableft.records import FOOTER, Place, RunRecord, Store
 from stableft.rows import metrics_frame, predictions_frame
@@ -268,3 +268,65 @@ def test_hundreds_of_scopes_beside_a_run_of_when_there_were_few(tmp_path: Path):
     places = [Place("surface", "corrected", "toy", seed, run_id) for seed, run_id in enumerate(("a" * 16, "b" * 16))]
     store.collect("smoke", "surface", places)
     assert store.load("smoke", "surface").metrics["scope"].nunique() == 402
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"run_id": "b" * 16}, "another run's"),
+        ({"outcome": "fine"}, "outcome"),
+        ({"facts": {}}, "score_name: Field required"),
+        ({"facts": {"score_name": "accuracy", "score_split": "test", "majority_score": 0.5, "num_steps": -1}}, "num_steps"),
+        ({"provenance": {"hardware": 5}}, "hardware"),
+        ({"schema": None, "config": 3}, "config"),
+    ],
+)
+def test_a_footer_that_no_run_has_is_damage(tmp_path: Path, change: dict[str, object], reason: str):
+    store = Store(tmp_path)
+    path = store.write(record())
+    table = pq.read_table(path)
+    footer = {**json.loads(table.schema.metadata[FOOTER]), **change}
+    write_parquet(table.replace_schema_metadata({FOOTER: json.dumps(footer).encode()}), path)
+    with pytest.raises(Damaged, match=f"{path.name} is damaged .*{reason}"):
+        store.read("a" * 16)
+    write_parquet(table.replace_schema_metadata({FOOTER: b"[1]"}), path)
+    with pytest.raises(Damaged, match="no run of stableft"):
+        store.read("a" * 16)
+
+
+@pytest.mark.parametrize("column", ["kind", "step", "value", "probabilities"])
+def test_rows_that_no_run_has_are_damage(tmp_path: Path, column: str):
+    store = Store(tmp_path)
+    path = store.write(record())
+    table = pq.read_table(path)
+    at = table.column_names.index(column)
+    for other in (table.drop_columns([column]), table.set_column(at, column, pa.nulls(len(table), table.schema.types[at]))):
+        write_parquet(other, path)
+        with pytest.raises(Damaged, match=f"{path.name} is damaged"):
+            store.read("a" * 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values", "reason"),
+    [
+        ("runs", "config", ["[]"], "config: the whole: "),
+        ("runs", "provenance", ['{"started": "soon"}'], "provenance: started"),
+        ("runs", "seed", [None], "column seed holds"),
+        ("runs", "arm", ["a\nb"], "column arm: .* can't be printed"),
+        ("runs", "outcome", ["fine"], "outcome is 'fine'"),
+        ("metrics", "value", ["high"], "column value holds string"),
+        ("metrics", "step", None, "no column step"),
+        ("predictions", "probabilities", [1.0], "column probabilities holds double"),
+    ],
+)
+def test_collected_tables_of_other_columns_are_damage(tmp_path: Path, name: str, column: str, values: list[object], reason: str):
+    store = Store(tmp_path)
+    store.write(record())
+    store.collect("smoke", "adam", [Place("adam", "corrected", "toy", 0, "a" * 16)])
+    path = store.folder("smoke", "adam") / f"{name}.parquet"
+    table = pq.read_table(path)
+    at = table.column_names.index(column)
+    table = table.drop_columns([column]) if values is None else table.set_column(at, column, pa.array(values * len(table)))
+    write_parquet(table, path)
+    with pytest.raises(Damaged, match=rf"{name}\.parquet is damaged \({reason}.*run its experiment again"):
+        store.load("smoke", "adam")

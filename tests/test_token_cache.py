@@ -84,3 +84,15 @@ def test_the_key_names_everything_that_tokens_depend_on(monkeypatch: pytest.Monk
     monkeypatch.setattr("importlib.metadata.version", lambda name: "9")
     keys.add(token_cache.key(**parts))
     assert len(keys) == len(parts) + 2
+
+
+@pytest.mark.parametrize("name", ["train.ids.npy", "validation.labels.npy", "pieces.npy"])
+def test_a_single_bit_is_noticed(name: str, tmp_path: Path) -> None:
+    """Of the right shape and type, other tokens would be trained on."""
+    folder = tmp_path / "k"
+    load_or_make(folder, example)
+    content = bytearray((folder / name).read_bytes())
+    content[-3] ^= 4
+    (folder / name).write_bytes(bytes(content))
+    assert_same(load_or_make(folder, example), example())
+    assert_same(load_or_make(folder, refuse), example())

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
 from stableft.files import write_whole
@@ -92,6 +94,10 @@ def depth_color(place: int, last: int) -> tuple[float, float, float, float]:
     return colormaps[DEPTHS](low + (high - low) * place / max(1, last))
 
 
+# What matplotlib writes at logarithmic axes, and beside others as their factor.
+POWER_OF_TEN = re.compile(r"\$(\\mathdefault|\\times|[{}^0-9.,+\u2212-])*\$")
+
+
 @contextmanager
 def context() -> Iterator[None]:
     """The style, on top of matplotlib's defaults rather than of the user's matplotlibrc; to be used while drawing and saving."""
@@ -145,6 +151,9 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     Returns:
         The paths written. Each appears complete or not at all.
     """
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and "$" in text.get_text() and not POWER_OF_TEN.fullmatch(text.get_text()):
+            text.set_parse_math(False)  # names are no formulas
     written = []
     for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, listed, quoted
 from stableft.tasks import TaggedExample
 from stableft.tasks.files import read_lines
 
-TAG = re.compile(r"O|[BIMES]-(\S+)")
+TAG = re.compile(r"O|[BIMES]-(\S{1,100})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,9 @@ def to_examples(sentences: Sequence[Sentence], labels: Sequence[str]) -> tuple[T
         for word, tag in enumerate(sentence.tags):
             if tag not in index:
                 known = sorted({kind_of(label) for label in labels} - {""})
-                raise MissingInput(f"{sentence.place(word)}: entity of kind {kind_of(tag)!r}, expected one of {', '.join(known)}")
+                raise MissingInput(
+                    f"{sentence.place(word)}: entity of kind {quoted(kind_of(tag))}, expected one of {listed(known)}"
+                )
     return tuple(TaggedExample(sentence.words, tuple(index[tag] for tag in sentence.tags)) for sentence in sentences)
 
 
@@ -115,10 +117,10 @@ def _row(place: str, line: str) -> tuple[str, str]:
     cells = line.split("\t" if "\t" in line else " ")
     if len(cells) != 2 or not all(cell.strip() for cell in cells):
         filled = sum(bool(cell.strip()) for cell in cells)
-        raise MissingInput(f"{place}: {filled} columns in {line[:50]!r}, expected a word, a tab or a space, and its tag")
+        raise MissingInput(f"{place}: {filled} columns in {quoted(line)}, expected a word, a tab or a space, and its tag")
     word, tag = cells
     if not TAG.fullmatch(tag) or not tag.isprintable():
-        raise MissingInput(f"{place}: tag {tag!r}, expected O, or B-, I-, M-, E- or S- and the kind of the entity")
+        raise MissingInput(f"{place}: tag {quoted(tag)}, expected O, or B-, I-, M-, E- or S- and the kind of the entity")
     return word, tag
 
 

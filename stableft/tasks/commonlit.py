@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, quoted
 from stableft.tasks import Example, Task, TaskData
 from stableft.tasks.files import DATA_VARIABLE, Fields, Interval, Record, find_local, number, read_text, to_examples
 
@@ -49,7 +49,7 @@ def read_csv(path: Path, names: tuple[str, ...]) -> Iterator[Record]:
     try:
         header = next(rows, [])
         if not set(names) <= set(header):
-            raise MissingInput(f"{path}:1: header {','.join(header)[:100]!r}, expected the columns {', '.join(names)}")
+            raise MissingInput(f"{path}:1: header {quoted(','.join(header))}, expected the columns {', '.join(names)}")
         line = rows.line_num + 1
         for cells in rows:
             if len(cells) != len(header):

@@ -50,9 +50,18 @@ def _root(package: str) -> Path:
 
 
 def documented(path: Path) -> list[tuple[str, str]]:
-    """Name and docstring of each documented public definition of a source file, which is parsed, not imported."""
-    with warnings.catch_warnings(action="ignore"):  # invalid escapes in other people's files
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    """Name and docstring of each documented public definition of a source file, which is parsed, not imported.
+
+    Raises:
+        MissingInput: it can't be read or parsed.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # invalid escapes in other people's files
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deeply
+        reason = getattr(error, "msg", None) or str(error) or "nested too deeply"
+        what = f"{path} can't be read ({reason})"
+        raise MissingInput(f"{what}; install its package again: pip install -r requirements.lock") from error
     return list(_definitions(tree.body))
 
 

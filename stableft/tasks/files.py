@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, quoted
 from stableft.tasks import Example
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def read_tsv(path: Path, names: tuple[str, ...], columns: tuple[str, ...] | None
         raise MissingInput(f"{path}:1: the file has no rows")
     header = columns or tuple(lines[0].split("\t"))
     if not set(names) <= set(header):
-        raise MissingInput(f"{path}:1: header {lines[0][:100]!r}, expected the columns {', '.join(names)}")
+        raise MissingInput(f"{path}:1: header {quoted(lines[0])}, expected the columns {', '.join(names)}")
     for number, line in enumerate(lines[first - 1 :], start=first):
         cells = line.split("\t")
         if len(cells) != len(header):
@@ -198,7 +198,7 @@ def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
         place = f"{path}:{number}"
         try:
             row: object = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MissingInput(f"{place}: bad JSON ({error})") from error
         if not isinstance(row, dict):
             raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
@@ -207,10 +207,10 @@ def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
 
 def _string(place: str, row: dict[str, object], key: str) -> str:
     if key not in row:
-        raise MissingInput(f"{place}: key {key!r} is missing")
+        raise MissingInput(f"{place}: key {quoted(key)} is missing")
     value = row[key]
     if not isinstance(value, str):
-        raise MissingInput(f"{place}: {key!r} holds {type(value).__name__}, expected a string")
+        raise MissingInput(f"{place}: {quoted(key)} holds {type(value).__name__}, expected a string")
     return value
 
 
@@ -274,7 +274,7 @@ def to_examples(records: Iterable[Record], names: Fields) -> tuple[Example, ...]
         if names.ident is not None:
             ident = record.values[names.ident]
             if ident in seen:
-                raise MissingInput(f"{record.place}: {names.ident} {ident!r} was already used at {seen[ident]}")
+                raise MissingInput(f"{record.place}: {names.ident} {quoted(ident)} was already used at {seen[ident]}")
             seen[ident] = record.place
         pair = None if names.pair is None else text(record, names.pair, empty=names.empty)
         examples.append(Example(text(record, names.text, empty=names.empty), pair, label))
@@ -289,7 +289,7 @@ def _label_reader(classes: tuple[str, ...] | Interval) -> Callable[[Record, str]
     def position(record: Record, name: str) -> int:
         label = record.values[name]
         if label not in index:
-            raise MissingInput(f"{record.place}: unknown label {label!r}, expected one of {', '.join(index)}")
+            raise MissingInput(f"{record.place}: unknown label {quoted(label)}, expected one of {', '.join(index)}")
         return index[label]
 
     return position
@@ -305,7 +305,7 @@ def number(record: Record, name: str, interval: Interval) -> float:
     value = float(written) if DECIMAL.fullmatch(written) else math.nan
     if not (math.isfinite(value) and interval.low <= value <= interval.high):
         wanted = f"a number from {interval.low:g} to {interval.high:g}"
-        raise MissingInput(f"{record.place}: {name} is {written!r}, expected {wanted}")
+        raise MissingInput(f"{record.place}: {name} is {quoted(written)}, expected {wanted}")
     return value
 
 

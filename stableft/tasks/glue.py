@@ -210,8 +210,10 @@ def _read(entry: GlueTask) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     return read_train_dev(entry.source, partial(read_tsv, names=entry.source.local.names, columns=entry.columns))
 
 
-def _halves(dev: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+def _halves(entry: GlueTask, dev: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     validation, test = stratified_halves([example.label for example in dev])
+    if not validation:
+        raise MissingInput(f"{entry.source.name}: {len(dev)} development examples, no two of a label, can't be halved")
     return tuple(dev[i] for i in validation), tuple(dev[i] for i in test)
 
 
@@ -219,10 +221,10 @@ def load(entry: GlueTask) -> TaskData:
     """Reads a GLUE task and halves its development set by `stratified_halves`.
 
     Raises:
-        MissingInput: The data are nowhere to be found, or a row is malformed.
+        MissingInput: The data are nowhere to be found, a row is malformed, or there are too few to be halved.
     """
     train, dev = _read(entry)
-    return TaskData(train, *_halves(dev))
+    return TaskData(train, *_halves(entry, dev))
 
 
 def load_1k(entry: GlueTask) -> TaskData:
@@ -240,7 +242,7 @@ def load_1k(entry: GlueTask) -> TaskData:
             f"{entry.source.name}: {len(train)} training examples are too few, {len(ends) * share} are needed of each class"
         )
     drawn = [tuple(train[i] for i in end) for end in ends]
-    return TaskData(drawn[0], *((drawn[1], dev) if entry.large else _halves(dev)))
+    return TaskData(drawn[0], *((drawn[1], dev) if entry.large else _halves(entry, dev)))
 
 
 def _shares(entry: GlueTask) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stableft.errors import MissingInput
+from stableft.errors import MissingInput, quoted
 from stableft.seeds import stream
 from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels
 from stableft.tasks.columns import read_tagged, to_examples
@@ -94,14 +94,14 @@ def _parse(place: str, line: str) -> tuple[str, dict[str, object]]:
 def _spans(place: str, sentence: str, label: dict[str, object]) -> Iterator[Span]:
     for kind, mentions in label.items():
         if kind not in CLUENER_KINDS:
-            raise MissingInput(f"{place}: unknown kind {kind!r}, expected one of {', '.join(CLUENER_KINDS)}")
+            raise MissingInput(f"{place}: unknown kind {quoted(kind)}, expected one of {', '.join(CLUENER_KINDS)}")
         for mention, found in mentions.items() if isinstance(mentions, dict) else [("", mentions)]:
             for span in found if isinstance(found, list) else [found]:
                 match span:
                     case [int(start), int(last)] if 0 <= start <= last < len(sentence) and sentence[start : last + 1] == mention:
                         yield start, last + 1, kind
                     case _:
-                        raise MissingInput(f"{place}: {kind} {mention!r} is not at {span!r} of the text")
+                        raise MissingInput(f"{place}: {kind} {quoted(mention)} is not at {quoted(span)} of the text")
 
 
 def halves(examples: Sequence[TaggedExample], name: str) -> tuple[tuple[TaggedExample, ...], tuple[TaggedExample, ...]]:
@@ -121,7 +121,10 @@ def load_cluener() -> TaskData:
     Raises:
         MissingInput: the files are not there, or malformed.
     """
-    train, dev = map(read_cluener, _files("cluener", CLUENER_FOLDERS, CLUENER_FILES))
+    paths = _files("cluener", CLUENER_FOLDERS, CLUENER_FILES)
+    train, dev = map(read_cluener, paths)
+    if len(dev) < 2:
+        raise MissingInput(f"{paths[1]}: one sentence can't be halved into validation and test")
     return TaskData(train, *halves(dev, "cluener"))
 
 

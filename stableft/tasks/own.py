@@ -22,12 +22,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from stableft.errors import MissingInput, UsageError
+from stableft.errors import MissingInput, UsageError, listed, quoted
 from stableft.tasks import Example, Task, TaskData, own_tags
 from stableft.tasks.files import Record, text
 from stableft.tasks.rows import MIN_ROWS, READERS, SPLITS, divide
 
 LONGEST_NAME = 40
+LONGEST_PATH = 4096
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 Splits = Mapping[str, Sequence[Record]]
@@ -54,7 +55,9 @@ def read(name: str) -> Task:
     """
     form, _, written = name.partition(":")
     if not written.strip():
-        raise UsageError(f"task {name!r}: write a path after the colon, such as {form}:data/reviews.{form}")
+        raise UsageError(f"task {quoted(name)}: write a path after the colon, such as {form}:data/reviews.{form}")
+    if len(written) > LONGEST_PATH or not written.isprintable():
+        raise UsageError(f"task {quoted(name)}: no path is that long, or has characters that can't be printed")
     path = Path(os.path.abspath(os.path.expanduser(written)))
     short = task_name(form, path)
     if form == own_tags.FORM:
@@ -91,9 +94,9 @@ def task_name(form: str, path: Path) -> str:
 
 
 def _read_splits(form: str, path: Path) -> Splits:
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path's method it has an answer for a name that is too long
         return _read_folder(form, path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MissingInput(f"{path}: no such file or folder")
     records = list(READERS[form](path))
     if "split" not in records[0].values:
@@ -102,7 +105,9 @@ def _read_splits(form: str, path: Path) -> Splits:
     for record in records:
         split = next((split for split in SPLITS if split == record.values["split"]), None)
         if split is None:
-            raise MissingInput(f"{record.place}: unknown split {record.values['split']!r}, expected one of {', '.join(SPLITS)}")
+            raise MissingInput(
+                f"{record.place}: unknown split {quoted(record.values['split'])}, expected one of {', '.join(SPLITS)}"
+            )
         splits[split].append(record)
     for split in ("train", "validation"):
         if not splits[split]:
@@ -165,13 +170,13 @@ def _class(record: Record) -> str:
     if not label.strip():
         raise MissingInput(f"{record.place}: label is empty")
     if not label.isprintable():
-        raise MissingInput(f"{record.place}: label {label!r} has characters that can't be printed")
+        raise MissingInput(f"{record.place}: label {quoted(label)} has characters that can't be printed")
     return label
 
 
 def _index(record: Record, classes: Mapping[str, int]) -> int:
     if (label := _class(record)) not in classes:
-        raise MissingInput(f"{record.place}: label {label!r} never occurs in train, which has {', '.join(classes)}")
+        raise MissingInput(f"{record.place}: label {quoted(label)} never occurs in train, which has {listed(classes)}")
     return classes[label]
 
 
@@ -179,5 +184,5 @@ def _score(record: Record) -> float:
     text = record.values["score"]
     value = float(text) if NUMBER.fullmatch(text.strip()) else math.nan
     if not math.isfinite(value):
-        raise MissingInput(f"{record.place}: score {text!r} is not a finite number")
+        raise MissingInput(f"{record.place}: score {quoted(text)} is not a finite number")
     return value

@@ -6,6 +6,7 @@ for all. The kinds of entities in train make the labels; another one elsewhere i
 splits, or twice in a file that is to be split, and a split without any entity: no score could tell a run that learnt something.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,9 +31,9 @@ def read(name: str, path: Path) -> Task:
     Raises:
         MissingInput: a file that is not there, or is malformed, with path, line and reason.
     """
-    if not path.exists():
+    if not (os.path.isdir(path) or os.path.isfile(path)):
         raise MissingInput(f"{path}: no such file or folder")
-    splits = _read_folder(path) if path.is_dir() else _divided(path)
+    splits = _read_folder(path) if os.path.isdir(path) else _divided(path)
     _check_overlap(splits)
     for split, sentences in splits.items():
         if all(tag == "O" for sentence in sentences for tag in sentence.tags):

@@ -9,6 +9,7 @@ import pandas as pd
 from stableft.bias import bias_ratio
 from stableft.grid import Grid
 from stableft.records import CELL, METRIC_COLUMNS, Results
+from stableft.rows import PREDICTION_COLUMNS
 
 NUM_STEPS = 20
 MAJORITY = 0.5
@@ -66,7 +67,7 @@ def results(grid: Grid, world: World) -> Results:
         of_run = _metrics(run, score, level, num_steps, world, rng)
         metrics += [tuple(run[name] for name in CELL) + row for row in of_run]
     frame = pd.DataFrame(metrics, columns=[*CELL, *METRIC_COLUMNS])
-    return Results(pd.DataFrame(runs), frame, pd.DataFrame(columns=CELL))
+    return Results(pd.DataFrame(runs), frame, pd.DataFrame(columns=[*CELL, *PREDICTION_COLUMNS]))
 
 
 def _metrics(

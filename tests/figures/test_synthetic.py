@@ -7,6 +7,7 @@ import pandas as pd
 
 from stableft.bias import bias_ratio
 from stableft.records import CELL, Results
+from stableft.rows import PREDICTION_COLUMNS
 
 TASKS = {"rte": (190, 0.527, "accuracy"), "tnews_1k": (234, 0.091, "accuracy")}
 
@@ -60,7 +61,7 @@ def grid(seeds: int = 5, subset: bool = True, diverged: bool = True) -> Results:
                 runs.append(run)
                 steps = 60 if stops else num_steps
                 metrics.append(_rows(run, rng, final, steps, num_steps, subset and task == "tnews_1k"))
-    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
+    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame(columns=[*CELL, *PREDICTION_COLUMNS]))
 
 
 def lr_grid(seeds: int = 3) -> Results:
@@ -78,7 +79,7 @@ def lr_grid(seeds: int = 3) -> Results:
                     runs.append(run)
                     final = majority if lost else majority + peak + rng.normal(0, 0.01)
                     metrics.append(_rows(run, rng, final, num_steps, num_steps, False))
-    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
+    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame(columns=[*CELL, *PREDICTION_COLUMNS]))
 
 
 def without(results: Results, arm: str, seeds: set[int]) -> Results:
@@ -122,7 +123,7 @@ def lengths(seeds: int = 3, steps: tuple[int, ...] = (96, 200, 400, 800)) -> Res
                     runs.append(run)
                     test = rows[rows["metric"] == "score"].assign(split="test", value=lambda frame: frame["value"] - 0.02)
                     metrics += [rows, test]
-    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame())
+    return Results(pd.DataFrame(runs), pd.concat(metrics, ignore_index=True), pd.DataFrame(columns=[*CELL, *PREDICTION_COLUMNS]))
 
 
 def with_predictions(results: Results, items: int = 60) -> Results:

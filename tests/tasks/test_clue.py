@@ -139,3 +139,12 @@ def test_too_few_titles_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
     with pytest.raises(MissingInput, match="cleaning left 1 training titles; more than 1000 are needed"):
         TASKS["tnews"].load()
+
+
+def test_a_row_nested_too_deeply_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    (tmp_path / "tnews").mkdir()
+    for file in ("train.json", "dev.json"):
+        (tmp_path / "tnews" / file).write_text('{"a":' * 100_000)
+    with pytest.raises(MissingInput, match=r"train\.json:1: bad JSON"):
+        TASKS["tnews"].load()

@@ -175,3 +175,12 @@ def test_other_packages_are_read_anew(docs15: TaskData, tmp_path: Path, monkeypa
     monkeypatch.setattr(docs, "sources", lambda: {"numpy": "0.0"})
     load()
     assert made == ["again", "again"]
+
+
+@pytest.mark.parametrize("source", [b"def (:\n", b"x = '\xff'\n", b"\0", b"(" * 5000, b"-" * 100_000 + b"1"])
+def test_a_damaged_package_is_named(source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "damagedpackage").mkdir()
+    (tmp_path / "damagedpackage" / "__init__.py").write_bytes(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingInput, match=r"damagedpackage/__init__\.py can't be read \(.+\); install its package again"):
+        docs.read_docs("damagedpackage")

@@ -582,3 +582,12 @@ def test_without_files_or_hub_the_message_says_what_to_do(name: str, repo: str, 
         assert part in loaded.stderr
     assert "HF_HUB_OFFLINE now forbids it" in loaded.stderr
     assert "Traceback" not in loaded.stderr
+
+
+def test_development_rows_that_cannot_be_halved_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of each label: none would be left for validation."""
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    for file in ("train.tsv", "dev.tsv"):
+        write(tmp_path / "RTE" / file, ["0\ta\tb\tentailment", "1\tc\td\tnot_entailment"])
+    with pytest.raises(MissingInput, match="rte: 2 development examples, no two of a label, can't be halved"):
+        glue.load(glue.GLUE[0])

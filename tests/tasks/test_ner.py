@@ -194,3 +194,12 @@ def test_without_data_the_message_says_where_to_put_them(task: Task, monkeypatch
     monkeypatch.delenv("STABLEFT_DATA", raising=False)
     with pytest.raises(MissingInput, match=rf"{task.name}: no data; set STABLEFT_DATA to a folder that holds {task.name}/"):
         task.load()
+
+
+def test_one_sentence_for_development_cannot_be_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    (tmp_path / "cluener").mkdir()
+    for file in ("train.json", "dev.json"):
+        (tmp_path / "cluener" / file).write_text(row("x at y", name={"x": [[0, 0]]}), encoding="utf-8")
+    with pytest.raises(MissingInput, match=r"dev\.json: one sentence can't be halved"):
+        ner.load_cluener()

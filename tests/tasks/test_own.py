@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import pickle
 import tempfile
 from collections import Counter
@@ -351,3 +352,24 @@ def test_nothing_there(tmp_path: Path) -> None:
     for spec in ("csv:", "tsv:  "):
         with pytest.raises(UsageError, match="write a path after the colon"):
             own.read(spec)
+
+
+@pytest.mark.parametrize("form", ["csv", "bio"])
+@pytest.mark.parametrize(
+    ("path", "error"), [("x" * 300, MissingInput), ("y/" * 3000, UsageError), ("a\0b", UsageError), ("a\nb", UsageError)]
+)
+def test_a_path_that_cannot_be_is_refused(form: str, path: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"no such file or folder|no path is that long"):
+        own.read(f"{form}:{path}")
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Reading it would wait for ever."""
+    os.mkfifo(tmp_path / "my.bio")
+    assert "no such file" in refusal(f"bio:{tmp_path / 'my.bio'}")
+
+
+def test_messages_quote_no_more_than_the_beginning(tmp_path: Path) -> None:
+    said = refusal(f"csv:{write(tmp_path / 'my.csv', SPLIT.replace('d,y', 'd,' + 'z' * 50_000))}")
+    assert "my.csv:5: label 'zzz" in said
+    assert len(said) < len(str(tmp_path)) + 300
