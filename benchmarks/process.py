@@ -1,8 +1,11 @@
 """Starting processes and talking to them."""
 
+import contextlib
+import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,3 +150,42 @@ def run_program(arguments: Sequence[str], changes: Mapping[str, str], log: Path)
     if done.returncode != 0:
         raise BenchmarkError(f"{arguments[0]} failed:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
     return Finished(seconds, started, done.stdout.strip().splitlines()[-1])
+
+
+class Command(NamedTuple):
+    """A command that ran: seconds from its start to its end, processor seconds, and peak memory in MiB, of all its processes."""
+
+    seconds: float
+    processor: float
+    peak_mb: float
+
+
+def run_command(arguments: Sequence[str], folder: Path) -> Command:
+    """Runs ``python -m ...`` as a user would, in a folder, and looks at its memory ten times a second."""
+    began, before, peak = time.perf_counter(), os.times(), 0.0
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env=environment({"PYTHONPATH": str(ROOT)}, folder), cwd=folder, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        while process.poll() is None:
+            peak = max(peak, _memory_mb(process.pid))
+            time.sleep(0.1)
+        if process.returncode != 0:
+            log.seek(0)
+            raise BenchmarkError(f"{' '.join(arguments)} failed:\n{log.read().decode(errors='replace')[-3000:]}")
+    after = os.times()
+    processor = after.children_user + after.children_system - before.children_user - before.children_system
+    return Command(time.perf_counter() - began, processor, peak)
+
+
+def _memory_mb(session: int) -> float:
+    """Resident memory of all processes of a session, what they share counted for each; NaN where there is no ``/proc``."""
+    if not Path("/proc/self/stat").exists():
+        return math.nan
+    pages = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            pages += int(fields[21]) if int(fields[3]) == session else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

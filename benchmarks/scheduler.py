@@ -3,25 +3,25 @@
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks import engine
 from benchmarks.grid import run
+from benchmarks.process import Command, run_command
 from benchmarks.program import Order
 from benchmarks.statistic import Row, interleave
 from benchmarks.variants import Context
 from experiments.protocol import protocol
-from stableft import discover, report, runner
+from stableft import discover, runner
 from stableft.grid import Grid, select
 from stableft.records import RunRecord, Store
 from stableft.rows import metrics_frame, predictions_frame
 
 EXPERIMENT = "adam"
 PROTOCOL = "smoke"
-STEPS, EVERY, EXAMPLES = 30, 10, 32  # of a synthetic record
+STEPS, EVERY, EXAMPLES = 100, 10, 32  # of a synthetic record
 PER_STEP = ("loss", "lr", "grad_norm", "update_norm", "update_bias_closed_form", "update_bias")
 
 
@@ -74,25 +74,27 @@ def _planning(context: Context, cells: int, rounds: int) -> list[Row]:
 
 
 def _reporting(context: Context, runs: int) -> list[Row]:
-    grid, store, inputs = _grid(runs), Store(context.folder / "records"), runner.Inputs()
+    """Every command from runs that are there to a page of them, as a user types it; the first one plans and collects."""
+    grid, store = _grid(runs), Store(context.folder / "records")
+    _write_records(grid, store, runner.Inputs())
+    folder = context.folder / "reported"
+    folder.mkdir()
+    results, figures, of = ["--results", str(store.root)], ["--figures", str(folder / "figures")], ["--protocol", PROTOCOL]
+    commands = {
+        "run (collects)": ["run", EXPERIMENT, *of, "--seeds", f"0-{len(grid.seeds) - 1}", *results],
+        "figures": ["figures", *results, *figures],
+        "tables": ["tables", *results, *figures],
+        "report": ["report", *of, *results, *figures],
+        "verify": ["verify", *of, *results],
+    }
+    found = {name: run_command(["stableft", *arguments], folder) for name, arguments in commands.items()}
+    seconds, processor, peaks = zip(*found.values(), strict=True)
+    found["all of them"] = Command(sum(seconds), sum(processor), max(peaks))
     group = f"{runs:,} runs of {STEPS} steps"
-    writing = _seconds(lambda: _write_records(grid, store, inputs))
-    collecting = _seconds(lambda: runner.collect(grid, store, inputs))
-    items = discover.experiment(EXPERIMENT).REPORT
-
-    def show() -> None:
-        report.render_all(items, store.load(PROTOCOL, EXPERIMENT), context.folder / "figures")
-
     return [
-        Row(group, name, "s", [seconds])
-        for name, seconds in (("write the records (not a command)", writing), ("collect", collecting), ("report", _seconds(show)))
+        Row(group, name, "s", [of.seconds], extra={"processor s": [of.processor], "peak MiB of all processes": [of.peak_mb]})
+        for name, of in found.items()
     ]
-
-
-def _seconds(action: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
 
 
 def _write_records(grid: Grid, store: Store, inputs: runner.Inputs) -> None:

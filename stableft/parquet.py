@@ -11,6 +11,7 @@ from stableft.errors import Damaged, MissingInput
 from stableft.files import write_whole
 
 MAGIC = b"PAR1"
+MANY_ROWS = 100_000  # of fewer, handing columns to threads takes longer than reading them
 SCHEMA_VERSION = 1  # of run records and collected tables
 
 
@@ -50,7 +51,8 @@ def read_parquet(path: Path) -> pa.Table:
         Damaged: it can't be read, or not all of it is as it was written.
     """
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        table = file.read(use_threads=file.metadata.num_rows > MANY_ROWS)
         table.validate(full=True)
         return table
     except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Collection, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ from joblib import Parallel, cpu_count, delayed
 from stableft import discover
 from stableft.errors import MissingInput
 from stableft.records import Store
-from stableft.report import BOTH, render_all
+from stableft.report import BOTH, makes_one_of, render_all
 
 Place = tuple[str, str]  # protocol, experiment
+Written = dict[str, tuple[list[Path], list[str]]]  # by entry: paths, and why it was left out
+LARGE = 10_000_000  # bytes of metrics, from where the entries of one experiment are worth several processes
 
 
 def collected(store: Store, protocol: str | None = None, experiments: Sequence[str] = ()) -> list[Place]:
@@ -50,7 +51,7 @@ def render(
         places: What to show, see `collected`.
         figures: Where to write.
         makes: See `stableft.report.render`.
-        workers: Processes; by default one per core. One place is done in this process.
+        workers: Processes; by default one per core. One place that is not large is done in this process.
 
     Returns:
         The paths written, in the order of the places, and what was left out and why.
@@ -60,17 +61,32 @@ def render(
     """
     # The largest first, so that no process is left alone with one at the end.
     order = sorted(places, key=lambda place: -_size(store, place))
-    jobs = (delayed(_render)(store, place, figures, tuple(makes)) for place in order)
-    parallel: Any = Parallel(n_jobs=min(workers or cpu_count(), len(order)), batch_size=1)  # pyright: ignore[reportArgumentType]
-    done = dict(zip(order, parallel(jobs), strict=True))
-    paths, left_out = zip(*(done[place] for place in places), strict=True)
-    return list(chain.from_iterable(paths)), list(chain.from_iterable(left_out))
+    processes = workers or cpu_count()
+    jobs = [(place, part) for place in order for part in _parts(store, place, makes, processes)]
+    calls = (delayed(_render)(store, place, part, figures, tuple(makes)) for place, part in jobs)
+    parallel: Any = Parallel(n_jobs=min(processes, len(jobs)), batch_size=1)  # pyright: ignore[reportArgumentType]
+    done: dict[Place, Written] = {place: {} for place in places}
+    for (place, _), written in zip(jobs, parallel(calls), strict=True):
+        done[place] |= written
+    ordered = [done[place][name] for place in places for name in discover.experiment(place[1]).REPORT if name in done[place]]
+    return [path for paths, _ in ordered for path in paths], [why for _, reasons in ordered for why in reasons]
 
 
-def _render(store: Store, place: Place, figures: Path, makes: Collection[type]) -> tuple[list[Path], list[str]]:
-    left_out: list[str] = []
+def _parts(store: Store, place: Place, makes: Collection[type], processes: int) -> list[list[str]]:
+    """Which entries a process makes from tables that it has read once; those of a large place are shared among all processes."""
+    names = [name for name, item in discover.experiment(place[1]).REPORT.items() if makes_one_of(item, makes)]
+    shares = processes if _size(store, place) > LARGE else 1
+    return [part for part in (names[first::shares] for first in range(shares)) if part]
+
+
+def _render(store: Store, place: Place, entries: Sequence[str], figures: Path, makes: Collection[type]) -> Written:
+    results, folder = store.load(*place), figures / place[0] / place[1]
     report = discover.experiment(place[1]).REPORT
-    return render_all(report, store.load(*place), figures / place[0] / place[1], left_out.append, makes), left_out
+    written: Written = {}
+    for name in entries:
+        left_out: list[str] = []
+        written[name] = (render_all({name: report[name]}, results, folder, left_out.append, makes), left_out)
+    return written
 
 
 def _size(store: Store, place: Place) -> int:

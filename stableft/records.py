@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+import joblib
 import pandas as pd
 import pyarrow as pa
 
@@ -15,7 +17,7 @@ from stableft import collected, stored
 from stableft.errors import Damaged, MissingInput
 from stableft.files import claimed, drop_drafts, folder_locked
 from stableft.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_parquet
-from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, as_written, plain_strings, rows_of, trajectory_sha256, typed
+from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, as_written, joined, plain_strings, rows_of, trajectory_sha256, typed
 
 FOOTER = b"stableft"
 TRAJECTORY = "trajectory_sha256"
@@ -149,8 +151,8 @@ class Store:
             config=footer["config"],
             facts=footer["facts"],
             provenance=footer["provenance"],
-            metrics=rows_of(frame, "metric", METRIC_COLUMNS),
-            predictions=rows_of(frame, "prediction", PREDICTION_COLUMNS),
+            metrics=plain_strings(rows_of(frame, "metric", METRIC_COLUMNS)),
+            predictions=plain_strings(rows_of(frame, "prediction", PREDICTION_COLUMNS)),
         )
 
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
@@ -161,7 +163,7 @@ class Store:
             table = as_written(table)
         except ValueError as error:
             raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again.") from None
-        if trajectory_sha256(table) != footer.get(TRAJECTORY, trajectory_sha256(table)):
+        if TRAJECTORY in footer and footer[TRAJECTORY] != trajectory_sha256(table):
             raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
         return footer, table
 
@@ -181,22 +183,23 @@ class Store:
         old_runs = {} if old is None else {_cell(row): row for row in old.runs.to_dict("records")}
         runs: list[Mapping[Any, Any]] = []
         tables: list[pa.Table] = []
-        for number, place in enumerate(places):
-            if place in keep:
-                runs.append(old_runs[place.run_id, place.arm])
-                continue
-            footer, table = self._read(place.run_id)
-            runs.append({**place._asdict(), "protocol": protocol, **_run_row(footer)})
-            tables.append(
-                table.replace_schema_metadata(None).append_column(PLACE, pa.repeat(pa.scalar(number, pa.int32()), len(table)))
-            )
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # most of the reading is pyarrow's, which lets others run
+            read = pool.map(self._read, [place.run_id for place in places if place not in keep])
+            for number, place in enumerate(places):
+                if place in keep:
+                    runs.append(old_runs[place.run_id, place.arm])
+                    continue
+                footer, table = next(read)
+                runs.append({**place._asdict(), "protocol": protocol, **_run_row(footer)})
+                table = table.replace_schema_metadata(None)
+                tables.append(table.append_column(PLACE, pa.repeat(pa.scalar(number, pa.int32()), len(table))))
         rows = pa.concat_tables(tables).to_pandas() if tables else None
         results = Results(
-            pd.DataFrame(runs),
+            pd.DataFrame(runs).astype({name: "category" for name in CELL if name != "seed"}),
             _gather(rows, "metric", METRIC_COLUMNS, places, None if old is None else old.metrics, keep),
             _gather(rows, "prediction", PREDICTION_COLUMNS, places, None if old is None else old.predictions, keep),
         )
-        new = {name: pa.Table.from_pandas(_compact(frame), preserve_index=False) for name, frame in vars(results).items()}
+        new = {name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in vars(results).items()}
         identity = results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv()
         collected.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
         return results
@@ -219,11 +222,14 @@ class Store:
         tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
-        return Results(**{name: _frame(table) for name, table in tables.items()})
+        runs, *others = (table.to_pandas(ignore_metadata=True) for table in tables.values())
+        # Names stay categories, and one of all three tables has one dtype, so that they are merged by codes.
+        shared = {name: dtype for name, dtype in runs.dtypes.items() if name in CELL and isinstance(dtype, pd.CategoricalDtype)}
+        return Results(runs, *(frame.astype(shared) for frame in others))
 
     def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
         """Of the collected tables the small one, `Results.runs`; errors as `load`."""
-        return _frame(self._tables(protocol, experiment, ["runs"])["runs"])
+        return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas(ignore_metadata=True))
 
     def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
         folder = self.folder(protocol, experiment)
@@ -240,10 +246,6 @@ class Store:
         return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    return plain_strings(table.to_pandas(ignore_metadata=True))
-
-
 def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:
     return row["run_id"], row["arm"]
 
@@ -256,20 +258,17 @@ def _gather(
     if rows is not None:
         part = rows_of(rows, kind, [PLACE, *columns])
         for name in CELL:
-            values = pd.array([getattr(place, name) for place in places], dtype="int64" if name == "seed" else "str")
-            part[name] = values.take(part[PLACE].to_numpy())
+            values = pd.Series([getattr(place, name) for place in places], dtype="int64" if name == "seed" else "category")
+            part[name] = values.array.take(part[PLACE].to_numpy())
         parts.append(part)
     if old is not None:
         numbers = {(place.run_id, place.arm): number for number, place in enumerate(places) if place in keep}
         number = pd.MultiIndex.from_frame(old[["run_id", "arm"]]).map(numbers)
         parts.append(old.assign(**{PLACE: number}).dropna(subset=[PLACE]))
-    whole = pd.concat(parts, ignore_index=True)
-    return whole.sort_values(PLACE, kind="stable", ignore_index=True)[CELL + columns]
-
-
-def _compact(frame: pd.DataFrame) -> pd.DataFrame:
-    repeated = [name for name in ("experiment", "arm", "task", "run_id", "split", "metric", "scope") if name in frame]
-    return frame.astype(dict.fromkeys(repeated, "category"))
+    whole = joined(parts)
+    if len(parts) > 1:
+        whole = whole.sort_values(PLACE, kind="stable", ignore_index=True)
+    return whole[CELL + columns]
 
 
 def _run_row(footer: Mapping[str, Any]) -> dict[str, Any]:

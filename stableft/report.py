@@ -25,9 +25,9 @@ from stableft.figures import block_gradients as gradient_figure
 from stableft.figures import curves as curve_figure
 from stableft.figures import distances as distance_figure
 from stableft.figures import distributions as distribution_figure
+from stableft.figures import draw, style
 from stableft.figures import learning_rates as learning_rate_figure
 from stableft.figures import seed_map as seed_map_figure
-from stableft.figures import style
 from stableft.figures import training_length as length_figure
 from stableft.files import write_whole
 from stableft.records import Results
@@ -70,7 +70,7 @@ class Entry:
 
 
 def figure(kind: ModuleType, **options: object) -> Item:
-    """A kind of figure: a module of `stableft.figures` with ``plot(results, **options)``, ``data`` likewise, and ``CAPTION``."""
+    """A kind of figure: a module of `stableft.figures` with ``data(results, **options)``, ``plot`` and ``CAPTION``."""
     return _figure(kind, "", **options)
 
 
@@ -204,6 +204,11 @@ def describe(results: Results) -> str:
     return " ".join(filter(None, sentences))
 
 
+def makes_one_of(item: Item, makes: Collection[type]) -> bool:
+    """Whether an entry may make one of these; a bare function says so only once it is called."""
+    return not isinstance(item, Entry) or item.makes in makes
+
+
 def render(name: str, item: Item, results: Results, folder: Path, makes: Collection[type] = BOTH) -> list[Path]:
     """Writes one entry of a report; each file appears complete or not at all, the same results give the same bytes.
 
@@ -220,7 +225,7 @@ def render(name: str, item: Item, results: Results, folder: Path, makes: Collect
     Raises:
         MissingInput: the results lack what the entry shows.
     """
-    if isinstance(item, Entry) and item.makes not in makes:
+    if not makes_one_of(item, makes):
         return []
     shown = item(results)
     if isinstance(shown, pd.DataFrame):
@@ -274,7 +279,7 @@ def _table(make: Callable[[Results], pd.DataFrame], note: str) -> Item:
 def _figure(kind: ModuleType, lead: str = "", **options: object) -> Item:
     def build(results: Results) -> FigureReport:
         caption = " ".join(filter(None, [lead, kind.CAPTION, describe(results)]))
-        return FigureReport(kind.plot(results, **options), kind.data(results, **options), caption)
+        return FigureReport(*draw(kind, results, **options), caption)
 
     return Entry(FigureReport, build)
 

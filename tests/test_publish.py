@@ -48,3 +48,15 @@ def test_figures_and_tables_together_are_everything(store: Store, tmp_path: Path
     assert {path.name for part in parts for path in part} == {path.name for path in whole}
     assert [{path.stem for path in part} for part in parts] == [{"score"}, {"scores", "arms"}]
     assert all((tmp_path / "parts/laptop/adam" / path.name).read_bytes() == path.read_bytes() for path in whole)
+
+
+def test_a_large_place_is_shared_among_processes_and_its_files_stay_in_order(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [("laptop", "adam")]
+    alone, why = publish.render(store, places, tmp_path / "alone", [TableReport])
+    monkeypatch.setattr(publish, "LARGE", 0)
+    shared, also = publish.render(store, places, tmp_path / "shared", [TableReport], workers=2)
+    assert [path.relative_to(tmp_path / "shared") for path in shared] == [path.relative_to(tmp_path / "alone") for path in alone]
+    assert [path.read_bytes() for path in shared] == [path.read_bytes() for path in alone]
+    assert len(also) == len(why) > 0

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -87,6 +89,24 @@ def test_the_numbers_beside_a_figure_are_those_drawn(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "loss.csv"), expected, check_dtype=False, check_exact=True)
 
 
+def test_a_figure_draws_the_very_numbers_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[pd.DataFrame] = []
+
+    def once(results: Results, **options: Any) -> pd.DataFrame:
+        computed.append(data(results, **options).assign(value=lambda frame: frame["value"] + len(computed)))
+        return computed[-1]
+
+    data = curves.data
+    monkeypatch.setattr(curves, "data", once)
+    shown = REPORT["train_loss"](synthetic.grid(3))
+    assert isinstance(shown, report.FigureReport)
+    (frame,) = computed
+    assert shown.data is frame
+    lines = [line for axes in shown.figure.axes for line in axes.lines]
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
+    np.testing.assert_array_equal(np.sort(drawn), np.sort(frame["value"]))
+
+
 def test_captions_say_what_was_run(tmp_path: Path) -> None:
     results = synthetic.without(synthetic.grid(), "uncorrected", {4})
     report.render("loss", REPORT["train_loss"], results, tmp_path)
@@ -123,7 +143,7 @@ def test_the_run_set_does_not_depend_on_row_order() -> None:
 
 def test_bare_figures_and_frames_are_written_too(tmp_path: Path) -> None:
     results = synthetic.grid(2)
-    figure = report.render("figure", lambda r: curves.plot(r, split="train", metric="loss"), results, tmp_path)
+    figure = report.render("figure", lambda r: synthetic.figure(curves, r, split="train", metric="loss"), results, tmp_path)
     table = report.render("table", lambda r: r.runs[["task", "seed"]], results, tmp_path)
     assert [path.suffix for path in [*figure, *table]] == [".pdf", ".png", ".svg", ".txt", ".md", ".tex", ".csv"]
     assert report.describe(results) in (tmp_path / "table.md").read_text()

@@ -55,12 +55,8 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
     return pd.concat(frames, ignore_index=True)
 
 
-def plot(results: Results, *, published: pd.DataFrame | None = None) -> Figure:
-    """A row per task, validation to the left and test to the right; one line and band per arm.
-
-    Args and errors are those of `data`.
-    """
-    frame = data(results, published=published)
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
+    """A row per task, validation to the left and test to the right; one line and band per arm."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     ours, others = frame[frame["series"] == OURS], frame[frame["series"] == PUBLISHED]
     styles = style.arm_styles(ours["arm"])

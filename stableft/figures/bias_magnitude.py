@@ -49,13 +49,8 @@ def data(results: Results) -> pd.DataFrame:
     return frame.reindex(columns=["series", "task", "step", "value", "n"]).astype({"step": "int64", "n": "Int64"})
 
 
-def plot(results: Results) -> Figure:
-    """b(t) on a logarithmic axis, measured values as points, last steps as dash-dot lines labelled above the axes.
-
-    Raises:
-        MissingInput: no runs.
-    """
-    frame = data(results)
+def plot(frame: pd.DataFrame, _: Results) -> Figure:
+    """b(t) on a logarithmic axis, measured values as points, last steps as dash-dot lines labelled above the axes."""
     curve = frame[frame["series"] == CLOSED_FORM]
     measured = frame[frame["series"] == MEASURED]
     with style.context():

@@ -57,12 +57,9 @@ def _of_one_length(results: Results) -> Results:
     return replace(results, runs=results.runs[results.runs["num_steps"] == lengths.transform(lambda steps: steps.mode().min())])
 
 
-def plot(results: Results, *, arms: Collection[str] | None = None) -> Figure:
-    """A row per task: failed runs to the left, successful ones to the right; one line per block, on one logarithmic scale.
-
-    Args and errors are those of `data`.
-    """
-    frame, results = data(results, arms=arms), _of_one_length(results)
+def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None = None) -> Figure:
+    """A row per task: failed runs to the left, successful ones to the right; one line per block, on one logarithmic scale."""
+    results = _of_one_length(results)
     depth = int(frame["depth"].max())
     asked = results.runs if arms is None else results.runs[results.runs["arm"].isin(list(arms))]
     diverged = asked.loc[asked["outcome"] != "ok", "task"].value_counts()

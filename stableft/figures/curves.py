@@ -68,12 +68,8 @@ def data(results: Results, *, split: str, metric: str, interval: int | None = No
     return pd.concat(frames, ignore_index=True)[columns].astype({"seed": "Int64", "step": "int64"})
 
 
-def plot(results: Results, *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL) -> Figure:
-    """One panel per task: mean curve and interval per arm, failed runs as thin lines, dotted majority line for scores.
-
-    Args and errors are those of `data`.
-    """
-    frame = data(results, split=split, metric=metric, interval=interval, band=band)
+def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band: str = INTERVAL, **_: object) -> Figure:
+    """One panel per task: mean curve and interval per arm, failed runs as thin lines, dotted majority line for scores."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     styles = style.arm_styles(frame["arm"])
     with style.context():
@@ -108,7 +104,7 @@ def _mean(grid: pd.DataFrame, band: str) -> pd.DataFrame:
     if band == RANGE:
         low, high = grid.min().to_numpy(), grid.max().to_numpy()
     else:
-        low, high = statistics.curve_interval(grid, statistics.resampling())
+        low, high = statistics.curve_interval(grid)
     mean = {"series": MEAN, "seed": pd.NA, "step": grid.columns, "value": grid.mean().to_numpy(), "low": low, "high": high}
     return pd.DataFrame({**mean, "n": len(grid)})
 
@@ -127,7 +123,12 @@ def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> 
         panel.fill_between(mean["step"], mean["low"], mean["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
         every = max(1, len(mean) // 10)
         panel.plot(mean["step"], mean["value"], **look._asdict(), markevery=every, zorder=2.5, label=arm)
-    for _, line in curves[curves["series"] == FAILED].groupby("seed"):
+    failed = curves[curves["series"] == FAILED].sort_values("seed", kind="stable")
+    starts = np.flatnonzero(np.diff(failed["seed"].to_numpy(np.int64))) + 1
+    for steps, values in zip(*(np.split(failed[name].to_numpy(), starts) for name in ("step", "value")), strict=True):
         # A run that diverged before its second point would be an invisible line.
-        marker = "." if len(line) == 1 else ""
-        panel.plot(line["step"], line["value"], **THIN, color=look.color, marker=marker, zorder=1.8, label="_failed")
+        marker = "." if len(steps) == 1 else ""
+        # All of a line is inside the panel: looking at each of thousands for the layout would change nothing.
+        look_of_line = {**THIN, "color": look.color, "marker": marker, "in_layout": False}
+        if len(steps):
+            panel.plot(steps, values, **look_of_line, zorder=1.8, label="_failed")

@@ -37,13 +37,8 @@ def data(results: Results) -> pd.DataFrame:
     return results.runs[["task", "arm"]].drop_duplicates().merge(frame, on=["task", "arm"])  # tasks and arms in the runs' order
 
 
-def plot(results: Results) -> Figure:
-    """A row of panels per task, one panel per block, one line and band per arm; the panels of a row share their scale.
-
-    Raises:
-        MissingInput: see `data`.
-    """
-    frame = data(results)
+def plot(frame: pd.DataFrame, _: Results) -> Figure:
+    """A row of panels per task, one panel per block, one line and band per arm; the panels of a row share their scale."""
     styles = style.arm_styles(frame["arm"])
     per_task = frame.groupby("task", sort=False, observed=True)["depth"].nunique()
     columns = int(per_task.max())

@@ -49,16 +49,16 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
     return pd.concat([runs.assign(series=RUN), rows[[name for name in columns if name in rows]]], ignore_index=True)[columns]
 
 
-def plot(results: Results, *, split: str | None = None, published: pd.DataFrame | None = None) -> Figure:
+def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
     """One panel per task: a box (quartiles, whiskers at 1.5 IQR) per arm, every run as a point, failed runs as crosses.
 
     The points of an arm stand in the order of the seeds, so runs that end at one and the same score stay countable. What is
     published of an arm stands to the right of its box.
-
-    Args and errors are those of `data`.
     """
-    frame = data(results, split=split)
-    others = pd.DataFrame({"task": []}) if published is None else beside(published, frame)
+    others = pd.DataFrame({"task": []})
+    if "series" in frame:
+        others = frame[frame["series"] == PUBLISHED]
+        frame = frame[frame["series"] == RUN].astype({"failed": "bool"})
     styles = style.arm_styles(frame["arm"])
     width = max(style.PANEL[0], ARM_WIDTH * (1 + len(styles)))
     with style.context():
@@ -95,7 +95,7 @@ def _draw_published(panel: Axes, rows: pd.DataFrame, arms: list[str], labels: li
         of_label = rows[rows["label"] == label]
         x = [arms.index(arm) + BESIDE[0] + place * BESIDE[1] for arm in of_label["arm"]]
         if x:
-            style.published_points(panel, x, of_label["value"], of_label["std"], label, place)
+            style.published_points(panel, x, of_label["score"], of_label["std"], label, place)
 
 
 def _draw(panel: Axes, position: int, group: pd.DataFrame, look: style.ArmStyle) -> None:

@@ -44,13 +44,8 @@ def data(results: Results) -> pd.DataFrame:
     return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
 
 
-def plot(results: Results) -> Figure:
-    """One panel per task and setting: mean and interval per arm against lr, every run as a point, a triangle above the chosen lr.
-
-    Raises:
-        MissingInput: see `data`.
-    """
-    frame = data(results)
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task and setting: mean and interval per arm against lr, every run a point, a triangle above the chosen lr."""
     settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
     about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
     first = frame.loc[frame["chosen"], "arm"].iloc[0]

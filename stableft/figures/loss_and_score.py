@@ -46,13 +46,8 @@ def data(results: Results) -> pd.DataFrame:
     return frame[["task", "arm", "method", "seed", "train_loss", "score", "failed", "majority_score"]]
 
 
-def plot(results: Results) -> Figure:
-    """One panel per task: score against training loss on a logarithmic axis, every run a point, failed runs as crosses.
-
-    Raises:
-        NotLogged, MissingInput: see `data`.
-    """
-    frame = data(results)
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task: score against training loss on a logarithmic axis, every run a point, failed runs as crosses."""
     about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
     measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
     styles = style.arm_styles(frame["method"])

@@ -70,14 +70,12 @@ def _points(results: Results, surfaces: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CELL, "a", "b", "point", "final_score", "failed"])
 
 
-def plot(results: Results) -> Figure:
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """One panel per task, seed and arm that has a surface.
 
     Raises:
-        NotLogged: see `data`.
-        MissingInput: see `data`; or no loss is finite.
+        MissingInput: no loss is finite.
     """
-    frame = data(results)
     levels = _levels(frame["loss"])
     scored = tables.final_scores(results).drop_duplicates("task").set_index("task")
     shown = list(frame.groupby(["task", "seed", "arm"], sort=False))

@@ -56,13 +56,8 @@ def data(results: Results) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def plot(results: Results) -> Figure:
-    """One panel per task and schedule, on one scale per task; a line for each rate, with a legend beside the panel.
-
-    Raises:
-        MissingInput, NotLogged: see `data`.
-    """
-    frame = data(results)
+def plot(frame: pd.DataFrame, _: Results) -> Figure:
+    """One panel per task and schedule, on one scale per task; a line for each rate, with a legend beside the panel."""
     highest = frame.groupby("task", sort=False)["lr"].max().to_dict()
     groups = frame.groupby(["task", "arms"], sort=False)
     with style.context():

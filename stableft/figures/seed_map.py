@@ -52,13 +52,8 @@ def data(results: Results) -> pd.DataFrame:
     return pd.concat([runs, *margins], ignore_index=True)[columns]
 
 
-def plot(results: Results) -> Figure:
-    """One panel per task and method; init seeds downwards, order seeds to the right.
-
-    Raises:
-        MissingInput: see `data`.
-    """
-    frame = data(results)
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task and method; init seeds downwards, order seeds to the right."""
     about = tables.final_scores(results).drop_duplicates("task")
     names = about[["task", "split", "score_name"]].itertuples(index=False)
     measured = {str(task): f"{split} {score}" for task, split, score in names}

@@ -51,14 +51,11 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
     return pd.concat([frame.assign(series=OURS), rows], ignore_index=True)
 
 
-def plot(results: Results, *, published: pd.DataFrame | None = None) -> Figure:
-    """One panel per task: validation score against steps (by powers of two), one line and band per method.
-
-    Args and errors are those of `data`.
-    """
-    frame = data(results)
-    everything = pd.DataFrame({"series": []}) if published is None else data(results, published=published)
-    others = everything[everything["series"] == PUBLISHED]
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
+    """One panel per task: validation score against steps (by powers of two), one line and band per method."""
+    others = pd.DataFrame()
+    if "series" in frame:
+        others, frame = frame[frame["series"] == PUBLISHED], frame[frame["series"] == OURS]
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     styles = style.arm_styles(frame["method"])
     with style.context():

@@ -1,5 +1,6 @@
 """Intervals of a mean, of a share and of a mean curve; and what all estimates share."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -65,13 +66,13 @@ def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Int
 
 
 def curve_interval(
-    curves: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE, resamples: int = CURVE_RESAMPLES
+    curves: ArrayLike, rng: np.random.Generator | None = None, confidence: float = CONFIDENCE, resamples: int = CURVE_RESAMPLES
 ) -> tuple[Vector, Vector]:
     """Pointwise percentile bootstrap interval of the mean curve; whole curves are resampled, as a seed is one unit.
 
     Args:
         curves: (S, P), one row per seed. S = 1 determines no interval: all NaN.
-        rng: Source of the resamples.
+        rng: Source of the resamples; None: a new `resampling`, whose resamples for S seeds are drawn once.
         confidence: Coverage at each point, in (0, 1); not of the curve as a whole.
         resamples: Number of bootstrap samples R; R x P numbers are held.
 
@@ -82,13 +83,20 @@ def curve_interval(
     seeds, points = x.shape
     if seeds == 1:
         return np.full(points, np.nan), np.full(points, np.nan)
-    low, high = np.quantile(bootstrap_weights(seeds, resamples, rng) @ x, ends(confidence), axis=0)
+    weights = _first_weights(seeds, resamples) if rng is None else bootstrap_weights(seeds, resamples, rng)
+    low, high = np.quantile(weights @ x, ends(confidence), axis=0)
     return low, high
 
 
 def bootstrap_weights(n: int, resamples: int, rng: np.random.Generator) -> Vector:
     """(R, n) the share of each resample that each of n units has: a bootstrap mean is a mean with these weights."""
     return rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+
+
+@functools.lru_cache(maxsize=1)
+def _first_weights(n: int, resamples: int) -> Vector:
+    """The first that a new `resampling` gives: arms of equally many seeds have the same, and thousands of seeds take a second."""
+    return bootstrap_weights(n, resamples, resampling())
 
 
 def ends(confidence: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from stableft.statistics.intervals import (
+    BATCH,
     CONFIDENCE,
     MEAN_RESAMPLES,
     Vector,
@@ -98,10 +99,14 @@ def std_ratio(
     t, r = paired(treated, reference, "std_ratio")
     if t.size == 1 or np.ptp(t) == np.ptp(r) == 0:
         return StdRatio(*[float("nan")] * 4)
-    drawn = rng.integers(0, t.size, size=(resamples, t.size))
+    batch = max(1, BATCH // t.size)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float(_stds(t[None])[0] / _stds(r[None])[0])
-        ratios = _stds(t[drawn]) / _stds(r[drawn])
+        parts = []
+        for start in range(0, resamples, batch):
+            drawn = rng.integers(0, t.size, size=(min(batch, resamples - start), t.size))
+            parts.append(_stds(t[drawn]) / _stds(r[drawn]))
+        ratios = np.concatenate(parts)
     # A resample may be infinite, between which numbers there is no interpolating.
     low, high = np.quantile(ratios[~np.isnan(ratios)], ends(confidence), method="inverted_cdf")
     return StdRatio(ratio, float(low), float(high), _brown_forsythe_p(t, r))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from stableft.statistics.intervals import Vector, finite
+from stableft.statistics.intervals import BATCH, Vector, finite
 
 EXACT_FLIPS = 4_096  # up to here all 2^n sign patterns are enumerated
 SAMPLED_FLIPS = 9_999
@@ -39,7 +39,10 @@ def sign_flip_ps(differences: ArrayLike, rng: np.random.Generator, flips: int = 
     n = d.shape[1]
     if 2**n <= EXACT_FLIPS:
         return _exact_flip_ps(d)
-    return (1 + _as_extreme(d, rng.integers(0, 2, size=(flips, n)))) / (1 + flips)
+    # In batches, which draw the same patterns: those of thousands of differences take gigabytes.
+    batch = max(1, BATCH // n)
+    counts = [_as_extreme(d, rng.integers(0, 2, size=(min(batch, flips - start), n))) for start in range(0, flips, batch)]
+    return (1 + np.sum(counts, axis=0)) / (1 + flips)
 
 
 def wilcoxon_p(difference: ArrayLike) -> float:

@@ -23,9 +23,9 @@ def table(results: Results) -> pd.DataFrame:
         MissingInput: see `final_scores`.
     """
     scores = final_scores(results)
-    tasks = pd.Categorical(scores["task"], categories=scores["task"].unique(), ordered=True)  # the rows of a task stand together
+    tasks, _ = pd.factorize(scores["task"])  # the rows of a task stand together, in the order of the runs
     rows = []
-    for (task, arm), group in scores.iloc[tasks.codes.argsort(kind="stable")].groupby(["task", "arm"], sort=False, observed=True):
+    for (task, arm), group in scores.iloc[tasks.argsort(kind="stable")].groupby(["task", "arm"], sort=False, observed=True):
         low, high = statistics.mean_interval(group["score"], statistics.resampling())
         failed = statistics.failed_runs(group["failed"])
         row = {"task": task, "arm": arm, **statistics.summary(group["score"])._asdict(), "low": low, "high": high}

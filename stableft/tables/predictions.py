@@ -43,7 +43,7 @@ def predictions(results: Results) -> dict[str, Said]:
         return {}
     split_of = results.runs.drop_duplicates("task").set_index("task")["score_split"]
     stored = results.predictions
-    scored = stored[stored["split"] == stored["task"].map(split_of)]
+    scored = stored[stored["split"].astype("str") == stored["task"].map(split_of)]
     return {str(task): _said(str(task), of_task) for task, of_task in scored.groupby("task", sort=False, observed=True)}
 
 

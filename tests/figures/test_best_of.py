@@ -10,7 +10,7 @@ import pytest
 from experiments.published import PUBLISHED
 from stableft import tables
 from stableft.errors import MissingInput, NotLogged
-from stableft.figures import best_of
+from stableft.figures import best_of, draw
 from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
@@ -39,7 +39,7 @@ def test_a_point_is_the_mean_over_every_draw() -> None:
 
 def test_a_task_scored_on_validation_shows_that_alone() -> None:
     results = with_test_split(synthetic.grid(2))
-    frame, figure = best_of.data(results), best_of.plot(results)
+    figure, frame = draw(best_of, results)
     assert frame.groupby("task", sort=False)["split"].unique().map(list).to_dict() == {
         "rte": ["validation", "test"], "tnews_1k": ["validation"],
     }  # fmt: skip
@@ -60,7 +60,7 @@ def test_published_numbers_are_drawn_beside_the_same_arm() -> None:
     assert set(rows["label"]) == {
         f"{arm}: independent replication of Zhang et al., bert-large-uncased" for arm in ("corrected", "uncorrected")
     }
-    _, axes, _ = best_of.plot(results, published=PUBLISHED).axes
+    _, axes, _ = synthetic.figure(best_of, results, published=PUBLISHED).axes
     (points,) = [line for line in axes.lines if str(line.get_label()).startswith("corrected: ")]
     assert np.asarray(points.get_xydata()).tolist() == [[1, 0.69], [5, 0.7]], "as far as our own runs reach"
     assert points.get_markerfacecolor() == "white"
@@ -70,7 +70,7 @@ def test_published_numbers_are_drawn_beside_the_same_arm() -> None:
 def test_odd_grids() -> None:
     one = synthetic.grid(1)
     assert set(best_of.data(one)["n"]) == {1}
-    assert len(best_of.plot(one).axes) == 2
+    assert len(synthetic.figure(best_of, one).axes) == 2
     lost = replace(one, runs=one.runs.assign(outcome="diverged"))
     assert set(best_of.data(lost)["value"]) == {0.527, 0.091}
     with pytest.raises(MissingInput, match="no runs"):

@@ -38,13 +38,13 @@ def test_a_published_line_gives_way_to_the_same_task_here() -> None:
 def test_without_uncorrected_runs_only_the_closed_form_remains() -> None:
     results = synthetic.without(synthetic.grid(2), "uncorrected", {0, 1})
     assert "measured" not in set(bias_magnitude.data(results)["series"])
-    assert len(bias_magnitude.plot(results).axes) == 1
+    assert len(synthetic.figure(bias_magnitude, results).axes) == 1
 
 
 def test_plot_draws_the_measured_points() -> None:
     results = synthetic.grid()
     frame = bias_magnitude.data(results)
-    (axes,) = bias_magnitude.plot(results).axes
+    (axes,) = synthetic.figure(bias_magnitude, results).axes
     (line,) = [line for line in axes.lines if line.get_label() == "measured, rte"]
     np.testing.assert_array_equal(line.get_ydata(), frame.query("series == 'measured' and task == 'rte'")["value"])
     assert {text.get_text() for text in axes.texts} >= {"rte 190", "MNLI 36,816"}

@@ -31,7 +31,7 @@ def test_runs_that_diverged_have_no_part_but_are_counted(results: Results) -> No
     frame = block_gradients.data(results).query("task == 'rte' and outcome == 'failed'")
     assert set(frame["n"]) == {1}  # of two failed runs one diverged
     assert frame["step"].max() == 190
-    titles = [axes.get_title() for axes in block_gradients.plot(results).axes]
+    titles = [axes.get_title() for axes in synthetic.figure(block_gradients, results).axes]
     assert titles == [
         "rte, failed runs: 1 and 1 diverged", "rte, successful runs: 8", "tnews_1k, failed runs: 2", "tnews_1k, successful runs: 8",
     ]  # fmt: skip
@@ -40,7 +40,7 @@ def test_runs_that_diverged_have_no_part_but_are_counted(results: Results) -> No
 def test_only_the_arms_that_are_asked_for(results: Results) -> None:
     frame = block_gradients.data(results, arms=["uncorrected"])
     assert set(frame.query("outcome == 'successful'")["n"]) == {3}
-    axes = block_gradients.plot(results, arms=["corrected"]).axes
+    axes = synthetic.figure(block_gradients, results, arms=["corrected"]).axes
     assert [panel.get_title() for panel in axes][:2] == ["rte, failed runs: 0", "rte, successful runs: 5"]
     assert [[text.get_text() for text in panel.texts] for panel in axes] == [["no failed run"], []] * 2
     with pytest.raises(MissingInput, match="no finished run of other"):
@@ -65,7 +65,7 @@ def test_a_gradient_of_zero_is_left_out(results: Results) -> None:
 
 def test_plot_draws_a_line_per_block_from_dark_to_light(results: Results) -> None:
     frame = block_gradients.data(results).query("task == 'rte' and outcome == 'successful'")
-    axes = block_gradients.plot(results).axes[1]
+    axes = synthetic.figure(block_gradients, results).axes[1]
     assert [line.get_label() for line in axes.lines] == [f"block {depth}" for depth in range(1, 7)]
     for depth, line in enumerate(axes.lines, start=1):
         np.testing.assert_array_equal(line.get_ydata(), frame.loc[frame["depth"] == depth, "value"])
@@ -75,7 +75,7 @@ def test_plot_draws_a_line_per_block_from_dark_to_light(results: Results) -> Non
 
 
 def test_of_many_blocks_the_legend_names_few() -> None:
-    figure = block_gradients.plot(synthetic.with_blocks(synthetic.grid(2), 24))
+    figure = synthetic.figure(block_gradients, synthetic.with_blocks(synthetic.grid(2), 24))
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["block 1", "block 6", "block 12", "block 18", "block 24"]
     assert len(figure.axes[1].lines) == 24

@@ -33,7 +33,7 @@ def test_the_band_can_be_the_range_of_the_runs() -> None:
     assert (point["low"], point["high"]) == (scores.min(), scores.max())
     assert frame["value"].equals(usual["value"])
     for band, name in (("range", "least to greatest run"), ("interval", "95 % interval")):
-        figure = curves.plot(results, split="validation", metric="score", band=band)
+        figure = synthetic.figure(curves, results, split="validation", metric="score", band=band)
         assert name in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -84,7 +84,7 @@ def test_a_run_without_scores_counts_at_the_majority_score() -> None:
 def test_plot_draws_exactly_the_data() -> None:
     results = synthetic.grid()
     frame = curves.data(results, split="validation", metric="score")
-    figure = curves.plot(results, split="validation", metric="score")
+    figure = synthetic.figure(curves, results, split="validation", metric="score")
     assert [axes.get_title() for axes in figure.axes] == ["rte", "tnews_1k"]
     for axes in figure.axes:
         drawn = [line for line in axes.lines if line.get_label() != "majority score"]
@@ -108,7 +108,7 @@ def test_odd_grids_are_drawn(case: str) -> None:
     if case == "missing seeds":
         results = synthetic.without(results, "uncorrected", {0, 1})
     for split, metric in (("train", "loss"), ("validation", "score")):
-        assert len(curves.plot(results, split=split, metric=metric).axes) == 2
+        assert len(synthetic.figure(curves, results, split=split, metric=metric).axes) == 2
 
 
 def test_missing_input_is_named() -> None:

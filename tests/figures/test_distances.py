@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stableft.errors import MissingInput
-from stableft.figures import distances
+from stableft.figures import distances, draw
 from tests.figures import test_synthetic as synthetic
 
 
@@ -27,12 +27,12 @@ def test_a_point_is_the_mean_and_the_extremes_of_the_runs_that_finished() -> Non
 def test_of_many_blocks_the_sources_quarters_are_shown(num_blocks: int, shown: list[int]) -> None:
     results = synthetic.with_blocks(synthetic.grid(1), num_blocks)
     assert sorted(set(distances.data(results)["depth"])) == shown
-    assert len(distances.plot(results).axes) == 2 * len(shown)
+    assert len(synthetic.figure(distances, results).axes) == 2 * len(shown)
 
 
 def test_plot_draws_exactly_the_data() -> None:
     results = synthetic.with_blocks(synthetic.grid(3), 2)
-    frame, figure = distances.data(results), distances.plot(results)
+    figure, frame = draw(distances, results)
     names = [f"{task}, block {depth}" for task in ("rte", "tnews_1k") for depth in (1, 2)]
     assert [axes.get_title() for axes in figure.axes] == names
     for axes in figure.axes:
@@ -49,7 +49,7 @@ def test_tasks_of_encoders_of_other_depth_leave_places_empty() -> None:
     metrics = deep.metrics[(deep.metrics["task"] == "rte") | ~deep.metrics["scope"].str.startswith("layer.")]
     blocks = flat.metrics[(flat.metrics["task"] != "rte") & flat.metrics["scope"].str.startswith("layer.")]
     mixed = synthetic.with_rows(deep, metrics, blocks)
-    assert [axes.get_title() for axes in distances.plot(mixed).axes] == [
+    assert [axes.get_title() for axes in synthetic.figure(distances, mixed).axes] == [
         "rte, block 6", "rte, block 12", "rte, block 18", "rte, block 24", "tnews_1k, block 1", "tnews_1k, block 2",
     ]  # fmt: skip
 

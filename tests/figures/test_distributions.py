@@ -20,7 +20,7 @@ def test_data_is_one_row_per_run() -> None:
 def test_plot_draws_every_run_and_crosses_for_failed_ones() -> None:
     results = synthetic.without(synthetic.grid(), "uncorrected", {4})
     frame = distributions.data(results)
-    for axes in distributions.plot(results).axes:
+    for axes in synthetic.figure(distributions, results).axes:
         here = frame[frame["task"] == axes.get_title()]
         points = [line for line in axes.lines if line.get_linestyle() == "None"]
         crosses = [np.asarray(line.get_ydata()) for line in points if line.get_marker() == "x"]
@@ -32,7 +32,7 @@ def test_plot_draws_every_run_and_crosses_for_failed_ones() -> None:
 
 
 def test_equal_scores_stay_countable() -> None:
-    axes = distributions.plot(synthetic.grid(9)).axes[0]
+    axes = synthetic.figure(distributions, synthetic.grid(9)).axes[0]
     crosses = [line for line in axes.lines if line.get_marker() == "x" and len(np.asarray(line.get_xdata()))]
     x = np.concatenate([np.asarray(line.get_xdata()) for line in crosses])
     assert len(set(x)) == 4
@@ -45,11 +45,11 @@ def test_the_axis_is_the_runs_own_where_all_are_far_above_the_majority_score() -
     for far in (False, True):
         majority = distributions.data(results)["score"].min() - (5.0 if far else 0.01)
         moved = Results(results.runs.assign(majority_score=majority), results.metrics, results.predictions)
-        for axes in distributions.plot(moved).axes:
+        for axes in synthetic.figure(distributions, moved).axes:
             scores = distributions.data(moved).query(f"task == {axes.get_title()!r}")["score"]
             low, high = axes.get_ylim()
             assert low < scores.min() < scores.max() < high
-        lowest = min(axes.get_ylim()[0] for axes in distributions.plot(moved).axes)
+        lowest = min(axes.get_ylim()[0] for axes in synthetic.figure(distributions, moved).axes)
         assert (lowest > majority) == far
 
 
@@ -62,7 +62,7 @@ def test_on_validation_a_task_scored_elsewhere_has_no_majority_line_and_keeps_it
     assert frame.groupby("task", sort=False)["majority_score"].first().isna().tolist() == [True, False]
     moved = frame["task"] == "rte"
     np.testing.assert_allclose(frame["score"], final["score"].where(~moved | final["diverged"], final["score"] + 0.1))
-    axes = distributions.plot(results, split="validation").axes
+    axes = synthetic.figure(distributions, results, split="validation").axes
     assert [panel.get_ylabel() for panel in axes] == ["validation accuracy", "validation accuracy"]
     assert ["majority score" in [line.get_label() for line in panel.lines] for panel in axes] == [False, True]
     with pytest.raises(NotLogged, match="tnews_1k has no score on test"):
@@ -91,7 +91,7 @@ def test_published_numbers_stand_beside_their_arm_and_look_like_no_run() -> None
     assert list(dict.fromkeys(rows["label"])) == labels
     assert set(zip(rows["task"], rows["split"], strict=True)) == {("rte", "test")}
     assert rows.query("label == @labels[0]")[["arm", "score", "std"]].to_numpy().tolist() == [["corrected", 0.695, 0.025]]
-    axes = distributions.plot(results, published=PUBLISHED).axes[0]
+    axes = synthetic.figure(distributions, results, published=PUBLISHED).axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     for label in labels:
         drawn = np.asarray(lines[label].get_ydata(), dtype=float)
@@ -107,4 +107,4 @@ def test_without_published_numbers_of_its_arms_a_figure_is_as_before() -> None:
     results = synthetic.grid(2)
     other = Results(results.runs.assign(experiment="mine"), results.metrics.assign(experiment="mine"), results.predictions)
     assert set(distributions.data(other, published=PUBLISHED)["series"]) == {"run"}
-    assert len(distributions.plot(other, published=PUBLISHED).axes) == 2
+    assert len(synthetic.figure(distributions, other, published=PUBLISHED).axes) == 2

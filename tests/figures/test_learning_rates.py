@@ -33,7 +33,7 @@ def test_the_chosen_rate_is_the_best_of_the_corrected_arm() -> None:
 def test_plot_draws_means_runs_and_failures(missing: set[int]) -> None:
     results = synthetic.without(synthetic.lr_grid(), "corrected lr=2e-05", missing)
     frame = learning_rates.data(results)
-    figure = learning_rates.plot(results)
+    figure = synthetic.figure(learning_rates, results)
     for axes in figure.axes:
         here = frame[frame["task"] == axes.get_title()]
         drawn = [line for line in axes.lines if line.get_label() not in ("majority score", "chosen learning rate")]
@@ -49,7 +49,7 @@ def test_settings_of_a_task_share_their_scale() -> None:
     longer = [frame[frame["arm"].isin(some)] for frame in (results.runs, results.metrics)]
     longer = [frame.assign(arm=frame["arm"] + " epochs=10", run_id=frame["run_id"] + "-10") for frame in longer]
     runs, metrics = (pd.concat(pair, ignore_index=True) for pair in zip((results.runs, results.metrics), longer, strict=True))
-    axes = learning_rates.plot(Results(runs, metrics, results.predictions)).axes
+    axes = synthetic.figure(learning_rates, Results(runs, metrics, results.predictions)).axes
     assert [panel.get_title() for panel in axes] == ["rte", "rte, epochs 10", "tnews_1k", "tnews_1k, epochs 10"]
     assert [[label.get_text() for label in panel.get_xticklabels()] for panel in axes[:2]] == [
         ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"], ["2e-05", "2e-04"],

@@ -7,7 +7,7 @@ import pytest
 
 from stableft import tables
 from stableft.errors import MissingInput, NotLogged
-from stableft.figures import loss_and_score
+from stableft.figures import draw, loss_and_score
 from tests.figures import test_synthetic as synthetic
 
 
@@ -32,7 +32,7 @@ def test_arms_of_a_grid_of_rates_are_drawn_by_their_optimizer() -> None:
 
 def test_plot_draws_every_run_and_crosses_for_failed_ones() -> None:
     results = synthetic.lr_grid()
-    frame, figure = loss_and_score.data(results), loss_and_score.plot(results)
+    figure, frame = draw(loss_and_score, results)
     for axes, (task, here) in zip(figure.axes, frame.groupby("task", sort=False), strict=True):
         assert axes.get_title() == f"{task}: {here['failed'].sum()} of 30 runs failed"
         assert axes.get_xscale() == "log"
@@ -47,14 +47,14 @@ def test_plot_draws_every_run_and_crosses_for_failed_ones() -> None:
 def test_losses_of_one_decade_are_labelled(scale: float, labels: set[str]) -> None:
     results = synthetic.grid(3)
     metrics = results.metrics.assign(value=results.metrics["value"].mask(results.metrics["metric"] == "loss", lambda v: v * scale))
-    figure = loss_and_score.plot(replace(results, metrics=metrics))
+    figure = synthetic.figure(loss_and_score, replace(results, metrics=metrics))
     figure.draw_without_rendering()
     assert labels <= {label.get_text() for label in figure.axes[0].get_xticklabels()}
 
 
 def test_odd_grids() -> None:
     one = synthetic.grid(1)
-    assert len(loss_and_score.plot(one).axes) == 2
+    assert len(synthetic.figure(loss_and_score, one).axes) == 2
     with pytest.raises(MissingInput, match="every run diverged"):
         loss_and_score.data(replace(one, runs=one.runs.assign(outcome="diverged")))
     with pytest.raises(NotLogged, match="'loss' on split 'train'"):

@@ -68,7 +68,7 @@ def test_the_three_points_and_what_their_runs_scored(results: Results) -> None:
 
 
 def test_it_is_drawn_on_the_axes_of_the_plane(results: Results) -> None:
-    figure = loss_surface.plot(results)
+    figure = synthetic.figure(loss_surface, results)
     panels = figure.axes
     assert [axes.get_title() for axes in panels] == [f"{task}, seed {seed}" for task in synthetic.TASKS for seed in (0, 1)]
     bars = [bar for axes in panels for bar in axes.child_axes]
@@ -98,10 +98,10 @@ def test_a_loss_that_is_not_finite_is_left_out_and_a_zero_is_drawn(results: Resu
     metrics.loc[surface & metrics["scope"].isin(["a=1 b=0.5", "a=1.25 b=0.5"]), "value"] = [np.nan, np.inf] * 4
     metrics.loc[surface & (metrics["scope"] == "a=0 b=1"), "value"] = 0.0
     changed = dataclasses.replace(results, metrics=metrics)
-    assert levels(loss_surface.plot(changed).axes[0])[0] == pytest.approx(loss_surface.FLOOR)
+    assert levels(synthetic.figure(loss_surface, changed).axes[0])[0] == pytest.approx(loss_surface.FLOOR)
     metrics.loc[surface, "value"] = np.nan
     with pytest.raises(MissingInput, match="no point of any surface has a finite loss"):
-        loss_surface.plot(changed)
+        synthetic.figure(loss_surface, changed)
 
 
 def test_another_run_that_is_not_in_the_tables_has_no_score(results: Results) -> None:
@@ -110,7 +110,7 @@ def test_another_run_that_is_not_in_the_tables_has_no_score(results: Results) ->
     ends = frame[(frame["a"] == 1) & (frame["b"] == 0)]
     assert set(ends["point"]) == {"the other run"}
     assert ends["final_score"].isna().all()
-    assert "the other run" in {text.get_text() for text in loss_surface.plot(part).axes[0].texts}
+    assert "the other run" in {text.get_text() for text in synthetic.figure(loss_surface, part).axes[0].texts}
 
 
 def test_results_without_a_surface_say_so() -> None:

@@ -10,7 +10,7 @@ from conftest import BASE
 from stableft import schedule
 from stableft.config import RunConfig, with_overrides
 from stableft.errors import MissingInput, NotLogged
-from stableft.figures import schedules
+from stableft.figures import draw, schedules
 from stableft.records import Results
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.head_lr import HeadLR
@@ -68,7 +68,7 @@ def test_lines_are_the_rates_of_each_part() -> None:
 
 def test_plot_draws_the_data_a_panel_for_each_schedule() -> None:
     results = results_of({"plain": {}, "llrd": {"techniques": (LLRD(decay=0.9),)}}, num_blocks=24)
-    frame, figure = schedules.data(results), schedules.plot(results)
+    figure, frame = draw(schedules, results)
     assert [axes.get_title() for axes in figure.axes] == ["rte: plain", "rte: llrd"]
     first, second = figure.axes
     assert [line.get_label() for line in first.lines] == ["all parts"]
@@ -79,7 +79,7 @@ def test_plot_draws_the_data_a_panel_for_each_schedule() -> None:
 
 
 def test_of_many_arms_a_title_names_a_few() -> None:
-    figure = schedules.plot(results_of({f"an arm called {place}": {} for place in range(9)}))
+    figure = synthetic.figure(schedules, results_of({f"an arm called {place}": {} for place in range(9)}))
     (title,) = [axes.get_title() for axes in figure.axes]
     assert title == "rte: an arm called 0, an arm called 1 and 7 more"
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import colormaps
 
 from stableft import tables
-from stableft.figures import seed_map
+from stableft.figures import draw, seed_map
 from stableft.records import Results
 from tests.figures import test_synthetic as synthetic
 
@@ -48,7 +48,7 @@ def test_margins_are_of_what_is_beside_them(margin: str, results: Results) -> No
 
 
 def test_every_number_is_written_once(results: Results) -> None:
-    frame, figure = seed_map.data(results), seed_map.plot(results)
+    figure, frame = draw(seed_map, results)
     assert [axes.get_title().split(":")[0] for axes in figure.axes] == [
         "rte, standard", "rte, reinit", "tnews_1k, standard", "tnews_1k, reinit",
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def test_every_number_is_written_once(results: Results) -> None:
 
 def test_a_run_that_is_not_done_leaves_its_place_empty(results: Results) -> None:
     part = synthetic.without(results, "corrected", {4})
-    axes = seed_map.plot(part).axes[0]
+    axes = synthetic.figure(seed_map, part).axes[0]
     assert len(axes.patches) == SIDE**2 - 1
     assert not any("nan" in text.get_text() for text in axes.texts)
 
@@ -76,6 +76,6 @@ def test_the_spreads_by_hand(results: Results) -> None:
 
 
 def test_colours_reach_from_the_lowest_run_of_a_task_to_its_highest(results: Results) -> None:
-    figure = seed_map.plot(results)
+    figure = synthetic.figure(seed_map, results)
     drawn = {patch.get_facecolor() for axes in figure.axes[:2] for patch in axes.patches}
     assert {colormaps[seed_map.MAP](0.0), colormaps[seed_map.MAP](1.0)} <= drawn

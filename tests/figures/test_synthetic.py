@@ -1,15 +1,23 @@
 """Synthetic results that resemble a real grid, shared by the tests of reporting; and a check that they resemble it."""
 
 import json
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from stableft.bias import bias_ratio
+from stableft.figures import draw
 from stableft.records import CELL, Results
 from stableft.rows import PREDICTION_COLUMNS
 
 TASKS = {"rte": (190, 0.527, "accuracy"), "tnews_1k": (234, 0.091, "accuracy")}
+
+
+def figure(kind: ModuleType, results: Results, **options: object) -> Figure:
+    """What a kind of figure draws of results."""
+    return draw(kind, results, **options)[0]
 
 
 def _run(arm: str, task: str, seed: int, outcome: str, num_steps: int, lr: float, corrected: bool) -> dict[str, object]:

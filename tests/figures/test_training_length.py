@@ -55,7 +55,7 @@ def test_the_majority_line_is_that_of_the_split_shown() -> None:
 def test_plot_draws_exactly_the_data() -> None:
     results = synthetic.lengths()
     frame = training_length.data(results)
-    for axes in training_length.plot(results).axes:
+    for axes in synthetic.figure(training_length, results).axes:
         here = frame[frame["task"] == axes.get_title()]
         for line in axes.lines[:2]:
             of_method = here[here["method"] == line.get_label()]
@@ -75,7 +75,7 @@ def test_published_numbers_of_the_same_arms_are_drawn_at_their_steps() -> None:
     assert rows.query("method == 'standard'")[["steps", "value"]].to_numpy().tolist() == [
         [96, 0.637], [200, 0.693], [400, 0.698], [800, 0.706],
     ]  # fmt: skip
-    axes = training_length.plot(results, published=PUBLISHED).axes
+    axes = synthetic.figure(training_length, results, published=PUBLISHED).axes
     drawn = [line for line in axes[0].lines if str(line.get_label()).startswith("standard: Zhang")]
     np.testing.assert_array_equal(np.asarray(drawn[0].get_ydata()), [0.637, 0.693, 0.698, 0.706])
     assert not any("Zhang" in str(line.get_label()) for line in axes[1].lines)

@@ -1,10 +1,14 @@
 """Against numpy and scipy on the scores themselves."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from stableft import tables
+from stableft.records import Results
 from stableft.tables import arms
 from tests.figures import test_synthetic as synthetic
 
@@ -33,3 +37,12 @@ def test_one_seed_has_no_interval_of_the_mean() -> None:
     row = arms.table(synthetic.grid(1)).iloc[0]
     assert row[["low", "high", "std"]].isna().all()
     assert row["failed_low"] < row["failed_high"]
+
+
+def test_names_that_are_categories_stand_in_the_order_of_the_runs_too() -> None:
+    results = synthetic.grid(3)
+    turned = results.runs.iloc[::-1].reset_index(drop=True)
+    names = dict.fromkeys(("experiment", "arm", "task", "run_id"), "category")
+    plain = arms.table(replace(results, runs=turned))
+    loaded = arms.table(Results(turned.astype(names), results.metrics.astype(names), results.predictions))
+    pd.testing.assert_frame_equal(loaded, plain, check_dtype=False)
