@@ -152,14 +152,16 @@ def _perform(
     failures: list[Status] = []
     damaged: list[str] = []
     collected = None
+    missing = planned
     for last in (False, True):
-        failures += _run(planned, store, asked, execution, verb, context)
+        failures += _run(missing, store, asked, execution, verb, context)
         damaged.clear()
         collected = runner.collect(asked.whole, store, asked.inputs, damaged.append)
         if last or not damaged or verb != "run":
             break
         err.print(*damaged, "These runs are done again.", sep="\n", markup=False)
-        planned = runner.plan(asked.grid, store, asked.inputs)
+        failed = {status.job.run_id for status in failures}
+        missing = runner.plan(asked.grid, store, asked.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
     show(run_views.finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
         err.print(*damaged, f"This does these runs again: {command(context, 'run')}", sep="\n", markup=False)

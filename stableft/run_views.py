@@ -123,7 +123,8 @@ def failed(planned: Plan, store: Store, failures: Sequence[Status], again: str) 
         line = (first.detail.splitlines() or [""])[0]
         such = "" if count == 1 else "such as "
         lines.append(f"{count} {kind}: {such}{names[first.job.run_id]}: {line} (log: {store.log_path(first.job.run_id)})")
-    if left := sum(not store.has(run_id) for run_id in planned.jobs) - len(failures):
+    ended = {status.job.run_id for status in failures}
+    if left := sum(not store.has(run_id) for run_id in planned.jobs if run_id not in ended):
         lines.append(f"{left} more were not done")
     return [*lines, f"next: `{list_failures(planned, store)}` lists what failed,", f"      `{again}` does it again"]
 

@@ -109,6 +109,17 @@ def test_fail_fast_says_that_not_all_was_done(tmp_path: Path, quick: Quick):
     assert status(quick, tmp_path, "--arms", "corrected", "--seeds", "1-3") == {"pending": 2, "failed": 1}
 
 
+@pytest.mark.usefixtures("obedient")
+def test_a_failed_run_is_not_tried_again_because_another_is_damaged(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "collect", lambda grid, store, inputs, told: told("x.parquet is damaged."))
+    code, out, err = quick(tmp_path, "run", *ONE_ARM, "--seeds", "2", "--max-retries", "0")
+    assert code == 1
+    assert "x.parquet is damaged.\nThese runs are done again." in err
+    assert out.splitlines()[0].startswith("1 failed (crashed): toy / corrected / 2")
+    assert "were not done" not in out
+    assert [note.attempts for note in states.failures(Store(tmp_path / "out"))] == [1]
+
+
 def test_collected_runs_and_those_whose_records_are_here_are_told_apart(tmp_path: Path, quick: Quick):
     store = done(tmp_path, [0, 1])
     assert status(quick, tmp_path) == {"done": 4, "diverged": 1}
