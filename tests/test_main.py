@@ -199,6 +199,8 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("failures", "adma"), 2, "unknown experiment 'adma'"),
         (("logs", "0123"), 4, "no experiment is called 0123"),
         (("logs", "adam", "--follow"), 2, "--follow shows one run"),
+        (("run", *SMOKE, "--backend", "dask"), 2, "needs either --scheduler ADDRESS or --local-cluster N"),
+        (("run", *SMOKE, "--gather"), 2, "are options of --backend dask"),
         (("run", *SMOKE, "--encoder", "/no/such/model"), 4, "ENCODER=/path/to/model"),
         (("run", "adam", "--protocol", "paper"), 4, "STABLEFT_DATA"),
         (("figures",), 4, "no collected results"),

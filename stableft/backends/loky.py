@@ -6,8 +6,10 @@ A loky process that dies takes all others along and breaks the executor; the run
 
 import atexit
 import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -79,7 +81,9 @@ class _Executor:
     def __init__(self, supervisor: Supervisor, workers: int, progress: Any) -> None:
         context: Any = get_context("loky")
         self._events = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(workers, context=context, initializer=_begin, initargs=(supervisor.settings, self._events))
+        self._pool = ProcessPoolExecutor(
+            workers, context=context, initializer=_begin, initargs=(supervisor.settings, self._events, os.getpid())
+        )
         self._listener = threading.Thread(target=self._listen, args=(progress,), daemon=True)
         self._listener.start()
 
@@ -101,7 +105,7 @@ class _Executor:
 _SUPERVISOR: list[Supervisor] = []
 
 
-def _begin(settings: dict[str, Any], events: Any) -> None:
+def _begin(settings: dict[str, Any], events: Any, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command decides
     # A daemon may have no children since they would outlive it; training processes end themselves when their parent does.
     multiprocessing.current_process().daemon = False
@@ -109,6 +113,15 @@ def _begin(settings: dict[str, Any], events: Any) -> None:
     multiprocessing.set_start_method("spawn", force=True)
     _SUPERVISOR.append(Supervisor(lambda job, step, total, loss: events.put((job.run_id, step, total, loss)), **settings))
     atexit.register(_SUPERVISOR[0].stop)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+
+def _die_with(parent: int) -> None:
+    """A process that is at a run does not notice that nobody waits for it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    _SUPERVISOR[0].stop()
+    os._exit(1)
 
 
 def _supervise(job: Job) -> Status:

@@ -24,7 +24,7 @@ def test_a_killed_loky_process_costs_time_and_no_run(job: Callable[[str], Job], 
     killed: list[int] = []
 
     def kill() -> None:
-        wait_for(lambda: (tmp_path / "once.tries").exists())
+        wait_for(lambda: (tmp_path / "once.tries").exists(), 200)
         for child in psutil.Process().children():
             if "LokyProcess" in " ".join(child.cmdline()):
                 os.kill(child.pid, signal.SIGKILL)

@@ -79,7 +79,7 @@ def test_a_worker_killed_in_mid_run_and_another_that_comes_cost_nothing(begin: B
     (tmp_path / "b").mkdir()
     seeds = ("--seeds", "0-5")
     process = start(tmp_path / "b", *DASK, *seeds, "--scheduler", scheduler_file)
-    wait_for(lambda: len(records(tmp_path / "b")) > 0 or process.poll() is not None, 120)
+    wait_for(lambda: len(records(tmp_path / "b")) > 0 or process.poll() is not None, 200)
     family = psutil.Process(workers[0].pid).children(recursive=True)
     workers[0].kill()
     worker(begin, scheduler_file, "--no-nanny")
@@ -99,10 +99,10 @@ def test_a_worker_killed_in_mid_run_and_another_that_comes_cost_nothing(begin: B
 def test_a_scheduler_that_dies_ends_the_command_and_the_same_command_goes_on(begin: Begin, scheduler_file: str, tmp_path: Path):
     worker(begin, scheduler_file, "--no-nanny", "--death-timeout", "5")
     process = start(tmp_path, *DASK, "--seeds", "0-9", "--scheduler", scheduler_file)
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 120)
+    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
     scheduler = next(each for each in psutil.Process().children() if "scheduler" in each.cmdline()[3])
     scheduler.kill()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 74, err
     assert "error: lost the Dask scheduler" in err
     assert "Traceback" not in err
@@ -119,7 +119,7 @@ def test_a_command_that_is_killed_leaves_no_run_behind_on_the_workers(begin: Beg
         return [each for child in psutil.Process(serving.pid).children() for each in child.children()]
 
     process = start(tmp_path, *DASK, "--seeds", "0-4", "--scheduler", scheduler_file)
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 120)
+    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
     assert training()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -136,7 +136,7 @@ def test_a_command_that_is_killed_leaves_no_run_behind_on_the_workers(begin: Beg
 )
 def test_interrupts_of_a_local_cluster_and_where_it_listens(tmp_path: Path, numbers: tuple[int, ...], code: int):
     process = start(tmp_path, *DASK, "--seeds", "0-9", "--local-cluster", "2")
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 120)
+    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     listening = {
         connection.laddr.ip
@@ -148,7 +148,7 @@ def test_interrupts_of_a_local_cluster_and_where_it_listens(tmp_path: Path, numb
     for number in numbers:
         os.killpg(process.pid, number)
         time.sleep(0.2)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert len(ends(err)) <= len(records(tmp_path)) <= 6
@@ -178,6 +178,18 @@ def test_tls_nannies_and_no_shared_disk(begin: Begin, tmp_path: Path):
     assert code == 2, "without a certificate nobody gets in"
     assert "speaks TLS" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("backend", [("dask", "--local-cluster", "2"), ("loky", "--jobs", "2")])
+def test_a_command_that_is_killed_leaves_no_process_behind(tmp_path: Path, backend: tuple[str, ...]):
+    process = start(tmp_path, *RUN, "--seeds", "0-9", "--backend", *backend)
+    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 4
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE])
+    assert len(records(tmp_path)) < 20
 
 
 def certificate(folder: Path) -> None:
