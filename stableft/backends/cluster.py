@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from stableft.backends.parcel import encoders, examples, files, pack
 from stableft.errors import MissingInput, StableftError, Unreachable, UsageError
 from stableft.files import write_whole
 from stableft.records import Store
+from stableft.states import told_in
 from stableft.supervisor import Status, Supervisor
-from stableft.worker import Job
+from stableft.worker import Job, Progress
 
 REFRESH_SECONDS = 1.0  # between looks at who the workers are
 CONNECT_SECONDS = 10.0  # that a scheduler may take to be found
@@ -157,7 +159,7 @@ class _Pool:
     def __init__(self, client: Any, supervisor: Supervisor, jobs: Sequence[Job], gather: bool, told: Told) -> None:
         self._client = client
         self._supervisor = supervisor
-        self._jobs = {job.run_id: job for job in jobs}
+        self._reports: dict[str, Progress] = {}
         self._gather = gather
         self._told = told
         self._command = f"stableft-{uuid.uuid4().hex}"
@@ -202,13 +204,16 @@ class _Pool:
         return sum(self._workers.values())
 
     def submit(self, job: Job) -> Future | Status:
-        claim = ExitStack()
-        if self._gather:  # no worker can claim it for us
-            if not claim.enter_context(self._store.claimed(job.run_id)):
+        claim, report = ExitStack(), partial(self._supervisor.report, job)
+        if self._gather:  # no worker can claim it for us, and say there how far it is
+            file = claim.enter_context(self._store.claimed(job.run_id))
+            if file is None:
                 return Status(job, "busy", "another command is at it")
             if self._store.has(job.run_id):
                 claim.close()
                 return Status(job, "done", "by another command")
+            report = told_in(file, report)
+        self._reports[job.run_id] = report
         self._number += 1
         future: Future = self._client.submit(
             node.run,
@@ -294,7 +299,8 @@ class _Pool:
 
     def _progress(self, event: tuple[float, Sequence[Any]]) -> None:
         run_id, step, total, loss = event[1]
-        self._supervisor.report(self._jobs[run_id], step, total, loss)
+        with contextlib.suppress(ValueError):  # it ended a moment ago, and its claim is closed
+            self._reports[run_id](step, total, loss)
 
 
 def _refuse_other_versions(address: str, there: Mapping[str, str], here: Mapping[str, str]) -> None:

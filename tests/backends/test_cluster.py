@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from distributed import Client, KilledWorker
 
+from stableft import states
 from stableft.backends import Cluster, cluster, node, parcel
 from stableft.backends.cluster import connected
 from stableft.discover import task
@@ -24,6 +26,7 @@ from stableft.records import Store
 from stableft.supervisor import Supervisor
 from stableft.tasks import TaskData
 from stableft.worker import Job
+from tests.backends.test_backends import wait_for
 from tests.conftest import TAGGED, ConfigFactory
 from tests.misbehaving import obey
 
@@ -227,6 +230,17 @@ def test_with_gather_another_command_that_is_at_a_run_keeps_it(scheduler: str, j
             # A claim is a process's; flock tells two openings of a file apart, so here it can be its own rival.
             assert [status.state for status in backend(supervisor, [job("fine")], 1)] == ["busy"]
         assert [status.state for status in backend(supervisor, [job("fine")], 1)] == ["done"]
+
+
+def test_with_gather_a_run_in_flight_is_seen_in_the_results_folder(scheduler: str, job: MakeJob, tmp_path: Path):
+    supervisor, store = Supervisor(lambda *_: None, target=obey), Store(tmp_path)
+    with connected(Cluster(scheduler, gather=True), lambda _: None) as backend:
+        thread = threading.Thread(target=lambda: list(backend(supervisor, [job("sleep")], 1)))
+        thread.start()
+        wait_for(lambda: states.look(store, "sleep").doing is not None)
+        supervisor.stop()
+        thread.join(timeout=20)
+    assert states.look(store, "sleep").state == "pending"
 
 
 @pytest.mark.parametrize(
