@@ -7,7 +7,7 @@ import typer
 
 import stableft
 from stableft import discover, provenance, report_commands, run_commands, selection, views
-from stableft.cli import Exit, FiguresFolder, Json, ResultsFolder, Scale, out, settings, show, verb
+from stableft.cli import Exit, FiguresFolder, Json, ResultsFolder, Scale, err, out, settings, show, verb
 from stableft.files import write_whole
 from stableft.records import Store
 
@@ -109,8 +109,21 @@ def ls(
 
 @app.command()
 @verb
-def doctor(results: ResultsFolder = Path("results"), as_json: Json = False) -> None:
+def doctor(
+    results: ResultsFolder = Path("results"),
+    determinism: Annotated[
+        bool, typer.Option("--determinism", help="Do a short run in several ways, and say how far it gives the same bits again.")
+    ] = False,
+    protocol: Annotated[str, typer.Option(help="With --determinism: the scale of the run; laptop has real weights.")] = "smoke",
+    as_json: Json = False,
+) -> None:
     """Checks this installation: versions, weights, data, disk; says what to mend."""
+    if determinism:
+        from stableft.determinism import check
+
+        with err.status("a short run, in several ways", spinner="line"):
+            comparisons = check(discover.experiment("adam").grid(selection.protocol(protocol)))
+        return show(views.determinism(protocol, comparisons), as_json)
     view = views.doctor(results)
     show(view, as_json)
     if not view.data["ok"]:

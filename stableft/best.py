@@ -1,6 +1,6 @@
 """The checkpoint with the best validation score, beside the last one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -29,6 +29,19 @@ class BestCheckpoint:
         if self.step is None or score > self._score:
             self.step, self._score = step, score
             self._kept = [p.detach().clone() for p in self._params]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it holds, by name; nothing before the first point."""
+        if self.step is None:
+            return {}
+        kept = {str(number): tensor for number, tensor in enumerate(self._kept)}
+        return {"step": torch.tensor(self.step), "score": torch.tensor(self._score, dtype=torch.float64), **kept}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what another one held."""
+        if tensors:
+            self.step, self._score = int(tensors["step"]), float(tensors["score"])
+            self._kept = [tensors[str(number)].to(p.device).clone() for number, p in enumerate(self._params)]
 
     @contextmanager
     def restored(self) -> Iterator[None]:

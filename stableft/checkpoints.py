@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from stableft.encoders import TOKENIZER_FILES, Encoder
-from stableft.errors import MissingInput, UsageError
+from stableft.errors import Damaged, MissingInput, UsageError
 from stableft.files import write_whole
 from stableft.models import Model
 from stableft.pretrained import OURS, Unreadable
@@ -134,14 +134,15 @@ def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: fl
     """
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters()}
     weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay)
-    write_whole(path, save(weights, {"sha256": _digest(weights)}))
+    write_whole(path, save(weights, {"sha256": sha256(weights)}))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """What `save_weights` wrote.
+    """What `save_weights` wrote: tensors by name, mapped to memory, from a safetensors file that names their `sha256`.
 
     Raises:
-        MissingInput: it is absent or damaged.
+        MissingInput: it is absent.
+        Damaged: it can't be read, or its tensors are not those that were written.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -150,9 +151,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise MissingInput(f"{path} does not exist: run again, and the run that writes it is done first") from None
     except (OSError, SafetensorError) as error:
-        raise MissingInput(f"{path} is damaged ({error}). Delete it and run again: it is made again.") from error
-    if said != _digest(weights):
-        raise MissingInput(f"{path} is damaged (its sha256 is not the one it names). Delete it and run again: it is made again.")
+        raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again: it is made again.") from error
+    if said != sha256(weights):
+        reason = "its sha256 is not the one it names"
+        raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: it is made again.")
     return weights
 
 
@@ -210,9 +212,11 @@ def _table(model: Model) -> str:
     return next(name for name, parameter in model.named_parameters() if parameter is table)
 
 
-def _digest(weights: Mapping[str, Tensor]) -> str:
+def sha256(tensors: Mapping[str, Tensor]) -> str:
+    """The fingerprint of tensors, by their names and bytes."""
     digest = hashlib.sha256()
-    for name in sorted(weights):
+    for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(weights[name].contiguous().numpy().data)
+        if tensors[name].numel():  # an empty one can't be viewed as bytes
+            digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

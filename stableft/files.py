@@ -8,8 +8,35 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A draft beside a target, to be written inside; then it is flushed to disk and renamed: readers see all of it or the old file.
+
+    Args:
+        path: The target; its folder exists.
+
+    Yields:
+        The draft, an empty file.
+
+    Raises:
+        OSError: the disk is full or the folder can't be written to; the target is then as it was.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp")
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        with open(draft, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def write_whole(path: Path, content: bytes) -> Path:
-    """Writes beside the target, flushes to disk, and renames: readers see the old file or the whole new one, never a part.
+    """Writes a file so that readers see the old one or the whole new one, never a part; see `replaced`.
 
     Args:
         path: The target; its folder exists.
@@ -21,23 +48,20 @@ def write_whole(path: Path, content: bytes) -> Path:
     Raises:
         OSError: the disk is full or the folder can't be written to; the target is then as it was.
     """
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with replaced(path) as draft:
+        draft.write_bytes(content)
     return path
 
 
-def drop_drafts(folder: Path, pid: int) -> None:
-    """Removes what `write_whole` had begun in a folder when the process of that number was killed; nobody reads it."""
-    for draft in folder.glob(f".*.{pid}.*.tmp"):
+def drop_drafts(folder: Path, pid: int | None = None, *, of: str | None = None) -> None:
+    """Removes drafts that dead processes left in a folder; nobody reads them.
+
+    Args:
+        folder: Where they were to become files.
+        pid: Only those of the process of that number.
+        of: Only those of the file of that name.
+    """
+    for draft in folder.glob(f".{of or '*'}.{pid or '*'}.*.tmp"):
         draft.unlink(missing_ok=True)
 
 

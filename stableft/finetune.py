@@ -2,31 +2,30 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from stableft.best import BestCheckpoint
 from stableft.bias import bias_ratio, metered_steps
 from stableft.blocks import EVERY, BlockMeter
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import UsageError
-from stableft.evaluation import AVERAGE, BEST, SUBSET, Predictions, Row, evaluation_point, evaluation_subset, losses, of_weights
+from stableft.evaluation import Predictions, Row, losses
 from stableft.execution import Execution, arithmetic, prepare
 from stableft.layers import DropoutStream
 from stableft.models import Model, Place, load_model
 from stableft.optim import AdamW, UpdateMeter
 from stableft.outline import Outline, check, evaluation_steps, schedule_steps, steps_per_epoch
 from stableft.packing import Data, epochs, tokenise
+from stableft.points import Points
 from stableft.pretrained import load_tokenizer
+from stableft.resume import Keeper, State
 from stableft.schedule import lr_factor
 from stableft.seeds import stream, stream_entropy
 from stableft.surface import Surface
@@ -157,25 +156,31 @@ def build(
     return setup
 
 
-def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> Iterator[Row | Predictions]:
+def train(
+    setup: Setup, config: RunConfig, data: Data, execution: Execution, keeper: Keeper | None = None
+) -> Iterator[Row | Predictions]:
     """Trains, yielding rows as they arise and, at the end, predictions for each evaluation split.
 
     Evaluation draws from no stream, so its frequency moves nothing. A non-finite loss ends the run: its row is the last one
     and no predictions follow; that is data, not an error. An average of the weights is evaluated where the weights are, its rows
     after theirs; so is, after the last step, the checkpoint with the best validation score (of the fixed subset, where points are
     on that). The predictions are those of the last weights. Where the configuration asks for a surface, its rows are the last.
+
+    With a keeper, the run goes on from the state that this one has read, if it has: what was yielded before then is not again.
     """
     model, device = setup.model, execution.device
     optimizer = _optimizer(setup, config)
     meter, metered = UpdateMeter(optimizer), set(metered_steps(setup.num_steps).tolist())
     blocks = BlockMeter((group.place, group.params) for group in setup.groups)
-    points = _Points(setup, config, data, execution)
+    points = Points(setup, config, data, execution)
     surface = _surface(setup, config)
     tokens = data.splits["train"]
     batches = epochs(len(setup.train_indices), config.batch_size, stream(config.stream_seed("order"), "order"))
     _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), execution)
+    state = State(model, optimizer, points, execution.device)
+    start = 0 if keeper is None else keeper.restore(state)
     model.train()
-    for done, batch_indices in enumerate(islice(batches, setup.num_steps)):
+    for done, batch_indices in enumerate(islice(batches, start, setup.num_steps), start):
         step = done + 1
         bias = float(bias_ratio(step, *config.adam.betas))
         lr = config.adam.lr * setup.lr_factor(done)
@@ -216,51 +221,14 @@ def train(setup: Setup, config: RunConfig, data: Data, execution: Execution) -> 
             if points.diverged:
                 return
             model.train()
+        if keeper is not None and (step < setup.num_steps or surface is not None):
+            keeper.between_steps(step, state)
     if surface is not None:
-        yield from surface.rows(setup.num_steps, config, data, execution)
-
-
-class _Points:
-    """The evaluation points of a run: of its weights, of their average, and at the end of the best checkpoint."""
-
-    def __init__(self, setup: Setup, config: RunConfig, data: Data, execution: Execution) -> None:
-        self._setup = setup
-        self._subset = evaluation_subset(data, config.evaluation.num_examples)
-        self._point = partial(evaluation_point, config=config, data=data, execution=execution, subset=self._subset)
-        self._best = BestCheckpoint(setup.model.parameters())
-        self._averaged: AveragedModel | None = None
-        self.diverged = False
-
-    def take_in(self, done: int) -> None:
-        """The weights after an update into their average, after ``done`` others."""
-        if (average := self._setup.average) and done >= average.after:
-            self._averaged = self._averaged or AveragedModel(self._setup.model, multi_avg_fn=average.update)
-            self._averaged.update_parameters(self._setup.model)
-
-    def at(self, step: int) -> Iterator[Row | Predictions]:
-        """The rows of one point; ends, ``diverged``, with a loss that is not finite."""
-        last = step == self._setup.num_steps
-        chosen_by = ("validation", "score", "" if self._subset is None else SUBSET)
-        rows: list[Row] = []
-        for item in self._point(self._setup.model, step=step, last=last):
-            yield item
-            if isinstance(item, Predictions):
-                continue
-            rows.append(item)
-            if item.metric == "loss" and not np.isfinite(item.value):
-                self.diverged = True
-                return
-            if (item.split, item.metric, item.scope) == chosen_by:
-                self._best.offer(step, item.value)
-        if self._averaged is not None:
-            yield from self._point(cast(Model, self._averaged.module), step=step, last=last, of=AVERAGE)
-        if last and self._best.step is not None:
-            yield Row(step, "validation", "best_step", "", self._best.step)
-            if self._best.step == step:
-                yield from (row._replace(scope=of_weights(BEST, row.scope)) for row in rows)
-                return
-            with self._best.restored():
-                yield from self._point(self._setup.model, step=step, last=True, of=BEST)
+        known = 0 if keeper is None else sum(row.metric == "surface_score" for row in keeper.rows)
+        for row in surface.rows(setup.num_steps, config, data, execution, skip=known):
+            yield row
+            if keeper is not None and row.metric == "surface_score":
+                keeper.between_steps(setup.num_steps, state)
 
 
 def _surface(setup: Setup, config: RunConfig) -> Surface | None:

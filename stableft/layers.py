@@ -5,6 +5,8 @@ half the rate that the processor has; `Dropout` draws its masks from a stream of
 weights are mixed with others.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,15 @@ class DropoutStream:
         words = self._bits.random_raw((count + 3) // 4).view(np.int16)[:count]
         kept = words >= np.int16(dropped - 2**15)
         return torch.from_numpy(np.multiply(kept, np.float32(2**16 / (2**16 - dropped)), dtype=np.float32)).view(shape)
+
+    def get_state(self) -> Tensor:
+        """Where the stream is: (4,) int64."""
+        state: Any = self._bits.state
+        return torch.from_numpy(state["state"]["state"].view(np.int64).copy())
+
+    def set_state(self, state: Tensor) -> None:
+        """Goes where another stream was when it gave this state."""
+        self._bits.state = {**self._bits.state, "state": {"state": state.numpy().view(np.uint64)}}
 
 
 class Dropout(nn.Dropout):

@@ -129,6 +129,12 @@ class Model(nn.Module):
         self._stream = stream
         use_stream(self, stream)
 
+    def streams(self) -> dict[str, DropoutStream]:
+        """All streams that its modules draw from, each once, by the name of one of these modules."""
+        held = [("", self._stream), *((name, getattr(module, "stream", None)) for name, module in self.named_modules())]
+        distinct = {id(stream): (name, stream) for name, stream in held if isinstance(stream, DropoutStream)}
+        return dict(distinct.values())
+
     def _pooled_packed(self, batch: Batch) -> Tensor:
         """(B, H): the library's own modules on one row of tokens, the last block for the first token of each sequence only.
 

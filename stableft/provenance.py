@@ -48,6 +48,17 @@ def _git() -> dict[str, Any]:
     }
 
 
+@cache
+def code_sha256() -> str:
+    """The fingerprint of this package's source files: equal as long as no line of it changes, whatever is committed beside it."""
+    root = Path(stableft.__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _versions() -> dict[str, str]:
     versions = {}
     for name in PACKAGES:

@@ -93,6 +93,10 @@ class Store:
         """The encoder that a run ended with; kept only of runs that others start from."""
         return self.root / "weights" / f"{run_id}.safetensors"
 
+    def checkpoint_path(self, run_id: str) -> Path:
+        """Where a run that takes long keeps its state between two steps; gone as soon as its record is there."""
+        return self.root / "checkpoints" / f"{run_id}.safetensors"
+
     def failure_path(self, run_id: str) -> Path:
         """Why the last try at a run failed (`stableft.states.Failure`); there until the run is done."""
         return self.root / "failures" / f"{run_id}.json"
@@ -109,12 +113,16 @@ class Store:
         return claimed(self.claim_path(run_id))
 
     def quarantine(self, run_id: str) -> Path:
-        """Takes a damaged record out of the way: to ``damaged/``, where nothing reads it and nobody loses it."""
-        target = self.root / "damaged" / f"{run_id}.parquet"
+        """Takes a damaged record out of the way; see `set_aside`."""
+        return self.set_aside(self.path(run_id))
+
+    def set_aside(self, path: Path) -> Path:
+        """Takes a damaged file out of the way: to ``damaged/``, where nothing reads it and nobody loses it."""
+        target = self.root / "damaged" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         while target.exists():
             target = target.with_suffix(f"{target.suffix}.again")
-        return self.path(run_id).rename(target)
+        return path.rename(target)
 
     def cut_short(self) -> list[str]:
         """The runs whose records are no whole parquet files, by the first and last bytes."""
@@ -122,11 +130,11 @@ class Store:
 
     def drop_drafts(self, pid: int) -> None:
         """Removes what a process that was killed had begun to write."""
-        for path in (self.path(""), self.weights_path("")):
+        for path in (self.path(""), self.weights_path(""), self.checkpoint_path("")):
             drop_drafts(path.parent, pid)
 
     def write(self, record: RunRecord) -> Path:
-        """Writes a record: a file of the final name is always whole."""
+        """Writes a record: a file of the final name is always whole. The run's checkpoint, if there is one, is removed."""
         parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
         table = pa.concat_tables([typed(part) for part in parts if len(part)])
         footer = {
@@ -135,6 +143,7 @@ class Store:
         }  # fmt: skip
         target = self.path(record.run_id)
         write_parquet(table.replace_schema_metadata({FOOTER: json.dumps(footer).encode()}), target)
+        self.checkpoint_path(record.run_id).unlink(missing_ok=True)
         return target
 
     def read(self, run_id: str) -> RunRecord:
@@ -154,6 +163,10 @@ class Store:
             metrics=plain_strings(rows_of(frame, "metric", METRIC_COLUMNS)),
             predictions=plain_strings(rows_of(frame, "prediction", PREDICTION_COLUMNS)),
         )
+
+    def trajectory(self, run_id: str) -> str:
+        """The fingerprint of a record's rows; errors as in `read`."""
+        return trajectory_sha256(self._read(run_id)[1])
 
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
         path = self.path(run_id)

@@ -44,6 +44,7 @@ class Execution:
         gpus: Numbers of GPUs, each training process on one of them, whatever ``workers`` says; none: ``device`` as it is.
         per_gpu: Training processes on each of these.
         again: The command that does failed runs of this grid again; it stands in their notes.
+        checkpoint_minutes: Of training between two checkpoints of a run, and before the first; 0: none are written or read.
     """
 
     backend: str = "threads"
@@ -58,6 +59,7 @@ class Execution:
     gpus: Sequence[int] = ()
     per_gpu: int = 1
     again: str = ""
+    checkpoint_minutes: float = 10.0
 
 
 def run_grid(
@@ -93,7 +95,7 @@ def run_grid(
         raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
     opened = discover.named(execution.backend, BACKENDS, "backend")
     execution.cluster.check(execution.backend, execution.workers)
-    jobs = [_job(run_id, config, store, inputs, execution) for run_id, config in wanted.jobs.items()]
+    jobs = [job(run_id, config, store, inputs, execution) for run_id, config in wanted.jobs.items()]
     if not jobs:
         return
     environment.prepare(execution.threads)
@@ -143,7 +145,8 @@ def _failure(status: Status, wanted: Plan, again: str) -> states.Failure:
     )
 
 
-def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution: Execution) -> Job:
+def job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution: Execution) -> Job:
+    """What a training process is given for a run."""
     return Job(
         run_id=run_id,
         config=config,
@@ -154,7 +157,8 @@ def _job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution
         device=execution.device,
         threads=execution.threads,
         packed=execution.packed,
-        sources={name: _job(inputs.run_id(source), source, store, inputs, execution) for name, source in config.sources().items()},
+        checkpoint_minutes=execution.checkpoint_minutes,
+        sources={name: job(inputs.run_id(source), source, store, inputs, execution) for name, source in config.sources().items()},
     )
 
 

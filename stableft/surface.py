@@ -5,7 +5,7 @@ Their code was never released, and neither the range of a and b, nor the number 
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -47,23 +47,23 @@ class Surface:
         shuffled = stream(0, "surface").permutation(len(train_indices))
         self.examples = train_indices[np.sort(shuffled[: settings.num_examples])]
 
-    def rows(self, step: int, config: RunConfig, data: Data, execution: Execution) -> Iterator[Row]:
+    def rows(self, step: int, config: RunConfig, data: Data, execution: Execution, *, skip: int = 0) -> Iterator[Row]:
         """``surface_loss`` and ``surface_score`` of the examples at every point, in evaluation mode; a non-finite loss is data.
 
         The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other run's end, b toward this
-        run's, which is what the model holds now and, after the last row, again.
+        run's, which is what the model holds now and whenever a row is given. The first ``skip`` points are left out.
         """
         own = _copies(self._model)
-        try:
-            for b, a in product(self._settings.coordinates(), repeat=2):
+        for b, a in islice(product(self._settings.coordinates(), repeat=2), skip, None):
+            try:
                 # The same function as in the source, written so that it is each of the three weights exactly where it should be.
                 self._move([(1 - a - b, self._start), (a, self._other), (b, own)])
                 loss, score = loss_and_score(self._model, config, data, execution, "train", self.examples)
-                scope = f"a={a:g} b={b:g}"
-                yield Row(step, "train", "surface_loss", scope, loss)
-                yield Row(step, "train", "surface_score", scope, score)
-        finally:
-            self._move([(1.0, own)])
+            finally:
+                self._move([(1.0, own)])
+            scope = f"a={a:g} b={b:g}"
+            yield Row(step, "train", "surface_loss", scope, loss)
+            yield Row(step, "train", "surface_score", scope, score)
 
     @torch.no_grad()
     def _move(self, parts: Sequence[tuple[float, Sequence[Tensor]]]) -> None:

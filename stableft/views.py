@@ -16,6 +16,7 @@ from rich.table import Table
 
 from stableft import discover, provenance
 from stableft.claims import Judgement
+from stableft.determinism import LEVELS, Comparison, level
 from stableft.encoders import EMBEDDED, TINY, resolve
 from stableft.errors import MissingInput, StableftError, UsageError, quoted
 from stableft.grid import Protocol
@@ -235,6 +236,17 @@ def doctor(results: Path) -> View:
         table.add_row("ok" if ok else "MISSING", name, detail)
     data = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks]
     return View([table], {"schema": VIEW_SCHEMA, "ok": all(ok for _, ok, _ in checks), "checks": data})
+
+
+def determinism(protocol: str, comparisons: Sequence[Comparison]) -> View:
+    """Each way beside the first run, and the level that they amount to."""
+    found = level(comparisons)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for c in comparisons:
+        table.add_row("same" if c.equal else "DIFFERS", c.way, c.difference)
+    rows = [{"way": c.way, "equal": c.equal, "difference": c.difference} for c in comparisons]
+    data = {"schema": VIEW_SCHEMA, "protocol": protocol, "level": found, "meaning": LEVELS[found], "comparisons": rows}
+    return View([table, f"{found}: {LEVELS[found]}"], data)
 
 
 def _table(*columns: str) -> Table:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stableft import discover, provenance, scores
+from stableft.attempts import keeper_of
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
@@ -56,6 +57,7 @@ class Job:
         packed: Without padding, or padded as the reference.
         task: The task, if the config's name is that of a user's file rather than of a registered task.
         sources: The runs whose weights this one needs (`RunConfig.sources`). Each is done first, here, unless they are there.
+        checkpoint_minutes: Of training between two checkpoints, and before the first; 0: none are written or read.
     """
 
     run_id: str
@@ -68,6 +70,7 @@ class Job:
     packed: bool = True
     task: Task | None = None
     sources: "Mapping[str, Job]" = field(default_factory=dict)
+    checkpoint_minutes: float = 0.0
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:
@@ -123,12 +126,12 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     """Trains one run whose sources are there; returns its record and the model as it ended."""
     import torch
 
-    from stableft.evaluation import Predictions, Row
+    from stableft.evaluation import Predictions
     from stableft.execution import Execution
     from stableft.finetune import build, train
 
     _check_device(job.device)
-    started, clock = time.time(), time.monotonic()
+    began = time.monotonic()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
     provenance.reset_peak_memory()
@@ -136,14 +139,14 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     data = _encoded(job)
     execution = Execution(device=job.device, packed=job.packed)
     setup = build(job.config, data, job.encoder, execution, weights)
-    rows: list[Row] = []
-    predictions: list[Predictions] = []
+    device_name = _device_name(job.device)
+    keeper = keeper_of(job, device_name, began)
     told = 0.0
-    for item in train(setup, job.config, data, execution):
+    for item in train(setup, job.config, data, execution, keeper):
         if isinstance(item, Predictions):
-            predictions.append(item)
+            keeper.predictions.append(item)
             continue
-        rows.append(item)
+        keeper.rows.append(item)
         if (
             item.split == "train"
             and item.metric in ("loss", "surface_loss")
@@ -155,7 +158,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     judged = data.splits[split]
     record = RunRecord(
         run_id=job.run_id,
-        outcome="ok" if predictions else "diverged",
+        outcome="ok" if keeper.predictions else "diverged",
         config=job.config.model_dump(mode="json"),
         facts={
             "score_name": data.task.score,
@@ -171,16 +174,14 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
             **provenance.static(),
             "execution": {
                 "device": job.device,
-                "device_name": _device_name(job.device),
+                "device_name": device_name,
                 "threads": job.threads,
                 "packed": setup.model.packed,
             },
-            "started": started,
-            "seconds": time.monotonic() - clock,
-            "peak_memory_mb": provenance.peak_memory_mb(),
+            **keeper.cost().facts(),
         },
-        metrics=metrics_frame(rows),
-        predictions=predictions_frame(predictions),
+        metrics=metrics_frame(keeper.rows),
+        predictions=predictions_frame(keeper.predictions),
     )
     return record, setup.model
 

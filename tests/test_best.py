@@ -5,7 +5,7 @@ import torch
 from conftest import ConfigFactory
 from torch import nn
 
-from stableft import evaluation, finetune
+from stableft import evaluation, points
 from stableft.best import BestCheckpoint
 from stableft.encoders import Encoder
 from stableft.evaluation import Row
@@ -62,7 +62,7 @@ def rows(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory, monke
                 item = item._replace(value=float(step == 8))
             yield item
 
-    monkeypatch.setattr(finetune, "evaluation_point", point)
+    monkeypatch.setattr(points, "evaluation_point", point)
     config = toy_config()
     setup = build(config, toy_data, tiny_encoder, Execution())
     return [item for item in train(setup, config, toy_data, Execution()) if isinstance(item, Row)]

@@ -36,7 +36,7 @@ class Mixout(Technique):
 
     Deviations: The reference code mixes also the classifier, with its random start, and redrawn blocks, with their draws: here
     fresh parameters, the head always among them (its BiLSTM and CRF too), have no pre-trained value and are left out. There the
-    target is lost on saving and loading; here runs are never resumed. p is rounded to a multiple of 2^-16.
+    target is lost on saving and loading; here a run that is resumed makes it again. p is rounded to a multiple of 2^-16.
 
     Cost: A few passes over the weights of each layer at every call, and a copy of them in memory.
 

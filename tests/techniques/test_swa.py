@@ -12,7 +12,7 @@ from conftest import ConfigFactory
 from torch import Tensor, nn
 from torch.optim.swa_utils import SWALR, AveragedModel
 
-from stableft import finetune
+from stableft import points
 from stableft.config import Technique
 from stableft.encoders import Encoder
 from stableft.errors import UsageError
@@ -43,7 +43,7 @@ class Recorder(AveragedModel):
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
     Recorder.taken, Recorder.averages = [], []
-    monkeypatch.setattr(finetune, "AveragedModel", Recorder)
+    monkeypatch.setattr(points, "AveragedModel", Recorder)
     return Recorder
 
 
