@@ -229,7 +229,7 @@ def _rows_as_tensors(rows: list[Row]) -> tuple[list[tuple[str, str, str]], dict[
 
 def _read_rows(kinds: Sequence[tuple[str, str, str]], tensors: Mapping[str, Tensor]) -> list[Row]:
     columns = (tensors[name].tolist() for name in ("kind", "step", "value"))
-    return [Row(step, *kinds[kind], value) for kind, step, value in zip(*columns, strict=True)]
+    return [Row(step, kinds[kind][0], kinds[kind][1], kinds[kind][2], value) for kind, step, value in zip(*columns, strict=True)]
 
 
 def _read_predictions(split: str, tensors: Mapping[str, Tensor]) -> Predictions:
