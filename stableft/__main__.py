@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import stableft
-from stableft import discover, provenance, report_commands, run_commands, selection, views
+from stableft import data_commands, discover, provenance, report_commands, run_commands, selection, views
 from stableft.cli import Exit, FiguresFolder, Json, ResultsFolder, Scale, err, out, settings, show, verb
 from stableft.files import write_whole
 from stableft.records import Store
@@ -19,8 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Seeded grids of BERT fine-tuning runs, and the figures and tables that say what they prove.",
 )
-data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What tasks are made of.")
-app.add_typer(data, name="data")
+app.add_typer(data_commands.app, name="data")
 app.add_typer(run_commands.app)
 app.add_typer(report_commands.app)
 
@@ -83,16 +82,6 @@ def verify(
     show(views.verified(judgements, output), as_json)
     if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
         raise typer.Exit(Exit.CONTRADICTED)
-
-
-@data.command("check")
-@verb
-def data_check(
-    task: Annotated[str, typer.Argument(help="A task, as `ls tasks` names it, or own files, such as csv:PATH.")],
-    as_json: Json = False,
-) -> None:
-    """Reads a task's data and says what they are: sizes, labels, lengths, repeats, fingerprint."""
-    show(views.data_check(discover.task(task)), as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ import numpy as np
 
 from stableft.errors import MissingInput
 from stableft.files import cache_folder
+from stableft.hub import cached_files
 from stableft.seeds import stream
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -24,6 +25,7 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 WAYS_OUT = "Ways out: ENCODER=/path/to/model (a folder as save_pretrained writes it), ENCODER=hub-id, or PROTOCOL=smoke."
 TINY = "tiny-random"
+HUB_FILES = ("config.json", WEIGHT_FILES[0], *TOKENIZER_FILES)  # all that is fetched: no weights that can hold code, no code
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Encoder:
     folder: Path
     fingerprint: str
     lower_case: bool = False
+
+    @property
+    def anonymous_name(self) -> str:
+        """Its name without the folders above a folder, which may name a person: ``./bert`` for ``/home/somebody/bert``."""
+        return f"./{Path(self.name).resolve().name}" if is_folder(self.name) else self.name
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -99,7 +106,7 @@ EMBEDDED = {
 
 
 def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
-    """Finds an encoder: an embedded name, ``tiny-random``, a folder, or a hub id (from the local cache, or fetched once).
+    """Finds an encoder: an embedded name, ``tiny-random``, a folder, or a hub id (in the local cache). Never online.
 
     Args:
         name: What the user asked for.
@@ -114,9 +121,19 @@ def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
         return from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
     if os.path.isdir(name):  # unlike Path's method it has an answer for a name that is too long
         return from_folder(name, Path(name).resolve())
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if is_folder(name):
         raise MissingInput(f"encoder folder {name} does not exist. {WAYS_OUT}")
     return from_folder(name, _from_hub(name))
+
+
+def known_names() -> tuple[str, ...]:
+    """Encoders that are neither folders nor of the hub."""
+    return (*EMBEDDED, TINY)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a folder, there or not, rather than an embedded one or a hub id."""
+    return name not in known_names() and (name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).is_dir())
 
 
 def _embedded(name: str, spec: Embedded) -> Encoder:
@@ -150,19 +167,13 @@ def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = ["config.json", WEIGHT_FILES[0], *TOKENIZER_FILES]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=patterns))
-        if not (folder / WEIGHT_FILES[0]).is_file():  # an older repository without safetensors
-            folder = Path(snapshot_download(name, allow_patterns=[*patterns, WEIGHT_FILES[1]]))
-        return folder
-    except Exception as error:  # the hub client raises many kinds; each means that the files can't be had
+        return cached_files(name)
+    except Exception as error:  # the hub client raises many kinds; each means that the files are not there
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no detail'}"
         raise MissingInput(
             f"encoder {name!r} is neither an embedded one ({', '.join([*EMBEDDED, TINY])}) nor a folder, and can't be had from "
-            f"the hub ({reason}). {WAYS_OUT}"
+            f"the hub's local cache ({reason}). `python -m stableft data fetch --encoder {name}` fetches it, once. {WAYS_OUT}"
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -50,3 +51,28 @@ def arithmetic(precision: str, execution: Execution) -> AbstractContextManager[o
     if precision != "bf16":
         return nullcontext()
     return torch.autocast(torch.device(execution.device).type, dtype=torch.bfloat16)
+
+
+def flags(execution: Execution) -> dict[str, Any]:
+    """The settings of torch in this process on which the last bits of a run depend, for provenance: names and JSON values."""
+    found: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,  # pyright: ignore[reportAttributeAccessIssue]
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "flush_denormal": torch.tensor([1e-40]).mul(1.0).item() == 0.0,
+    }
+    if execution.on_gpu:
+        device = torch.cuda.get_device_properties(torch.device(execution.device))
+        found |= {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "capability": f"{device.major}.{device.minor}",
+            "device_memory_mb": device.total_memory // 2**20,
+            "matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,
+            "cudnn_deterministic": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        }
+    return found

@@ -165,3 +165,8 @@ def cache_folder() -> Path:
     """Where this user's programs keep what they can make again (``XDG_CACHE_HOME``); not created."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "stableft"
+
+
+def data_folder() -> Path:
+    """Where corpora are looked for, and put by ``data fetch``, if ``STABLEFT_DATA`` names no folder; not created."""
+    return cache_folder() / "data"

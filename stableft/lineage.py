@@ -10,10 +10,16 @@ import numpy as np
 import pandas as pd
 
 from stableft import origin, series, tables
-from stableft.records import CELL, Results
+from stableft.errors import MissingInput, UsageError
+from stableft.parquet import read_parquet
+from stableft.records import CELL, Results, Store
 
 MAX_FAILED = 300  # that are listed, of an experiment
 CURVE = (120, 32)  # width and height of a curve, in pixels
+FACTS = (
+    "score_name", "score_split", "majority_score", "num_steps", "num_train", "data_fingerprint", "weights_fingerprint", "sources",
+    "seconds", "peak_memory_mb", "trajectory_sha256",
+)  # fmt: skip
 SHOWN_PACKAGES = ("torch", "transformers", "numpy")
 
 
@@ -61,6 +67,12 @@ class Source:
         last: And of the last.
         seconds: Sum of the runs' own times.
         peak_memory_mb: Largest of a run, MiB.
+        lock: First 12 digits of the SHA-256 of requirements.lock; empty where the runs do not say.
+        differs: Packages that were not as the lock says, and their versions.
+        patch: SHA-256 of what was changed since the commit; empty if nothing was.
+        torch: Settings of torch, as names and values.
+        environment: Variables that were set, likewise.
+        attempts: Largest number of times that a run was started.
     """
 
     runs: int
@@ -73,6 +85,30 @@ class Source:
     last: str
     seconds: float
     peak_memory_mb: float
+    lock: str = ""
+    differs: tuple[str, ...] = ()
+    patch: str = ""
+    torch: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    attempts: int = 1
+
+    @property
+    def facts(self) -> str:
+        """What only newer runs say; empty for others."""
+        if not self.lock:
+            return ""
+        return "; ".join(
+            filter(
+                None,
+                [
+                    f"lock {self.lock}, " + (f"but {', '.join(self.differs)}" if self.differs else "installed as it says"),
+                    f"patch {self.patch}" if self.patch else "",
+                    f"torch: {', '.join(self.torch)}",
+                    f"environment: {', '.join(self.environment)}" if self.environment else "",
+                    f"up to {self.attempts} attempts" if self.attempts > 1 else "",
+                ],
+            )
+        )
 
     @property
     def versions(self) -> dict[str, str]:
@@ -133,12 +169,47 @@ def of(results: Results) -> Lineage:
     )
 
 
+def find(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, Any]]]:
+    """All that is recorded of a run, from the collected tables or else from its own file.
+
+    Args:
+        store: Where to look.
+        run_id: Its identity, or the first digits of it.
+
+    Returns:
+        ``run_id``, ``outcome``, ``facts``, ``config`` and ``provenance``; and its rows in the tables of runs, one for each of its
+        places in experiments.
+
+    Raises:
+        MissingInput: there is none.
+        UsageError: there are several that begin so.
+    """
+    tables = [read_parquet(store.folder(*place) / "runs.parquet").to_pandas() for place in store.collected()]
+    rows = [row for table in tables for row in table.to_dict("records") if str(row["run_id"]).startswith(run_id)]
+    files = [path.stem for path in (store.root / "runs").glob("*.parquet") if path.stem.startswith(run_id)]
+    known = sorted({*(str(row["run_id"]) for row in rows), *files})
+    if not known:
+        raise MissingInput(f"no run {run_id} in {store.root.resolve()}; `stableft trace FIGURE --json` lists those of a figure")
+    if len(known) > 1:
+        raise UsageError(f"{len(known)} runs begin with {run_id}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
+    if known[0] in files:
+        record = store.read(known[0])
+        said = {name: getattr(record, name) for name in ("run_id", "outcome", "facts", "config", "provenance")}
+    else:
+        facts = {name: rows[0][name] for name in FACTS if rows[0].get(name) == rows[0].get(name) is not None}
+        said = {name: json.loads(rows[0][name]) for name in ("config", "provenance")}
+        said = {"run_id": known[0], "outcome": rows[0]["outcome"], "facts": facts, **said}
+    return said, rows
+
+
 def sources(runs: pd.DataFrame) -> list[Source]:
     """How runs were computed: one entry for all that share code, versions, hardware and device, by the day of the first."""
     groups: dict[str, list[tuple[Mapping[str, Any], float, float]]] = {}
     for text, seconds, peak in runs[["provenance", "seconds", "peak_memory_mb"]].itertuples(index=False):
         said = json.loads(text)
-        key = {name: said.get(name) for name in ("git", "python", "packages", "hardware", "execution")}
+        key = {
+            name: said.get(name) for name in ("git", "python", "packages", "hardware", "execution", "lock", "torch", "environment")
+        }
         groups.setdefault(json.dumps(key, sort_keys=True), []).append((said, seconds, peak))
     found = [_source(members) for members in groups.values()]
     return sorted(found, key=lambda source: (source.first, source.commit, source.device, source.runs))
@@ -157,7 +228,7 @@ def total(lineages: Sequence[Lineage]) -> dict[str, Any]:
 
 def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source:
     said = members[0][0]
-    hardware, execution = said.get("hardware") or {}, said.get("execution") or {}
+    hardware, execution, lock = (said.get(name) or {} for name in ("hardware", "execution", "lock"))
     days = sorted(datetime.fromtimestamp(each["started"], UTC).date().isoformat() for each, *_ in members if each.get("started"))
     cores, memory = hardware.get("cores"), hardware.get("memory_mb")
     parts = [hardware.get("cpu"), f"{cores} cores" if cores else "", f"{memory} MiB" if memory else "", hardware.get("machine")]
@@ -174,6 +245,12 @@ def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source
         last=days[-1] if days else "",
         seconds=float(np.nansum([seconds for _, seconds, _ in members])),
         peak_memory_mb=float(max((peak for *_, peak in members if peak == peak), default=np.nan)),
+        lock=lock.get("sha256", "")[:12],
+        differs=tuple(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items()),
+        patch=(said.get("git") or {}).get("diff_sha256") or "",
+        torch=tuple(f"{name} {json.dumps(value)}" for name, value in (said.get("torch") or {}).items()),
+        environment=tuple(f"{name}={value}" for name, value in (said.get("environment") or {}).items()),
+        attempts=max(each.get("attempts", 1) for each, *_ in members),
     )
 
 

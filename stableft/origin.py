@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from stableft.records import Results
 # The sentences that every caption ends with (`stableft.report.describe`); LaTeX escapes the underscores.
 CAPTION = re.compile(r"Experiment (\S+), protocol (\S+); scored: .* Run set ([0-9a-f]{12})\.", re.DOTALL)
 SUFFIXES = ("pdf", "png", "svg", "csv", "txt", "md", "tex")
+NEWER = ("patches", "locks", "data", "weights")  # fields that figures of older runs lack
 DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -29,6 +31,10 @@ class Origin:
         run_set: See `run_set`.
         commits: Of the code that the runs were computed with, 12 digits each, with a plus sign where it was changed since; empty
             where the file only has a caption.
+        patches: First 12 digits of the SHA-256 of what was changed since these commits.
+        locks: Likewise of requirements.lock as it was then.
+        data: Of the fingerprints of the tasks' data.
+        weights: Of the fingerprints of the encoders' files. Like the three before, only of runs that say their lock.
     """
 
     experiment: str
@@ -36,10 +42,20 @@ class Origin:
     entry: str
     run_set: str
     commits: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """One line of ASCII."""
-        return json.dumps({"stableft": 1, **asdict(self)})
+        """One line of ASCII; what older runs do not say is not in it."""
+        fields = {name: value for name, value in asdict(self).items() if value or name not in NEWER}
+        return json.dumps({"stableft": 1, **fields})
+
+    def sentence(self) -> str:
+        """Commits and fingerprints, for the note of a table; empty for runs that are older than that."""
+        parts = {"Code": self.commits, "patch": self.patches, "lock": self.locks, "data": self.data, "weights": self.weights}
+        return "; ".join(f"{name} {', '.join(values)}" for name, values in parts.items() if values) + "." if self.locks else ""
 
 
 def run_set(results: Results) -> str:
@@ -50,8 +66,22 @@ def run_set(results: Results) -> str:
 def of(results: Results, entry: str) -> Origin:
     """The origin of what an entry shows of these results: nothing of the process that draws it."""
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
-    provenances = results.runs["provenance"].drop_duplicates().map(json.loads)
-    return Origin(experiment, protocol, entry, run_set(results), tuple(sorted({commit(p) for p in provenances} - {""})))
+    said = [json.loads(text) for text in results.runs["provenance"].astype(str).drop_duplicates()]
+    newer = results.runs[results.runs["provenance"].map(lambda text: bool(json.loads(text).get("lock")))]
+    return Origin(
+        experiment,
+        protocol,
+        entry,
+        run_set(results),
+        tuple(sorted({commit(p) for p in said} - {""})),
+        patches=_short(p["git"].get("diff_sha256") for p in said if p.get("lock")),
+        locks=_short(p["lock"]["sha256"] for p in said if p.get("lock")),
+        **{name: _short(newer[f"{name}_fingerprint"]) if len(newer) else () for name in ("data", "weights")},
+    )
+
+
+def _short(hashes: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({each[:12] for each in hashes if each}))
 
 
 def commit(provenance: dict[str, dict[str, str]]) -> str:
@@ -90,7 +120,8 @@ def _from_json(description: str) -> Origin | None:
     try:
         fields = json.loads(description)
         experiment, protocol, entry, ids = (str(fields[name]) for name in ("experiment", "protocol", "entry", "run_set"))
-        return Origin(experiment, protocol, entry, ids, tuple(map(str, fields["commits"])))
+        newer = {name: tuple(map(str, fields.get(name, ()))) for name in NEWER}
+        return Origin(experiment, protocol, entry, ids, tuple(map(str, fields["commits"])), **newer)
     except (ValueError, KeyError, TypeError):
         return None
 

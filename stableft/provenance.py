@@ -4,54 +4,75 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import stableft
+from stableft import checkout
+from stableft.checkout import ROOT
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pyarrow", "datasets", "joblib", "stableft")
+# What of the environment changes numbers, or how fast they come.
+ENVIRONMENT = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_PROC_BIND", "KMP_AFFINITY", "MKL_CBWR",
+    "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "TOKENIZERS_PARALLELISM",
+    "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUDA_VISIBLE_DEVICES",
+    "CUDA_LAUNCH_BLOCKING", "PYTORCH_CUDA_ALLOC_CONF", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE",
+)  # fmt: skip
 
 
 @cache
 def static() -> dict[str, Any]:
-    """What is the same for all runs of one process: code, versions, hardware."""
-    return {"git": _git(), "python": platform.python_version(), "packages": _versions(), "hardware": _hardware()}
+    """What is the same for all runs of one process: versions, the lock, hardware. What its code is says `stableft.checkout`."""
+    return {"python": platform.python_version(), "packages": _versions(), "lock": lock(ROOT), "hardware": _hardware()}
 
 
 def commit() -> str | None:
     """The commit of this code, with a plus sign if it was changed since; None outside a git checkout."""
-    git = static()["git"]
-    return git["commit"] and git["commit"][:12] + "+" * git["dirty"]
+    found = checkout.here()
+    return found.commit and found.commit[:12] + "+" * bool(found.patch)
 
 
-def _git() -> dict[str, Any]:
-    root = Path(stableft.__file__).resolve().parent.parent
+def environment() -> dict[str, str]:
+    """Those variables of `ENVIRONMENT` that are set."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout
 
-    commit = git("rev-parse", "HEAD")
-    code = ("--", "stableft", "experiments", "requirements.lock", "pyproject.toml")
-    diff = git("diff", "HEAD", *code) if commit else None
-    dirty = bool(diff)
-    return {
-        "commit": commit.strip() if commit else None,
-        "dirty": dirty,
-        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
-    }
+def lock(root: Path) -> dict[str, Any] | None:
+    """The list of pinned versions, and whether they are what is installed; None if it is not there.
+
+    Args:
+        root: The folder of ``requirements.lock``.
+
+    Returns:
+        ``sha256`` of its bytes, and ``differs``: package name -> version that is installed, or None, where that is not the pinned
+        one. A local version such as ``2.13.0+cpu`` is the pinned 2.13.0.
+    """
+    try:
+        content = (root / "requirements.lock").read_bytes()
+    except OSError:
+        return None
+    differs = {}
+    for line in content.decode(errors="replace").splitlines():
+        name, pinned, version = line.partition("==")
+        if pinned and not name.startswith("#") and (found := _version(name.strip())) != version.strip():
+            differs[name.strip()] = found
+    return {"sha256": hashlib.sha256(content).hexdigest(), "differs": differs}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name).split("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @cache
 def code_sha256() -> str:
     """The fingerprint of this package's source files: equal as long as no line of it changes, whatever is committed beside it."""
-    root = Path(stableft.__file__).resolve().parent
+    root = Path(__file__).resolve().parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode())

@@ -234,7 +234,7 @@ def render(name: str, item: Item, results: Results, folder: Path, makes: Collect
         return []
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(shown, TableReport):
-        table, note = shown.table, shown.caption
+        table, note = shown.table, " ".join(filter(None, [shown.caption, origin.of(results, name).sentence()]))
         texts = {"md": markup.to_markdown(table, note), "tex": markup.to_latex(table, note), "csv": markup.to_csv(table)}
         return _write(texts, name, folder)
     drawn, texts = shown, {"txt": describe(results) + "\n"}

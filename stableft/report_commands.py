@@ -56,7 +56,21 @@ def trace(
     if (said.protocol, said.experiment) not in store.collected():
         runs = f"run set {said.run_set} of {said.experiment} at {said.protocol}"
         raise MissingInput(f"{path} shows {runs}, of which no results are collected in {results.resolve()}")
-    show(report_views.traced(path, said, store.load(said.protocol, said.experiment)), as_json)
+    show(report_views.traced(path, said, store.load(said.protocol, said.experiment), store), as_json)
+
+
+@app.command("show")
+@verb
+def show_run(
+    run: Annotated[str, typer.Argument(metavar="RUN_ID", help="A run's identity, or the first digits of it.")],
+    results: ResultsFolder = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """All that is recorded of a run: configuration, fingerprints, provenance, and what computes it again."""
+    from stableft import lineage, report_views
+
+    store = Store(results)
+    show(report_views.shown(*lineage.find(store, run), store), as_json)
 
 
 @app.command()

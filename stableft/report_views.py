@@ -1,23 +1,25 @@
 """What the command line shows of the runs behind a figure, and of two results folders side by side."""
 
-from collections.abc import Container, Sequence
+import json
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
-from stableft import lineage, markup
+from stableft import lineage, markup, rebuild
 from stableft.comparison import Comparison, counts
 from stableft.lineage import Source
 from stableft.origin import Origin, run_set
-from stableft.records import Results
+from stableft.rebuild import Rebuilding, spans
+from stableft.records import Results, Store
 from stableft.views import VIEW_SCHEMA, View
 
 FEW = 3  # run ids that are printed
 
 
-def traced(path: Path, said: Origin, results: Results) -> View:
+def traced(path: Path, said: Origin, results: Results, store: Store) -> View:
     """From a file to its runs."""
     runs = results.runs
     found = run_set(results)
@@ -26,10 +28,11 @@ def traced(path: Path, said: Origin, results: Results) -> View:
     seeds = sorted(map(int, runs["seed"].unique()))
     command = f"python -m stableft run {said.experiment} --protocol {said.protocol}"
     sources = lineage.sources(runs)
+    rebuilt = rebuild.of_runs(runs.to_dict("records"), store)
     data = {
         "schema": VIEW_SCHEMA, "file": str(path), **asdict(said), "commits": list(said.commits), "collected_run_set": found,
         "current": found == said.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
-        "sources": _data(sources), "command": command,
+        "sources": _data(sources), "command": command, "rebuild": [asdict(each) for each in rebuilt],
     }  # fmt: skip
     verdict = "that of the collected results"
     if found != said.run_set:
@@ -38,12 +41,54 @@ def traced(path: Path, said: Origin, results: Results) -> View:
         f"{said.entry} of {said.experiment} at {said.protocol}",
         f"run set {said.run_set}: {verdict}",
         *([f"commits that the file names: {', '.join(said.commits)}"] if said.commits else []),
-        f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {_spans(seeds)}",
+        f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {spans(seeds)}",
         f"first run ids: {', '.join(ids[:FEW])}" + (f" and {len(ids) - FEW} more (--json has all)" if len(ids) > FEW else ""),
         _sources({"": sources}),
+        *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (source.facts for source in sources)))),
+        *_rebuilding(rebuilt, "to rebuild them as they were"),
         f"to run them: {command}",
     ]
     return View(text, data)
+
+
+def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: Store) -> View:
+    """All that is recorded of a run.
+
+    Args:
+        run: Its identity, outcome, facts, configuration and provenance.
+        places: Where it stands in experiments: rows of their tables of runs.
+        store: Where it is from.
+    """
+    rebuilt = rebuild.of_runs(places[:1], store)
+    cells = [{name: place[name] for name in ("experiment", "protocol", "arm", "task", "seed")} for place in places]
+    text: list[RenderableType] = [
+        f"run {run['run_id']}: {run['outcome']}",
+        *("  " + ", ".join(f"{name} {value}" for name, value in cell.items()) for cell in cells),
+        *(f"{part}\n{_tree(run[part])}" for part in ("facts", "config", "provenance")),
+        *_rebuilding(rebuilt, "to rebuild it"),
+    ]
+    if not cells:
+        text.append("it stands in no collected experiment: other runs start from its weights, or its grid is not collected yet")
+    return View(text, {"schema": VIEW_SCHEMA, **run, "places": cells, "rebuild": [asdict(each) for each in rebuilt]})
+
+
+def _rebuilding(rebuilt: Sequence[Rebuilding], lead: str) -> list[str]:
+    lines: list[str] = []
+    for each in rebuilt:
+        which = "" if len(rebuilt) == 1 else f" ({len(each.runs)} of the runs)"
+        lines += [f"{lead}{which}:", *(f"  {step}" for step in each.steps), *(f"  note: {note}" for note in each.notes)]
+    return lines
+
+
+def _tree(values: Mapping[str, Any], indent: str = "  ") -> str:
+    """Names and values, one a line, those of a part further in."""
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            lines.append(f"{indent}{name}\n{_tree(value, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    return "\n".join(lines)
 
 
 def compared(comparison: Comparison) -> View:
@@ -108,14 +153,3 @@ def _finite(value: float) -> float | None:
 
 def _number(value: float | None, form: str) -> str:
     return markup.ABSENT if value is None else format(value, form)
-
-
-def _spans(numbers: Sequence[int]) -> str:
-    """``0-9, 12``: increasing numbers, neighbours joined."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][-1] == number - 1:
-            spans[-1].append(number)
-        else:
-            spans.append([number])
-    return ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)

@@ -98,10 +98,6 @@ class Cost:
     peak_memory_mb: float | None = None
     resumed_at: tuple[int, ...] = ()
 
-    def facts(self) -> dict[str, Any]:
-        """For a record's provenance."""
-        return {**asdict(self), "resumed_at": list(self.resumed_at), "attempts": 1 + len(self.resumed_at)}
-
 
 class Keeper:
     """Keeps the state of one run in a file, and gives an earlier attempt's back.

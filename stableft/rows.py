@@ -70,14 +70,14 @@ def trajectory_sha256(table: pa.Table) -> str:
     for name in RUN_SCHEMA.names:
         column = table[name].combine_chunks()
         some = 0 < column.null_count < len(column)
-        null = pc.is_null(column).to_numpy(zero_copy_only=False).tobytes() if some else bytes([column.null_count > 0]) * len(column)
+        null = column.is_null().to_numpy(zero_copy_only=False).tobytes() if some else bytes([column.null_count > 0]) * len(column)
         digest.update(null)
         if pa.types.is_dictionary(column.type):  # codes in the order of first appearance, whatever the file has
             encoded = column.cast(pa.string()).dictionary_encode()
             digest.update(json.dumps(encoded.dictionary.to_pylist()).encode())
             column = encoded.indices
         elif pa.types.is_list(column.type):
-            digest.update(pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+            digest.update(pc.call_function("list_value_length", [column]).fill_null(0).to_numpy(zero_copy_only=False).tobytes())
             column = column.flatten()
         digest.update(column.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
     return digest.hexdigest()

@@ -46,6 +46,7 @@ Timeout = Annotated[float | None, typer.Option(min=1, help="Seconds that a run m
 FailFast = Annotated[bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failed run.")]
 Padded = Annotated[bool, typer.Option("--padded", help="Run padded batches, as the reference implementation.")]
 Minutes = Annotated[float, typer.Option(min=0, help="Between checkpoints, from which a run goes on if it was stopped; 0: none.")]
+Identify = Annotated[bool, typer.Option("--identify", help="Name host and user in provenance; never otherwise.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")]
 RESULTS = Path("results")
 
@@ -76,13 +77,26 @@ def run(
     backend: Backend = "threads", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
     tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
     max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False,
-    checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
+    identify: Identify = False, checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
     again = command(context, "retry")
     cluster = runner.Cluster(scheduler, local_cluster, gather, tls_ca, tls_cert, tls_key)
     execution = _execution(
-        jobs, threads, device, gpus, per_gpu, backend, cluster, max_retries, timeout, fail_fast, padded, again, checkpoint_minutes
+        jobs,
+        threads,
+        device,
+        gpus,
+        per_gpu,
+        backend,
+        cluster,
+        max_retries,
+        timeout,
+        fail_fast,
+        padded,
+        again,
+        checkpoint_minutes,
+        identify,
     )
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
     if not dry_run:
@@ -106,13 +120,26 @@ def retry(
     backend: Backend = "threads", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
     tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
     max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False,
-    checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
+    identify: Identify = False, checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Does failed runs again, and no others. A diverged run is a result: it is done."""
     again = command(context, "retry", "only")
     cluster = runner.Cluster(scheduler, local_cluster, gather, tls_ca, tls_cert, tls_key)
     execution = _execution(
-        jobs, threads, device, gpus, per_gpu, backend, cluster, max_retries, timeout, fail_fast, padded, again, checkpoint_minutes
+        jobs,
+        threads,
+        device,
+        gpus,
+        per_gpu,
+        backend,
+        cluster,
+        max_retries,
+        timeout,
+        fail_fast,
+        padded,
+        again,
+        checkpoint_minutes,
+        identify,
     )
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
     kinds = states.parse_failures(only)
@@ -128,7 +155,7 @@ def retry(
 def _execution(
     jobs: int | None, threads: int, device: str | None, gpus: str | None, per_gpu: int | None, backend: str,
     cluster: runner.Cluster, max_retries: str, timeout: float | None, fail_fast: bool, padded: bool, again: str,
-    minutes: float,
+    minutes: float, identify: bool,
 ) -> runner.Execution:  # fmt: skip
     numbers = parse_gpus(gpus) if gpus is not None else []
     slots = len(numbers) * (per_gpu or 1)
@@ -143,7 +170,7 @@ def _execution(
     device = device or ("cuda" if numbers else "cpu")
     return runner.Execution(
         backend, jobs, threads, device, not padded, retries(max_retries), timeout, fail_fast, cluster, numbers, per_gpu or 1, again,
-        minutes,
+        minutes, identify,
     )  # fmt: skip
 
 

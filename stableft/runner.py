@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from stableft import discover, environment, states
+from stableft import checkout, discover, environment, states
 from stableft.backends import BACKENDS, Cluster, default_workers
 from stableft.config import RunConfig
 from stableft.errors import Damaged, MissingInput, UsageError
@@ -45,6 +45,7 @@ class Execution:
         per_gpu: Training processes on each of these.
         again: The command that does failed runs of this grid again; it stands in their notes.
         checkpoint_minutes: Of training between two checkpoints of a run, and before the first; 0: none are written or read.
+        identify: Provenance names host and user.
     """
 
     backend: str = "threads"
@@ -60,6 +61,7 @@ class Execution:
     per_gpu: int = 1
     again: str = ""
     checkpoint_minutes: float = 10.0
+    identify: bool = False
 
 
 def run_grid(
@@ -158,6 +160,8 @@ def job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution:
         threads=execution.threads,
         packed=execution.packed,
         checkpoint_minutes=execution.checkpoint_minutes,
+        code=checkout.here().keep(checkout.patches(store.root), identify=execution.identify),
+        identify=execution.identify,
         sources={name: job(inputs.run_id(source), source, store, inputs, execution) for name, source in config.sources().items()},
     )
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stableft.errors import MissingInput, UsageError
 from stableft.files import held, write_whole
+from stableft.identity import without_names
 from stableft.records import Store
 
 State = Literal["pending", "running", "done", "failed", "oom", "timeout", "killed"]
@@ -147,12 +148,13 @@ def note(store: Store, failure: Failure) -> None:
     log = store.log_path(failure.run_id)
     with contextlib.suppress(OSError, MissingInput):
         earlier = read(store.failure_path(failure.run_id))
+        failure = failure.model_copy(update={"detail": without_names(failure.detail)})
         failure = failure.model_copy(update={"attempts": failure.attempts + (earlier.attempts if earlier else 0)})
     with contextlib.suppress(OSError):
         for path in (log, store.failure_path("")):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "a", encoding="utf-8") as file:
-            file.write(f"{failure.kind}: {failure.detail}\n")
+        said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        log.write_text(without_names(f"{said}{failure.kind}: {failure.detail}\n"), encoding="utf-8")
         write_whole(store.failure_path(failure.run_id), failure.model_dump_json(indent=1).encode())
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +86,7 @@ class Supervisor:
         started, attempts = time.monotonic(), 0
         while True:
             attempts += 1
-            state, detail, seconds = self._attempt(job)
+            state, detail, seconds = self._attempt(replace(job, attempts=job.attempts + attempts - 1))
             if attempts > self._retries.get(state, 0) or self._draining:
                 return Status(job, state, detail, seconds if state == "done" else time.monotonic() - started, attempts)
 

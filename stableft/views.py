@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from stableft.claims import Judgement
 from stableft.determinism import LEVELS, Comparison, level
 from stableft.encoders import EMBEDDED, TINY, resolve
 from stableft.errors import MissingInput, StableftError, UsageError, quoted
+from stableft.fetch import Fetched
 from stableft.grid import Protocol
 from stableft.planning import Plan
 from stableft.tasks import Task
@@ -203,6 +204,12 @@ def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> di
         "conflicts": str(split["conflicts"]),
         **{f"in {other} too": str(split["shared"].get(other, "")) for other in splits},
     }
+
+
+def fetched(found: Sequence[Fetched], folder: Path) -> View:
+    """What came of a fetch, and where tasks find it."""
+    text: list[RenderableType] = [f"{each.name}: {each.problem or each.said}" for each in found]
+    return View(text, {"schema": VIEW_SCHEMA, "folder": str(folder), "fetched": [asdict(each) for each in found]})
 
 
 def doctor(results: Path) -> View:

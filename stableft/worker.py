@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stableft import discover, provenance, scores
+from stableft import circumstances, discover, provenance, scores
 from stableft.attempts import keeper_of
 from stableft.config import RunConfig
 from stableft.encoders import Encoder
@@ -58,6 +58,10 @@ class Job:
         task: The task, if the config's name is that of a user's file rather than of a registered task.
         sources: The runs whose weights this one needs (`RunConfig.sources`). Each is done first, here, unless they are there.
         checkpoint_minutes: Of training between two checkpoints, and before the first; 0: none are written or read.
+        code: What git says of the code (`stableft.checkout.Checkout.keep`); None: whoever does the run asks. Told by who starts it,
+            since files may be edited meanwhile, and a worker elsewhere has the same source, but perhaps no checkout.
+        attempts: How often this run was started, this time included; for its provenance.
+        identify: Its provenance names host and user.
     """
 
     run_id: str
@@ -71,6 +75,9 @@ class Job:
     task: Task | None = None
     sources: "Mapping[str, Job]" = field(default_factory=dict)
     checkpoint_minutes: float = 0.0
+    code: "Mapping[str, Any] | None" = None
+    attempts: int = 1
+    identify: bool = False
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:
@@ -139,8 +146,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     data = _encoded(job)
     execution = Execution(device=job.device, packed=job.packed)
     setup = build(job.config, data, job.encoder, execution, weights)
-    device_name = _device_name(job.device)
-    keeper = keeper_of(job, device_name, began)
+    keeper = keeper_of(job, circumstances.device_name(job.device), began)
     told = 0.0
     for item in train(setup, job.config, data, execution, keeper):
         if isinstance(item, Predictions):
@@ -159,7 +165,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     record = RunRecord(
         run_id=job.run_id,
         outcome="ok" if keeper.predictions else "diverged",
-        config=job.config.model_dump(mode="json"),
+        config=circumstances.config_of(job),
         facts={
             "score_name": data.task.score,
             "score_split": split,
@@ -170,16 +176,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
             "weights_fingerprint": job.encoder.fingerprint,
             **({"sources": " ".join(source.run_id for source in job.sources.values())} if job.sources else {}),
         },
-        provenance={
-            **provenance.static(),
-            "execution": {
-                "device": job.device,
-                "device_name": device_name,
-                "threads": job.threads,
-                "packed": setup.model.packed,
-            },
-            **keeper.cost().facts(),
-        },
+        provenance=circumstances.of_run(job, setup, data, keeper.cost()),
         metrics=metrics_frame(keeper.rows),
         predictions=predictions_frame(keeper.predictions),
     )
@@ -282,12 +279,6 @@ def _check_device(name: str) -> None:
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
         sees = f"{count} CUDA devices" if count else "no CUDA device"
         raise NoDevice(f"device {name}: this torch ({torch.__version__}) sees {sees} here; use --device cpu")
-
-
-def _device_name(device: str) -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
 
 
 def _die_with_parent() -> None:

@@ -109,8 +109,8 @@ def finish(grid: list[str], tries: int = 5) -> None:
         done = subprocess.run(grid, capture_output=True, text=True)
         if done.returncode == 0:
             return
-        print(done.stderr[-2000:])
-    raise SystemExit(f"the grid does not end: exit code {done.returncode} after {tries} tries")
+        print(f"exit code {done.returncode}", done.stderr[-2000:])
+    raise SystemExit(f"the grid does not end after {tries} tries")
 
 
 def compare(undisturbed: Path, disturbed: Path) -> None:

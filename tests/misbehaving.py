@@ -40,6 +40,9 @@ def obey(connection: Connection, named: Callable[[Job], str] = lambda job: job.r
         if what in ("refused", "io", "crashed", "oom", "busy"):
             connection.send((what, f"{what} as asked"))
             continue
+        if job.run_id.endswith("told"):
+            connection.send(("done", f"attempt {job.attempts}", 0.1))
+            continue
         connection.send(("progress", 1, 2, 0.5))
         connection.send(("done", "ok", 0.1))
 

@@ -148,3 +148,14 @@ def test_no_state_depends_on_the_wall_clock(tmp_path: Path, monkeypatch: pytest.
     with at_work(store, RUN):
         assert look(store, RUN).state == "running"
     assert look(store, RUN).state == "failed"
+
+
+def test_notes_and_logs_name_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-machine-7")
+    store = Store(tmp_path)
+    store.log_path("x").parent.mkdir()
+    store.log_path("x").write_bytes(b'File "/home/somebody/stableft/worker.py", line 1\n\xff\n')
+    states.note(store, failure("x", detail="no lab-machine-7"))
+    assert store.log_path("x").read_text(encoding="utf-8") == 'File "~/stableft/worker.py", line 1\n\ufffd\ncrashed: no <host>\n'
+    assert "lab-machine-7" not in store.failure_path("x").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,13 @@ def test_training_processes_are_forked_from_one_that_has_imported_everything(job
     status = supervisor(job("loaded"))
     supervisor.stop()
     assert status.detail == "stableft.finetune torch"
+
+
+def test_a_run_is_told_how_often_it_was_started(job):
+    supervisor = Supervisor(lambda *_: None, target=obey)
+    assert supervisor(job("flaky-told")).detail == "attempt 2"
+    assert supervisor(replace(job("told"), attempts=4)).detail == "attempt 4"  # what was tried before, by whomever, counts too
+    supervisor.stop()
 
 
 def test_progress_is_reported(job):

@@ -1,5 +1,8 @@
 import dataclasses
+import hashlib
+import json
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +10,11 @@ import pytest
 
 from stableft import worker
 from stableft.bias import metered_steps
-from stableft.config import run_id
+from stableft.config import run_id, with_overrides
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, NoDevice
 from stableft.records import Store
+from stableft.seeds import stream
 from stableft.worker import Job, run_one
 from tests.conftest import TOY, ConfigFactory
 
@@ -32,8 +36,13 @@ def test_a_record_says_everything_that_a_reader_needs(job: Job):
     assert record.facts["majority_score"] == 0.5
     assert record.facts["num_steps"] == 24
     assert record.provenance["execution"] == {"device": "cpu", "device_name": None, "threads": 1, "packed": True}
-    for key in ("git", "packages", "hardware", "seconds", "peak_memory_mb", "started"):
+    for key in ("git", "packages", "lock", "torch", "hardware", "seconds", "peak_memory_mb", "started"):
         assert record.provenance[key]
+    assert record.provenance["attempts"] == 1
+    assert "identity" not in record.provenance
+    started, ended = (datetime.fromisoformat(record.provenance[f"{end}_utc"]) for end in ("started", "ended"))
+    assert started.timestamp() == int(record.provenance["started"])
+    assert 0 <= (ended - started).total_seconds() - record.provenance["seconds"] + 1 <= 2
     assert not {"user", "host", "hostname", "node"} & set(map(str, record.provenance["hardware"]))
     per_step = record.metrics.query("split == 'train' and scope == ''").groupby("metric")["step"].agg(list)
     assert set(per_step.index) == {"loss", "lr", "grad_norm", "update_norm", "update_bias", "update_bias_closed_form"}
@@ -49,6 +58,44 @@ def test_a_record_says_everything_that_a_reader_needs(job: Job):
         probabilities = np.asarray(row.probabilities)
         assert probabilities.sum() == pytest.approx(1, abs=1e-6)
         assert int(probabilities.argmax()) == row.prediction
+
+
+def test_provenance_says_which_examples_were_drawn(job: Job):
+    config = job.config.model_copy(update={"num_train": 16, "sample_seed": 5})
+    config = with_overrides(config, {"evaluation.num_examples": 8})
+    runs = [
+        run_one(dataclasses.replace(job, config=config.model_copy(update=change)))
+        for change in ({}, {"seed": 9}, {"sample_seed": 6})
+    ]
+    first, same, other = (run.provenance["samples"] for run in runs)
+    assert {name: drawn["examples"] for name, drawn in first.items()} == {"train": 16, "validation": 32, "test": 32, "subset": 8}
+    assert same == first, "who draws by the same seed draws the same"
+    assert other == {**first, "train": other["train"]}
+    assert other["train"] != first["train"]
+    shuffled = stream(5, "sample").permutation(64)[:16]
+    assert first["train"]["ids_sha256"] == hashlib.sha256(np.sort(shuffled).astype("<i8").tobytes()).hexdigest()
+
+
+def test_host_and_user_are_named_only_if_asked_for(job: Job, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-machine-7")
+    monkeypatch.setattr("getpass.getuser", lambda: "somebody")
+    assert "lab-machine-7" not in json.dumps(run_one(job).provenance)
+    asked = run_one(dataclasses.replace(job, identify=True, attempts=3)).provenance
+    assert asked["identity"] == {"host": "lab-machine-7", "user": "somebody"}
+    assert asked["attempts"] == 3
+
+
+def test_an_encoders_folder_loses_those_above_it(job: Job):
+    mine = dataclasses.replace(job.encoder, name="/home/somebody/models/tiny/")
+    config = job.config.model_copy(update={"encoder": mine.name})
+    for identify, name in ((False, "./tiny"), (True, mine.name)):
+        record = run_one(dataclasses.replace(job, config=config, encoder=mine, identify=identify))
+        assert record.config == {**config.model_dump(mode="json"), "encoder": name}
+    assert [dataclasses.replace(mine, name=name).anonymous_name for name in ("minilm-l6", "org/bert", "bert")] == [
+        "minilm-l6",
+        "org/bert",
+        "bert",
+    ]
 
 
 def test_the_same_job_gives_the_same_record_and_survives_storage(job: Job):

@@ -1,7 +1,8 @@
 """Reading helpers that the task families share: find the data, read it strictly, turn rows into examples.
 
-Data come from the folder named by ``STABLEFT_DATA`` or else from the Hugging Face hub through ``datasets``. Explicit beats
-implicit: once the variable is set, the hub is never asked, so a mistyped folder can't silently be replaced by other data.
+Data come from the folder named by ``STABLEFT_DATA``, or else from that which ``data fetch`` fills, or else from the local
+cache of the Hugging Face hub; never from the network. Explicit beats implicit: once the variable is set, the other two are
+not looked at, so a mistyped folder can't silently be replaced by other data.
 The first malformed row stops the load with its place and the reason; a row is never skipped, repaired or guessed.
 """
 
@@ -13,18 +14,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stableft.errors import MissingInput, quoted
+from stableft.files import data_folder
+from stableft.hub import cached_dataset
 from stableft.tasks import Example
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 DATA_VARIABLE = "STABLEFT_DATA"
-OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 HUB_SPLITS = ("train", "validation")
 DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")  # float() reads more, such as 1_0
 
@@ -108,7 +110,9 @@ def read_train_dev(source: Source, read: Callable[[Path], Iterable[Record]]) -> 
 
 def local_files(source: Source) -> tuple[Path, ...] | None:
     """`find_local` of a source that the hub has too."""
-    return find_local(source.name, source.folders, source.files, f", or unset {DATA_VARIABLE} to use the Hugging Face hub")
+    return find_local(
+        source.name, source.folders, source.files, f", or unset {DATA_VARIABLE} to use the cache of the Hugging Face hub"
+    )
 
 
 def find_local(name: str, folders: Sequence[str], files: Sequence[str], otherwise: str = "") -> tuple[Path, ...] | None:
@@ -121,14 +125,15 @@ def find_local(name: str, folders: Sequence[str], files: Sequence[str], otherwis
         otherwise: What else can be done if they are not there.
 
     Returns:
-        Their paths, or None if the variable is unset or empty.
+        Their paths; None if the variable is unset or empty, and `stableft.files.data_folder` does not have them.
 
     Raises:
         MissingInput: The variable is set, but no accepted folder is complete; names every path that was tried.
     """
     value = os.environ.get(DATA_VARIABLE)
     if not value:
-        return None
+        fetched = ([data_folder() / folder / file for file in files] for folder in folders)
+        return next((tuple(paths) for paths in fetched if all(path.is_file() for path in paths)), None)
     root = Path(value).expanduser()
     if not root.is_dir():
         raise MissingInput(f"{name}: {DATA_VARIABLE}={value} is not a folder")
@@ -215,7 +220,7 @@ def _string(place: str, row: dict[str, object], key: str) -> str:
 
 
 def read_hub(source: Source, split: str) -> Iterator[Record]:
-    """The rows of one split of the source's hub dataset, downloaded or from the local cache; labels by class name."""
+    """The rows of one split of the source's hub dataset, from the local cache; labels by class name."""
     data = _load_hub(source, split)
     where = f"{source.repo} ({source.config}, {split})"
     absent = [name for name in source.hub.names if name not in data.column_names]
@@ -230,18 +235,14 @@ def read_hub(source: Source, split: str) -> Iterator[Record]:
 
 def _load_hub(source: Source, split: str) -> "Dataset":
     try:
-        from datasets import load_dataset
-
-        return cast("Dataset", load_dataset(source.repo, source.config, split=split))
+        return cached_dataset(source.repo, source.config, split)
     except Exception as error:  # no common base: OSError, ValueError, httpx and Arrow errors all mean "not to be had"
-        offline = [name for name in OFFLINE_VARIABLES if os.environ.get(name)]
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise MissingInput(
             f"{source.name}: no data. {DATA_VARIABLE} is not set, and the Hugging Face dataset {source.repo} "
-            f"(config {source.config}, split {split}) could not be loaded ({reason}). "
-            f"Either set {DATA_VARIABLE} to a folder that holds {_wanted(source.folders, source.files)}, "
-            "or go online once so that the dataset is downloaded and cached"
-            + (f" ({' and '.join(offline)} now forbids it)" if offline else "")
+            f"(config {source.config}, split {split}) is not in the local cache ({reason}). "
+            f"Either type `python -m stableft data fetch {source.name}`, the one step that goes online, or set {DATA_VARIABLE} to "
+            f"a folder that holds {_wanted(source.folders, source.files)}"
         ) from error
 
 

@@ -141,7 +141,10 @@ def load_resume() -> TaskData:
 def _files(name: str, folders: Sequence[str], files: Sequence[str]) -> tuple[Path, ...]:
     paths = find_local(name, folders, files)
     if paths is None:
-        raise MissingInput(f"{name}: no data; set {DATA_VARIABLE} to a folder that holds {folders[0]}/{{{','.join(files)}}}")
+        raise MissingInput(
+            f"{name}: no data; type `python -m stableft data fetch {name}`, the one step that goes online, or set {DATA_VARIABLE} "
+            f"to a folder that holds {folders[0]}/{{{','.join(files)}}}"
+        )
     return paths
 
 

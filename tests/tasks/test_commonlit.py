@@ -200,6 +200,7 @@ def test_a_file_that_is_none_is_named(content: bytes, reason: str, tmp_path: Pat
 
 def test_without_the_file_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STABLEFT_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # nor has anybody fetched it
     with pytest.raises(MissingInput, match=r"commonlitreadabilityprize.* set STABLEFT_DATA .* commonlit/train\.csv"):
         TASKS[0].load()
     monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
