@@ -95,3 +95,4 @@ def test_no_data_and_no_hosts_are_committed(project: Path):
     names = files.stdout.splitlines()
     assert not [name for name in names if name.endswith((".tsv", ".bmes", ".safetensors", ".bin"))]
     assert not [name for name in names if name.startswith("results/runs/")]
+    assert ".venv" not in names  # nor a link of that name, for which a checkout would delete the environment that is there
