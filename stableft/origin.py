@@ -6,7 +6,9 @@ import re
 import struct
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from stableft.errors import MissingInput, UsageError
@@ -66,8 +68,8 @@ def run_set(results: Results) -> str:
 def of(results: Results, entry: str) -> Origin:
     """The origin of what an entry shows of these results: nothing of the process that draws it."""
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
-    said = [json.loads(text) for text in results.runs["provenance"].astype(str).drop_duplicates()]
-    newer = results.runs[results.runs["provenance"].map(lambda text: bool(json.loads(text).get("lock")))]
+    said = _parsed(tuple(map(str, results.runs["provenance"])))
+    newer = results.runs[[bool(p.get("lock")) for p in said]]
     return Origin(
         experiment,
         protocol,
@@ -78,6 +80,12 @@ def of(results: Results, entry: str) -> Origin:
         locks=_short(p["lock"]["sha256"] for p in said if p.get("lock")),
         **{name: _short(newer[f"{name}_fingerprint"]) if len(newer) else () for name in ("data", "weights")},
     )
+
+
+@lru_cache(maxsize=1)
+def _parsed(provenances: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The same for all entries of an experiment: parsing that of thousands of runs takes a second."""
+    return [json.loads(text) for text in provenances]
 
 
 def _short(hashes: Iterable[str | None]) -> tuple[str, ...]:
