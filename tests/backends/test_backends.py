@@ -98,7 +98,7 @@ def test_stop_ends_runs_in_flight_and_starts_no_more(job: Callable[[str], Job], 
         thread = threading.Thread(target=lambda: statuses.extend(backend(supervisor, jobs, 2)))
         thread.start()
         if name != "gather":
-            wait_for(lambda: len(list(tmp_path.glob("*.tries"))) == 2)
+            wait_for(lambda: len(list(tmp_path.glob("*.tries"))) == 2, 200)
         supervisor.stop()
         thread.join(timeout=20)
         assert not thread.is_alive()
