@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import ConfigFactory
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -29,6 +28,7 @@ from stableft.models import Model, load_model
 from stableft.packing import Batch, Data, tokenise
 from stableft.pretrained import load_tokenizer
 from stableft.tasks import Example, TaggedExample
+from tests.conftest import ConfigFactory
 
 VOCABULARY = 45
 COMMON: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from conftest import ConfigFactory
 from torch import nn
 
 from stableft import evaluation, points
@@ -12,6 +11,7 @@ from stableft.evaluation import Row
 from stableft.execution import Execution
 from stableft.finetune import build, train
 from stableft.packing import Data
+from tests.conftest import ConfigFactory
 
 NAMES = ("loss", "accuracy", "score")
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ConfigFactory
 from torch import nn
 
 from stableft.blocks import BlockMeter, scope_of
@@ -14,6 +13,7 @@ from stableft.finetune import build, train
 from stableft.models import Place
 from stableft.packing import Data
 from stableft.techniques.reinit import Reinit
+from tests.conftest import ConfigFactory
 
 PARTS = ["embeddings", "layer.01", "layer.02", "pooler", "head"]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import pytest
-from conftest import BASE, ConfigFactory
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from experiments.protocol import PROTOCOLS
 from stableft.config import RunConfig, Stage, Technique, canonical_json, field_names, run_id, with_overrides
 from stableft.errors import UsageError
 from stableft.techniques.reinit import Reinit
+from tests.conftest import BASE, ConfigFactory
 
 # The baselines of all protocols at one rate (the protocols' own rates follow experiments/lr_grid.py), on made-up content.
 # If one of these changes, every result recorded so far is orphaned.

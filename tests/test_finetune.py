@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pytest
 import torch
-from conftest import TOY, ConfigFactory
 from torch import nn
 from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -26,6 +25,7 @@ from stableft.packing import Data, Tokens
 from stableft.scores import SCORES
 from stableft.seeds import stream
 from stableft.tasks import TaskData
+from tests.conftest import TOY, ConfigFactory
 
 STREAMS = ("sample", "init", "order", "dropout")
 

@@ -496,6 +496,7 @@ def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Pa
     pd.testing.assert_frame_equal(undisturbed.predictions, resumed.predictions, check_exact=True)
 
 
+@pytest.mark.slow
 def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path, quick: Quick):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-9")
     _wait_for_a_run(tmp_path, process)
@@ -513,7 +514,9 @@ def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Pa
     assert err.count("done toy / ") == done
 
 
-@pytest.mark.parametrize(("numbers", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)])
+@pytest.mark.parametrize(
+    ("numbers", "code"), [pytest.param((signal.SIGINT, signal.SIGINT), 130, marks=pytest.mark.slow), ((signal.SIGTERM,), 143)]
+)
 def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done(
     tmp_path: Path, numbers: tuple[int, ...], code: int
 ):

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ConfigFactory
 from safetensors.torch import load_file, save_file
 
 from stableft.encoders import Encoder
 from stableft.errors import MissingInput, UsageError
 from stableft.models import Model, Place, load_model
 from stableft.pretrained import load_tokenizer
+from tests.conftest import ConfigFactory
 
 PIECES = np.arange(45)
 Edit = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ConfigFactory
 from transformers import AlbertConfig, AutoModel, BertConfig, DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
 from experiments.protocol import SMOKE
@@ -26,6 +25,7 @@ from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
 from stableft.techniques.swa import SWA
+from tests.conftest import ConfigFactory
 
 SMALL: dict[str, Any] = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
 ENCODERS: list[PreTrainedConfig] = [

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ConfigFactory
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -20,6 +19,7 @@ from stableft.models import Model, load_model
 from stableft.packing import Batch, Tokens, by_length, epochs, tokenise
 from stableft.pretrained import load_tokenizer
 from stableft.tasks import Example
+from tests.conftest import ConfigFactory
 
 VOCABULARY = 45
 # Of every kind: ragged, all of one length (no mask needed), one sequence alone, a single token among long ones.

@@ -217,7 +217,8 @@ def test_failures_do_not_end_a_grid_and_are_noted(tmp_path: Path):
 @pytest.mark.usefixtures("obedient")
 def test_fail_fast_ends_a_grid_at_the_first_failure(tmp_path: Path):
     found = ends(Store(tmp_path), Execution("threads", workers=2, fail_fast=True, max_retries=0), [0, 2, 5])
-    assert found == {0: "done", 2: "crashed", 5: "stopped"}, "the last one would sleep for ten minutes"
+    assert (found[2], found[5]) == ("crashed", "stopped"), "the last one would sleep for ten minutes"
+    assert found[0] in ("done", "stopped")  # it began beside the one that crashed
     assert len(list(states.failures(Store(tmp_path)))) == 1
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from conftest import ConfigFactory
 
 from stableft import finetune, schedule
 from stableft.blocks import scope_of
@@ -17,6 +16,7 @@ from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
+from tests.conftest import ConfigFactory
 from tests.techniques import trials
 
 WARM = {"schedule.warmup_ratio": None, "schedule.warmup_steps": 5}

@@ -7,7 +7,6 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytest
 import torch
-from conftest import TAGGED, TOY, ConfigFactory, load_tagged
 from torch import nn
 from transformers import BertModel
 
@@ -25,6 +24,7 @@ from stableft.records import Store
 from stableft.tagging import evaluate_tags, tag_losses
 from stableft.tasks import Example, TaggedExample
 from stableft.worker import Job, run_one
+from tests.conftest import TAGGED, TOY, ConfigFactory, load_tagged
 
 Head = Literal["linear", "bilstm_crf"]
 

@@ -5,9 +5,7 @@ its first run, and sent what it lacks.
 """
 
 import contextlib
-import json
 import logging
-import signal
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, LocalCluster, Security
+from distributed import Future, KilledWorker
 from distributed.comm.core import CommClosedError
 
 from stableft.backends import Backend, Cluster, Told, node
+from stableft.backends.connection import connection, reason
 from stableft.backends.flow import slide
 from stableft.backends.parcel import encoders, examples, files, pack
 from stableft.errors import MissingInput, StableftError, Unreachable, UsageError
@@ -31,10 +30,8 @@ from stableft.supervisor import Status, Supervisor
 from stableft.worker import Job, Progress
 
 REFRESH_SECONDS = 1.0  # between looks at who the workers are
-CONNECT_SECONDS = 10.0  # that a scheduler may take to be found
 ANSWER_SECONDS = 30.0  # that a scheduler may take for an answer
 KEPT = "Finished runs are kept; the same command goes on."
-LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
@@ -47,7 +44,7 @@ def connected(cluster: Cluster, told: Told) -> Iterator[Backend]:
         MissingInput: a worker does not see the results folder.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told in our own words
-    with _client(cluster) as client:
+    with connection(cluster) as client:
 
         def dask(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
             pool = _Pool(client, supervisor, jobs, cluster.gather, told)
@@ -55,85 +52,6 @@ def connected(cluster: Cluster, told: Told) -> Iterator[Backend]:
                 yield from slide(pool, supervisor, jobs)
 
         yield dask
-
-
-@contextmanager
-def _client(cluster: Cluster) -> Iterator[Any]:
-    with ExitStack() as stack:
-        if cluster.local is not None:
-            address: Any = stack.enter_context(local_cluster(cluster.local))
-            security = None
-        else:
-            address = _address(cluster.scheduler or "")
-            security = _security(cluster, address)
-        make: Any = Client  # its annotations know only the asynchronous half of it
-        try:
-            client = make(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
-        except Exception as error:  # Dask raises many kinds; each means that there is no speaking with the scheduler
-            raise Unreachable(f"no Dask scheduler answers at {address}: {_reason(error)}. See docs/clusters.md.") from error
-        stack.callback(client.close, timeout=2)
-        yield client
-
-
-@contextmanager
-def local_cluster(workers: int) -> Iterator[Any]:
-    """A scheduler and workers of one thread each on this machine; they listen on loopback only."""
-    with _interrupts_ignored():
-        kind: Any = LocalCluster  # as for the client
-        cluster = kind(
-            n_workers=workers,
-            threads_per_worker=1,
-            host=LOOPBACK,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None means port 8787, and a warning if it is taken
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
-        yield cluster
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide.
-
-    Processes that are started meanwhile inherit this; those that take their place when they die learn it from `node.describe`.
-    """
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not in the main thread: signals are somebody else's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _address(scheduler: str) -> str:
-    """The address, or the one in a file that ``dask scheduler --scheduler-file`` wrote."""
-    if not Path(scheduler).is_file():
-        return scheduler
-    try:
-        return json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise MissingInput(f"{scheduler} is no scheduler file of Dask: {type(error).__name__}: {error}") from None
-
-
-def _security(cluster: Cluster, address: str) -> Security:
-    if not cluster.tls_ca:
-        configured = Security()
-        if address.startswith("tls://") and configured.get_connection_args("client").get("ssl_context") is None:
-            raise UsageError(f"the scheduler at {address} speaks TLS: it needs --tls-ca, --tls-cert and --tls-key")
-        return configured
-    for path in (cluster.tls_ca, cluster.tls_cert, cluster.tls_key):
-        if path is None or not path.is_file():
-            raise MissingInput(f"TLS: no file {path}")
-    return Security(
-        tls_ca_file=str(cluster.tls_ca),
-        tls_client_cert=str(cluster.tls_cert),
-        tls_client_key=str(cluster.tls_key),
-        require_encryption=True,
-    )
 
 
 @contextmanager
@@ -147,10 +65,6 @@ def _lost(client: Any) -> Iterator[None]:
 def _lost_error(client: Any) -> Unreachable:
     address = client.scheduler.address if client.scheduler else "its address"
     return Unreachable(f"lost the Dask scheduler at {address}. {KEPT}")
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 class _Pool:
@@ -240,7 +154,7 @@ class _Pool:
                 if future.cancelled():
                     self.slots()  # raises if the scheduler is gone; else it was restarted
                     return None
-                return Status(job, "crashed", f"on its Dask worker: {type(error).__name__}: {_reason(error)}")
+                return Status(job, "crashed", f"on its Dask worker: {type(error).__name__}: {reason(error)}")
             if isinstance(answer, str):  # the worker began a moment ago
                 self._ready([answer])
                 return None
@@ -275,7 +189,7 @@ class _Pool:
                 continue
             if isinstance(it, Exception):
                 raise UsageError(
-                    f"Dask worker {address} can't run this stableft ({type(it).__name__}: {_reason(it)}). "
+                    f"Dask worker {address} can't run this stableft ({type(it).__name__}: {reason(it)}). "
                     "Install the same version there."
                 )
             _refuse_other_versions(address, it.versions, here)
@@ -292,7 +206,7 @@ class _Pool:
             if error := next(
                 (each for each in answers.values() if isinstance(each, Exception) and not isinstance(each, OSError)), None
             ):
-                raise error if isinstance(error, StableftError) else MissingInput(f"sending to {workers} failed: {_reason(error)}")
+                raise error if isinstance(error, StableftError) else MissingInput(f"sending to {workers} failed: {reason(error)}")
 
     def _ask(self, function: Any, *arguments: Any, workers: Sequence[str] | None = None, on_error: str = "return") -> Any:
         return self._client.run(function, *arguments, workers=workers, on_error=on_error)

@@ -17,7 +17,7 @@ import pytest
 from distributed import Client, KilledWorker
 
 from stableft import states
-from stableft.backends import Cluster, cluster, node, parcel
+from stableft.backends import Cluster, cluster, connection, node, parcel
 from stableft.backends.cluster import connected
 from stableft.discover import task
 from stableft.encoders import Encoder
@@ -181,7 +181,7 @@ def test_a_worker_that_does_not_see_the_results_is_refused_and_gather_is_named(
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(Unreachable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
         connected(Cluster("tcp://127.0.0.1:9"), lambda _: None),

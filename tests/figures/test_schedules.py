@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import BASE
 
 from stableft import schedule
 from stableft.config import RunConfig, with_overrides
@@ -17,6 +16,7 @@ from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
+from tests.conftest import BASE
 from tests.figures import test_synthetic as synthetic
 
 STEPS = 190  # of rte in the synthetic grid; its schedule has 10 epochs of 19

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import ConfigFactory
 from hypothesis import strategies as st
 
 from stableft import comparison, data_cache, lineage, origin, page, report, runner, tables, token_cache
@@ -26,6 +25,7 @@ from stableft.pretrained import load_tokenizer, read_body, read_settings
 from stableft.records import FOOTER, Place, RunRecord, Store
 from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS
 from stableft.tasks import Example, TaggedExample, TaskData
+from tests.conftest import ConfigFactory
 from tests.fuzz.inputs import answer, damaged, fuzz
 from tests.test_records import record
 

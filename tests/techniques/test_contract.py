@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import trials
-from conftest import ConfigFactory
 
 from stableft import discover, views
 from stableft.config import CARD, RunConfig, Stage, Technique, run_id, with_overrides
 from stableft.encoders import Encoder
 from stableft.errors import UsageError
 from stableft.packing import Data
+from tests.conftest import ConfigFactory
 
 FEW_STEPS = {"schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 4}
 PAIR_STEPS = {**FEW_STEPS, "schedule.num_steps": 4}

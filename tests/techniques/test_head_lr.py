@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 
 from stableft.encoders import Encoder
 from stableft.errors import UsageError
@@ -13,6 +12,7 @@ from stableft.finetune import ParamGroup
 from stableft.packing import Data
 from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD
+from tests.conftest import ConfigFactory
 
 EXAMPLE = HeadLR(scale=2.0)
 

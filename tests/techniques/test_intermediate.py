@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 import torch
 import trials
-from conftest import TOY, ConfigFactory
 from safetensors.torch import load_file, save_file
 
 from experiments.protocol import SMOKE
@@ -35,6 +34,7 @@ from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
 from stableft.worker import Job, run_one
+from tests.conftest import TOY, ConfigFactory
 
 EXAMPLE = Intermediate(task="toyscore", num_steps=4)
 FIRST = Intermediate(task="toyscore", num_train=24, num_epochs=2, lr=1e-3, batch_size=4)

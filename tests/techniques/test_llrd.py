@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import trials
-from conftest import ConfigFactory
 
 from stableft.encoders import Encoder
 from stableft.errors import UsageError
 from stableft.packing import Data
 from stableft.techniques.llrd import LLRD
+from tests.conftest import ConfigFactory
 
 EXAMPLE = LLRD(decay=0.5)
 

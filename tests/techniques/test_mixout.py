@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
@@ -20,6 +19,7 @@ from stableft.layers import DropoutStream, Linear, MixedLinear
 from stableft.packing import Data
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.reinit import Reinit
+from tests.conftest import ConfigFactory
 
 EXAMPLE = Mixout(p=0.5)
 ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])

@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 
 from stableft.config import Technique
 from stableft.encoders import Encoder
@@ -17,6 +16,7 @@ from stableft.schedule import lr_factor
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
+from tests.conftest import ConfigFactory
 
 EXAMPLE = PretrainedWeightDecay(weight_decay=1.0)
 # Single texts have no second segment: this row is never read, its gradient is 0, and what moves it is decay.

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 from safetensors.torch import load_file, save_file
 from scipy import stats
 
@@ -27,6 +26,7 @@ from stableft.records import Store
 from stableft.runner import Execution, Inputs, collect, plan, run_grid
 from stableft.seeds import stream_entropy
 from stableft.techniques.reinit import Reinit
+from tests.conftest import ConfigFactory
 
 EXAMPLE = Reinit(pooler=True, num_layers=1)
 STREAMS = ("sample", "init", "order", "dropout")

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 from test_contract import example
 from test_shared_blocks import albert as albert
 
@@ -23,6 +22,7 @@ from stableft.finetune import encode, train
 from stableft.packing import Data
 from stableft.resume import Keeper, State
 from stableft.rows import metrics_frame, predictions_frame, trajectory_sha256, typed
+from tests.conftest import ConfigFactory
 
 # Epochs of three steps, the last batch smaller; points in the middle of epochs.
 SHORT = {"num_train": 20, "schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 2}

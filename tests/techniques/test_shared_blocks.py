@@ -5,7 +5,6 @@ import shutil
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 from transformers import AlbertConfig, AlbertModel
 
 from stableft.config import Technique
@@ -15,6 +14,7 @@ from stableft.packing import Data
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
+from tests.conftest import ConfigFactory
 
 
 @pytest.fixture(scope="module")

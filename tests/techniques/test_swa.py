@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import trials
-from conftest import ConfigFactory
 from torch import Tensor, nn
 from torch.optim.swa_utils import SWALR, AveragedModel
 
@@ -22,6 +21,7 @@ from stableft.packing import Data
 from stableft.schedule import lr_factor
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
+from tests.conftest import ConfigFactory
 
 EXAMPLE = SWA(start_step=2, scale=0.5)
 ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
