@@ -24,7 +24,7 @@ work (sum of the runs' own times / 2).
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
-from experiments.published import PUBLISHED
+from experiments.published import CURVES, PUBLISHED
 from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
@@ -147,7 +147,7 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss": report.curves(split="train", metric="loss", published=CURVES),
     "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
     "score": report.curves(split="validation", metric="score"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),

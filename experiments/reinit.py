@@ -34,7 +34,7 @@ the others.
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
-from experiments.published import PUBLISHED
+from experiments.published import CURVES, PUBLISHED
 from stableft import report, tables
 from stableft.claims import Claim
 from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
@@ -134,7 +134,7 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss": report.curves(split="train", metric="loss", published=CURVES),
     "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
     "score": report.curves(split="validation", metric="score"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),

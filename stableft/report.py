@@ -79,13 +79,15 @@ def table(kind: ModuleType, **options: object) -> Item:
     return _table(lambda results: kind.table(results, **options), kind.NOTE)
 
 
-def curves(*, split: str, metric: str, interval: int | None = None) -> Item:
+def curves(*, split: str, metric: str, interval: int | None = None, published: pd.DataFrame | None = None) -> Item:
     """See `stableft.figures.curves`."""
     points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
     if split == "train":
         points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
     lead = f"{metric.replace('_', ' ').capitalize()} on {split}. {points}"
-    return _figure(curve_figure, lead, split=split, metric=metric, interval=interval)
+    if published is not None:
+        lead += " Grey, dotted, with open marks: published, where a source's points are at the same steps."
+    return _figure(curve_figure, lead, split=split, metric=metric, interval=interval, published=published)
 
 
 def distributions() -> Item:

@@ -514,9 +514,8 @@ def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Pa
     assert err.count("done toy / ") == done
 
 
-@pytest.mark.parametrize(
-    ("numbers", "code"), [pytest.param((signal.SIGINT, signal.SIGINT), 130, marks=pytest.mark.slow), ((signal.SIGTERM,), 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("numbers", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)])
 def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done(
     tmp_path: Path, numbers: tuple[int, ...], code: int
 ):

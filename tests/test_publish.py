@@ -31,6 +31,7 @@ def test_what_is_collected_and_known_is_shown(store: Store) -> None:
         publish.collected(store, None, ["adma"])
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(store: Store, tmp_path: Path) -> None:
     places = publish.collected(store)
     alone, _ = publish.render(store, places, tmp_path / "alone", [TableReport], workers=1)

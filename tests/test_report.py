@@ -60,6 +60,7 @@ def test_learning_rate_entries(tmp_path: Path) -> None:
     assert "10 arms, 2 seeds per arm and task" in (tmp_path / "lr.txt").read_text()
 
 
+@pytest.mark.slow
 def test_entries_about_training_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     def of_blocks() -> Results:
         both = synthetic.grid(2)

@@ -125,6 +125,7 @@ def test_a_run_that_two_arms_share_is_run_once(tmp_path: Path):
     assert results.runs["run_id"].nunique() == 1
 
 
+@pytest.mark.slow
 def test_a_regression_goes_the_whole_way_to_its_report(tmp_path: Path):
     longer = SMOKE.configs["toy"].schedule.model_copy(update={"num_epochs": 12})
     evaluation = SMOKE.configs["toy"].evaluation.model_copy(update={"every": 48, "num_examples": 20})

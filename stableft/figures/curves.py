@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from stableft import series, statistics, tables
 from stableft.errors import MissingInput
 from stableft.figures import style
+from stableft.published import CITATIONS
 from stableft.records import CELL, Results
 
 MEAN, FAILED = "mean", "failed run"
@@ -24,7 +25,15 @@ INTERVAL, RANGE = "interval", "range"
 BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
 
 
-def data(results: Results, *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL) -> pd.DataFrame:
+def data(
+    results: Results,
+    *,
+    split: str,
+    metric: str,
+    interval: int | None = None,
+    band: str = INTERVAL,
+    published: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
     Series logged at every step (split ``train``) are averaged over consecutive intervals of steps, the point standing at the
@@ -42,10 +51,12 @@ def data(results: Results, *, split: str, metric: str, interval: int | None = No
         interval: Steps per point of a training series, >= 1; None: a tenth of the run (floor, at least 1), as Zhang et al.
         band: What is shaded: ``interval``, the 95 % bootstrap interval of the mean, or ``range``, from the least to the greatest
             run of those in the mean, as Zhang et al. have it in Figures 3, 6 and 11.
+        published: See `stableft.published.read_curves`: what the sources logged of these arms, where their points stand at the
+            same steps as ours. None: nothing is drawn beside ours.
 
     Returns:
-        Columns task, arm, series (``mean`` or ``failed run``), seed (NA for means), step, value, low, high (of the band, NaN for
-        single runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
+        Columns task, arm, series (``mean``, ``failed run``, or who published it), seed (NA for means), step, value, low, high (of
+        the band, NaN for single runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
 
     Raises:
         MissingInput: no runs, or no such series.
@@ -61,6 +72,9 @@ def data(results: Results, *, split: str, metric: str, interval: int | None = No
         grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
         whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
         cell = [_mean(whole, band), _runs(grid.loc[runs.loc[runs["failed"], "seed"]])]
+        if published is not None:
+            about = {"task": str(task), "arm": str(arm), "split": split, "metric": metric}
+            cell += _published(published, {"experiment": str(results.runs["experiment"].iloc[0]), **about}, whole.columns)
         frames += [part.assign(task=str(task), arm=str(arm), majority_score=majority) for part in cell if len(part)]
     if not frames:
         raise MissingInput(f"the results hold no metric {metric!r} on split {split!r}")
@@ -109,6 +123,18 @@ def _mean(grid: pd.DataFrame, band: str) -> pd.DataFrame:
     return pd.DataFrame({**mean, "n": len(grid)})
 
 
+def _published(published: pd.DataFrame, about: dict[str, str], steps: pd.Index) -> list[pd.DataFrame]:
+    """The curves of the sources about one arm, each with its name as series, if its points are at these steps."""
+    rows = published[np.logical_and.reduce([published[name] == value for name, value in about.items()])]
+    found = []
+    for (source, place, encoder), curve in rows.groupby(["source", "place", "encoder"], sort=False):
+        if curve["step"].tolist() == steps.tolist():
+            name = f"{CITATIONS[source]}, {place}, {encoder}"
+            line = curve[["step", "value", "n"]].assign(series=name, seed=pd.NA, low=np.nan, high=np.nan)
+            found.append(line.reset_index(drop=True))
+    return found
+
+
 def _runs(grid: pd.DataFrame) -> pd.DataFrame:
     """The points that each run has, run by run. Of all runs at once: a frame for each of thousands takes seconds."""
     values = grid.to_numpy()
@@ -123,6 +149,8 @@ def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> 
         panel.fill_between(mean["step"], mean["low"], mean["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
         every = max(1, len(mean) // 10)
         panel.plot(mean["step"], mean["value"], **look._asdict(), markevery=every, zorder=2.5, label=arm)
+    for source, line in curves[~curves["series"].isin([MEAN, FAILED])].groupby("series", sort=False):
+        style.published_line(panel, line["step"], line["value"], look.marker, f"{arm}: {source}")
     failed = curves[curves["series"] == FAILED].sort_values("seed", kind="stable")
     starts = np.flatnonzero(np.diff(failed["seed"].to_numpy(np.int64))) + 1
     for steps, values in zip(*(np.split(failed[name].to_numpy(), starts) for name in ("step", "value")), strict=True):

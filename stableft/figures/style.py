@@ -69,7 +69,8 @@ CORRECTED = ArmStyle("#0072B2", "o", "-")
 # ``standard`` is what other experiments call the runs of ``corrected``; no experiment has both.
 KNOWN_ARMS = {"corrected": CORRECTED, "standard": CORRECTED, "uncorrected": ArmStyle("#D55E00", "s", "--")}
 # The rest of the palette of Okabe & Ito (2008), without yellow, which is too faint for lines on white.
-OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Then three of Tol's muted colours (personal.sron.nl/~pault), for experiments with more arms.
+OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
 OTHER_MARKERS = ("^", "D", "v", "<", ">", "h", "p")  # no cross: that is a failed run
 OTHER_LINES = ("-.", "-", "--", ":")
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
@@ -183,6 +184,12 @@ def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLik
     axes.vlines(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
     look = {"markerfacecolor": "white", "markersize": 5.5, "markeredgewidth": 1.1}
     axes.plot(x, values, marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)
+
+
+def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, label: str) -> None:
+    """A curve of a source, dotted and grey, with open marks of the shape that the arm of the same name has."""
+    look = {"color": PUBLISHED_INK, "linestyle": ":", "linewidth": 1.1, "markerfacecolor": "white", "markersize": 4}
+    axes.plot(x, values, marker=marker, **look, zorder=2.2, label=label)
 
 
 def failed_key(axes: Axes) -> None:

@@ -117,3 +117,23 @@ def test_missing_input_is_named() -> None:
         curves.data(results, split="test", metric="f1")
     with pytest.raises(MissingInput, match="no runs"):
         curves.data(replace(results, runs=results.runs.iloc[:0]), split="train", metric="loss")
+
+
+def test_what_a_source_logged_is_drawn_where_its_points_are_at_the_same_steps() -> None:
+    results = synthetic.grid()
+    ours = curves.data(results, split="train", metric="loss")
+    about = {"source": "replication", "place": "curves", "encoder": "big", "experiment": results.runs["experiment"].iloc[0]}
+    line = ours.query("task == 'rte' and arm == 'corrected' and series == 'mean'")[["task", "arm", "step"]]
+    same = line.assign(**about, split="train", metric="loss", n=50, value=np.linspace(0.9, 0.1, len(line)))
+    shifted = same.assign(task="tnews_1k")  # whose intervals are longer
+    other = same.assign(arm="uncorrected", metric="lr")
+    published = pd.concat([same, shifted, other], ignore_index=True)
+    frame = curves.data(results, split="train", metric="loss", published=published)
+    name = "independent replication of Zhang et al., curves, big"
+    drawn = frame[frame["series"] == name]
+    assert set(zip(drawn["task"], drawn["arm"], strict=True)) == {("rte", "corrected")}
+    assert drawn["value"].tolist() == same["value"].tolist()
+    assert set(drawn["n"]) == {50}
+    pd.testing.assert_frame_equal(frame[frame["series"] != name].reset_index(drop=True), ours)
+    figure = curves.plot(frame, results, split="train", metric="loss", published=published)
+    assert f"corrected: {name}" in [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]

@@ -118,6 +118,7 @@ def test_results_without_a_surface_say_so() -> None:
         loss_surface.data(synthetic.grid(2))
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes_and_the_caption_says_what_is_drawn(results: Results, tmp_path: Path) -> None:
     item = report.figure(loss_surface)
     once, again = (report.render("loss_surface", item, results, tmp_path / name) for name in ("once", "again"))

@@ -399,6 +399,7 @@ def test_an_unknown_first_task_is_refused_when_planned(tmp_path: Path) -> None:
         runner.plan(grid, Store(tmp_path), runner.Inputs())
 
 
+@pytest.mark.slow
 def test_killed_in_the_first_run_and_after_it(job: Job) -> None:
     """The same command goes on: nothing half written is taken for whole, and no lock stays behind."""
     long = Intermediate(task="toyscore", num_steps=150)

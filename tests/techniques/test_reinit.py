@@ -284,6 +284,7 @@ def test_standard_is_the_run_of_adams_corrected_arm() -> None:
     assert identities(reinit, "standard") == identities(adam, "corrected")
 
 
+@pytest.mark.slow
 def test_from_the_grid_to_the_file_and_back(tmp_path: Path) -> None:
     """Through a training process: the technique travels by pickle and comes back as JSON."""
     store, inputs = Store(tmp_path), Inputs()
