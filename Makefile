@@ -31,7 +31,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(PER_GPU),--per-gpu $(PER_GPU))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench test fuzz test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench test fuzz chaos test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,8 +110,11 @@ test: $(READY) ## Run the fast tests
 fuzz: $(READY) ## Put 10,000 invented inputs into all that is read: settings, data, stored files, names
 	STABLEFT_FUZZ=full $(PY) -m pytest -n 2 --dist loadfile tests/fuzz
 
+chaos: $(READY) ## Kill, interrupt and damage a grid 100 times, and compare it with an undisturbed one
+	$(PY) -m tests.chaos
+
 test-slow: $(READY) ## Run the slow tests
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -n 2 --dist loadfile -m slow
 
 setup-browser: ## Install headless Chromium for test-browser, where apt has it and none is there
 	@for name in $(BROWSERS); do command -v $$name && exit 0; done; \

@@ -2,10 +2,11 @@
 
 Two commands work on the same results at a time. Faults come at random moments from a seeded generator: a training process, the
 process that training processes are forked from, or a command is killed (SIGKILL), a command with all its processes is killed, or
-interrupted (SIGINT, SIGTERM); a finished record is cut short, emptied, or one of its bytes is changed. Whatever died is started
-again. When the faults are over the command is repeated until it succeeds; then every collected metric and prediction must equal
-those of the undisturbed grid, bit by bit, each cell there once. Last, the grid is run on a file system that fills up, if this
-process may mount one: the command must say so, and go on from where it was once there is room.
+interrupted (SIGINT, SIGTERM); a finished record, or the checkpoint of a run in flight, is cut short, emptied, or one of its bits
+is changed. Whatever died is started again. When the faults are over the command is repeated until it succeeds; then every
+collected metric and prediction must equal those of the undisturbed grid, bit by bit, each cell there once. Last, the grid is run
+on a file system that fills up, if this process may mount one: the command must say so, and go on from where it was once there is
+room.
 """
 
 import argparse
@@ -26,14 +27,16 @@ import pandas as pd
 from stableft.records import Store
 
 COMMANDS = 2
+DAMAGE = {"cut": "cut short", "empty": "emptied", "bit": "one bit changed"}
 LONGEST_WAIT = 3.0  # seconds between faults
+CHECKPOINTS = ("--checkpoint-minutes", "0.01")  # far more often than anybody would
 ROOM = 2**20  # bytes of the file system that fills up: less than the grid takes
 
 
 def command(results: Path, seeds: int, epochs: int) -> list[str]:
     """The grid: two arms of a tiny encoder on a toy task."""
     settings = ("--protocol", "smoke", "--seeds", f"0-{seeds - 1}", "--set", f"schedule.num_epochs={epochs}")
-    return [sys.executable, "-m", "stableft", "run", "adam", *settings, "--results", str(results), "--jobs", "2"]
+    return [sys.executable, "-m", "stableft", "run", "adam", *settings, "--results", str(results), "--jobs", "2", *CHECKPOINTS]
 
 
 def start(grid: list[str]) -> "subprocess.Popen[bytes]":
@@ -51,26 +54,32 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
+def damage(path: Path, how: str, rng: random.Random) -> None:
+    """In place, as a disk would: another process may have the file open."""
+    content = bytearray(path.read_bytes())
+    if how == "bit":
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    with open(path, "r+b") as file:
+        file.truncate({"cut": len(content) // 2, "empty": 0, "bit": len(content)}[how])
+        if how == "bit":
+            file.write(content)
+
+
 def disturb(rng: random.Random, running: "list[subprocess.Popen[bytes]]", results: Path) -> str | None:
     """One fault; its name, or None where there was nothing to disturb."""
     victim = rng.choice(running)
     if victim.poll() is not None:
         return None
-    records = sorted((results / "runs").glob("*.parquet"))
-    fault = rng.choice(["process", "process", "command", "group", "SIGINT", "SIGTERM", "cut", "empty", "byte"])
-    if fault in ("cut", "empty", "byte"):
-        if not records:
+    files = [*sorted((results / "runs").glob("*.parquet")), *sorted((results / "checkpoints").glob("*.safetensors"))]
+    fault = rng.choice(["process", "process", "command", "group", "SIGINT", "SIGTERM", "cut", "empty", "bit"])
+    if fault in ("cut", "empty", "bit"):
+        if not files:
             return None
-        path = rng.choice(records)
-        content = bytearray(path.read_bytes())
-        if fault == "byte":
-            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-        # Another process may have the old file open; as a disk would, this changes it in place.
-        with open(path, "r+b") as file:
-            file.truncate({"cut": len(content) // 2, "empty": 0, "byte": len(content)}[fault])
-            if fault == "byte":
-                file.write(content)
-        return f"record: {fault}"
+        path = rng.choice(files)
+        with suppress(FileNotFoundError):  # a checkpoint whose run was done a moment ago
+            damage(path, fault, rng)
+            return f"{'record' if path.suffix == '.parquet' else 'checkpoint'}: {DAMAGE[fault]}"
+        return None
     if fault == "process":
         if not (others := processes(victim.pid)):
             return None
@@ -164,7 +173,7 @@ def main() -> None:
         set_aside = len(list((folder / "b" / "damaged").glob("*")))
     print(json.dumps(dict(faults.most_common()), indent=1))
     print(f"{faults.total()} faults, {2 * asked.seeds} runs: none lost, none twice, every row equal.")
-    print(f"{set_aside} damaged records were set aside.")
+    print(f"{set_aside} damaged files were set aside.")
     print(f"A full file system: {disk}. {time.monotonic() - started:.0f} s.")
 
 

@@ -350,7 +350,8 @@ def test_a_killed_process_is_replaced_and_the_run_goes_on(job: Job, intermediate
     assert (status.state, status.detail, status.attempts) == ("done", "ok", 3 if intermediate else 2)
     store = Store(job.results)
     assert store.trajectory(job.run_id) == expected
-    for run in (job.run_id, *(source.run_id for source in job.sources.values())):
-        assert store.read(run).provenance["resumed_at"] == [4]
-        assert store.read(run).provenance["attempts"] == 2
+    provenance = {run: store.read(run).provenance for run in (job.run_id, *(source.run_id for source in job.sources.values()))}
+    assert all(each["resumed_at"] == [4] for each in provenance.values())
+    assert provenance[job.run_id]["attempts"] == status.attempts
+    assert all(each["attempts"] == 2 for run, each in provenance.items() if run != job.run_id)
     assert not list((job.results / "checkpoints").iterdir())

@@ -43,7 +43,8 @@ def connected(cluster: Cluster, told: Told) -> Iterator[Backend]:
         UsageError: a worker's Python, packages or source are not those of this command.
         MissingInput: a worker does not see the results folder.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told in our own words
+    for name in ("distributed", "distributed.client"):  # Dask's own configuration gives both a level
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in our own words
     with connection(cluster) as client:
 
         def dask(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
