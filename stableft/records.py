@@ -235,14 +235,19 @@ class Store:
         tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
-        runs, *others = (table.to_pandas(ignore_metadata=True) for table in tables.values())
+        runs, *others = (table.to_pandas() for table in tables.values())
         # Names stay categories, and one of all three tables has one dtype, so that they are merged by codes.
         shared = {name: dtype for name, dtype in runs.dtypes.items() if name in CELL and isinstance(dtype, pd.CategoricalDtype)}
+        for name, dtype in shared.items():
+            if any(set(frame[name].unique()) - set(dtype.categories) for frame in others):
+                folder = self.folder(protocol, experiment)
+                what = f"the tables in {folder} are damaged: rows name another {name} than the runs"
+                raise Damaged(folder, f"{what}. Get them again, or move the folder away and run the experiment again.")
         return Results(runs, *(frame.astype(shared) for frame in others))
 
     def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
         """Of the collected tables the small one, `Results.runs`; errors as `load`."""
-        return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas(ignore_metadata=True))
+        return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas())
 
     def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
         folder = self.folder(protocol, experiment)
@@ -251,7 +256,10 @@ class Store:
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
         tables = collected.read(folder, names)
-        return {name: stored.checked(table, folder / f"{name}.parquet") for name, table in tables.items()}
+        checked = {name: stored.checked(table, folder / f"{name}.parquet") for name, table in tables.items()}
+        return {
+            name: table.replace_schema_metadata(None) for name, table in checked.items()
+        }  # what pandas says of itself may be damaged
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""

@@ -51,6 +51,7 @@ def test_figures_and_tables_together_are_everything(store: Store, tmp_path: Path
     assert all((tmp_path / "parts/laptop/adam" / path.name).read_bytes() == path.read_bytes() for path in whole)
 
 
+@pytest.mark.slow
 def test_a_large_place_is_shared_among_processes_and_its_files_stay_in_order(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

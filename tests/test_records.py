@@ -248,6 +248,19 @@ def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path):
         store.load("smoke", "adam")
 
 
+def test_rows_of_no_run_are_refused(tmp_path: Path):
+    store = Store(tmp_path)
+    store.write(record())
+    store.collect("smoke", "adam", [Place("adam", "corrected", "toy", 0, "a" * 16)])
+    path = store.folder("smoke", "adam") / "metrics.parquet"
+    table = pq.read_table(path)
+    index = table.schema.get_field_index("arm")
+    strange = table.set_column(index, "arm", pa.array(["strange"] * len(table)).dictionary_encode())
+    write_parquet(strange.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(Damaged, match="name another arm than the runs"):
+        store.load("smoke", "adam")
+
+
 def test_missing_results_say_which_command_makes_them(tmp_path: Path):
     with pytest.raises(MissingInput, match="stableft run adam --protocol smoke"):
         Store(tmp_path).load("smoke", "adam")

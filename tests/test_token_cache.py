@@ -71,6 +71,7 @@ def _load(folder: Path) -> list[int]:
     return load_or_make(folder, example)[0]["train"].ids.tolist()
 
 
+@pytest.mark.slow
 def test_two_workers_at_once(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.map(_load, [tmp_path / "tokens" / "k"] * 4, chunksize=1)

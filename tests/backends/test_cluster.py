@@ -67,6 +67,7 @@ def test_relative_paths_are_the_senders(job: MakeJob, tmp_path: Path, monkeypatc
     assert parcel.pack(dataclasses.replace(job("fine"), results=Path("out"))).job.results == tmp_path / "out"
 
 
+@pytest.mark.slow
 def test_data_and_weights_travel_once_per_worker(scheduler: str, client: Any, heavy: Job, monkeypatch: pytest.MonkeyPatch):
     """Also to a second command: workers keep what they have by fingerprint."""
     node._HELD.clear()

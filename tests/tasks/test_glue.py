@@ -557,6 +557,7 @@ def test_a_malformed_row_from_the_hub_is_named(columns: dict[str, list], reason:
     assert str(caught.value).startswith("nyu-mll/glue (rte, train)" + reason)
 
 
+@pytest.mark.slow
 def test_tnews_from_the_hub_equals_tnews_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codes, titles = list(clue.CLASSES), [f"标题{i}" for i in range(1003)]
     labels = [i % 15 for i in range(1003)]

@@ -339,6 +339,7 @@ GRID = Grid(
 )
 
 
+@pytest.mark.slow
 def test_from_the_plan_to_the_tables_with_one_first_run_for_all(tmp_path: Path) -> None:
     store, inputs = Store(tmp_path / "results"), runner.Inputs()
     planned = runner.plan(GRID, store, inputs)
