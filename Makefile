@@ -105,7 +105,7 @@ bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes;
 	$(PY) -m benchmarks $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 test: $(READY) ## Run the fast tests
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu and not browser"
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not browser"
 
 fuzz: $(READY) ## Put 10,000 invented inputs into all that is read: settings, data, stored files, names
 	STABLEFT_FUZZ=full $(PY) -m pytest -n 2 --dist loadfile tests/fuzz
