@@ -75,6 +75,8 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
                 style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
             panel.set(title=task, xlabel="runs to choose from", ylabel=f"{split} {str(names[task]).replace('_', ' ')}")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if of_panel["n"].max() == 1:  # else matplotlib divides the one run
+                panel.set_xticks([1])
         style.legend(figure)
     return figure
 
