@@ -192,8 +192,12 @@ def parsed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         packages = sorted({source.partition("/")[0] for source in sources}, reverse=worker.endswith("1"))  # workers meet half-way
         return dict(chain.from_iterable(parsed(package).items() for package in packages))
 
+    @cache
+    def known() -> set[Path]:
+        return {file for source in sources for _, file in docstrings.source_files(source)}
+
     def documented(path: Path) -> list[tuple[str, str]]:
-        return found if (found := everything().get(path)) is not None else parse(path)
+        return everything()[path] if path in known() else parse(path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(docstrings, "documented", documented)
