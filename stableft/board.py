@@ -12,6 +12,7 @@ from rich.table import Column
 
 from stableft.markup import duration
 from stableft.planning import Plan
+from stableft.run_views import name
 from stableft.states import STATE_OF
 from stableft.supervisor import Status
 from stableft.worker import Job
@@ -22,7 +23,7 @@ class Board:
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console
-        self._names = {p.run_id: f"{p.cell.task} / {p.cell.arm} / {p.cell.seed}" for p in plan.cells}
+        self._names = {p.run_id: name(p) for p in plan.cells}
         self._total = len(plan.jobs)
         self._done = self._failed = self._diverged = 0
         self._started = time.monotonic()
@@ -62,13 +63,13 @@ class Board:
             note = f"eta {duration(eta)}"
             note += f", {self._failed} failed" * bool(self._failed) + f", {self._diverged} diverged" * bool(self._diverged)
             self.bars.update(self._all, completed=self._done + self._failed, note=note)
-        name, state = self._names[status.job.run_id], STATE_OF[status.state]
+        run, state = self._names[status.job.run_id], STATE_OF[status.state]
         why = status.detail if state == status.state else f"{status.state}: {status.detail}"
         seconds = f" {status.seconds:.0f} s" if status.state == "done" else ""
         if status.state != "done" or not self._console.is_terminal:
             now = datetime.now().strftime("%H:%M:%S")
             self._console.print(
-                f"{now} {state} {name} ({why}){seconds} [{self._done + self._failed}/{self._total}, {note}]",
+                f"{now} {state} {run} ({why}){seconds} [{self._done + self._failed}/{self._total}, {note}]",
                 markup=False,
             )
 

@@ -80,24 +80,7 @@ def run(
     identify: Identify = False, checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Runs what is missing of a grid, then collects. Interrupt it as you like; the same command goes on."""
-    again = command(context, "retry")
-    cluster = runner.Cluster(scheduler, local_cluster, gather, tls_ca, tls_cert, tls_key)
-    execution = _execution(
-        jobs,
-        threads,
-        device,
-        gpus,
-        per_gpu,
-        backend,
-        cluster,
-        max_retries,
-        timeout,
-        fail_fast,
-        padded,
-        again,
-        checkpoint_minutes,
-        identify,
-    )
+    execution = _execution(context, command(context, "retry"))
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
     if not dry_run:
         runner.set_aside_cut_short(store, err.print)
@@ -123,24 +106,7 @@ def retry(
     identify: Identify = False, checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Does failed runs again, and no others. A diverged run is a result: it is done."""
-    again = command(context, "retry", "only")
-    cluster = runner.Cluster(scheduler, local_cluster, gather, tls_ca, tls_cert, tls_key)
-    execution = _execution(
-        jobs,
-        threads,
-        device,
-        gpus,
-        per_gpu,
-        backend,
-        cluster,
-        max_retries,
-        timeout,
-        fail_fast,
-        padded,
-        again,
-        checkpoint_minutes,
-        identify,
-    )
+    execution = _execution(context, command(context, "retry", "only"))
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
     kinds = states.parse_failures(only)
     failed = {note.run_id: note for note in states.failures(store) if kinds & {note.state, note.kind}}
@@ -152,11 +118,14 @@ def retry(
     _perform(context, asked, planned, store, execution, as_json)
 
 
-def _execution(
-    jobs: int | None, threads: int, device: str | None, gpus: str | None, per_gpu: int | None, backend: str,
-    cluster: runner.Cluster, max_retries: str, timeout: float | None, fail_fast: bool, padded: bool, again: str,
-    minutes: float, identify: bool,
-) -> runner.Execution:  # fmt: skip
+def _execution(context: typer.Context, again: str) -> runner.Execution:
+    """From the options that `run` and `retry` both have, which only this function reads.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    given = context.params
+    gpus, per_gpu, device, jobs = given["gpus"], given["per_gpu"], given["device"], given["jobs"]
     numbers = parse_gpus(gpus) if gpus is not None else []
     slots = len(numbers) * (per_gpu or 1)
     if per_gpu and not numbers:
@@ -165,13 +134,25 @@ def _execution(
         raise UsageError(f"--gpus {gpus} and --device {device} contradict each other: leave one out")
     if numbers and jobs not in (None, slots):
         raise UsageError(f"--gpus {gpus} with {per_gpu or 1} on each are {slots} runs at a time, --jobs {jobs}: leave --jobs out")
-    if numbers and backend != "threads":
-        raise UsageError(f"--gpus needs --backend threads, not {backend}")
-    device = device or ("cuda" if numbers else "cpu")
+    if numbers and given["backend"] != "threads":
+        raise UsageError(f"--gpus needs --backend threads, not {given['backend']}")
+    tls = {name: Path(given[name]) if given[name] else None for name in ("tls_ca", "tls_cert", "tls_key")}
     return runner.Execution(
-        backend, jobs, threads, device, not padded, retries(max_retries), timeout, fail_fast, cluster, numbers, per_gpu or 1, again,
-        minutes, identify,
-    )  # fmt: skip
+        backend=given["backend"],
+        workers=jobs,
+        threads=given["threads"],
+        device=device or ("cuda" if numbers else "cpu"),
+        packed=not given["padded"],
+        max_retries=retries(given["max_retries"]),
+        timeout=given["timeout"],
+        fail_fast=given["fail_fast"],
+        cluster=runner.Cluster(given["scheduler"], given["local_cluster"], given["gather"], **tls),
+        gpus=numbers,
+        per_gpu=per_gpu or 1,
+        again=again,
+        checkpoint_minutes=given["checkpoint_minutes"],
+        identify=given["identify"],
+    )
 
 
 def _workers(execution: runner.Execution) -> int:
