@@ -1,7 +1,6 @@
 """What happens inside a Dask worker: it keeps data and weights, and supervises a training process per thread."""
 
 import contextlib
-import hashlib
 import multiprocessing
 import platform
 import shutil
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import stableft
 from stableft import environment, provenance
 from stableft.backends.parcel import Parcel, family
 from stableft.encoders import Encoder, from_folder
@@ -25,7 +23,7 @@ from stableft.supervisor import Status, Supervisor
 from stableft.tasks import TaskData
 
 WATCH_SECONDS = 1.0
-IDLE_SECONDS = 60.0  # after which training processes are let go that nobody has given a run
+IDLE_SECONDS = 20.0  # after which training processes are let go that nobody has given a run
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,8 @@ class Answer:
 def versions() -> dict[str, str]:
     """Python, the packages that are recorded with every run, and this package's own source."""
     packages = {name: version.split("+")[0] for name, version in provenance.static()["packages"].items()}  # +cpu is a build
-    root = Path(stableft.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, **packages, "stableft's source": f"{digest.hexdigest()[:12]} (commit {provenance.commit()})"}
+    return {"python": python, **packages, "stableft's source": f"{provenance.code_sha256()[:12]} (commit {provenance.commit()})"}
 
 
 def describe(probe: Path | None, data: Sequence[str], encoders: Sequence[Encoder], dask_worker: Any) -> Found:

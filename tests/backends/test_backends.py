@@ -135,7 +135,7 @@ def test_every_backend_is_tested_here():
     assert {"loky", "serial", "threads", "dask"} == BACKENDS.keys()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
