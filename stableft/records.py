@@ -20,6 +20,7 @@ from stableft.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_pa
 from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS, as_written, joined, plain_strings, rows_of, trajectory_sha256, typed
 
 FOOTER = b"stableft"
+FOOTER_SHA256 = b"stableft_sha256"
 TRAJECTORY = "trajectory_sha256"
 Outcome = Literal["ok", "diverged"]
 PLACE = "place"
@@ -141,8 +142,8 @@ class Store:
             "schema": SCHEMA_VERSION, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
             "facts": record.facts, "provenance": record.provenance, TRAJECTORY: trajectory_sha256(table),
         }  # fmt: skip
-        target = self.path(record.run_id)
-        write_parquet(table.replace_schema_metadata({FOOTER: json.dumps(footer).encode()}), target)
+        text, target = json.dumps(footer).encode(), self.path(record.run_id)
+        write_parquet(table.replace_schema_metadata({FOOTER: text, FOOTER_SHA256: _sha256(text)}), target)
         self.checkpoint_path(record.run_id).unlink(missing_ok=True)
         return target
 
@@ -171,7 +172,11 @@ class Store:
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
         path = self.path(run_id)
         table = read_parquet(path)
-        footer = stored.read_footer((table.schema.metadata or {}).get(FOOTER, b""), path, run_id)
+        metadata = table.schema.metadata or {}
+        text = metadata.get(FOOTER, b"")
+        footer = stored.read_footer(text, path, run_id)
+        if metadata.get(FOOTER_SHA256, _sha256(text)) != _sha256(text):  # records of before it was kept have none
+            raise Damaged(path, f"{path} is damaged: its footer is not the one that was written. Delete it and run again.")
         try:
             table = as_written(table)
         except ValueError as error:
@@ -256,10 +261,10 @@ class Store:
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
         tables = collected.read(folder, names)
-        checked = {name: stored.checked(table, folder / f"{name}.parquet") for name, table in tables.items()}
-        return {
-            name: table.replace_schema_metadata(None) for name, table in checked.items()
-        }  # what pandas says of itself may be damaged
+        for name, table in tables.items():
+            stored.check(table, folder / f"{name}.parquet")
+        # Without what pandas notes beside the columns, which may be damaged.
+        return {name: table.replace_schema_metadata(None) for name, table in tables.items()}
 
     def collected(self) -> list[tuple[str, str]]:
         """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
@@ -290,6 +295,10 @@ def _gather(
     if len(parts) > 1:
         whole = whole.sort_values(PLACE, kind="stable", ignore_index=True)
     return whole[CELL + columns]
+
+
+def _sha256(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
 
 
 def _run_row(footer: Mapping[str, Any]) -> dict[str, Any]:

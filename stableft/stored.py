@@ -136,8 +136,8 @@ def read_footer(text: bytes, path: Path, run_id: str) -> Json:
     return footer
 
 
-def checked(table: pa.Table, path: Path) -> pa.Table:
-    """A collected table that has its columns, of their types and without gaps, and readable JSON.
+def check(table: pa.Table, path: Path) -> None:
+    """Whether a collected table has its columns, of their types and without gaps, and readable JSON.
 
     Args:
         table: As read.
@@ -151,7 +151,6 @@ def checked(table: pa.Table, path: Path) -> pa.Table:
     except ValueError as error:
         what = f"{path} is damaged ({error})"
         raise Damaged(path, f"{what}. Get it again, or move {path.parent} away and run its experiment again.") from None
-    return table
 
 
 def _check(table: pa.Table, name: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from stableft import collected
 from stableft.errors import Damaged, MissingInput
 from stableft.parquet import write_parquet
-from stableft.records import FOOTER, Place, RunRecord, Store
+from stableft.records import FOOTER, FOOTER_SHA256, Place, RunRecord, Store
 from stableft.rows import metrics_frame, predictions_frame
 
 
@@ -305,6 +305,21 @@ def test_a_footer_that_no_run_has_is_damage(tmp_path: Path, change: dict[str, ob
     write_parquet(table.replace_schema_metadata({FOOTER: b"[1]"}), path)
     with pytest.raises(Damaged, match="no run of stableft"):
         store.read("a" * 16)
+
+
+def test_a_footer_that_was_changed_is_damage_though_it_could_be_a_runs(tmp_path: Path):
+    store = Store(tmp_path)
+    path = store.write(record())
+    table = pq.read_table(path)
+    metadata = dict(table.schema.metadata)
+    changed = metadata[FOOTER].replace(b'"majority_score": 0.5', b'"majority_score": 0.4')
+    assert changed != metadata[FOOTER]
+    write_parquet(table.replace_schema_metadata({**metadata, FOOTER: changed}), path)
+    with pytest.raises(Damaged, match="its footer is not the one that was written"):
+        store.read("a" * 16)
+    del metadata[FOOTER_SHA256]
+    write_parquet(table.replace_schema_metadata(metadata), path)
+    same(store.read("a" * 16), record())  # as they were before the fingerprint was kept
 
 
 @pytest.mark.parametrize("column", ["kind", "step", "value", "probabilities"])
