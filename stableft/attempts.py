@@ -20,6 +20,8 @@ def keeper_of(job: "Job", device_name: str | None, began: float) -> "Keeper":
         device_name: Of its device, if that is no CPU.
         began: When this attempt began, by `time.monotonic`.
     """
+    import torch
+
     from stableft.resume import Keeper
 
     static, store = provenance.static(), Store(job.results)
@@ -28,6 +30,8 @@ def keeper_of(job: "Job", device_name: str | None, began: float) -> "Keeper":
         "code": provenance.code_sha256(),
         **{name: static[name] for name in ("python", "packages")},
         **{name: static["hardware"][name] for name in ("machine", "cpu")},
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "environment": provenance.environment(provenance.ARITHMETIC),
         "device": [job.device, device_name],
         "threads": job.threads,
         "packed": job.packed,

@@ -218,6 +218,16 @@ def test_one_of_other_code_is_not_used(job: Job, monkeypatch: pytest.MonkeyPatch
     assert "another code" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("variable", "used"), [("ONEDNN_MAX_CPU_ISA", False), ("CUDA_VISIBLE_DEVICES", True)])
+def test_one_that_other_kernels_computed_is_not_used(
+    job: Job, variable: str, used: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed_after(3, monkeypatch, job)
+    monkeypatch.setenv(variable, "7")
+    assert run_one(job).provenance["resumed_at"] == ([3] if used else [])
+    assert ("another environment" in capsys.readouterr().err) is not used
+
+
 def test_a_damaged_one_is_set_aside_and_the_run_starts_anew(
     job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
