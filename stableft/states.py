@@ -145,11 +145,11 @@ def note(store: Store, failure: Failure) -> None:
 
     A disk that is full, or a folder that can't be written to, is what failed: then nothing is noted.
     """
-    log = store.log_path(failure.run_id)
-    with contextlib.suppress(OSError, MissingInput):
+    log, earlier = store.log_path(failure.run_id), None
+    with contextlib.suppress(OSError, MissingInput):  # a note that is damaged says nothing
         earlier = read(store.failure_path(failure.run_id))
-        failure = failure.model_copy(update={"detail": without_names(failure.detail)})
-        failure = failure.model_copy(update={"attempts": failure.attempts + (earlier.attempts if earlier else 0)})
+    attempts = failure.attempts + (earlier.attempts if earlier else 0)
+    failure = failure.model_copy(update={"detail": without_names(failure.detail), "attempts": attempts})
     with contextlib.suppress(OSError):
         for path in (log, store.failure_path("")):
             path.parent.mkdir(parents=True, exist_ok=True)

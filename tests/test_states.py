@@ -132,6 +132,15 @@ def test_a_spoilt_note_is_named(tmp_path: Path):
     assert look(store, RUN).failure == failure()
 
 
+def test_a_spoilt_note_before_it_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-machine-7")
+    store = Store(tmp_path)
+    states.note(store, failure())
+    store.failure_path(RUN).write_text("{}")
+    states.note(store, failure(detail="no lab-machine-7"))
+    assert look(store, RUN).failure == failure(detail="no <host>")
+
+
 def test_kinds_of_failure_are_parsed():
     assert states.parse_failures("oom, device") == {"oom", "device"}
     assert states.parse_failures(None) == {"failed", "oom", "timeout", "killed"}
