@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from stableft import checkout, discover, environment, states
 from stableft.backends import BACKENDS, Cluster, default_workers
@@ -97,9 +98,10 @@ def run_grid(
         raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
     opened = discover.named(execution.backend, BACKENDS, "backend")
     execution.cluster.check(execution.backend, execution.workers)
-    jobs = [job(run_id, config, store, inputs, execution) for run_id, config in wanted.jobs.items()]
-    if not jobs:
+    if not wanted.jobs:
         return
+    code = checkout.here().keep(checkout.patches(store.root), identify=execution.identify)
+    jobs = [job(run_id, config, store, inputs, execution, code) for run_id, config in wanted.jobs.items()]
     environment.prepare(execution.threads)
     bound = slots(execution.gpus, execution.per_gpu, count_gpus()) if execution.gpus else []
     workers = len(bound) or execution.workers or (default_workers() if execution.device == "cpu" else 1)
@@ -147,8 +149,15 @@ def _failure(status: Status, wanted: Plan, again: str) -> states.Failure:
     )
 
 
-def job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution: Execution) -> Job:
-    """What a training process is given for a run."""
+def job(
+    run_id: str,
+    config: RunConfig,
+    store: Store,
+    inputs: Inputs,
+    execution: Execution,
+    code: Mapping[str, Any] | None = None,
+) -> Job:
+    """What a training process is given for a run; for ``code`` see `Job`."""
     return Job(
         run_id=run_id,
         config=config,
@@ -160,9 +169,11 @@ def job(run_id: str, config: RunConfig, store: Store, inputs: Inputs, execution:
         threads=execution.threads,
         packed=execution.packed,
         checkpoint_minutes=execution.checkpoint_minutes,
-        code=checkout.here().keep(checkout.patches(store.root), identify=execution.identify),
+        code=code,
         identify=execution.identify,
-        sources={name: job(inputs.run_id(source), source, store, inputs, execution) for name, source in config.sources().items()},
+        sources={
+            name: job(inputs.run_id(source), source, store, inputs, execution, code) for name, source in config.sources().items()
+        },
     )
 
 
@@ -250,7 +261,7 @@ def set_aside_cut_short(store: Store, told: Callable[[str], None]) -> None:
 def _collected_places(store: Store, protocol: str, experiment: str) -> list[Place]:
     if (protocol, experiment) not in store.collected():
         return []
-    runs = store.load(protocol, experiment).runs
+    runs = store.load_runs(protocol, experiment)
     return [Place(*row) for row in runs[list(Place._fields)].itertuples(index=False, name=None)]
 
 
