@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -44,18 +45,30 @@ def connection(cluster: Cluster) -> Iterator[Any]:
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Any]:
     """A scheduler and workers of one thread each on this machine; they listen on loopback only."""
-    with _interrupts_ignored():
-        kind: Any = LocalCluster  # as for the client
-        cluster = kind(
-            n_workers=workers,
-            threads_per_worker=1,
-            host=LOOPBACK,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None means port 8787, and a warning if it is taken
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
-        yield cluster
+    with _environment_kept():
+        with _interrupts_ignored():
+            kind: Any = LocalCluster  # as for the client
+            cluster = kind(
+                n_workers=workers,
+                threads_per_worker=1,
+                host=LOOPBACK,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None means port 8787, and a warning if it is taken
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Dask's nannies, which live in this process, add to its environment what their workers shall find."""
+    before = set(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before:
+            del os.environ[name]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pickle
 import shutil
 import subprocess
@@ -262,6 +263,14 @@ def test_when_a_worker_lets_training_processes_go(status: str, tasks: dict[str, 
     known = {key: SimpleNamespace(state=state) for key, state in (tasks or {}).items()}
     worker = SimpleNamespace(status=SimpleNamespace(name=status), state=SimpleNamespace(tasks=known))
     assert crew.unwanted(worker) is unwanted
+
+
+@pytest.mark.slow
+def test_a_local_cluster_leaves_the_environment_as_it_was():
+    before = dict(os.environ)
+    with connection.local_cluster(1):
+        assert os.environ != before, "else there is nothing to test: Dask no longer writes its settings there"
+    assert os.environ == before
 
 
 def test_the_command_line_imports_distributed_only_if_asked(project: Path):
