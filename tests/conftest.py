@@ -45,6 +45,14 @@ ConfigFactory = Callable[..., RunConfig]
 Quick = Callable[..., tuple[int, str, str]]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What reads the installed packages is slow: parsing them takes longer than all tests of it."""
+    for item in items:
+        if "parsed_once" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     import torch

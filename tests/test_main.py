@@ -94,6 +94,7 @@ def test_status_counts_cells(finished: Path, quick: Quick):
     assert (status["runs"], status["done"], status["pending"], status["failed"]) == (6, 4, 2, 0)
 
 
+@pytest.mark.slow
 def test_reporting_twice_gives_the_same_bytes_without_torch(finished: Path, shown: Path):
     # A torch that can't be imported stands in for a machine without it.
     (finished / "poison").mkdir(exist_ok=True)
@@ -470,13 +471,14 @@ LONGER = ("--set", "schedule.num_epochs=10", "--results", "out", "--jobs", "2")
 
 
 def _wait_for_a_run(folder: Path, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not list(folder.glob("out/runs/*.parquet")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Path, quick: Quick):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -527,11 +529,11 @@ def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done
     started = time.monotonic()
     _, err = process.communicate(timeout=30)
     assert process.returncode == code
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20, "not after the runs, of which each takes seconds"
     assert "Traceback" not in err
     files = [path.name for path in (tmp_path / "out" / "runs").iterdir()]
     assert files
     assert all(name.endswith(".parquet") for name in files)
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:  # no process stays behind
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
         time.sleep(0.1)

@@ -195,9 +195,10 @@ def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: p
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_as_it_was_written_is_named(
-    name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, content: bytes, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(tmp_path, monkeypatch)
+    register(monkeypatch)
+    shutil.copytree(built.parents[2], tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "figures" / "laptop" / "probe"
     path = next(
         path
