@@ -18,9 +18,9 @@ from tests.conftest import ConfigFactory
 Opened = AbstractContextManager[Backend]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """The address of a scheduler with two workers of one thread."""
+    """The address of a scheduler with two workers of one thread; other tests shall not meet its threads."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     local: Any = _LocalCluster  # its annotations know only the asynchronous half of it
     with local(
