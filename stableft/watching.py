@@ -16,9 +16,10 @@ from stableft import outcomes, planning, run_views
 from stableft.markup import duration
 from stableft.planning import Plan
 from stableft.records import Store
-from stableft.states import FAILED, STATES, Doing, Failure
+from stableft.states import FAILED, STATES, Doing, Failure, Seen
 
 SECONDS = 1.0  # between looks
+IDLE_LOOKS = 10  # after which a command that does runs of the tables anew is taken to be gone; a process takes seconds to start
 ROWS = 16  # of running runs, and of failed ones, that a board has room for
 
 
@@ -73,11 +74,12 @@ class Watch:
         self._store = store
         self._known = planning.typical_seconds(planned.grid.protocol.name, store)
         self._briefs: dict[str, outcomes.Brief] = {}
+        self._idle = IDLE_LOOKS
 
     def look(self) -> Snapshot:
         counts: Counter[str] = Counter()
         times: dict[str, list[float]] = defaultdict(list)
-        cells = run_views.look(self._plan, self._store)
+        cells = self._cells_now()
         for p, seen in cells:
             counts[seen.state] += 1
             if seen.state == "done" and p.run_id and (brief := self._brief(p.run_id)):
@@ -97,6 +99,14 @@ class Watch:
             [seen.failure for _, seen in cells if seen.failure],
             sum(known) / counts["running"] if counts["running"] and len(known) == len(left) else None,
         )
+
+    def _cells_now(self) -> run_views.Cells:
+        """Runs that only the collected tables have, as in a fresh clone, are pending while a command is at the grid."""
+        cells = run_views.look(self._plan, self._store)
+        self._idle = 0 if any(seen.state == "running" for _, seen in cells) else self._idle + 1
+        if self._idle > IDLE_LOOKS:
+            return cells
+        return [(p, Seen("pending") if seen.state == "done" and not self._store.has(p.run_id or "") else seen) for p, seen in cells]
 
     def _brief(self, run_id: str) -> outcomes.Brief | None:
         if run_id not in self._briefs and (brief := outcomes.of_record(self._store, run_id)):

@@ -13,7 +13,7 @@ from stableft import states, watching
 from stableft.grid import select
 from stableft.inputs import Inputs
 from stableft.planning import plan
-from stableft.records import Store
+from stableft.records import Place, Store
 from stableft.states import Doing
 from tests.test_records import record
 from tests.test_states import failure
@@ -84,6 +84,28 @@ def test_the_time_left_goes_by_a_runs_own_pace_where_nothing_is_known(tmp_path: 
     work.tick(0)
     work.tick(0)
     assert grid.look().left == pytest.approx(10 / 2 * 6)
+
+
+def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_does_it_anew(tmp_path: Path):
+    store = Store(tmp_path)
+    cells = plan(GRID, store, Inputs()).cells
+    for p in cells:
+        store.write(record(p.run_id or ""))
+    store.collect("smoke", "adam", [Place("adam", p.cell.arm, p.cell.task, p.cell.seed, p.run_id or "") for p in cells])
+    for p in cells:
+        store.path(p.run_id or "").unlink()
+    planned = plan(GRID, store, Inputs())
+    work, grid = Clockwork(store), watching.Watch(planned, store)
+    assert grid.look().over
+    work.tick(0)
+    assert grid.look().line == "0 done, 1 running, 3 pending"
+    work.tick(0)
+    work.tick(0)
+    for _ in range(watching.IDLE_LOOKS):  # the next process is about to start
+        now = grid.look()
+        assert (now.line, now.over) == ("1 done, 0 running, 3 pending", False)
+    now = grid.look()  # nobody is at it any more
+    assert (now.line, now.over) == ("4 done, 0 running, 0 pending", True)
 
 
 def test_a_clock_that_jumps_changes_no_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
