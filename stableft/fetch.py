@@ -53,7 +53,7 @@ def corpus(wanted: Original, folder: Path, told: Told = lambda _: None) -> tuple
         return paths, False
     target = folder / wanted.folders[0]
     if not wanted.urls:
-        raise MissingInput(f"{wanted.name}: {wanted.instead}, and put it into {target}")
+        raise MissingInput(f"{wanted.instead}, and put it into {target}")
     with locked(folder / f".{wanted.name}.lock"):
         if paths := _there(wanted, folder):  # another command was faster
             return paths, False
@@ -89,7 +89,7 @@ def _check(wanted: Original, name: str, content: bytes, what: str) -> None:
     found = content_sha256(name, content)
     if found != wanted.files[name]:
         raise MissingInput(
-            f"{wanted.name}: {what}, is not the file on record: sha256 of its content {found}, expected {wanted.files[name]}. "
+            f"{what}, is not the file on record: sha256 of its content {found}, expected {wanted.files[name]}. "
             f"Nothing was written. A file of your own is used as it is; move it away to fetch the published one."
         )
 
@@ -107,8 +107,8 @@ def _download(url: str, part: Path, told: Told) -> bytes:
     """The bytes at an address; what comes is kept in ``part``, which a later try goes on with."""
     part.parent.mkdir(parents=True, exist_ok=True)
     reason = ""
-    for _ in range(TRIES):
-        told(f"{url}{' (goes on)' if part.exists() and part.stat().st_size else ''}")
+    for number in range(TRIES):
+        told(f"{url}{' (goes on)' if part.exists() and part.stat().st_size else ' (again)' if number else ''}")
         try:
             if _receive(url, part):
                 return part.read_bytes()

@@ -156,8 +156,10 @@ def test_a_part_that_is_no_part_of_it_is_thrown_away(rte: Original, server: Serv
 
 def test_a_server_that_is_busy_is_asked_again_and_one_without_the_file_is_not(rte: Original, server: Server, tmp_path: Path):
     server.failures = 2
-    fetch.corpus(rte, tmp_path / "a")
+    told: list[str] = []
+    fetch.corpus(rte, tmp_path / "a", told.append)
     assert len(server.asked) == 3
+    assert told == [f"{server.url}/RTE.zip{said}" for said in ("", " (again)", " (again)")]
     del server.files["/RTE.zip"]
     with pytest.raises(MissingInput, match="HTTP 404"):
         fetch.corpus(rte, tmp_path / "b")
@@ -167,7 +169,7 @@ def test_a_server_that_is_busy_is_asked_again_and_one_without_the_file_is_not(rt
 @pytest.mark.parametrize("name", ["train_tsv", "dev_tsv"])
 def test_other_content_is_refused_and_nothing_written(rte: Original, server: Server, tmp_path: Path, name: str):
     server.files["/RTE.zip"] = packed(**{"train_tsv": TSV, "dev_tsv": TSV + PLENTY, name: TSV.replace(b"green", b"greet")})
-    with pytest.raises(MissingInput, match=rf"rte: {name.replace('_', '.')} from .* is not the file on record: sha256 .* expected"):
+    with pytest.raises(MissingInput, match=rf"^{name.replace('_', '.')} from .* is not the file on record: sha256 .* expected"):
         fetch.corpus(rte, tmp_path)
     assert files(tmp_path) == {}
 
@@ -326,7 +328,7 @@ def test_offline_is_said_and_the_others_are_fetched(rte: Original, command: Comm
     said = out.splitlines()
     assert said[0].startswith("away: http://127.0.0.1:9/x can't be fetched (")
     assert "Go online and type the same command again" in said[0]
-    assert said[1].startswith("kaggle: kaggle: download it there, and put it into ")
+    assert said[1].startswith("kaggle: download it there, and put it into ")
     assert said[2].startswith("rte: fetched into ")
     assert "Traceback" not in out + err
 
