@@ -29,7 +29,7 @@ def data(results: Results) -> pd.DataFrame:
     Returns:
         Columns task, arm, setting, lr, series (``mean`` or ``run``), seed (NA for means), score, low, high
         (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs), majority_score, and chosen (True on
-        the mean of the learning rate at which the first arm's mean validation score is best; the lower one of two).
+        the mean of the learning rate at which the first arm's mean validation score is best; the lower one of two, none of one).
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -38,7 +38,8 @@ def data(results: Results) -> pd.DataFrame:
     single = runs.assign(series=RUN, low=np.nan, high=np.nan, n=1, failed=runs["failed"].astype(int), chosen=False)
     means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "setting", "lr"], observed=True)])
     reference = means[means["arm"] == runs["arm"].iloc[0]]
-    means["chosen"] = means.index.isin(reference.groupby(["task", "setting"])["validation"].idxmax())
+    rates = reference.groupby(["task", "setting"])["validation"]
+    means["chosen"] = means.index.isin(rates.idxmax()[rates.size() > 1])  # of a single rate nothing is chosen
     columns = ["task", "arm", "setting", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
     frame = pd.concat([means, single], ignore_index=True)[columns].astype({"seed": "Int64"})
     return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
@@ -48,7 +49,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """One panel per task and setting: mean and interval per arm against lr, every run a point, a triangle above the chosen lr."""
     settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
     about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
-    first = frame.loc[frame["chosen"], "arm"].iloc[0]
+    first = tables.learning_rates(results)["arm"].iloc[0]
     styles = style.arm_styles(sorted(frame["arm"].unique()))
     with style.context():
         figure, panels = style.panels(len(about))
@@ -59,11 +60,11 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
             style.failed_key(panel)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
-            chosen = of_task.loc[of_task["chosen"], "lr"]
-            panel.plot(
-                chosen, [1.03] * len(chosen), marker="v", color=style.INK, markersize=4, clip_on=False,
-                transform=panel.get_xaxis_transform(), linestyle="none", label="chosen learning rate",
-            )  # fmt: skip
+            for chosen in of_task.loc[of_task["chosen"], "lr"]:
+                panel.plot(
+                    chosen, 1.03, marker="v", color=style.INK, markersize=4, clip_on=False,
+                    transform=panel.get_xaxis_transform(), linestyle="none", label="chosen learning rate",
+                )  # fmt: skip
             panel.set_title(f"{task}, {setting.replace('=', ' ')}" if setting else task, pad=11)
             panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
         for task in dict.fromkeys(about["task"]):  # settings are there to be compared

@@ -29,6 +29,14 @@ def test_the_chosen_rate_is_the_best_of_the_corrected_arm() -> None:
     assert chosen["score"].tolist() == best.loc[chosen["task"]].tolist()
 
 
+def test_of_a_single_rate_nothing_is_chosen() -> None:
+    results = synthetic.lr_grid()
+    one = {f"{arm} lr=2e-05" for arm in ("corrected", "uncorrected")}
+    alone = Results(*(frame[frame["arm"].isin(one)] for frame in vars(results).values()))
+    assert not learning_rates.data(alone)["chosen"].any()
+    assert "chosen learning rate" not in [line.get_label() for line in synthetic.figure(learning_rates, alone).axes[0].lines]
+
+
 @pytest.mark.parametrize("missing", [set(), {0, 1}])
 def test_plot_draws_means_runs_and_failures(missing: set[int]) -> None:
     results = synthetic.without(synthetic.lr_grid(), "corrected lr=2e-05", missing)
