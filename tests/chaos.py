@@ -54,15 +54,18 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-def damage(path: Path, how: str, rng: random.Random) -> None:
-    """In place, as a disk would: another process may have the file open."""
+def damage(path: Path, how: str, rng: random.Random) -> bool:
+    """In place, as a disk would: another process may have the file open. One that was emptied before can't be damaged again."""
     content = bytearray(path.read_bytes())
+    if not content:
+        return False
     if how == "bit":
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     with open(path, "r+b") as file:
         file.truncate({"cut": len(content) // 2, "empty": 0, "bit": len(content)}[how])
         if how == "bit":
             file.write(content)
+    return True
 
 
 def disturb(rng: random.Random, running: "list[subprocess.Popen[bytes]]", results: Path) -> str | None:
@@ -77,8 +80,8 @@ def disturb(rng: random.Random, running: "list[subprocess.Popen[bytes]]", result
             return None
         path = rng.choice(files)
         with suppress(FileNotFoundError):  # a checkpoint whose run was done a moment ago
-            damage(path, fault, rng)
-            return f"{'record' if path.suffix == '.parquet' else 'checkpoint'}: {DAMAGE[fault]}"
+            if damage(path, fault, rng):
+                return f"{'record' if path.suffix == '.parquet' else 'checkpoint'}: {DAMAGE[fault]}"
         return None
     if fault == "process":
         if not (others := processes(victim.pid)):
