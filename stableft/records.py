@@ -175,7 +175,7 @@ class Store:
         metadata = table.schema.metadata or {}
         text = metadata.get(FOOTER, b"")
         footer = stored.read_footer(text, path, run_id)
-        if metadata.get(FOOTER_SHA256, _sha256(text)) != _sha256(text):  # records of before it was kept have none
+        if FOOTER_SHA256 in metadata and metadata[FOOTER_SHA256] != _sha256(text):
             raise Damaged(path, f"{path} is damaged: its footer is not the one that was written. Delete it and run again.")
         try:
             table = as_written(table)

@@ -137,14 +137,14 @@ def read_footer(text: bytes, path: Path, run_id: str) -> Json:
 
 
 def check(table: pa.Table, path: Path) -> None:
-    """Whether a collected table has its columns, of their types and without gaps, and readable JSON.
+    """Refuses a collected table that lacks a column, or has one of another type or with gaps, or JSON that can't be read.
 
     Args:
         table: As read.
         path: Where from: ``runs.parquet``, ``metrics.parquet`` or ``predictions.parquet`` of an experiment.
 
     Raises:
-        Damaged: it has not, with the reason.
+        Damaged: with the reason.
     """
     try:
         _check(table, path.stem)

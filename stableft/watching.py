@@ -4,7 +4,7 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rich.console import Console, Group, RenderableType
@@ -70,7 +70,8 @@ class Watch:
 
     def __init__(self, planned: Plan, store: Store) -> None:
         self._cells = list({p.run_id or id(p): p for p in reversed(planned.cells)}.values())[::-1]
-        self._plan = Plan(planned.grid, self._cells)
+        self._plan = Plan(planned.grid, [replace(p, collected=False) for p in self._cells])
+        self._collected = {p.run_id for p in self._cells if p.collected}
         self._store = store
         self._known = planning.typical_seconds(planned.grid.protocol.name, store)
         self._briefs: dict[str, outcomes.Brief] = {}
@@ -104,9 +105,9 @@ class Watch:
         """Runs that only the collected tables have, as in a fresh clone, are pending while a command is at the grid."""
         cells = run_views.look(self._plan, self._store)
         self._idle = 0 if any(seen.state == "running" for _, seen in cells) else self._idle + 1
-        if self._idle > IDLE_LOOKS:
+        if self._idle <= IDLE_LOOKS:
             return cells
-        return [(p, Seen("pending") if seen.state == "done" and not self._store.has(p.run_id or "") else seen) for p, seen in cells]
+        return [(p, Seen("done") if seen.state == "pending" and p.run_id in self._collected else seen) for p, seen in cells]
 
     def _brief(self, run_id: str) -> outcomes.Brief | None:
         if run_id not in self._briefs and (brief := outcomes.of_record(self._store, run_id)):
