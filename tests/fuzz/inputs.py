@@ -6,7 +6,6 @@
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisWarning
 
 from stableft.errors import StableftError
 
@@ -63,10 +61,7 @@ def fuzz(area: str, test: Callable[..., None], *strategies: st.SearchStrategy[An
         tried += 1
         test(*inputs)
 
-    with warnings.catch_warnings():
-        # Threads that other tests leave behind draw from `random` meanwhile, which Hypothesis takes for the strategies' doing.
-        warnings.simplefilter("ignore", HypothesisWarning)
-        each()
+    each()
     assert tried >= wanted, f"{area}: {tried} inputs, {wanted} are wanted"
 
 
