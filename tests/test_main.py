@@ -529,11 +529,11 @@ def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done
     started = time.monotonic()
     _, err = process.communicate(timeout=30)
     assert process.returncode == code
-    assert time.monotonic() - started < 20, "not after the runs, of which each takes seconds"
+    assert time.monotonic() - started < 5
     assert "Traceback" not in err
     files = [path.name for path in (tmp_path / "out" / "runs").iterdir()]
     assert files
     assert all(name.endswith(".parquet") for name in files)
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:  # no process stays behind
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 10
         time.sleep(0.1)
