@@ -5,6 +5,8 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from experiments import lr_grid
@@ -12,7 +14,8 @@ from experiments.adam import ARMS
 from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft import discover, tables
 from stableft.grid import Protocol
-from stableft.records import Results, Store
+from stableft.records import TRAJECTORY, Results, Store
+from stableft.rows import trajectory_sha256, typed
 
 
 @cache
@@ -48,6 +51,35 @@ def test_committed_results_are_complete_pairs(project: Path, name: str):
     assert set(counts.columns) == set(grid.arms)
     assert (counts == len(grid.seeds)).all(axis=None)
     assert not runs["run_id"].duplicated().any()
+
+
+def fingerprints(results: Results) -> dict[str, str]:
+    """Of the rows of each run, computed from the collected tables."""
+    frames = {"metric": results.metrics, "prediction": results.predictions}
+    of_runs = {kind: {str(run): rows for run, rows in frame.groupby("run_id", observed=True)} for kind, frame in frames.items()}
+    found = {}
+    for run in results.runs["run_id"]:
+        parts = [typed(rows[run].assign(kind=kind)) for kind, rows in of_runs.items() if run in rows]
+        found[run] = trajectory_sha256(pa.concat_tables(parts))
+    return found
+
+
+def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
+    """A value that was changed in a table, whatever way, is not the one whose fingerprint the run left."""
+    store = Store(project / "results")
+    checked = []
+    for place in store.collected():
+        results = store.load(*place)
+        if TRAJECTORY in results.runs:  # tables from before it was kept have none
+            assert fingerprints(results) == dict(zip(results.runs["run_id"], results.runs[TRAJECTORY], strict=True))
+            checked.append(place)
+    assert ("laptop", "adam") in checked
+    results = store.load("laptop", "adam")
+    values = results.metrics["value"].to_numpy(copy=True)
+    values[1000] = np.nextafter(values[1000], np.inf)
+    changed = Results(results.runs, results.metrics.assign(value=values), results.predictions)
+    before, after = fingerprints(results), fingerprints(changed)
+    assert [run for run in before if before[run] != after[run]] == [results.metrics["run_id"].iloc[1000]]
 
 
 def test_precision_found_what_it_says(project: Path):
