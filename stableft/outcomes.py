@@ -35,6 +35,18 @@ def of_record(store: Store, run_id: str) -> Brief | None:
     return Brief(footer["config"]["task"], footer["outcome"], footer["provenance"].get("seconds"), footer.get(TRAJECTORY))
 
 
+def ended(store: Store, run_id: str) -> tuple[str, float] | None:
+    """How a run ended that has a record, and the seconds it took; None without one.
+
+    Whoever is about to do a run asks this once the run is theirs: another command may have done it since, or a process that died
+    before it could say so.
+    """
+    if not store.has(run_id):
+        return None
+    brief = of_record(store, run_id)
+    return (brief.outcome, brief.seconds or 0.0) if brief else ("its record can't be read", 0.0)
+
+
 def of_tables(store: Store, protocol: str, experiment: str) -> Mapping[str, Brief]:
     """By identity, from the collected tables; empty if there are none.
 

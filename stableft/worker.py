@@ -22,6 +22,7 @@ from stableft.config import RunConfig
 from stableft.encoders import Encoder
 from stableft.errors import NoDevice, StableftError
 from stableft.files import locked
+from stableft.outcomes import ended
 from stableft.outline import outline
 from stableft.records import RunRecord, Store
 from stableft.rows import metrics_frame, predictions_frame
@@ -234,8 +235,8 @@ def _answer(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
         with store.claimed(job.run_id) as claim:
             if claim is None:
                 return ("busy",)
-            if store.has(job.run_id):
-                return ("done", "by another command", 0.0)
+            if found := ended(store, job.run_id):
+                return ("done", *found)
             record = run_one(job, told_in(claim, progress))
             store.write(record)
     except NoDevice as error:

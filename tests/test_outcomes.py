@@ -30,6 +30,15 @@ def test_a_record_that_is_absent_or_cut_short_says_nothing(tmp_path: Path):
     assert outcomes.of_record(store, "a" * 16) is None
 
 
+def test_the_end_of_a_run_is_what_its_record_says(tmp_path: Path):
+    store = Store(tmp_path)
+    assert outcomes.ended(store, "a" * 16) is None
+    path = store.write(record(outcome="diverged"))
+    assert outcomes.ended(store, "a" * 16) == ("diverged", 1.5)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert outcomes.ended(store, "a" * 16) == ("its record can't be read", 0.0)
+
+
 def test_tables_from_before_trajectories_were_kept(tmp_path: Path):
     store = Store(tmp_path)
     store.write(record())

@@ -24,6 +24,7 @@ from stableft.backends.flow import slide
 from stableft.backends.parcel import encoders, examples, files, pack
 from stableft.errors import MissingInput, StableftError, Unreachable, UsageError
 from stableft.files import write_whole
+from stableft.outcomes import ended
 from stableft.records import Store
 from stableft.states import told_in
 from stableft.supervisor import Status, Supervisor
@@ -124,9 +125,9 @@ class _Pool:
             file = claim.enter_context(self._store.claimed(job.run_id))
             if file is None:
                 return Status(job, "busy", "another command is at it")
-            if self._store.has(job.run_id):
+            if found := ended(self._store, job.run_id):
                 claim.close()
-                return Status(job, "done", "by another command")
+                return Status(job, "done", *found)
             report = told_in(file, report)
         self._reports[job.run_id] = report
         self._number += 1

@@ -19,6 +19,7 @@ from stableft.runner import Execution, collect, plan, run_grid
 from stableft.supervisor import Status, Supervisor
 from stableft.worker import Job
 from tests.misbehaving import obey
+from tests.test_records import record
 
 # Loky's processes import all that a training process needs, each for itself: dear, so slow.
 EVERY = ["serial", "threads", "dask", "gather", pytest.param("loky", marks=pytest.mark.slow)]
@@ -74,6 +75,18 @@ def test_a_run_that_hangs_is_ended_and_the_next_one_is_done(job: Callable[[str],
     hasty.stop()
     patient.stop()
     assert ends == [("timeout", 1), ("done", 1)]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_run_that_has_a_record_by_then_is_not_done_again(job: Callable[[str], Job], opened, tmp_path: Path, name: str):
+    path = Store(tmp_path).write(record("there", outcome="diverged"))
+    written = path.stat().st_mtime_ns
+    supervisor = Supervisor(lambda *_: None)
+    with opened(name) as backend:
+        ends = [(s.state, s.detail, s.seconds) for s in backend(supervisor, [job("there")], 1)]
+    supervisor.stop()
+    assert ends == [("done", "diverged", 1.5)], "as the record says, whoever wrote it"
+    assert path.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("name", EVERY)
