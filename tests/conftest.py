@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import chain
@@ -43,6 +44,14 @@ BASE: dict[str, Any] = {
 
 ConfigFactory = Callable[..., RunConfig]
 Quick = Callable[..., tuple[int, str, str]]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    """Until it holds; the test fails if it does not by then."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,7 +16,7 @@ from stableft.errors import UsageError
 from stableft.supervisor import Status, Supervisor, retries
 from stableft.tasks import TaskData
 from stableft.worker import Job
-from tests.conftest import ConfigFactory
+from tests.conftest import ConfigFactory, wait_for
 from tests.misbehaving import obey
 
 
@@ -143,11 +143,7 @@ def test_what_a_killed_process_was_writing_is_removed(job, tmp_path: Path, endin
     supervisor = Supervisor(lambda *_: None, timeout=2 if ending == "timeout" else None, target=obey)
     thread = threading.Thread(target=supervisor, args=(job("write"),))
     thread.start()
-    deadline = time.monotonic() + 10
-    while not (draft := list((tmp_path / "runs").glob("*") if (tmp_path / "runs").exists() else ())):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert len(draft) == 1
+    wait_for(lambda: len(list((tmp_path / "runs").glob("*"))) == 1)
     if ending == "timeout":
         thread.join(timeout=10)
     supervisor.stop()

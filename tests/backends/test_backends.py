@@ -1,7 +1,6 @@
 """What every backend promises: the same numbers, and that nothing that happens to a run happens to another."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from stableft.records import Results, Store
 from stableft.runner import Execution, collect, plan, run_grid
 from stableft.supervisor import Status, Supervisor
 from stableft.worker import Job
+from tests.conftest import wait_for
 from tests.misbehaving import obey
 from tests.test_records import record
 
@@ -95,9 +95,7 @@ def test_progress_arrives(job: Callable[[str], Job], opened, name: str):
     supervisor = Supervisor(lambda job, *event: seen.append((job.run_id, *event)), target=obey)
     with opened(name) as backend:
         assert [status.state for status in backend(supervisor, [job("fine")], 1)] == ["done"]
-        deadline = time.monotonic() + 5
-        while not seen and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: bool(seen))
     supervisor.stop()
     assert seen == [("fine", 1, 2, 0.5)]
 
@@ -146,10 +144,3 @@ def test_settings_that_do_not_go_together_are_refused(backend: str, workers: int
 
 def test_every_backend_is_tested_here():
     assert {"loky", "serial", "threads", "dask"} == BACKENDS.keys()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -27,8 +27,7 @@ from stableft.records import Store
 from stableft.supervisor import Supervisor
 from stableft.tasks import TaskData
 from stableft.worker import Job
-from tests.backends.test_backends import wait_for
-from tests.conftest import TAGGED, ConfigFactory
+from tests.conftest import TAGGED, ConfigFactory, wait_for
 from tests.misbehaving import obey
 
 MakeJob = Callable[[str], Job]

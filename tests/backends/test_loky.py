@@ -13,7 +13,7 @@ import pytest
 from stableft.backends import loky
 from stableft.supervisor import Status, Supervisor
 from stableft.worker import Job
-from tests.backends.test_backends import wait_for
+from tests.conftest import wait_for
 from tests.misbehaving import obey
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from stableft.records import Store
-from tests.backends.test_backends import wait_for
+from tests.conftest import wait_for
 from tests.test_main import SMOKE, call, start
 
 pytestmark = pytest.mark.slow

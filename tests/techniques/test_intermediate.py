@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
 from stableft.worker import Job, run_one
-from tests.conftest import TOY, ConfigFactory
+from tests.conftest import TOY, ConfigFactory, wait_for
 
 EXAMPLE = Intermediate(task="toyscore", num_steps=4)
 FIRST = Intermediate(task="toyscore", num_train=24, num_epochs=2, lr=1e-3, batch_size=4)
@@ -427,10 +426,7 @@ def kill_when(job: Job, reached: Callable[[], bool]) -> None:
     statuses: list[Any] = []
     thread = threading.Thread(target=lambda: statuses.append(supervisor(job)))
     thread.start()
-    deadline = time.monotonic() + 300
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(reached, 300)
     os.kill(supervisor._workers[0].process.pid or 0, signal.SIGKILL)
     thread.join(60)
     assert [status.state for status in statuses] == ["killed"]
