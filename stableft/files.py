@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,13 @@ def write_whole(path: Path, content: bytes) -> Path:
     with replaced(path) as draft:
         draft.write_bytes(content)
     return path
+
+
+def drafts(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The drafts anywhere below a folder, as `replaced` names them, each with the number of its process."""
+    for path in sorted(folder.glob("**/.*.tmp")):
+        if process := re.fullmatch(r"\..+\.(\d+)\.[^.]+\.tmp", path.name):
+            yield path, int(process[1])
 
 
 def drop_drafts(folder: Path, pid: int | None = None, *, of: str | None = None) -> None:

@@ -1,7 +1,6 @@
 """What may be deleted of a results folder: what can be made again or stands elsewhere. Never the only copy of a measurement."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from rich.console import RenderableType
 
 from stableft import outcomes, states
 from stableft.errors import MissingInput
-from stableft.files import held
+from stableft.files import drafts, held
 from stableft.grid import Grid
 from stableft.inputs import Inputs
 from stableft.records import Store
 from stableft.report_views import aligned
 from stableft.views import VIEW_SCHEMA, View
 
-DRAFT = re.compile(r"\..+\.(\d+)\.[^.]+\.tmp")  # as `write_whole` names it, with the process
 Copies = set[tuple[str, str | None]]  # identity and trajectory
 
 
@@ -93,8 +91,8 @@ def _left_over(store: Store) -> Iterator[Item]:
 
 def _made_again(store: Store, grids: Iterable[Grid]) -> Iterator[Item]:
     """What the next run that needs it makes anew; a process may be at it, or have it open."""
-    for path in sorted(store.root.glob("**/.*.tmp")):
-        if (process := DRAFT.fullmatch(path.name)) and not _alive(int(process[1])):
+    for path, process in drafts(store.root):
+        if not _alive(process):
             yield Item("drafts of dead processes", path, _size(path))
     for path in sorted([*store.root.glob("*/*/.draft"), *store.root.glob(".*.probe")]):
         yield Item("drafts of dead processes", path, _size(path))
