@@ -13,7 +13,7 @@ Found (laptop): as predicted. The greatest ratio of all runs is 6.56 on docs15 a
 189 and 96, it still is 2.37 and 3.21. It is never above the closed form, in the median 0.6 and 1.0 % below it, and at most 5 and
 11 %, late in runs that have collapsed, where gradients are small. With correction it is 1 within 2e-5.
 
-Cost: 12 runs, 3 minutes on 2 cores (sum of the runs' own times / 2), all of them adam's.
+Cost: 12 runs, 4 minutes on 2 cores (sum of the runs' own times / 2), all of them adam's.
 
 The runs are adam's, three seeds of each.
 """

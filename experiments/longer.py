@@ -13,7 +13,7 @@ Found (laptop): the gap narrows on both tasks, 3 seeds. docs15: re-init is behin
 after 200 and 400; longer training helps neither there (standard 0.630, 0.628, 0.622; reinit 0.653, 0.629, 0.628), whose training
 loss is below 0.02 after 400 steps: these 1,000 examples are learnt by heart.
 
-Cost: 36 runs, 27 minutes on 2 cores beside much other work (sum of the runs' own times / 2).
+Cost: 36 runs, 14 minutes on 2 cores (sum of the runs' own times / 2).
 
 The schedule stretches with the run: 10 % warm-up, then linear decay to 0 at its last step. Re-init is the pooler and one of six
 blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample command.

@@ -16,8 +16,8 @@ Found (small, TNEWS, 3 seeds, a Chinese BERT of 4 x 512): the training loss is n
 epochs against 2.652, 2.346 and 1.845), and the score a little higher, 0.520 against 0.514 (pairs: +0.005, 0.001 to 0.008, p =
 0.25).
 
-Cost: 20 runs, 5 minutes on 2 cores (sum of the runs' own times / 2), all of them reinit's. At small 6 runs, of which 3 are adam's,
-14 minutes beside other work.
+Cost: 20 runs, 6 minutes on 2 cores (sum of the runs' own times / 2), 10 of them adam's, the others reinit's. At small 6 runs,
+of which 3 are adam's, 14 minutes beside other work.
 
 Alone what ``reinit`` has beside the blocks, whose runs these are, on the one task of each protocol that is like TNEWS.
 """

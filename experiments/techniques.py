@@ -16,8 +16,8 @@ ahead on both tasks (+0.009 on docs15, +0.014 on docpair), llrd within noise (+0
 without). Nothing here is like what the source has, where the first task is large and alike. Twice the same task: +0.013 on docs15,
 -0.019 on docpair.
 
-Cost: 54 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 20 minutes on 2 cores beside other work (sum of the runs'
-own times / 2, first runs not counted).
+Cost: 54 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 15 minutes on 2 cores (sum of the runs' own times / 2,
+first runs not counted).
 
 Settings are not tuned per task: those of the released sample commands where there are any (llrd 0.95, mixout 0.1 without dropout,
 decay to the pre-trained weights 1e-3), 0.01 for weight decay, as BERT was trained with, and six epochs instead of three for longer
