@@ -1,5 +1,6 @@
 """The commands that run grids, and those that look after runs: which are where, why they failed, what may be deleted."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -198,6 +199,7 @@ def _run(
                 if status.state not in ("done", "stopped"):
                     failures.append(status)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing runs any more, and one that comes now would end in a traceback
         err.print(run_views.interrupted(planned, store, failures, command(context, verb), execution.again))
         raise typer.Exit(Exit.INTERRUPTED) from None
     return failures

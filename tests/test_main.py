@@ -515,6 +515,19 @@ def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_interrupts_that_come_until_the_very_end_change_nothing(tmp_path: Path):
+    process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
+    _wait_for_a_run(tmp_path, process)
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.005)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "This goes on:" in err.splitlines()[-2]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("numbers", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)])
 def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done(
     tmp_path: Path, numbers: tuple[int, ...], code: int
