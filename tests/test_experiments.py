@@ -1,5 +1,6 @@
 """The committed evidence: settings taken from it are what it says, and it is whole."""
 
+import re
 from collections import Counter
 from functools import cache
 from itertools import product
@@ -73,13 +74,28 @@ def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
         if TRAJECTORY in results.runs:  # tables from before it was kept have none
             assert fingerprints(results) == dict(zip(results.runs["run_id"], results.runs[TRAJECTORY], strict=True))
             checked.append(place)
-    assert ("laptop", "adam") in checked
+    again = {"adam", "bias", "longer", "lr_grid", "pooler", "seeds", "techniques"}  # run, or run again, since it is kept
+    assert {("laptop", name) for name in again} <= set(checked)
     results = store.load("laptop", "adam")
     values = results.metrics["value"].to_numpy(copy=True)
     values[1000] = np.nextafter(values[1000], np.inf)
     changed = Results(results.runs, results.metrics.assign(value=values), results.predictions)
     before, after = fingerprints(results), fingerprints(changed)
     assert [run for run in before if before[run] != after[run]] == [results.metrics["run_id"].iloc[1000]]
+
+
+@pytest.mark.parametrize(
+    "name", ["article", "bias", "control", "head_lr", "longer", "lr_grid", "pooler", "precision", "reinit", "seeds", "techniques"]
+)
+def test_costs_are_those_of_the_committed_runs(project: Path, name: str):
+    said = " ".join((discover.experiment(name).__doc__ or "").split())
+    laptop = re.search(r"Cost: (\d+) runs,[^(]*? (\d+) minutes on 2 cores[^(]*\(sum of the runs' own times / 2", said)
+    small = re.search(r"At small (\d+) runs,[^.]*? (\d+) minutes", said)
+    assert laptop
+    for protocol, found in (("laptop", laptop), ("small", small)):
+        if found:
+            runs = committed(project, protocol, name).runs
+            assert (len(runs), round(runs["seconds"].sum() / 2 / 60)) == (int(found[1]), int(found[2]))
 
 
 def test_precision_found_what_it_says(project: Path):

@@ -470,7 +470,7 @@ def test_a_read_only_results_folder_is_an_io_error(tmp_path: Path, quick: Quick)
 LONGER = ("--set", "schedule.num_epochs=10", "--results", "out", "--jobs", "2")
 
 
-def _wait_for_a_run(folder: Path, process: "subprocess.Popen[str]") -> None:
+def wait_for_a_run(folder: Path, process: "subprocess.Popen[str]") -> None:
     wait_for(lambda: bool(list(folder.glob("out/runs/*.parquet"))) or process.poll() is not None, 200)
     assert process.poll() is None, process.communicate()
 
@@ -481,7 +481,7 @@ def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Pa
     (tmp_path / "b").mkdir()
     assert quick(tmp_path / "a", "run", *SMOKE, *LONGER)[0] == 0
     process = start(tmp_path / "b", "run", *SMOKE, *LONGER)
-    _wait_for_a_run(tmp_path / "b", process)
+    wait_for_a_run(tmp_path / "b", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     done = len(list((tmp_path / "b" / "out" / "runs").glob("*.parquet")))
@@ -498,11 +498,10 @@ def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Pa
 @pytest.mark.slow
 def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path, quick: Quick):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-9")
-    _wait_for_a_run(tmp_path, process)
+    wait_for_a_run(tmp_path, process)
     seen = json.loads(quick(tmp_path, "status", *SMOKE, *LONGER[:4], "--seeds", "0-9", "--json")[1])
     assert seen["running"] == len(seen["progress"]) <= 2
     assert seen["done"] + seen["running"] + seen["pending"] == 20
-    before = len(list((tmp_path / "out" / "runs").glob("*.parquet")))
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -510,14 +509,14 @@ def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Pa
     options = "--protocol smoke --seeds 0-9 --set schedule.num_epochs=10 --results out --jobs 2"
     assert err.rstrip().endswith(f"This goes on:\npython -m stableft run adam {options}")
     done = len(list((tmp_path / "out" / "runs").iterdir()))
-    assert before + 1 <= done <= before + 4 < 20, "two in flight, and one more for each that ended before the signal came"
+    assert 2 <= done <= 5, "what was done, two in flight, and one more for each that ended before the signal came"
     assert err.count("done toy / ") == done
 
 
 @pytest.mark.slow
 def test_interrupts_that_come_until_the_very_end_change_nothing(tmp_path: Path):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
-    _wait_for_a_run(tmp_path, process)
+    wait_for_a_run(tmp_path, process)
     while process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.005)
@@ -533,7 +532,7 @@ def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done
     tmp_path: Path, numbers: tuple[int, ...], code: int
 ):
     process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
-    _wait_for_a_run(tmp_path, process)
+    wait_for_a_run(tmp_path, process)
     for number in numbers:
         os.killpg(process.pid, number)
         time.sleep(0.2)

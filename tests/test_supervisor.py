@@ -143,7 +143,7 @@ def test_what_a_killed_process_was_writing_is_removed(job, tmp_path: Path, endin
     supervisor = Supervisor(lambda *_: None, timeout=2 if ending == "timeout" else None, target=obey)
     thread = threading.Thread(target=supervisor, args=(job("write"),))
     thread.start()
-    wait_for(lambda: len(list((tmp_path / "runs").glob("*"))) == 1)
+    wait_for(lambda: len(list((tmp_path / "runs").glob("*"))) == 1, 10)
     if ending == "timeout":
         thread.join(timeout=10)
     supervisor.stop()

@@ -95,7 +95,7 @@ def test_progress_arrives(job: Callable[[str], Job], opened, name: str):
     supervisor = Supervisor(lambda job, *event: seen.append((job.run_id, *event)), target=obey)
     with opened(name) as backend:
         assert [status.state for status in backend(supervisor, [job("fine")], 1)] == ["done"]
-        wait_for(lambda: bool(seen))
+        wait_for(lambda: bool(seen), 5)
     supervisor.stop()
     assert seen == [("fine", 1, 2, 0.5)]
 

@@ -15,7 +15,7 @@ import pytest
 
 from stableft.records import Store
 from tests.conftest import wait_for
-from tests.test_main import SMOKE, call, start
+from tests.test_main import SMOKE, call, start, wait_for_a_run
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_a_worker_killed_in_mid_run_and_another_that_comes_cost_nothing(begin: B
     (tmp_path / "b").mkdir()
     seeds = ("--seeds", "0-5")
     process = start(tmp_path / "b", *DASK, *seeds, "--scheduler", scheduler_file)
-    wait_for(lambda: len(records(tmp_path / "b")) > 0 or process.poll() is not None, 200)
+    wait_for_a_run(tmp_path / "b", process)
     family = psutil.Process(workers[0].pid).children(recursive=True)
     workers[0].kill()
     recorded = {path: path.stat().st_mtime_ns for path in records(tmp_path / "b")}
@@ -101,7 +101,7 @@ def test_a_worker_killed_in_mid_run_and_another_that_comes_cost_nothing(begin: B
 def test_a_scheduler_that_dies_ends_the_command_and_the_same_command_goes_on(begin: Begin, scheduler_file: str, tmp_path: Path):
     worker(begin, scheduler_file, "--no-nanny", "--death-timeout", "5")
     process = start(tmp_path, *DASK, "--seeds", "0-9", "--scheduler", scheduler_file)
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
+    wait_for_a_run(tmp_path, process)
     scheduler = next(each for each in psutil.Process().children() if "scheduler" in each.cmdline()[3])
     scheduler.kill()
     _, err = process.communicate(timeout=120)
@@ -121,7 +121,7 @@ def test_a_command_that_is_killed_leaves_no_run_behind_on_the_workers(begin: Beg
         return [each for child in psutil.Process(serving.pid).children() for each in child.children()]
 
     process = start(tmp_path, *DASK, "--seeds", "0-4", "--scheduler", scheduler_file)
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
+    wait_for_a_run(tmp_path, process)
     assert training()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -138,7 +138,7 @@ def test_a_command_that_is_killed_leaves_no_run_behind_on_the_workers(begin: Beg
 )
 def test_interrupts_of_a_local_cluster_and_where_it_listens(tmp_path: Path, numbers: tuple[int, ...], code: int):
     process = start(tmp_path, *DASK, "--seeds", "0-9", "--local-cluster", "2")
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
+    wait_for_a_run(tmp_path, process)
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     listening = {
         connection.laddr.ip
@@ -185,7 +185,7 @@ def test_tls_nannies_and_no_shared_disk(begin: Begin, tmp_path: Path):
 @pytest.mark.parametrize("backend", [("dask", "--local-cluster", "2"), ("loky", "--jobs", "2")])
 def test_a_command_that_is_killed_leaves_no_process_behind(tmp_path: Path, backend: tuple[str, ...]):
     process = start(tmp_path, *RUN, "--seeds", "0-9", "--backend", *backend)
-    wait_for(lambda: len(records(tmp_path)) > 0 or process.poll() is not None, 200)
+    wait_for_a_run(tmp_path, process)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 4
     process.kill()
