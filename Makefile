@@ -113,7 +113,7 @@ fuzz: $(READY) ## Put 10,000 invented inputs into all that is read: settings, da
 	STABLEFT_FUZZ=full $(PY) -m pytest -n 2 --dist loadfile tests/fuzz
 
 chaos: $(READY) ## Kill, interrupt and damage a grid 100 times, and compare it with an undisturbed one
-	$(PY) -m tests.chaos
+	$(PY) -m tests.suite.chaos
 
 test-slow: $(READY) ## Run the slow tests
 	$(PY) -m pytest -n 2 --dist loadfile -m slow

@@ -75,7 +75,7 @@ def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, An
     # Heavy imports wait until it is clear that there is something to do.
     from benchmarks import backends, engine, equality, gemm, grid, scheduler, steps
     from benchmarks.variants import REFERENCES
-    from stableft import provenance
+    from stableft.execution import provenance
 
     began, load = time.time(), ", ".join(f"{value:.1f}" for value in os.getloadavg())
     if names[0] in ("steps", "evaluation"):

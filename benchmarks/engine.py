@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from benchmarks.subject import Evaluated, Spec, Trained
 from benchmarks.work import Example as Synthetic
 from benchmarks.work import Shape, splits
-from stableft import discover, environment, runner
-from stableft.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
-from stableft.encoders import resolve
-from stableft.grid import Grid, Protocol
-from stableft.records import Store
+from stableft.core import registry as discover
+from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.core.grid import Grid, Protocol
+from stableft.execution import runner
+from stableft.execution import worker_environment as environment
+from stableft.execution.worker import Job, run_one
+from stableft.models.encoders import resolve
+from stableft.storage.store import Store
 from stableft.tasks import Example, TaskData
 from stableft.tasks.clue import CLASSES
 from stableft.tasks.glue import RTE_LABELS
 from stableft.tasks.toy import VOCABULARY
-from stableft.worker import Job, run_one
 
 LEARNING_RATE = 5e-5  # the Trainer's default
 NEVER = 10**9
@@ -35,7 +37,7 @@ def worker_environment() -> dict[str, str]:
 
 def onednn_product(left: Any, right: Any) -> Any:
     """The product left right^T as the engine computes it."""
-    from stableft.layers import matmul
+    from stableft.models.layers import matmul
 
     return matmul(left, right, None)
 
@@ -52,8 +54,8 @@ def encoder_folder(name: str) -> Path:
 
 def batches(shape: Shape, seed: int, count: int) -> list[NDArray[np.int64]]:
     """The training examples of the first ``count`` batches in the order that the engine gives them."""
-    from stableft.packing import epochs
-    from stableft.seeds import stream
+    from stableft.core.seeds import stream
+    from stableft.models.tokens import epochs
 
     return list(islice(epochs(shape.num_train, shape.batch_size, stream(seed, "order")), count))
 
@@ -84,8 +86,9 @@ class Engine:
     def __init__(self, spec: Spec) -> None:
         import torch
 
-        from stableft import evaluation, finetune
-        from stableft.execution import Execution
+        from stableft.training import evaluation
+        from stableft.training import loop as finetune
+        from stableft.training.runtime import Execution
 
         torch.set_num_threads(1)
         self._spec = spec

@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 
 from benchmarks import engine
-from stableft import environment
-from stableft.backends import BACKENDS, Cluster
-from stableft.encoders import resolve
-from stableft.supervisor import Supervisor
+from stableft.execution import worker_environment as environment
+from stableft.execution.backends import BACKENDS, Cluster
+from stableft.execution.supervisor import Supervisor
+from stableft.execution.worker import Job
+from stableft.models.encoders import resolve
 from stableft.tasks.toy import TASKS, VOCABULARY
-from stableft.worker import Job
 
 
 def obey(connection: Connection) -> None:

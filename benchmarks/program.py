@@ -49,7 +49,7 @@ def obey(order: Order) -> dict[str, Any]:
     assert spec is not None
     if order.kind == "library":
         from benchmarks.huggingface import whole_run
-        from stableft import provenance
+        from stableft.execution import provenance
 
         files = {name: str(order.folder / f"{name}.jsonl") for name in ("train", "validation")}
         times = whole_run(spec, files, str(order.folder / "cache"), order.steps, order.every)

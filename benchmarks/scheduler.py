@@ -14,10 +14,11 @@ from benchmarks.program import Order
 from benchmarks.statistic import Row, interleave
 from benchmarks.variants import Context
 from experiments.protocol import protocol
-from stableft import discover, runner
-from stableft.grid import Grid, select
-from stableft.records import RunRecord, Store
-from stableft.rows import metrics_frame, predictions_frame
+from stableft.core import registry as discover
+from stableft.core.grid import Grid, select
+from stableft.execution import runner
+from stableft.storage.frames import metrics_frame, predictions_frame
+from stableft.storage.store import RunRecord, Store
 
 EXPERIMENT = "adam"
 PROTOCOL = "smoke"

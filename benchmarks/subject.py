@@ -80,7 +80,7 @@ def obey(connection: Connection) -> None:
     """Makes the subject that is asked for and calls its methods until the other side hangs up."""
     import torch
 
-    from stableft import provenance
+    from stableft.execution import provenance
 
     spec: Spec = connection.recv()
     try:

@@ -76,7 +76,7 @@ class Context:
         name = "ours" if ours else "library"
         if name not in self._nurseries:
             module = "benchmarks.engine" if ours else "benchmarks.huggingface"
-            modules = [module, "stableft.finetune"] if ours else [module]
+            modules = [module, "stableft.training.loop"] if ours else [module]
             self._nurseries[name] = Nursery(modules, self.environment(ours=ours), self.folder / name)
         return self._nurseries[name]
 

@@ -26,12 +26,12 @@ Cost: 40 runs, 9 minutes 7 s on 2 cores with nothing else running, 12 minutes 20
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
 from experiments.published import CURVES, PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
-from stableft.claims.measures import train_loss
-from stableft.figures import best_of, curves, distributions, loss_and_score
-from stableft.grid import Grid, Protocol
+from stableft.core.grid import Grid, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
+from stableft.reporting.claims.measures import train_loss
+from stableft.reporting.figures import best_of, curves, distributions, loss_and_score
 
 ARMS = {
     "corrected": {"adam.bias_correction": True},

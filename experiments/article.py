@@ -30,12 +30,12 @@ was best on validation, and of the average.
 
 from experiments.protocol import COMMONLIT
 from experiments.published import PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater, positive
-from stableft.claims.measures import average_gain, best_validation
-from stableft.figures import distributions, schedules
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, Test, equal, greater, positive
+from stableft.reporting.claims.measures import average_gain, best_validation
+from stableft.reporting.figures import distributions, schedules
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit

@@ -20,11 +20,11 @@ The runs are adam's, three seeds of each.
 
 import pandas as pd
 
-from stableft import report, tables
-from stableft.claims import ANY_ENCODER, Claim, Evidence
-from stableft.errors import NotLogged
-from stableft.grid import Grid, Override, Protocol
-from stableft.records import Results
+from stableft.core.errors import NotLogged
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import ANY_ENCODER, Claim, Evidence
+from stableft.storage.store import Results
 
 NUM_SEEDS = 3
 

@@ -18,10 +18,10 @@ Cost: 80 runs, of which 40 are adam's, 34 minutes on 2 cores beside much other w
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, equal, more_failed
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, equal, more_failed
 
 NUM_SEEDS = 20
 

@@ -27,10 +27,10 @@ from itertools import product
 
 from experiments.protocol import ENTITIES
 from experiments.published import PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater
 from stableft.techniques.head_lr import HeadLR
 
 TASKS = {"smoke": ("toytag",), "laptop": ("doccode",), "small": ("resume_ner",), "paper": ("cluener", "resume_ner")}

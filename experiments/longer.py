@@ -21,11 +21,11 @@ blocks, 17 %, where the source has 1 to 6 of 24; at paper 5, as in its sample co
 
 from experiments.protocol import GLUE_1K, RTE
 from experiments.published import PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, narrows
-from stableft.figures import training_length
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, narrows
+from stableft.reporting.figures import training_length
 from stableft.techniques.reinit import Reinit
 
 NUM_STEPS = {"smoke": (24, 48), "laptop": (96, 200, 400), "small": (96, 200, 400, 800)}

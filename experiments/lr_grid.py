@@ -26,12 +26,12 @@ from itertools import product
 
 from experiments.protocol import RTE, TNEWS
 from experiments.published import PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
-from stableft.claims.measures import failed, train_loss
-from stableft.figures import loss_and_score
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less, steadier
+from stableft.reporting.claims.measures import failed, train_loss
+from stableft.reporting.figures import loss_and_score
 
 TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}

@@ -23,11 +23,11 @@ Alone what ``reinit`` has beside the blocks, whose runs these are, on the one ta
 """
 
 from experiments.protocol import TNEWS
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, less
-from stableft.claims.measures import train_loss
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, equal, less
+from stableft.reporting.claims.measures import train_loss
 from stableft.techniques.reinit import Reinit
 
 TASKS = {"laptop": ("docs15",), "small": ("tnews",), "paper": ("tnews50k",)}

@@ -21,11 +21,11 @@ times / 2).
 
 from experiments.protocol import GLUE_SMALL, RTE
 from experiments.published import PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, equal
-from stableft.figures import distributions
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, equal
+from stableft.reporting.figures import distributions
 
 NUM_SEEDS = 20
 TASKS = {"laptop": ("docpair",)}  # the one with an edge at which some runs fail; elsewhere every task

@@ -8,9 +8,9 @@
 
 from collections.abc import Mapping
 
-from stableft import discover
-from stableft.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
-from stableft.grid import Protocol
+from stableft.core import registry as discover
+from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.core.grid import Protocol
 
 # Zhang et al., section 3 and released code (protocol section 2.1): batch 32, 3 epochs, 10 % linear warm-up then linear decay to 0,
 # clipping at global norm 1, no weight decay, epsilon 1e-8, dropout 0.1, length 128, about 10 evaluations.

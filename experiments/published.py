@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stableft.published import read_curves, read_published
+from stableft.reporting.published import read_curves, read_published
 
 PUBLISHED = read_published(Path(__file__).with_name("published.csv"))
 CURVES = read_curves(Path(__file__).with_name("published_curves.csv"))

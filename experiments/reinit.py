@@ -35,12 +35,12 @@ the others.
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import CURVES, PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, greater, less, steadier
-from stableft.claims.measures import train_loss
-from stableft.figures import best_of, curves, distributions
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less, steadier
+from stableft.reporting.claims.measures import train_loss
+from stableft.reporting.figures import best_of, curves, distributions
 from stableft.techniques.reinit import Reinit
 
 TASKS = {"small": ("rte",), "paper": GLUE_SMALL}  # the Chinese encoder of small has 4 blocks

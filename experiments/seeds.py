@@ -21,11 +21,11 @@ the source; re-initialised weights are drawn by the init seed.
 from itertools import product
 
 from experiments.protocol import RTE
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, equal, greater, less
-from stableft.claims.measures import mean_over_order, spread
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, equal, greater, less
+from stableft.reporting.claims.measures import mean_over_order, spread
 from stableft.techniques.reinit import Reinit
 
 SIDE = {"smoke": 2, "laptop": 4, "small": 5}

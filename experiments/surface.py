@@ -29,13 +29,13 @@ a seed whose uncorrected run failed in adam. `uncorrected` is adam's; `corrected
 """
 
 from experiments.protocol import RTE
-from stableft import report
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, positive
-from stableft.claims.measures import barrier
-from stableft.config import SurfaceConfig
-from stableft.figures import loss_surface
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.config import SurfaceConfig
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, positive
+from stableft.reporting.claims.measures import barrier
+from stableft.reporting.figures import loss_surface
 
 TASKS = {"laptop": ("docpair",), "small": ("rte",), "paper": ("rte", "mrpc", "cola")}
 POINTS = {"smoke": {"resolution": 2, "margin": 1}}

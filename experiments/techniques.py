@@ -28,11 +28,11 @@ where the protocol has any. `standard` and adam's `corrected` are the same runs.
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import PUBLISHED
-from stableft import report, tables
-from stableft.claims import Claim
-from stableft.claims.evidence import FEWEST, SIGNIFICANT, Test, equal, greater
-from stableft.figures import distributions, schedules
-from stableft.grid import Grid, Override, Protocol
+from stableft.core.grid import Grid, Override, Protocol
+from stableft.reporting import report, tables
+from stableft.reporting.claims import Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, Test, equal, greater
+from stableft.reporting.figures import distributions, schedules
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout

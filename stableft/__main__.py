@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 import stableft
-from stableft import data_commands, discover, provenance, report_commands, run_commands, selection, views
-from stableft.cli import Exit, FiguresFolder, Json, ResultsFolder, Scale, err, out, settings, show, verb
-from stableft.files import write_whole
-from stableft.records import Store
+from stableft.cli import data_commands, report_commands, run_commands, selection, views
+from stableft.cli.common import Exit, FiguresFolder, Json, ResultsFolder, Scale, err, out, settings, show, verb
+from stableft.core import registry as discover
+from stableft.core.files import write_whole
+from stableft.execution import provenance
+from stableft.storage.store import Store
 
 app = typer.Typer(
     add_completion=False,
@@ -48,7 +50,8 @@ def report(
 ) -> None:
     """Writes one offline page per scale, report.html: claims, figures, tables, runs. `figures` and `tables` come before it."""
     from experiments.protocol import PROTOCOLS
-    from stableft import page, publish
+    from stableft.reporting import html_page as page
+    from stableft.reporting import render as publish
 
     scales = dict.fromkeys(scale for scale, _ in publish.collected(Store(results), protocol))
     written = [page.write(Store(results), scale, figures, page.judge_at(PROTOCOLS.get(scale))) for scale in scales]
@@ -69,8 +72,8 @@ def verify(
 ) -> None:
     """Judges the claims of the sources on collected results: no torch, no network."""
     from experiments.protocol import PROTOCOLS
-    from stableft.claims.document import page
-    from stableft.claims.judging import judge_all, scales
+    from stableft.reporting.claims.judge import judge_all, scales
+    from stableft.reporting.claims.markdown import page
 
     modules = {name: discover.experiment(name) for name in experiments or discover.experiments()}
     store = Store(results)
@@ -108,7 +111,7 @@ def doctor(
 ) -> None:
     """Checks this installation: versions, weights, data, disk; says what to mend."""
     if determinism:
-        from stableft.determinism import check
+        from stableft.execution.determinism import check
 
         with err.status("a short run, in several ways", spinner="line"):
             comparisons = check(discover.experiment("adam").grid(selection.protocol(protocol)))

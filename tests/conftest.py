@@ -22,14 +22,15 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import pytest
 
-from stableft.config import RunConfig, with_overrides
-from stableft.encoders import Encoder, resolve
-from stableft.files import locked, write_whole
-from stableft.tasks import TaggedExample, Task, TaskData, docread, docs, docstrings
+from stableft.core.config import RunConfig, with_overrides
+from stableft.core.files import locked, write_whole
+from stableft.models.encoders import Encoder, resolve
+from stableft.tasks import TaggedExample, Task, TaskData, docread, docs
+from stableft.tasks.readers import docstrings
 from stableft.tasks.toy import FILLERS, MARKERS, TASKS, VOCABULARY
 
 if TYPE_CHECKING:
-    from stableft.packing import Data
+    from stableft.models.tokens import Data
 
 TOY = TASKS[0]
 BASE: dict[str, Any] = {
@@ -118,7 +119,7 @@ def lively_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 @pytest.fixture(scope="session")
 def toy_data(tiny_encoder: Encoder) -> "Data":
     """The toy task, tokenised for ``tiny_encoder`` (and for ``lively_encoder``, which has the same vocabulary)."""
-    from stableft.finetune import encode
+    from stableft.training.loop import encode
 
     return encode(TOY, TOY.load(), tiny_encoder, max_length=32)
 
@@ -180,7 +181,7 @@ TAGGED = Task(
 @pytest.fixture(scope="session")
 def tagged_data(tiny_encoder: Encoder) -> "Data":
     """An invented tagging task, tokenised for ``tiny_encoder`` and ``lively_encoder``."""
-    from stableft.finetune import encode
+    from stableft.training.loop import encode
 
     return encode(TAGGED, load_tagged(), tiny_encoder, max_length=32)
 

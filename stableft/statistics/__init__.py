@@ -5,8 +5,8 @@ estimate says so. Every random choice comes from the generator that is passed in
 so the caller decides what it counts as and says so.
 """
 
-from stableft.statistics.arms import FailedRuns, Summary, failed_runs, summary
-from stableft.statistics.dominance import almost_stochastic_order, violation_ratio
+from stableft.statistics.descriptive import FailedRuns, Summary, failed_runs, summary
+from stableft.statistics.expected_performance import BestOfN, best_of_n, expected_best, expected_test_of_best
 from stableft.statistics.intervals import (
     CONFIDENCE,
     CURVE_RESAMPLES,
@@ -19,8 +19,8 @@ from stableft.statistics.intervals import (
     resampling,
     wilson_interval,
 )
-from stableft.statistics.items import multi_bootstrap
-from stableft.statistics.pairs import (
+from stableft.statistics.item_bootstrap import multi_bootstrap
+from stableft.statistics.paired import (
     Improvement,
     McNemar,
     PairedDifference,
@@ -31,11 +31,11 @@ from stableft.statistics.pairs import (
     paired_difference,
     std_ratio,
 )
-from stableft.statistics.predictions import Agreement, absolute_difference, agreement, jensen_shannon
+from stableft.statistics.prediction_agreement import Agreement, absolute_difference, agreement, jensen_shannon
 from stableft.statistics.sample_size import Verdicts, minimum_detectable, power, seeds_needed, verdicts
-from stableft.statistics.selection import BestOfN, best_of_n, expected_best, expected_test_of_best
-from stableft.statistics.signs import EXACT_FLIPS, SAMPLED_FLIPS, sign_flip_p, sign_flip_ps, wilcoxon_p
-from stableft.statistics.variance import VarianceComponents, variance_components
+from stableft.statistics.sign_flip import EXACT_FLIPS, SAMPLED_FLIPS, sign_flip_p, sign_flip_ps, wilcoxon_p
+from stableft.statistics.stochastic_order import almost_stochastic_order, violation_ratio
+from stableft.statistics.variance_decomposition import VarianceComponents, variance_components
 
 __all__ = [
     "CONFIDENCE",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from stableft.statistics.intervals import finite
-from stableft.statistics.signs import sign_flip_ps
+from stableft.statistics.sign_flip import sign_flip_ps
 
 MOST_SEEDS = 1_000_000
 SUBSAMPLES = 200

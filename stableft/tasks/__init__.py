@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
-from stableft.errors import UsageError
+from stableft.core.errors import UsageError
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -85,12 +85,13 @@ class Task:
         kind: ``classification`` (labels are indices into ``labels``), ``regression``, or ``tagging`` (a class for each word).
         labels: Class names in index order; empty for regression. For tagging ``O``, then ``B-x`` and ``I-x`` of each kind x of
             entity, in alphabetical order: `bio_labels`.
-        score: Name of the headline metric in `stableft.scores.SCORES`, or for tagging in `stableft.scores.TAGGING_SCORES`.
+        score: Name of the headline metric in `stableft.tasks.scores.SCORES`, or for tagging in
+        `stableft.tasks.scores.TAGGING_SCORES`.
         language: ISO 639-1 code of the texts; protocols choose an encoder by it.
         summary: One line for listings.
-        load: Reads the data; raises `stableft.errors.MissingInput` with path, line and reason if it can't.
-        metrics: Names in `stableft.scores.METRICS`, or for tagging also in `stableft.scores.TAGGING_METRICS`, of what is logged
-            beside the score at every evaluation.
+        load: Reads the data; raises `stableft.core.errors.MissingInput` with path, line and reason if it can't.
+        metrics: Names in `stableft.tasks.scores.METRICS`, or for tagging also in `stableft.tasks.scores.TAGGING_METRICS`, of what
+            is logged beside the score at every evaluation.
     """
 
     name: str

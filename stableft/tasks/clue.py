@@ -19,10 +19,10 @@ from functools import partial
 
 import numpy as np
 
-from stableft.errors import MissingInput
-from stableft.seeds import stream
+from stableft.core.errors import MissingInput
+from stableft.core.seeds import stream
 from stableft.tasks import Example, Task, TaskData
-from stableft.tasks.files import Fields, Source, read_json_lines, read_train_dev
+from stableft.tasks.readers.corpus_files import Fields, Source, read_json_lines, read_train_dev
 
 NUM_TRAIN = 1000
 

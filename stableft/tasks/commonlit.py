@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stableft.errors import MissingInput, quoted
+from stableft.core.errors import MissingInput, quoted
 from stableft.tasks import Example, Task, TaskData
-from stableft.tasks.files import DATA_VARIABLE, Fields, Interval, Record, find_local, number, read_text, to_examples
+from stableft.tasks.readers.corpus_files import DATA_VARIABLE, Fields, Interval, Record, find_local, number, read_text, to_examples
 
 NUM_FOLDS = 5
 SEED = 3377

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels, cut, docread
 from stableft.tasks.docread import CITATION, NOT_PROSE, SENTENCE_END, SIZES, SOURCES, apart, drawn
 from stableft.tasks.docs import kept
-from stableft.tasks.docstrings import read_docstrings, without_collection
+from stableft.tasks.readers.docstrings import read_docstrings, without_collection
 
 WORDS = range(8, 41)
 LONGEST = 3

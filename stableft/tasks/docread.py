@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TypeVar
 
-from stableft.seeds import stream
+from stableft.core.seeds import stream
 from stableft.tasks import Example, Task, TaskData, cut
 from stableft.tasks.docs import kept, short_of
-from stableft.tasks.docstrings import ROLE, read_docstrings, without_collection
+from stableft.tasks.readers.docstrings import ROLE, read_docstrings, without_collection
 
 SOURCES = (
     *("numpy", "scipy", "sympy", "pandas", "networkx", "sklearn", "matplotlib", "seaborn", "mpmath", "PIL"),

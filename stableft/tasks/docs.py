@@ -34,13 +34,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stableft import seeds
-from stableft.data_cache import load_or_make
-from stableft.errors import MissingInput
-from stableft.files import cache_folder
-from stableft.seeds import stream
-from stableft.tasks import Example, Task, TaskData, docstrings
-from stableft.tasks.docstrings import ROLE, read_docstrings, without_collection
+from stableft.core import seeds
+from stableft.core.errors import MissingInput
+from stableft.core.files import cache_folder
+from stableft.core.seeds import stream
+from stableft.tasks import Example, Task, TaskData
+from stableft.tasks.readers import docstrings
+from stableft.tasks.readers.docstrings import ROLE, read_docstrings, without_collection
+from stableft.tasks.readers.example_cache import load_or_make
 
 # Sub-packages or files (patterns ending in .py) whose summaries belong to each subject; labels in this order.
 TOPICS: dict[str, tuple[str, ...]] = {

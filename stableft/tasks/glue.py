@@ -29,9 +29,9 @@ from functools import partial
 
 import numpy as np
 
-from stableft.errors import MissingInput
+from stableft.core.errors import MissingInput
 from stableft.tasks import Example, Task, TaskData, stratified_halves
-from stableft.tasks.files import HUB_SPLITS, Fields, Interval, Source, read_train_dev, read_tsv
+from stableft.tasks.readers.corpus_files import HUB_SPLITS, Fields, Interval, Source, read_train_dev, read_tsv
 
 NUM_TRAIN = 1000
 REPO = "nyu-mll/glue"

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stableft.errors import MissingInput, quoted
-from stableft.seeds import stream
+from stableft.core.errors import MissingInput, quoted
+from stableft.core.seeds import stream
 from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels
-from stableft.tasks.columns import read_tagged, to_examples
-from stableft.tasks.files import DATA_VARIABLE, Record, find_local, read_lines, text
+from stableft.tasks.readers.corpus_files import DATA_VARIABLE, Record, find_local, read_lines, text
+from stableft.tasks.readers.tag_columns import read_tagged, to_examples
 
 CLUENER_KINDS = ("address", "book", "company", "game", "government", "movie", "name", "organization", "position", "scene")
 RESUME_KINDS = ("CONT", "EDU", "LOC", "NAME", "ORG", "PRO", "RACE", "TITLE")

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from stableft.seeds import stream
+from stableft.core.seeds import stream
 from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels, cut
 
 MARKERS: tuple[tuple[str, ...], tuple[str, ...]] = (

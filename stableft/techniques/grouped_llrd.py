@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.config import RunConfig, Stage, Technique
+from stableft.core.config import RunConfig, Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.finetune import Setup
-    from stableft.outline import Outline
+    from stableft.core.outline import Outline
+    from stableft.training.loop import Setup
 
 Scale = Annotated[float, Field(gt=0)]
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from stableft.config import EvaluationConfig, PositiveInt, RunConfig, Seed, Stage, Technique, with_overrides
-from stableft.errors import UsageError
+from stableft.core.config import EvaluationConfig, PositiveInt, RunConfig, Seed, Stage, Technique, with_overrides
+from stableft.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from stableft.finetune import Setup
+    from stableft.training.loop import Setup
 
 
 @final
@@ -97,7 +97,7 @@ class Intermediate(Technique):
             UsageError: nobody says where the first run's encoder is.
             MissingInput: it is not there, damaged, or another encoder.
         """
-        from stableft.checkpoints import load_encoder
+        from stableft.models.weights import load_encoder
 
         if self.task is None:
             return setup

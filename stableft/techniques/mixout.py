@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, final
 
 from pydantic import Field
 
-from stableft.config import RunConfig, Stage, Technique
-from stableft.seeds import stream_entropy
+from stableft.core.config import RunConfig, Stage, Technique
+from stableft.core.seeds import stream_entropy
 
 if TYPE_CHECKING:
-    from stableft.finetune import Setup
+    from stableft.training.loop import Setup
 
 
 @final
@@ -60,7 +60,7 @@ class Mixout(Technique):
         """Replaces the linear layers of the model; their parameters stay the same objects under the same names."""
         from torch import nn
 
-        from stableft.layers import DropoutStream, MixedLinear
+        from stableft.models.layers import DropoutStream, MixedLinear
 
         if self.p == 0:
             return setup

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.config import RunConfig, Stage, Technique
-from stableft.errors import UsageError
-from stableft.seeds import stream_entropy
+from stableft.core.config import RunConfig, Stage, Technique
+from stableft.core.errors import UsageError
+from stableft.core.seeds import stream_entropy
 
 if TYPE_CHECKING:
-    from stableft.finetune import Setup
-    from stableft.models import Place
-    from stableft.outline import Outline
+    from stableft.core.outline import Outline
+    from stableft.models.model import Place
+    from stableft.training.loop import Setup
 
 
 @final

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from stableft.config import PositiveInt, RunConfig, Stage, Technique
-from stableft.errors import MissingInput, UsageError
+from stableft.core.config import PositiveInt, RunConfig, Stage, Technique
+from stableft.core.errors import MissingInput, UsageError
 
 if TYPE_CHECKING:
-    from stableft.finetune import Setup
-    from stableft.outline import Outline
+    from stableft.core.outline import Outline
+    from stableft.training.loop import Setup
 
 
 @final
@@ -98,8 +98,8 @@ class SWA(Technique):
         """Says when averaging starts, how, and at which rates training goes on."""
         from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-        from stableft.finetune import Average
-        from stableft.outline import steps_per_epoch
+        from stableft.core.outline import steps_per_epoch
+        from stableft.training.loop import Average
 
         epoch = steps_per_epoch(config, len(setup.train_indices))
         start = self._start(epoch)

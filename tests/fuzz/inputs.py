@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stableft.errors import StableftError
+from stableft.core.errors import StableftError
 
 MODE = os.environ.get("STABLEFT_FUZZ", "")
 FAST_SHARE = 10

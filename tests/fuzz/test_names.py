@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from tests import test_injection as injection
 from tests.fuzz.inputs import NASTY, SHARES, fuzz
+from tests.suite import test_injection as injection
 
 
 def test_any_text_stays_text(tmp_path: Path) -> None:

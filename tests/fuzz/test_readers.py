@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from stableft.errors import StableftError
-from stableft.published import COLUMNS, NUMBERS, read_published
-from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner, own
+from stableft.core.errors import StableftError
+from stableft.reporting.published import COLUMNS, NUMBERS, read_published
+from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner
+from stableft.tasks import user_files as own
 from tests.fuzz.inputs import answer, damaged, fuzz
 
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from experiments.protocol import PROTOCOLS
-from stableft import discover, views
 from stableft.__main__ import app
-from stableft.config import RunConfig, canonical_json, field_names, run_id, with_overrides
-from stableft.errors import StableftError, UsageError
-from stableft.grid import on_tasks, parse_seeds, select
-from stableft.inputs import Inputs
-from stableft.outline import evaluation_steps, outline
+from stableft.cli import views
+from stableft.core import registry as discover
+from stableft.core.config import RunConfig, canonical_json, field_names, run_id, with_overrides
+from stableft.core.errors import StableftError, UsageError
+from stableft.core.grid import on_tasks, parse_seeds, select
+from stableft.core.outline import evaluation_steps, outline
+from stableft.execution.inputs import Inputs
 from tests.fuzz.inputs import NASTY, answer, fuzz
 
 BASE = PROTOCOLS["smoke"].configs["toy"]

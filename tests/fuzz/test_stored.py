@@ -14,20 +14,27 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from stableft import comparison, data_cache, lineage, origin, page, report, runner, tables, token_cache
-from stableft.checkpoints import read_weights, save_weights
-from stableft.encoders import Encoder, resolve
-from stableft.errors import StableftError
-from stableft.models import load_model
-from stableft.outline import check, outline
-from stableft.packing import Tokens
-from stableft.pretrained import load_tokenizer, read_body, read_settings
-from stableft.records import FOOTER, Place, RunRecord, Store
-from stableft.rows import METRIC_COLUMNS, PREDICTION_COLUMNS
+from stableft.core.errors import StableftError
+from stableft.core.outline import check, outline
+from stableft.execution import runner
+from stableft.models import token_cache
+from stableft.models.encoders import Encoder, resolve
+from stableft.models.loading import load_tokenizer, read_body, read_settings
+from stableft.models.model import load_model
+from stableft.models.tokens import Tokens
+from stableft.models.weights import read_weights, save_weights
+from stableft.reporting import artifact_metadata as origin
+from stableft.reporting import compare_results as comparison
+from stableft.reporting import experiment_summary as lineage
+from stableft.reporting import html_page as page
+from stableft.reporting import report, tables
+from stableft.storage.frames import METRIC_COLUMNS, PREDICTION_COLUMNS
+from stableft.storage.store import FOOTER, Place, RunRecord, Store
 from stableft.tasks import Example, TaggedExample, TaskData
+from stableft.tasks.readers import example_cache as data_cache
 from tests.conftest import ConfigFactory
 from tests.fuzz.inputs import answer, damaged, fuzz
-from tests.test_records import record
+from tests.storage.test_store import record
 
 RUN_ID = "a" * 16
 JSON_VALUES: list[Any] = [

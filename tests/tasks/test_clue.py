@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stableft.errors import MissingInput
+from stableft.core.errors import MissingInput
 from stableft.tasks import Example, TaskData, clue
-from stableft.tasks.files import local_files
+from stableft.tasks.readers.corpus_files import local_files
 
 TASKS = {task.name: task for task in clue.TASKS}
 

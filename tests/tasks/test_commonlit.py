@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stableft.errors import MissingInput
-from stableft.scores import METRICS, SCORES
+from stableft.core.errors import MissingInput
 from stableft.tasks import TaskData, commonlit
-from stableft.tasks.files import find_local
+from stableft.tasks.readers.corpus_files import find_local
+from stableft.tasks.scores import METRICS, SCORES
 
 TASKS = commonlit.TASKS
 HEADER = ["id", "url_legal", "license", "excerpt", "target", "standard_error"]

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from stableft import discover
-from stableft.errors import MissingInput
-from stableft.scores import evaluate
+from stableft.core import registry as discover
+from stableft.core.errors import MissingInput
 from stableft.tasks import TaggedExample, TaskData, doccode
-from stableft.tasks.docstrings import Docstring
+from stableft.tasks.readers.docstrings import Docstring
+from stableft.tasks.scores import evaluate
 
 PLAIN = "Give the ``wug`` of this box to whoever has asked."
 

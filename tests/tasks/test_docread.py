@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stableft import discover
-from stableft.errors import MissingInput
-from stableft.scores import SCORES
+from stableft.core import registry as discover
+from stableft.core.errors import MissingInput
 from stableft.tasks import TaskData, docread
-from stableft.tasks.docstrings import Docstring
+from stableft.tasks.readers.docstrings import Docstring
+from stableft.tasks.scores import SCORES
 
 LONG = "This invented sentence has ten words and ends right here. " * 3
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stableft.errors import MissingInput
+from stableft.core.errors import MissingInput
 from stableft.tasks import TaskData, docs
 
 DOCS15, DOCPAIR = docs.TASKS

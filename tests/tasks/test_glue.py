@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stableft.errors import MissingInput
-from stableft.scores import SCORES
-from stableft.tasks import Task, TaskData, clue, files, glue, stratified_halves
-from stableft.tasks.files import local_files, read_json_lines, read_tsv, to_examples
+from stableft.core.errors import MissingInput
+from stableft.tasks import Task, TaskData, clue, glue, stratified_halves
+from stableft.tasks.readers import corpus_files as files
+from stableft.tasks.readers.corpus_files import local_files, read_json_lines, read_tsv, to_examples
+from stableft.tasks.scores import SCORES
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -498,7 +499,7 @@ builder.download_and_prepare(output_dir=f"{spec['home']}/datasets/{owner}___{nam
 """
 LOAD = """
 import sys
-from stableft.errors import MissingInput
+from stableft.core.errors import MissingInput
 from stableft.tasks import clue, glue
 task = {task.name: task for task in (*glue.TASKS, *clue.TASKS)}[sys.argv[1]]
 try:

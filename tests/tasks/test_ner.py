@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stableft.errors import MissingInput
+from stableft.core.errors import MissingInput
 from stableft.tasks import TaggedExample, Task, TaskData, ner
-from stableft.tasks.columns import read_tagged
-from stableft.tasks.files import find_local
+from stableft.tasks.readers.corpus_files import find_local
+from stableft.tasks.readers.tag_columns import read_tagged
 
 CLUENER, RESUME = ner.TASKS
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from stableft import discover
-from stableft.scores import METRICS, SCORES, TAGGING_METRICS, TAGGING_SCORES
-from stableft.tasks import Example, TaggedExample, Task, bio_labels, summary
+from stableft.core import registry as discover
+from stableft.tasks import Example, TaggedExample, Task, bio_labels
+from stableft.tasks import data_summary as summary
+from stableft.tasks.scores import METRICS, SCORES, TAGGING_METRICS, TAGGING_SCORES
 
 TASKS = list(discover.tasks().values())
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stableft.scores import SCORES
 from stableft.tasks import Example, TaggedExample, TaskData, toy
+from stableft.tasks.scores import SCORES
 
 TASK, SCORED, TAGGED = toy.TASKS
 

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import trials
 
-from stableft import discover, views
-from stableft.config import CARD, RunConfig, Stage, Technique, run_id, with_overrides
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.packing import Data
+from stableft.cli import views
+from stableft.core import registry as discover
+from stableft.core.config import CARD, RunConfig, Stage, Technique, run_id, with_overrides
+from stableft.core.errors import UsageError
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 FEW_STEPS = {"schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 4}
 PAIR_STEPS = {**FEW_STEPS, "schedule.num_steps": 4}
@@ -25,7 +26,7 @@ WIDTH = 80  # of a terminal that lists names and claims
 
 def example(kind: type[Technique]) -> Technique:
     """A setting that changes something about a run on ``lively_encoder``: ``EXAMPLE`` of the technique's own test file."""
-    return importlib.import_module(f"test_{kind.name}").EXAMPLE
+    return importlib.import_module(f"tests.techniques.test_{kind.name}").EXAMPLE
 
 
 def identity(config: RunConfig) -> str:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-import trials
 
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.packing import Data
+from stableft.core.errors import UsageError
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 EXAMPLE = GroupedLLRD()
 

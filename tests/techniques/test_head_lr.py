@@ -4,15 +4,15 @@ import dataclasses
 
 import pytest
 import torch
-import trials
 
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.finetune import ParamGroup
-from stableft.packing import Data
+from stableft.core.errors import UsageError
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
 from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD
+from stableft.training.loop import ParamGroup
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 EXAMPLE = HeadLR(scale=2.0)
 

@@ -13,27 +13,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import trials
 from safetensors.torch import load_file, save_file
 
 from experiments.protocol import SMOKE
-from stableft import discover, runner, views, worker
-from stableft.checkpoints import load_encoder, read_weights, save_weights
-from stableft.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, run_id, with_overrides
-from stableft.encoders import Encoder
-from stableft.errors import MissingInput, UsageError
-from stableft.execution import Execution
-from stableft.finetune import Setup, build, encode
-from stableft.grid import Grid
-from stableft.packing import Data
-from stableft.records import Store
-from stableft.supervisor import Supervisor
+from stableft.cli import views
+from stableft.core import registry as discover
+from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, run_id, with_overrides
+from stableft.core.errors import MissingInput, UsageError
+from stableft.core.grid import Grid
+from stableft.execution import runner, worker
+from stableft.execution.supervisor import Supervisor
+from stableft.execution.worker import Job, run_one
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
+from stableft.models.weights import load_encoder, read_weights, save_weights
+from stableft.storage.store import Store
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
-from stableft.worker import Job, run_one
+from stableft.training.loop import Setup, build, encode
+from stableft.training.runtime import Execution
 from tests.conftest import TOY, ConfigFactory, wait_for
+from tests.helpers import trials
 
 EXAMPLE = Intermediate(task="toyscore", num_steps=4)
 FIRST = Intermediate(task="toyscore", num_train=24, num_epochs=2, lr=1e-3, batch_size=4)

@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import trials
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from stableft.checkpoints import save_pretrained
-from stableft.config import Technique
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.finetune import Setup
-from stableft.layers import DropoutStream, Linear, MixedLinear
-from stableft.packing import Data
+from stableft.core.config import Technique
+from stableft.core.errors import UsageError
+from stableft.models.encoders import Encoder
+from stableft.models.layers import DropoutStream, Linear, MixedLinear
+from stableft.models.tokens import Data
+from stableft.models.weights import save_pretrained
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.reinit import Reinit
+from stableft.training.loop import Setup
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 EXAMPLE = Mixout(p=0.5)
 ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])

@@ -5,18 +5,18 @@ import math
 
 import pytest
 import torch
-import trials
 
-from stableft.config import Technique
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.finetune import Setup
-from stableft.packing import Data
-from stableft.schedule import lr_factor
+from stableft.core.config import Technique
+from stableft.core.errors import UsageError
+from stableft.core.schedule import lr_factor
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
+from stableft.training.loop import Setup
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 EXAMPLE = PretrainedWeightDecay(weight_decay=1.0)
 # Single texts have no second segment: this row is never read, its gradient is 0, and what moves it is decay.

@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import trials
 from safetensors.torch import load_file, save_file
 from scipy import stats
 
 from experiments import adam, reinit
 from experiments.protocol import LAPTOP, PROTOCOLS, SMOKE
-from stableft import discover
-from stableft.config import RunConfig, run_id
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.finetune import Setup
-from stableft.grid import select
-from stableft.packing import Data
-from stableft.records import Store
-from stableft.runner import Execution, Inputs, collect, plan, run_grid
-from stableft.seeds import stream_entropy
+from stableft.core import registry as discover
+from stableft.core.config import RunConfig, run_id
+from stableft.core.errors import UsageError
+from stableft.core.grid import select
+from stableft.core.seeds import stream_entropy
+from stableft.execution.runner import Execution, Inputs, collect, plan, run_grid
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
+from stableft.storage.store import Store
 from stableft.techniques.reinit import Reinit
+from stableft.training.loop import Setup
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 EXAMPLE = Reinit(pooler=True, num_layers=1)
 STREAMS = ("sample", "init", "order", "dropout")

@@ -9,20 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-import trials
-from test_contract import example
-from test_shared_blocks import albert as albert
 
-from stableft import discover, points
-from stableft.config import RunConfig
-from stableft.encoders import Encoder
-from stableft.evaluation import Predictions, Row, evaluation_point
-from stableft.execution import Execution
-from stableft.finetune import encode, train
-from stableft.packing import Data
-from stableft.resume import Keeper, State
-from stableft.rows import metrics_frame, predictions_frame, trajectory_sha256, typed
+from stableft.core import registry as discover
+from stableft.core.config import RunConfig
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
+from stableft.storage.frames import metrics_frame, predictions_frame, trajectory_sha256, typed
+from stableft.training import evaluator as points
+from stableft.training.checkpointing import Keeper, State
+from stableft.training.evaluation import Predictions, Row, evaluation_point
+from stableft.training.loop import encode, train
+from stableft.training.runtime import Execution
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
+from tests.techniques.test_contract import example
+from tests.techniques.test_shared_blocks import albert as albert
 
 # Epochs of three steps, the last batch smaller; points in the middle of epochs.
 SHORT = {"num_train": 20, "schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 2}

@@ -4,17 +4,17 @@ import shutil
 
 import pytest
 import torch
-import trials
 from transformers import AlbertConfig, AlbertModel
 
-from stableft.config import Technique
-from stableft.encoders import Encoder, resolve
-from stableft.errors import UsageError
-from stableft.packing import Data
+from stableft.core.config import Technique
+from stableft.core.errors import UsageError
+from stableft.models.encoders import Encoder, resolve
+from stableft.models.tokens import Data
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 
 @pytest.fixture(scope="module")

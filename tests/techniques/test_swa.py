@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import trials
 from torch import Tensor, nn
 from torch.optim.swa_utils import SWALR, AveragedModel
 
-from stableft import points
-from stableft.config import Technique
-from stableft.encoders import Encoder
-from stableft.errors import UsageError
-from stableft.evaluation import Row, evaluate
-from stableft.execution import Execution
-from stableft.packing import Data
-from stableft.schedule import lr_factor
+from stableft.core.config import Technique
+from stableft.core.errors import UsageError
+from stableft.core.schedule import lr_factor
+from stableft.models.encoders import Encoder
+from stableft.models.tokens import Data
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
+from stableft.training import evaluator as points
+from stableft.training.evaluation import Row, evaluate
+from stableft.training.runtime import Execution
 from tests.conftest import ConfigFactory
+from tests.helpers import trials
 
 EXAMPLE = SWA(start_step=2, scale=0.5)
 ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])

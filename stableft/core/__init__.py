@@ -1,0 +1,1 @@
+"""What a run is: configuration, techniques, grids, seeds and schedules. No torch, no pandas."""

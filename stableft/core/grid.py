@@ -1,0 +1,160 @@
+"""Grids as data: arms x tasks x seeds, resolved to cells. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stableft.core.config import RunConfig, with_overrides
+from stableft.core.errors import UsageError, quoted
+
+Override = Mapping[str, Any]
+SEED = re.compile(r"[0-9]{1,18}")
+MAX_SEEDS = 100_000
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named scale: for each task its baseline configuration, and the seeds.
+
+    Attributes:
+        name: ``smoke``, ``laptop``, ``small`` or ``paper``; with the names of a user's own tasks, see `on_tasks`.
+        configs: Task name -> baseline `RunConfig` (its seed is replaced).
+        tasks: Those of an experiment that names none of its own.
+        seeds: Default seeds.
+        learning_rates: The rates that `experiments.lr_grid` compares at this scale.
+        summary: One line for listings.
+    """
+
+    name: str
+    configs: Mapping[str, RunConfig]
+    tasks: Sequence[str]
+    seeds: Sequence[int]
+    learning_rates: Sequence[float]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid."""
+
+    arm: str
+    task: str
+    seed: int
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Arms x tasks x seeds over the baselines of a protocol; the first arm is the reference.
+
+    Attributes:
+        name: The experiment.
+        protocol: Where the baselines come from.
+        arms: Arm name -> dotted overrides of the baseline. Arms differ in exactly these.
+        tasks: Subset of the protocol's tasks.
+        seeds: Shared by all arms, so that arms can be paired.
+    """
+
+    name: str
+    protocol: Protocol
+    arms: Mapping[str, Override]
+    tasks: Sequence[str]
+    seeds: Sequence[int]
+
+    def cells(self) -> list[Cell]:
+        """All runs, seed by seed, so that an interrupted grid has complete pairs."""
+        return [
+            Cell(arm, task, seed, with_overrides(self.protocol.configs[task], {**override, "seed": seed}))
+            for seed in self.seeds
+            for task in self.tasks
+            for arm, override in self.arms.items()
+        ]
+
+
+def select(
+    grid: Grid,
+    *,
+    arms: Sequence[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    overrides: Override | None = None,
+) -> Grid:
+    """A part of a grid, or the same grid at other seeds or settings.
+
+    Args:
+        grid: The whole.
+        arms: Names to keep, in the grid's own order; None or empty: all.
+        tasks: Likewise.
+        seeds: Replaces the grid's seeds.
+        overrides: Applied to every baseline, beneath the arms' own.
+
+    Raises:
+        UsageError: a name that the grid does not have, or an override of task or seed.
+    """
+    for kind, wanted, known in (("arm", arms, grid.arms), ("task", tasks, grid.tasks)):
+        for name in wanted or ():
+            if name not in known:
+                raise UsageError(
+                    f"{grid.name} at protocol {grid.protocol.name} has no {kind} {quoted(name)}; it has: {', '.join(known)}"
+                )
+    for field, option in (("task", "--tasks"), ("seed", "--seeds")):
+        if field in (overrides or {}):  # runs would stand in results under another name than what they are
+            raise UsageError(f"{field} is no setting but a part of the grid: choose it with {option}")
+    configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
+    return Grid(
+        name=grid.name,
+        protocol=replace(grid.protocol, configs=configs),
+        arms={name: override for name, override in grid.arms.items() if not arms or name in arms},
+        tasks=[name for name in grid.tasks if not tasks or name in tasks],
+        seeds=list(grid.seeds if seeds is None else dict.fromkeys(seeds)),
+    )
+
+
+def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
+    """The same arms and seeds on other tasks, each with the settings of the grid's first task.
+
+    The protocol gets a name of its own, so that these results are collected apart from the protocol's.
+
+    Args:
+        grid: Where arms, seeds and settings come from.
+        names: The other tasks.
+
+    Raises:
+        UsageError: two tasks of one name.
+    """
+    if len(set(names)) < len(names):
+        raise UsageError(f"two tasks would be called the same: {', '.join(names)}; rename a file")
+    names = sorted(names)
+    first, protocol = grid.tasks[0], grid.protocol
+    return Grid(
+        name=grid.name,
+        protocol=Protocol(
+            name="+".join([protocol.name, *names]),
+            configs={name: protocol.configs[first].model_copy(update={"task": name}) for name in names},
+            tasks=names,
+            seeds=protocol.seeds,
+            learning_rates=protocol.learning_rates,
+            summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",
+        ),
+        arms=grid.arms,
+        tasks=names,
+        seeds=grid.seeds,
+    )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped. At most `MAX_SEEDS`, of up to 18 digits.
+
+    Raises:
+        UsageError: anything else.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not SEED.fullmatch(first) or (dash and not SEED.fullmatch(last)) or (dash and int(last) < int(first)):
+            raise UsageError(f"seeds {quoted(text)}: write single seeds and ranges such as 0-49 or 0,3,7-9")
+        if int(last or first) - int(first) + len(seeds) >= MAX_SEEDS:
+            raise UsageError(f"seeds {quoted(text)}: more than {MAX_SEEDS:,}")
+        seeds.update(dict.fromkeys(range(int(first), int(last or first) + 1)))
+    return list(seeds)

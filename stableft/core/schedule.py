@@ -1,0 +1,63 @@
+"""Learning rates over a run, in closed form: the schedule, and what techniques make of it. Needs no torch."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stableft.core.adam_bias import bias_ratio
+from stableft.core.config import RunConfig
+from stableft.core.outline import warmup_steps
+
+
+def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:
+    """Linear warm-up and decay, as in Zhang et al. and Mosbach et al. (protocol section 1.2).
+
+    Args:
+        step: Updates already done, 0-based: the first update runs at factor 0 if there is a warm-up.
+        num_steps: All updates of the run, T.
+        warmup_steps: W; factor step / W below W, then (T - step) / (T - W).
+
+    Returns:
+        In [0, 1].
+    """
+    if step < warmup_steps:
+        return step / warmup_steps
+    return max(0.0, (num_steps - step) / max(1, num_steps - warmup_steps))
+
+
+def learning_rates(config: RunConfig, num_steps: int, steps_per_epoch: int | None) -> NDArray[np.float64]:
+    """The run's learning rate at each update, which is logged as ``lr``; parts of the model have `lr_scale` times that.
+
+    Args:
+        config: The run.
+        num_steps: Its updates, T.
+        steps_per_epoch: ceil(N / batch size); None: not known.
+
+    Returns:
+        (T,); element t is the rate of update t + 1.
+
+    Raises:
+        MissingInput: a technique counts in epochs, and how many steps they have isn't known.
+    """
+    warmup = warmup_steps(config, num_steps)
+    factors = [lr_factor(done, num_steps, warmup) for done in range(num_steps)]
+    for technique in config.techniques or ():
+        replaced: Mapping[int, float] = technique.lr_factors(factors, steps_per_epoch)
+        factors = [replaced.get(done, factor) for done, factor in enumerate(factors)]
+    rates = config.adam.lr * np.asarray(factors)
+    bias = bias_ratio(np.arange(1, num_steps + 1), *config.adam.betas)
+    return {None: rates, "divided": rates / bias, "multiplied": rates * bias}[config.adam.lr_bias]
+
+
+def lr_scale(config: RunConfig, role: str, depth: int, num_blocks: int) -> float:
+    """Factor on the run's learning rate for the parameters of one part of the model.
+
+    Args:
+        config: The run.
+        role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
+        depth: Of a block, 1 is the lowest.
+        num_blocks: L.
+    """
+    return math.prod(technique.lr_scale(role, depth, num_blocks) for technique in config.techniques or ())

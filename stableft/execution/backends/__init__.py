@@ -1,0 +1,109 @@
+"""How many runs are done at a time, and where. A backend maps jobs to statuses, in any order.
+
+`serial` and `threads` live here; `loky` and `dask` have modules of their own, imported when they are asked for.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed, parallel_config
+
+from stableft.core.errors import UsageError
+from stableft.execution.supervisor import Status, Supervisor
+from stableft.execution.worker import Job
+
+Backend = Callable[[Supervisor, Sequence[Job], int], Iterator[Status]]
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where Dask's workers are, and how to reach them (``docs/clusters.md``).
+
+    Attributes:
+        scheduler: Address such as ``tcp://host:8786``, or the path of a scheduler file.
+        local: In place of it: that many workers on this machine, for this command, on loopback.
+        gather: Records come back over Dask; workers need not see the results folder.
+        tls_ca: File of the authority that both sides trust; None: as Dask's own configuration says.
+        tls_cert: This command's certificate.
+        tls_key: And its key.
+    """
+
+    scheduler: str | None = None
+    local: int | None = None
+    gather: bool = False
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def check(self, backend: str, workers: int | None) -> None:
+        """Refuses settings that don't go together.
+
+        Args:
+            backend: The backend asked for.
+            workers: How many runs at a time the user asked for.
+
+        Raises:
+            UsageError: with what to do.
+        """
+        if backend != "dask":
+            if self != Cluster():
+                raise UsageError("--scheduler, --local-cluster, --gather and --tls-... are options of --backend dask")
+            return
+        if workers is not None:
+            raise UsageError("with --backend dask as many runs are done at a time as its workers have threads: leave --jobs out")
+        if (self.scheduler is None) == (self.local is None):
+            raise UsageError("--backend dask needs either --scheduler ADDRESS or --local-cluster N: see docs/clusters.md")
+        tls = (self.tls_ca, self.tls_cert, self.tls_key)
+        if any(tls) and not (all(tls) and self.scheduler):
+            raise UsageError("TLS needs --tls-ca, --tls-cert and --tls-key together, and --scheduler tls://...")
+
+
+def serial(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
+    """One after the other, in one supervised process."""
+    return map(supervisor, jobs)
+
+
+def threads(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
+    """Joblib's threads, each of which supervises a training process of its own.
+
+    The threads only wait; all computing is in their processes, so nothing that happens there can take the grid along
+    (``docs/adr/0004-supervised-processes.md``).
+    """
+    with parallel_config(backend="threading", n_jobs=workers):
+        # joblib's annotations know neither an int batch size nor the generator that return_as asks for.
+        parallel: Any = Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)  # pyright: ignore[reportArgumentType]
+        yield from parallel(delayed(supervisor)(job) for job in jobs)
+
+
+def _loky(cluster: Cluster, told: Told) -> AbstractContextManager[Backend]:
+    from stableft.execution.backends import loky
+
+    return nullcontext(loky.loky)
+
+
+def _dask(cluster: Cluster, told: Told) -> AbstractContextManager[Backend]:
+    try:
+        import distributed  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError as error:
+        raise UsageError(f"--backend dask needs the extra `dask`: pip install 'stableft[dask]' ({error})") from None
+    from stableft.execution.backends import dask_backend as dask
+
+    return dask.connected(cluster, told)
+
+
+BACKENDS: dict[str, Callable[[Cluster, Told], AbstractContextManager[Backend]]] = {
+    "serial": lambda cluster, told: nullcontext(serial),
+    "threads": lambda cluster, told: nullcontext(threads),
+    "loky": _loky,
+    "dask": _dask,
+}
+
+
+def default_workers() -> int:
+    """The cores that this process may use: one single-threaded run on each is fastest, and repeats bit for bit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

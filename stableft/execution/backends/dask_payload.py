@@ -1,0 +1,85 @@
+"""What travels to a worker: a job without what every worker gets once, and that, by fingerprint."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stableft.execution.worker import Job
+from stableft.models.encoders import TOKENIZER_FILES, WEIGHT_FILES, Encoder
+from stableft.tasks import TaskData
+
+_NOTHING: TaskData = TaskData((), ())
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A run as it is sent.
+
+    Attributes:
+        job: Without examples; its paths are the sender's.
+        data: Fingerprints of the examples of the job and of those that it needs, by run.
+    """
+
+    job: Job
+    data: Mapping[str, str]
+
+    @property
+    def encoders(self) -> set[str]:
+        """Fingerprints of the encoders that it needs."""
+        return {job.encoder.fingerprint for job in family(self.job)}
+
+    def unpack(self, data: Mapping[str, TaskData], encoders: Mapping[str, Path], results: Path | None) -> Job:
+        """The job as the receiver does it.
+
+        Args:
+            data: The receiver's examples by fingerprint.
+            encoders: The receiver's folders of encoders by fingerprint.
+            results: In place of the sender's results folder, if that isn't seen here.
+        """
+
+        def here(job: Job) -> Job:
+            return replace(
+                job,
+                data=data[self.data[job.run_id]],
+                encoder=replace(job.encoder, folder=encoders[job.encoder.fingerprint]),
+                results=results or job.results,
+                sources={name: here(source) for name, source in job.sources.items()},
+            )
+
+        return here(self.job)
+
+
+def pack(job: Job) -> Parcel:
+    """A job without its examples."""
+    return Parcel(_bare(job), {each.run_id: each.data.fingerprint for each in family(job)})
+
+
+def family(job: Job) -> list[Job]:
+    """A job and those that it needs."""
+    return [job, *(each for source in job.sources.values() for each in family(source))]
+
+
+def examples(jobs: Sequence[Job]) -> dict[str, TaskData]:
+    """All examples of some jobs, by fingerprint."""
+    return {each.data.fingerprint: each.data for job in jobs for each in family(job)}
+
+
+def encoders(jobs: Sequence[Job]) -> dict[str, Encoder]:
+    """All encoders of some jobs, by fingerprint."""
+    return {each.encoder.fingerprint: each.encoder for job in jobs for each in family(job)}
+
+
+def files(encoder: Encoder) -> dict[str, bytes]:
+    """The files that an encoder's fingerprint is of."""
+    names = ("config.json", next(name for name in WEIGHT_FILES if (encoder.folder / name).is_file()), *TOKENIZER_FILES)
+    return {name: (encoder.folder / name).read_bytes() for name in names if (encoder.folder / name).is_file()}
+
+
+def _bare(job: Job) -> Job:
+    task = job.task and replace(job.task, load=_left_behind)  # that of own files would carry them
+    sources = {name: _bare(source) for name, source in job.sources.items()}
+    return replace(job, data=_NOTHING, task=task, sources=sources, results=job.results.resolve())
+
+
+def _left_behind() -> TaskData:
+    raise RuntimeError("a task's examples are sent once per worker, not with its runs")

@@ -1,0 +1,79 @@
+"""What runs start from: data and encoders, and what follows from them before any run starts."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stableft.core import registry as discover
+from stableft.core.config import RunConfig, run_id
+from stableft.core.errors import MissingInput, UsageError
+from stableft.core.outline import check, outline
+from stableft.models.encoders import Encoder, resolve
+from stableft.tasks import Task, TaskData
+
+
+class Inputs:
+    """Data and encoders of the configurations at hand, each looked up once.
+
+    Args:
+        own: Tasks that are not registered, by whose names configurations may ask for them.
+    """
+
+    def __init__(self, own: Sequence[Task] = ()) -> None:
+        self.own = {task.name: task for task in own}
+        self._data: dict[str, TaskData | MissingInput] = {}
+        self._encoders: dict[str, Encoder | MissingInput] = {}
+
+    def task(self, name: str) -> Task:
+        return self.own.get(name) or discover.task(name)
+
+    def data(self, task: str) -> TaskData:
+        return _once(self._data, task, lambda: self.task(task).load())
+
+    def encoder(self, name: str) -> Encoder:
+        from stableft.tasks.toy import VOCABULARY
+
+        return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
+
+    def run_id(self, config: RunConfig) -> str:
+        """The identity of a run.
+
+        Raises:
+            MissingInput: its data or weights, or those of a run that it needs, are absent.
+            UsageError: it starts from a run that would itself start from another.
+        """
+        sources = config.sources()
+        for name, source in sources.items():
+            if source.sources():
+                raise UsageError(f"{name}: the run on {source.task} that this one starts from can't itself start from another")
+        return run_id(
+            config,
+            data=self.data(config.task).fingerprint,
+            weights=self.encoder(config.encoder).fingerprint,
+            sources=[self.run_id(source) for source in sources.values()],
+        )
+
+    def check(self, config: RunConfig) -> None:
+        """Refuses a run that can't be, as far as that is known before weights are loaded; so also those that it starts from.
+
+        Raises:
+            UsageError: with the reason.
+            MissingInput: data or weights are absent, so that nothing is known.
+        """
+        self.task(config.task).refuse_head(config.head)
+        check(config, outline(config, len(self.data(config.task).train), self.encoder(config.encoder).settings))
+        for name, source in config.sources().items():
+            try:
+                self.check(source)
+            except UsageError as error:
+                raise UsageError(f"the run on {source.task} that {name} starts from: {error}") from error
+
+
+def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
+    if key not in known:
+        try:
+            known[key] = find()
+        except MissingInput as error:
+            known[key] = error
+    if isinstance(known[key], MissingInput):
+        raise known[key]
+    return known[key]

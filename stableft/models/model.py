@@ -1,0 +1,327 @@
+"""Encoder and head as one model.
+
+With `stableft.models.architectures` the only module that knows how an encoder names its parameters.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from stableft.core.config import RunConfig
+from stableft.core.errors import MissingInput, UsageError
+from stableft.models.architectures import ARCHITECTURES, OUR_POOLING, Pooling, Residual, Role, stand
+from stableft.models.encoders import Encoder
+from stableft.models.heads import BiLSTMCRF
+from stableft.models.introspection import first_position, num_blocks, num_positions, refuse_useless, set_dropout, takes_segments
+from stableft.models.layers import DropoutStream, use_fast_layers, use_stream
+from stableft.models.loading import read_body, read_settings
+from stableft.models.packed_attention import PACKED_ATTENTION, Layout, first_token_attention, layout, packed_attention
+from stableft.models.tokens import Batch
+
+AttentionInterface.register(PACKED_ATTENTION, packed_attention)
+
+ACTIVATIONS = {"tanh": torch.tanh, "gelu": nn.functional.gelu, "relu": nn.functional.relu}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a parameter stands.
+
+    Attributes:
+        role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
+        depth: 0 for the embeddings, 1..L for the blocks from the bottom up, L + 1 for pooler and head. Blocks that share their
+            weights are one: ALBERT has L = 1.
+        decays: Whether weight decay applies: not to biases and LayerNorm weights (Zhang et al., Mosbach et al.).
+    """
+
+    role: Role
+    depth: int
+    decays: bool
+
+
+class Pooler(nn.Module):
+    """Dense layer and activation on the first token's state, as transformers' ForSequenceClassification classes have them."""
+
+    def __init__(self, hidden: int, pooling: Pooling, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout) if pooling.dropout_before else nn.Identity()
+        self.dense = nn.Linear(hidden, hidden)
+        self.activation = ACTIVATIONS[pooling.activation]
+
+    def forward(self, first: Tensor) -> Tensor:
+        """(B, H) to (B, H)."""
+        return self.activation(self.dense(self.dropout(first)))
+
+
+class Model(nn.Module):
+    """A BERT-like encoder with a pooler, dropout, and a linear head; for tagging without a pooler, the head on each word.
+
+    Args:
+        encoder: A transformers model; its own pooler is used if it has one. For tagging it must have none.
+        num_labels: K; 1 for regression.
+        dropout: On what the head reads: the pooled output, or the words' states.
+        packed: Run batches as one row of tokens without padding; otherwise pad to the longest sequence, as the reference.
+        pieces: (V',) piece id of each token id; None: token ids are piece ids.
+        tagging: Whether it labels words, each by the state of its first piece (as BERT does; Devlin et al., 2019, section 5.3).
+        head: See `RunConfig.head`.
+
+    Attributes:
+        architecture: What `stableft.models.architectures` knows about the encoder; None for others, which run padded only.
+        packed: Whether batches run packed *indeed*: asked for, and possible with this architecture.
+        num_blocks: L, blocks with weights of their own.
+        shares_blocks: Whether some are used more than once, as in ALBERT, so that none is a top block.
+        pooler: A dense layer of ours, where the encoder has no pooler of its own.
+    """
+
+    pieces: Tensor | None
+
+    def __init__(
+        self,
+        encoder: Any,
+        num_labels: int,
+        dropout: float,
+        *,
+        packed: bool,
+        pieces: Tensor | None = None,
+        tagging: bool = False,
+        head: Literal["linear", "bilstm_crf"] = "linear",
+    ) -> None:
+        super().__init__()
+        config = encoder.config
+        self.encoder = encoder
+        self.architecture = ARCHITECTURES.get(config.model_type)
+        self.packed = packed and self.architecture is not None
+        self.first_position = first_position(encoder)
+        self.num_blocks = num_blocks(encoder)
+        self.shares_blocks = getattr(config, "num_hidden_layers", self.num_blocks) > self.num_blocks
+        self.register_buffer("pieces", pieces, persistent=False)
+        ours = None if getattr(encoder, "pooler", None) is not None else OUR_POOLING
+        pooling = self.architecture.pooling if self.architecture else ours
+        self.tagging = tagging
+        self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling and not tagging else None
+        self.dropout = nn.Dropout(dropout)
+        self.head: Any = (nn.Linear if head == "linear" else BiLSTMCRF)(config.hidden_size, num_labels)
+        self._stream: DropoutStream | None = None
+        if self.packed:
+            use_fast_layers(self)
+        if self.architecture:  # others keep what transformers chooses for them
+            encoder.set_attn_implementation(PACKED_ATTENTION if self.packed else "sdpa")
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits, float32: (B, K), or (W, K) for tagging, one row for each word of the batch.
+
+        A `BiLSTMCRF` gives emissions, and computes in float32 whatever the precision of the encoder.
+        """
+        if batch.words is not None and batch.word_lengths is not None:
+            states = self._states_packed(batch)[0] if self.packed else self._states_padded(batch)
+            read = self.dropout(states.index_select(0, batch.words))
+            if isinstance(self.head, BiLSTMCRF):
+                with torch.autocast(read.device.type, enabled=False):
+                    return self.head(read.float(), batch.word_lengths)
+        else:
+            read = self.dropout(self._pooled_packed(batch) if self.packed else self._pooled_padded(batch))
+        return self.head(read).float()
+
+    def draw_dropout_from(self, stream: DropoutStream) -> None:
+        """From now on, where the fast layers are in use; the padded reference keeps to torch's generator."""
+        self._stream = stream
+        use_stream(self, stream)
+
+    def streams(self) -> dict[str, DropoutStream]:
+        """All streams that its modules draw from, each once, by the name of one of these modules."""
+        held = [("", self._stream), *((name, getattr(module, "stream", None)) for name, module in self.named_modules())]
+        distinct = {id(stream): (name, stream) for name, stream in held if isinstance(stream, DropoutStream)}
+        return dict(distinct.values())
+
+    def _pooled_packed(self, batch: Batch) -> Tensor:
+        """(B, H): the library's own modules on one row of tokens, the last block for the first token of each sequence only.
+
+        Nothing but that token's state is read, so the rest of the last block (14 % of a BERT of 6 blocks) need not be computed.
+        """
+        assert self.architecture is not None
+        names = self.architecture.block
+        states, (*blocks, last), plan = self._embed(batch)
+        for block in blocks:
+            states = block(states, None, packed=plan)
+        first = states[:, plan.starts]
+        mixed = first_token_attention(
+            *(
+                self._heads(last.get_submodule(name)(x))
+                for name, x in ((names.query, first), (names.key, states), (names.value, states))
+            ),
+            dropout=last.get_submodule(names.attention_dropout).p if self.training else 0.0,
+            packed=plan,
+        )
+        first = _residual(last, names.mix, mixed, first)
+        first = _residual(last, names.feed_forward, first, first)[0]
+        return self.encoder.pooler(first[:, None]) if self.pooler is None else self.pooler(first)
+
+    def _states_packed(self, batch: Batch) -> Tensor:
+        """(1, T, H), all blocks for all tokens."""
+        states, blocks, plan = self._embed(batch)
+        for block in blocks:
+            states = block(states, None, packed=plan)
+        return states
+
+    def _embed(self, batch: Batch) -> tuple[Tensor, list[Any], Layout]:
+        """The states (1, T, H) below the first block, the blocks, and where the sequences lie."""
+        assert self.architecture is not None
+        plan = layout(batch.lengths, batch.ids.device, self._stream)
+        inputs = {"input_ids": batch.ids[None], "position_ids": plan.positions[None] + self.first_position}
+        if self.architecture.segments:
+            inputs["token_type_ids"] = batch.segments[None]
+        states = self.encoder.embeddings(**inputs)
+        if (projection := self.architecture.projection) and hasattr(self.encoder, projection):
+            states = self.encoder.get_submodule(projection)(states)
+        return states, list(self.encoder.get_submodule(self.architecture.blocks)), plan
+
+    def _heads(self, states: Tensor) -> Tensor:
+        heads = self.encoder.config.num_attention_heads
+        return states.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    def _pooled_padded(self, batch: Batch) -> Tensor:
+        """(B, H), through the untouched transformers model."""
+        output = self._run_padded(batch)
+        return output.pooler_output if self.pooler is None else self.pooler(output.last_hidden_state[:, 0])
+
+    def _states_padded(self, batch: Batch) -> Tensor:
+        """(T, H), through the untouched transformers model, without what stands for padding."""
+        states = self._run_padded(batch).last_hidden_state
+        return torch.cat([states[i, :length] for i, length in enumerate(batch.lengths)])
+
+    def _run_padded(self, batch: Batch) -> Any:
+        def pad(values: Tensor, value: int = 0) -> Tensor:
+            return nn.utils.rnn.pad_sequence(list(values.split(batch.lengths)), batch_first=True, padding_value=value)
+
+        if self.architecture:
+            # The table of embeddings holds these pieces only; what stands in a masked slot is read by nobody.
+            inputs, segments = {"input_ids": pad(batch.ids)}, self.architecture.segments
+        else:
+            # Who knows what others derive from ids, such as positions: so real ones, padded with the real padding.
+            ids = batch.ids if self.pieces is None else self.pieces[batch.ids]
+            inputs, segments = {"input_ids": pad(ids, self.encoder.config.pad_token_id or 0)}, takes_segments(self.encoder)
+        inputs["attention_mask"] = pad(torch.ones_like(batch.ids))
+        if segments:
+            inputs["token_type_ids"] = pad(batch.segments)
+        if self.architecture and self.first_position:  # otherwise they would be derived from ids that are not piece ids
+            positions = torch.arange(max(batch.lengths), device=batch.ids.device)
+            inputs["position_ids"] = positions[None] + self.first_position
+        return self.encoder(**inputs)
+
+    def place(self, name: str) -> Place:
+        """Role, depth and decay of the parameter of that name (as in ``named_parameters``).
+
+        Raises:
+            UsageError: a parameter that no rule places.
+        """
+        is_norm = self._belongs_to_a_norm(name)
+        decays = not (name.endswith("bias") or name.rpartition(".")[2].startswith("bias_") or is_norm)  # an LSTM has bias_ih_l0
+        top = self.num_blocks + 1
+        part, _, inner = name.partition(".")
+        if part == "head":
+            return Place("head", top, decays)
+        if part == "pooler":
+            return Place("pooler", top, decays)
+        found = stand(self.encoder.config.model_type, inner) if part == "encoder" else None
+        if found:
+            role, depth = found
+            return Place(role, top if depth is None else depth, decays)
+        if part == "encoder" and is_norm:  # one that stands in no block follows the last one (in models with norms first)
+            return Place("encoder", self.num_blocks, decays)
+        raise UsageError(f"architectures.py does not know where parameter {name!r} stands")
+
+    def _belongs_to_a_norm(self, name: str) -> bool:
+        """By the module's type, since names differ: LayerNorm, sa_layer_norm, full_layer_layer_norm, final_norm."""
+        try:
+            return "Norm" in type(self.get_submodule(name.rpartition(".")[0])).__name__
+        except AttributeError:
+            return "LayerNorm" in name
+
+
+def _residual(block: nn.Module, names: Residual, states: Tensor, residual: Tensor) -> Tensor:
+    for name in names.parts:
+        states = block.get_submodule(name)(states)
+    return block.get_submodule(names.norm)(states + residual)
+
+
+def load_model(
+    encoder: Encoder,
+    config: RunConfig,
+    num_labels: int,
+    init: torch.Generator,
+    *,
+    pieces: NDArray[np.int64],
+    packed: bool,
+    tagging: bool = False,
+) -> tuple[Model, frozenset[str]]:
+    """The model at the start of a run.
+
+    Weights that the checkpoint lacks (always the head's, sometimes the pooler's) are drawn as BERT's are: weights from
+    N(0, initializer_range), biases 0; the head first, so that it is the same whatever else is fresh, then the others by name.
+    A `BiLSTMCRF` is drawn by its own rule, first likewise. For tagging no pooler is loaded.
+
+    Args:
+        encoder: Weights come from its folder, never from code in it.
+        config: Gives dropout, and the kind of head.
+        num_labels: K.
+        init: The init stream.
+        pieces: (V',) sorted piece ids that occur in the data. Embeddings of all others are left out: they are never read, so
+            neither the loss nor any gradient depends on them. Token ids must be positions in this array. The table is left
+            whole for architectures that run padded only.
+        packed: See `Model`.
+        tagging: See `Model`.
+
+    Returns:
+        The model, and the names of its fresh parameters, which have no pre-trained value.
+
+    Raises:
+        UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than its positions.
+        MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
+    """
+    settings = read_settings(encoder)
+    set_dropout(settings, config.dropout)
+    architecture = ARCHITECTURES.get(settings.model_type)
+    # transformers' own pooler would stay unread where its ForSequenceClassification class puts another one.
+    options = {"add_pooling_layer": False} if architecture and architecture.idle_pooler else {}
+    body, absent = read_body(encoder, settings, **options)
+    if tagging and hasattr(body, "pooler"):
+        body.pooler = None
+    if architecture is None:
+        refuse_useless(encoder.name, body)
+    limit = num_positions(body)
+    if limit is not None and config.max_length > limit:
+        raise UsageError(f"max_length {config.max_length} is more than the {limit} positions of {encoder.name}")
+    table = body.get_input_embeddings()
+    if pieces[-1] >= len(table.weight):
+        raise MissingInput(
+            f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces"
+        )
+    model = Model(
+        body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
+    )
+    missing = {f"encoder.{key}" for key in absent if not (tagging and key.startswith("pooler."))}
+    fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
+    drawn = sorted(fresh, key=lambda name: (not name.startswith("head."), name))
+    if isinstance(model.head, BiLSTMCRF):
+        model.head.draw(init)
+        drawn = [name for name in drawn if not name.startswith("head.")]
+    with torch.no_grad():
+        for name in drawn:
+            parameter = model.get_parameter(name)
+            if name.endswith("bias"):
+                parameter.zero_()
+            else:
+                parameter.normal_(0.0, getattr(settings, "initializer_range", 0.02), generator=init)
+        if architecture:
+            # As transformers has it: the piece that stands for padding, should a text contain it, is read but never learns.
+            padding = np.flatnonzero(pieces == (-1 if table.padding_idx is None else table.padding_idx))
+            kept = nn.Embedding.from_pretrained(
+                table.weight[torch.from_numpy(pieces)], freeze=False, padding_idx=int(padding[0]) if len(padding) else None
+            )
+            body.set_input_embeddings(kept)
+    return model, fresh

@@ -1,0 +1,91 @@
+"""Tokenised data on disk: made once, then read by every worker as memory-mapped arrays that share one copy in memory."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stableft.models.tokens import Tokens
+
+LAYOUT = 2  # 2: the content of each file is known
+Splits = dict[str, Tokens]
+
+
+def key(**parts: Any) -> str:
+    """Names a set of tokens by everything they depend on: the given parts, and the versions of what cuts texts into pieces."""
+    versions = {name: importlib.metadata.version(name) for name in ("transformers", "tokenizers")}
+    text = json.dumps({"layout": LAYOUT, **versions, **parts}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_or_make(folder: Path, make: Callable[[], tuple[Splits, np.ndarray]]) -> tuple[Splits, np.ndarray]:
+    """The splits and pieces that stand in a folder, or those that ``make`` gives, which are then put there.
+
+    A damaged folder is made again. A folder that can't be written is no error: it would only have saved time.
+    """
+    try:
+        return _read(folder)
+    except _UNREADABLE:
+        splits, pieces = make()
+    try:
+        _write(folder, splits, pieces)
+        return _read(folder)
+    except _UNREADABLE:
+        return splits, pieces
+
+
+_UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def _read(folder: Path) -> tuple[Splits, np.ndarray]:
+    content = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
+    if content["sha256"] != _sha256(folder, content["splits"]):
+        raise ValueError(f"{folder} is damaged")
+    splits = {}
+    for name in content["splits"]:
+        files = {field.name: folder / f"{name}.{field.name}.npy" for field in fields(Tokens)}
+        splits[name] = Tokens(**{field: np.load(file, mmap_mode="r") for field, file in files.items() if file.exists()})
+    return splits, np.load(folder / "pieces.npy")
+
+
+def _sha256(folder: Path, splits: list[str]) -> str:
+    """Of the names of the splits, and of the names and the content of all arrays."""
+    digest = hashlib.sha256(json.dumps(splits).encode())
+    for path in sorted(folder.glob("*.npy")):
+        with open(path, "rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        np.save(draft / "pieces.npy", pieces)
+        for name, tokens in splits.items():
+            for field in fields(Tokens):
+                if (array := getattr(tokens, field.name)) is not None:
+                    np.save(draft / f"{name}.{field.name}.npy", array)
+        content = {"splits": list(splits), "sha256": _sha256(draft, list(splits))}
+        (draft / "splits.json").write_text(json.dumps(content), encoding="utf-8")
+        if folder.exists() and not _readable(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.rename(draft, folder)  # fails if another worker was first: its tokens are the same
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _readable(folder: Path) -> bool:
+    try:
+        _read(folder)
+    except _UNREADABLE:
+        return False
+    return True

@@ -1,0 +1,222 @@
+"""Trained weights out and in again.
+
+A whole model goes to a Hugging Face folder, which `stableft.models.encoders.resolve` and `stableft.models.model.load_model` take;
+what other runs of ours need goes to one file.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from stableft.core.errors import Damaged, MissingInput, UsageError
+from stableft.core.files import write_whole
+from stableft.models.encoders import TOKENIZER_FILES, Encoder
+from stableft.models.loading import OURS, Unreadable
+from stableft.models.model import Model
+
+
+def decay_factor(lrs: Iterable[float], weight_decay: float) -> float:
+    """What weight decay makes of a weight whose gradient is always 0, such as the embedding of a piece that does not occur.
+
+    Adam's moments stay 0 there, so a step of AdamW only multiplies the weight by 1 - lr * weight_decay (Loshchilov & Hutter,
+    decoupled decay).
+
+    Args:
+        lrs: Learning rate of each step that was made, as the weight's group had it.
+        weight_decay: As the weight's group had it.
+
+    Returns:
+        The product of these factors; 1.0 without decay.
+    """
+    return math.prod(1.0 - lr * weight_decay for lr in lrs)
+
+
+def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Sequence[str] = (), unread_decay: float = 1.0) -> None:
+    """Writes what ``AutoModelForSequenceClassification.from_pretrained`` loads, with the tokenizer's files.
+
+    Args:
+        model: Any device, packed or padded.
+        encoder: The one it was loaded from: gives the tokenizer's files and the embeddings that the model left out.
+        folder: Must not exist, or be empty; appears whole or not at all.
+        labels: Names of the K classes, by index; none for regression.
+        unread_decay: Factor on the left-out embeddings, see `decay_factor`.
+
+    Raises:
+        UsageError: an architecture whose classification class is not known here, a tagging model, or a folder that holds something.
+        MissingInput: the encoder's files can't be read again, or are not those of this model.
+    """
+    if model.architecture is None:
+        raise UsageError(f"a {model.encoder.config.model_type!r} can't be saved: architectures.py does not know its classifier")
+    if model.tagging:
+        raise UsageError(
+            "a tagging model can't be saved: only heads on whole texts have a class in transformers that is known here"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} already exists; nothing was overwritten")
+    settings = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
+    settings.id2label = dict(enumerate(labels)) if labels else {i: f"LABEL_{i}" for i in range(model.head.out_features)}
+    settings.label2id = {label: i for i, label in settings.id2label.items()}
+    settings.problem_type = "regression" if model.head.out_features == 1 else "single_label_classification"
+    with torch.device("meta"):  # names and shapes only; the weights follow
+        classifier = AutoModelForSequenceClassification.from_config(settings, dtype=torch.float32)
+    classifier.load_state_dict(_weights(model, encoder, unread_decay, classifier.base_model_prefix), strict=True, assign=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as scratch:
+        draft = Path(scratch) / "draft"
+        classifier.save_pretrained(draft)
+        _copy_tokenizer(encoder, draft)
+        draft.rename(folder)
+
+
+def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[str, Tensor]:
+    """All weights on the CPU, named as transformers' ForSequenceClassification class names them."""
+    assert model.architecture is not None
+    names = {"encoder.": f"{prefix}.", "head.": f"{model.architecture.saved_head}."}
+    if model.architecture.pooling:
+        names["pooler.dense."] = f"{model.architecture.pooling.saved_as}."
+    weights = {}
+    for name, weight in model.state_dict().items():
+        ours = next(start for start in names if name.startswith(start))
+        weights[names[ours] + name.removeprefix(ours)] = weight.detach().cpu().contiguous()
+    table = model.encoder.get_input_embeddings()
+    (name,) = (name for name, module in model.encoder.named_modules() if module is table)
+    weights[f"{prefix}.{name}.weight"] = _whole_table(model, encoder, table.weight.detach().cpu(), decay)
+    return weights
+
+
+def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> Tensor:
+    """(V, E): the model's embeddings, and those of all pieces that it left out."""
+    if model.pieces is None or model.architecture is None:
+        return kept
+    try:
+        original = AutoModel.from_pretrained(encoder.folder, dtype=torch.float32, weights_only=True, **OURS)
+    except Unreadable as error:
+        raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
+    table = original.get_input_embeddings().weight.detach() * decay
+    pieces = model.pieces.cpu()
+    if table.shape[1] != kept.shape[1] or int(pieces[-1]) >= len(table):
+        raise MissingInput(f"{encoder.folder} is not what the model was loaded from: its embeddings are {tuple(table.shape)}")
+    table[pieces] = kept
+    return table
+
+
+def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
+    for file in TOKENIZER_FILES:
+        if (encoder.folder / file).is_file():
+            shutil.copyfile(encoder.folder / file, folder / file)
+    if encoder.lower_case:  # what the original settings forget; lower-casing alone, without taking accents off
+        file = folder / "tokenizer_config.json"
+        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
+
+
+def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: float = 1.0) -> None:
+    """Writes all weights to one safetensors file, by our names, whole or not at all.
+
+    Args:
+        model: Any device and architecture, packed or padded.
+        encoder: The one it was loaded from: gives the embeddings that the model left out.
+        path: The file; its folder exists.
+        unread_decay: Factor on the left-out embeddings, see `decay_factor`.
+
+    Raises:
+        MissingInput: the encoder's files can't be read again, or are not those of this model.
+    """
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters()}
+    weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay)
+    write_whole(path, save(weights, {"sha256": sha256(weights)}))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """What `save_weights` wrote: tensors by name, mapped to memory, from a safetensors file that names their `sha256`.
+
+    Raises:
+        MissingInput: it is absent.
+        Damaged: it can't be read, or its tensors are not those that were written.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            said = (file.metadata() or {}).get("sha256")
+    except FileNotFoundError:
+        raise MissingInput(f"{path} does not exist: run again, and the run that writes it is done first") from None
+    except (OSError, SafetensorError) as error:
+        raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again: it is made again.") from error
+    if said != sha256(weights):
+        reason = "its sha256 is not the one it names"
+        raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: it is made again.")
+    return weights
+
+
+def load_encoder(model: Model, path: Path) -> frozenset[str]:
+    """Overwrites everything but the head with what `save_weights` wrote; of the embeddings, those that this model has.
+
+    A pooler that only this model has keeps its weights.
+
+    Returns:
+        The names of the parameters that were overwritten.
+
+    Raises:
+        MissingInput: the file is absent or damaged, or of another encoder.
+    """
+    weights, ours = _read_trimmed(model, path), dict(model.named_parameters())
+    left_out = {"head": ours.keys(), "pooler": ours.keys() - weights.keys()}
+    names = {name for name in ours if name not in left_out.get(model.place(name).role, ())}
+    _refuse_others(model, weights, names, path)
+    with torch.no_grad():
+        for name in names:
+            ours[name].copy_(weights[name])
+    return frozenset(names)
+
+
+def weights_like(model: Model, path: Path) -> list[Tensor]:
+    """What `save_weights` wrote, in the order of the model's parameters and on their devices; of embeddings, those that it has.
+
+    Raises:
+        MissingInput: the file is absent or damaged, or of another model.
+    """
+    weights, ours = _read_trimmed(model, path), dict(model.named_parameters())
+    _refuse_others(model, weights, ours, path)
+    return [weights[name].to(parameter.device) for name, parameter in ours.items()]
+
+
+def _read_trimmed(model: Model, path: Path) -> dict[str, Tensor]:
+    weights = read_weights(path)
+    if model.pieces is not None and model.architecture is not None and _table(model) in weights:
+        weights[_table(model)] = weights[_table(model)][model.pieces.cpu()]
+    return weights
+
+
+def _refuse_others(model: Model, weights: Mapping[str, Tensor], names: Iterable[str], path: Path) -> None:
+    shapes = {
+        name: (tuple(weights[name].shape) if name in weights else None, tuple(model.get_parameter(name).shape)) for name in names
+    }
+    if wrong := sorted(name for name, (there, here) in shapes.items() if there != here):
+        there, here = shapes[wrong[0]]
+        raise MissingInput(f"{path} is of another model: {wrong[0]} is {there} there and {here} here")
+
+
+def _table(model: Model) -> str:
+    """The name of the embeddings of pieces."""
+    table = model.encoder.get_input_embeddings().weight
+    return next(name for name, parameter in model.named_parameters() if parameter is table)
+
+
+def sha256(tensors: Mapping[str, Tensor]) -> str:
+    """The fingerprint of tensors, by their names and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        if tensors[name].numel():  # an empty one can't be viewed as bytes
+            digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

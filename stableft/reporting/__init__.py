@@ -1,0 +1,1 @@
+"""From collected results to figures, tables, claims and pages. Trains nothing."""

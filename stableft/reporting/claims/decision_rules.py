@@ -1,0 +1,130 @@
+"""What two arrays of runs, paired by seed, decide: pure functions of arrays that return the evidence of one task."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from stableft import statistics
+from stableft.reporting.claims.claim import Evidence, Verdict
+from stableft.statistics import Vector
+
+ALPHA = 0.05
+FEWEST = 6  # pairs at which a sign-flip test can reach ALPHA: 2^(1 - 6) = 0.03
+SIGNIFICANT = "95 % BCa interval, sign-flip p <= 0.05"  # how claims say what a difference is held to
+Z_SQUARED = 3.8415  # of the 95 % Wilson interval
+
+
+def difference(treated: Vector, reference: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
+    """Whether ``sign`` times the mean of ``treated - reference`` is above the margin; see `mean_above`."""
+    one = mean_above(treated - reference, margin, sign)
+    return replace(one, found=f"{_number(treated.mean())} against {_number(reference.mean())}, difference {one.found}")
+
+
+def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
+    """Whether ``sign`` times the mean is above the margin: the BCa interval is on one side of it, and the sign-flip p <= `ALPHA`.
+
+    Args:
+        values: (S,) one per seed, S >= 1.
+        margin: In their unit, >= 0.
+        sign: 1, or -1.
+    """
+    signed = np.round(sign * values, 12)  # differences of equal scores are equal but for the last bits
+    low, high = statistics.mean_interval(signed, statistics.resampling())
+    p = statistics.sign_flip_p(signed - margin, statistics.resampling())
+    verdict: Verdict = "inconclusive"
+    if p <= ALPHA and low > margin:
+        verdict = "confirmed"
+    elif p <= ALPHA and high < margin:
+        verdict = "contradicted"
+    ends = sorted((sign * low, sign * high))
+    found = f"{_signed(values.mean())} ({_signed(ends[0])} to {_signed(ends[1])}), p = {p:.2g}, n = {values.size}"
+    return Evidence(verdict, found, values.size, _needed(signed - margin, verdict))
+
+
+def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
+    """Whether the arms differ by at most the margin: the BCa interval lies within it, or outside."""
+    d = statistics.paired_difference(treated, reference, statistics.resampling())
+    verdict: Verdict = "inconclusive"
+    if d.n > 1 and -margin <= d.low and d.high <= margin:
+        verdict = "confirmed"
+    elif d.low > margin or d.high < -margin:
+        verdict = "contradicted"
+    found = (
+        f"{_number(treated.mean())} against {_number(reference.mean())}, difference {_signed(d.mean)} "
+        f"({_signed(d.low)} to {_signed(d.high)}), n = {d.n}"
+    )
+    # To tell the mean difference from the nearer margin takes as many seeds as to tell their distance from 0.
+    distance = (margin - abs(d.mean)) * np.ones(d.n) + (treated - reference - d.mean)
+    return Evidence(verdict, found, d.n, _needed(distance, verdict))
+
+
+def spread(treated: Vector, reference: Vector) -> Evidence:
+    """Whether the treated arm spreads less over seeds: the interval of the ratio of standard deviations lies below 1, or above."""
+    r = statistics.std_ratio(treated, reference, statistics.resampling())
+    verdict: Verdict = "inconclusive"
+    if r.high < 1:
+        verdict = "confirmed"
+    elif r.low > 1:
+        verdict = "contradicted"
+    n = len(treated)
+    stds = [_number(x.std(ddof=1)) if n > 1 else "undefined" for x in (treated, reference)]
+    found = f"std {stds[0]} against {stds[1]}, ratio {r.ratio:.2f} ({r.low:.2f} to {r.high:.2f}), n = {n}"
+    away = [np.abs(x - np.median(x)) for x in (treated, reference)]  # Brown and Forsythe's test is of these
+    return Evidence(verdict, found, n, _needed(away[0] - away[1], verdict))
+
+
+def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
+    """Whether more runs of the treated arm fail: McNemar's exact test, or a Wilson interval of its rate below ``rate``.
+
+    Args:
+        treated: (S,) 1 where the run failed, 0 elsewhere.
+        reference: (S,) likewise, the same seeds.
+        rate: In (0, 1).
+    """
+    m = statistics.mcnemar(treated == 1, reference == 1)
+    rates = statistics.failed_runs(treated == 1)
+    significant = m.p <= ALPHA
+    verdict: Verdict = "inconclusive"
+    if significant and m.only_treated > m.only_reference:
+        verdict = "confirmed"
+    elif significant or rates.high < rate:
+        verdict = "contradicted"
+    found = (
+        f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%}) against {int(reference.sum())}, p = {m.p:.2g}"
+    )
+    needed = _needed(treated - reference, verdict)
+    if verdict == "inconclusive" and needed is None:
+        needed = _to_exclude(rate)
+    return Evidence(verdict, found, rates.n, needed)
+
+
+def no_failure(failed: Vector, rate: float) -> Evidence:
+    """Whether no run (S,) fails, and the Wilson interval of the rate ends below ``rate``; a single one that does contradicts."""
+    rates = statistics.failed_runs(failed == 1)
+    verdict: Verdict = "contradicted" if rates.failed else "confirmed" if rates.high < rate else "inconclusive"
+    found = f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%})"
+    return Evidence(verdict, found, rates.n, _to_exclude(rate) if verdict == "inconclusive" else None)
+
+
+def _to_exclude(rate: float) -> int:
+    """Runs without a failed one at which the Wilson interval ends below the rate."""
+    return math.floor(Z_SQUARED * (1 / rate - 1)) + 1
+
+
+def _needed(difference: Vector, verdict: Verdict) -> int | None:
+    """Seeds at which a mean difference like this one would be found with a probability of 80 %; more than there are."""
+    if verdict != "inconclusive" or len(difference) < 2:
+        return None
+    seeds = statistics.seeds_needed(float(difference.mean()), float(difference.std(ddof=1)), alpha=ALPHA)
+    return None if seeds is None else max(seeds, len(difference) + 1)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
+
+
+def _signed(value: float) -> str:
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:+.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:+.1g}"

@@ -1,0 +1,98 @@
+"""The rules of judging that no test can overrule: what is too few, what was not run, and what evidence is worth."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import ModuleType
+
+from stableft.core.errors import MissingInput
+from stableft.core.grid import Grid, Protocol
+from stableft.reporting import artifact_metadata as origin
+from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
+from stableft.storage.store import Results, Store
+
+SOURCE_PROTOCOL = "paper"
+"""The one scale with the sources' encoders, data and settings."""
+
+
+def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
+    """Those that have collected results, and the sources' own, so that what it lacks is seen."""
+    collected = {name for name, _ in store.collected()}
+    return [protocol for protocol in protocols if protocol.name in collected or protocol.name == SOURCE_PROTOCOL]
+
+
+def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store) -> list[Judgement]:
+    """Judges the ``CLAIMS`` of experiments, by name, at every one of the protocols, in this order."""
+    collected = set(store.collected())
+    judgements: list[Judgement] = []
+    for protocol in protocols:
+        for name, module in experiments.items():
+            there = (protocol.name, name) in collected
+            results = store.load(protocol.name, name, predictions=False) if there else None
+            judgements += judge(module.CLAIMS, module.grid(protocol), results)
+    return judgements
+
+
+def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[Judgement]:
+    """Judges the claims of an experiment at one protocol.
+
+    Whatever a test says, a claim is inconclusive below its minimum n, is not confirmed while one of its tasks at this protocol is
+    not run, and is about these runs alone (``own_evidence``) unless they are of the encoder that it is about, at the scale with the
+    sources' settings.
+
+    Args:
+        claims: The experiment's.
+        grid: What the experiment is at this protocol; the whole of it.
+        results: None: there are none.
+    """
+    return [_judge(claim, grid, results) for claim in claims]
+
+
+def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
+    protocol = grid.protocol.name
+    base = Judgement(
+        claim=claim, experiment=grid.name, protocol=protocol, verdict="not run", found="no results", n=0, seeds_needed=None,
+        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL,
+        command=f"python -m stableft run {grid.name} --protocol {protocol}", seconds=None,
+    )  # fmt: skip
+    tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
+    if not tasks:
+        return replace(base, found=f"none of its tasks is in this grid ({', '.join(claim.tasks)})")
+    if results is None:
+        return base
+    of_tasks = _on(results, tasks)
+    if of_tasks.runs.empty:
+        return replace(base, found=f"no results on {', '.join(tasks)}")
+    try:
+        evidence = claim.test(of_tasks)
+    except MissingInput as error:
+        return replace(base, found=str(error))
+    missing = [task for task in tasks if task not in set(of_tasks.runs["task"])]
+    own = claim.about != ANY_ENCODER and (base.own_evidence or _encoders(of_tasks) != {claim.about})
+    evidence = _tempered(evidence, claim, missing)
+    return replace(
+        base, verdict=evidence.verdict, found=evidence.found, n=evidence.n, seeds_needed=evidence.seeds_needed,
+        own_evidence=own, seconds=float(results.runs["seconds"].sum()),
+    )  # fmt: skip
+
+
+def _tempered(evidence: Evidence, claim: Claim, missing: Sequence[str]) -> Evidence:
+    if missing:
+        evidence = replace(evidence, found=f"{evidence.found}; not run: {', '.join(missing)}")
+        if evidence.verdict == "confirmed":
+            evidence = replace(evidence, verdict="inconclusive")
+    if evidence.n < claim.minimum_n:
+        return replace(evidence, verdict="inconclusive", seeds_needed=max(claim.minimum_n, evidence.seeds_needed or 0))
+    return evidence
+
+
+def _on(results: Results, tasks: Sequence[str]) -> Results:
+    """The results of these tasks; predictions, which no claim reads, are left out."""
+    runs, metrics = (frame[frame["task"].isin(tasks)].reset_index(drop=True) for frame in (results.runs, results.metrics))
+    return Results(runs, metrics, results.predictions.iloc[:0])
+
+
+def _encoders(results: Results) -> set[str]:
+    """Names of the runs' encoders; of a folder or a hub id the last part, so that ``google-bert/x`` is ``x``."""
+    names = (json.loads(config)["encoder"] for config in results.runs["config"])
+    return {origin.encoder_name(name) for name in names}

@@ -1,0 +1,110 @@
+"""The one number of a run that a claim is about: functions of results to a frame with the cell of each run and ``value``."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from stableft.core.errors import NotLogged
+from stableft.reporting import tables
+from stableft.reporting import training_curves as series
+from stableft.storage.store import CELL, Results
+
+Measure = Callable[[Results], pd.DataFrame]
+
+
+def score(results: Results) -> pd.DataFrame:
+    """The final score; see `stableft.reporting.tables.final_scores`."""
+    return _of(tables.final_scores(results), "score")
+
+
+def failed(results: Results) -> pd.DataFrame:
+    """1 where the run failed, 0 elsewhere; see `stableft.reporting.tables.final_scores`."""
+    return _of(tables.final_scores(results).astype({"failed": "float64"}), "failed")
+
+
+def train_loss(first: int, last: int) -> Measure:
+    """Mean training loss of these tenths of the run, of the runs that finished.
+
+    Args:
+        first: 1 is the first tenth.
+        last: At most 10; included.
+    """
+
+    def measure(results: Results) -> pd.DataFrame:
+        finished = results.runs.loc[results.runs["outcome"] == "ok", [*CELL, "num_steps"]]
+        points = series.interval_means(results, "loss").merge(finished, on=CELL)
+        if points.empty:
+            raise NotLogged("no finished run with a training loss")
+        tenth = points["step"] / np.maximum(1, points["num_steps"] // 10)
+        points = points[(tenth >= first) & (tenth <= last)]
+        return points.groupby(CELL, sort=False, observed=True)["value"].mean().reset_index()
+
+    return measure
+
+
+def best_validation(results: Results) -> pd.DataFrame:
+    """The best score of all evaluations of the whole validation split, as a source reports it that chooses on what it shows."""
+    metrics = results.metrics
+    points = metrics[(metrics["split"] == "validation") & (metrics["metric"] == "score") & (metrics["scope"] == "")]
+    points = points[np.isfinite(points["value"])]
+    return points.groupby(CELL, sort=False, observed=True)["value"].max().reset_index()
+
+
+def average_gain(results: Results) -> pd.DataFrame:
+    """How much better the averaged weights score than the last ones, on the split that the task is judged on.
+
+    Raises:
+        NotLogged: no run averaged its weights.
+    """
+    metrics, runs = results.metrics, results.runs[[*CELL, "score_split"]]
+    averaged = metrics[(metrics["metric"] == "score") & (metrics["scope"] == "average")].merge(runs, on=CELL)
+    averaged = averaged[averaged["split"] == averaged["score_split"]]
+    if averaged.empty:
+        raise NotLogged("no run has a score of averaged weights")
+    last_average = averaged.sort_values("step").groupby(CELL, sort=False, observed=True).tail(1)
+    both = last_average[[*CELL, "value"]].merge(score(results), on=CELL, suffixes=("", "_last"))
+    return both.assign(value=both["value"] - both["value_last"])[[*CELL, "value"]]
+
+
+def spread(results: Results) -> pd.DataFrame:
+    """Of a grid of seeds: the standard deviation of final scores over one kind of seed, for each value of the other kind.
+
+    Arms are ``<method> over order`` and ``<method> over init``; ``seed`` is the one of the other kind.
+    """
+    frame = tables.seed_scores(results)
+    parts = []
+    for over, other in (("order", "init"), ("init", "order")):
+        stds = frame.groupby(["task", "method", other], sort=False)["score"].std().rename("value").reset_index()
+        parts.append(stds.rename(columns={other: "seed"}).assign(arm=stds["method"] + f" over {over}"))
+    return pd.concat(parts, ignore_index=True).dropna(subset="value")
+
+
+def mean_over_order(results: Results) -> pd.DataFrame:
+    """Of a grid of seeds: the mean final score over order seeds; arms are methods and ``seed`` the init seed."""
+    frame = tables.seed_scores(results)
+    means = frame.groupby(["task", "method", "init"], sort=False)["score"].mean().rename("value").reset_index()
+    return means.rename(columns={"init": "seed", "method": "arm"})
+
+
+def barrier(results: Results) -> pd.DataFrame:
+    """The highest training loss on the straight line between two runs' ends, less that at the higher end; negative where none is.
+
+    Raises:
+        NotLogged: no run has a surface, or on none of them did one of its two runs fail and the other not.
+    """
+    points = series.surfaces(results)
+    fails = tables.final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()
+    one_failed = fails.index[fails == 2]
+    points = points[pd.MultiIndex.from_frame(points[["task", "seed"]]).isin(one_failed)]
+    if points.empty:
+        raise NotLogged("no surface of a failed and a successful run")
+    between = points[np.isclose(points["a"] + points["b"], 1) & points["a"].between(0, 1)]
+    at_end = between["a"].isin([0, 1])
+    parts = (between[~at_end], between[at_end])
+    highest, higher_end = (part.groupby(CELL, sort=False, observed=True)["loss"].max() for part in parts)
+    return (highest - higher_end).rename("value").reset_index()
+
+
+def _of(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    return frame[[*CELL, column]].rename(columns={column: "value"})

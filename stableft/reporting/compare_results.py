@@ -1,0 +1,165 @@
+"""Two results folders cell by cell: the author's beside the reviewer's."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from stableft.core.errors import MissingInput
+from stableft.reporting import tables
+from stableft.reporting.experiment_summary import Source, sources
+from stableft.storage.store import METRIC_COLUMNS, Results, Store
+
+Verdict = Literal["equal", "within interval", "different", "undecided", "only in A", "only in B"]
+
+
+class Pair(NamedTuple):
+    """The same of both folders; None where one has no such cell."""
+
+    a: float | None
+    b: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one task in both folders.
+
+    Attributes:
+        protocol: Of the results.
+        experiment: Likewise.
+        task: Of the cell.
+        arm: Of the cell.
+        n: Runs.
+        mean: Of the final scores.
+        low: Lower end of the 95 % interval of mean B - mean A, see `welch`; None where either has fewer than two runs.
+        high: Upper end.
+        verdict: ``equal``: the same seeds have the same final scores, bit for bit. ``within interval``: the interval holds 0.
+            ``different``: it does not. ``undecided``: there is no interval.
+        identical: They are the same runs, and all their metrics are the same bit for bit.
+    """
+
+    protocol: str
+    experiment: str
+    task: str
+    arm: str
+    n: Pair
+    mean: Pair
+    low: float | None
+    high: float | None
+    verdict: Verdict
+    identical: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cells, and how the runs of either folder were computed."""
+
+    cells: list[Cell]
+    a: list[Source]
+    b: list[Source]
+
+
+def compare(a: Store, b: Store, protocol: str | None = None) -> Comparison:
+    """Compares all collected results of two folders, in the order of A and then what only B has.
+
+    Args:
+        a: One folder.
+        b: The other.
+        protocol: Only this scale; None: all.
+
+    Raises:
+        MissingInput: one of them has no such results.
+    """
+    for store in (a, b):
+        if not _places(store, protocol):
+            raise MissingInput(f"no collected results{f' at {protocol}' if protocol else ''} in {store.root.resolve()}")
+    cells: list[Cell] = []
+    runs: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([], [])
+    for place in dict.fromkeys([*_places(a, protocol), *_places(b, protocol)]):
+        both = [store.load(*place) if place in _places(store, protocol) else None for store in (a, b)]
+        cells += _cells(*place, *both)
+        for found, kept in zip(both, runs, strict=True):
+            if found is not None:
+                kept.append(found.runs)
+    return Comparison(cells, *(sources(pd.concat(kept).drop_duplicates("run_id")) for kept in runs))
+
+
+def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
+    """95 % interval of mean(b) - mean(a), each of at least two values: Welch (1947), unequal variances, no pairing.
+
+    Seeds are not paired: between machines the same seed is the same experiment only until rounding has grown. Where neither varies
+    the interval is the difference itself.
+    """
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    difference = float(y.mean() - x.mean())
+    parts = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
+    if not parts.sum():
+        return difference, difference
+    freedom = parts.sum() ** 2 / (parts[0] ** 2 / (len(x) - 1) + parts[1] ** 2 / (len(y) - 1))
+    half = float(stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
+    return difference - half, difference + half
+
+
+def _places(store: Store, protocol: str | None) -> list[tuple[str, str]]:
+    return [place for place in store.collected() if protocol in (None, place[0])]
+
+
+def _cells(protocol: str, experiment: str, a: Results | None, b: Results | None) -> list[Cell]:
+    groups = [_groups(results) for results in (a, b)]
+    found = []
+    for task, arm in dict.fromkeys([*groups[0], *groups[1]]):
+        of_a, of_b = (group.get((task, arm)) for group in groups)
+        low, high, verdict = _judge(of_a, of_b)
+        same = verdict == "equal" and _same_metrics(a, b, task, arm)
+        n, mean = (Pair(measure(of_a), measure(of_b)) for measure in (_count, _mean))
+        found.append(Cell(protocol, experiment, task, arm, n, mean, low, high, verdict, same))
+    return found
+
+
+def _groups(results: Results | None) -> dict[tuple[str, str], pd.Series]:
+    """Final scores by seed of each task and arm."""
+    if results is None:
+        return {}
+    scores = tables.final_scores(results)
+    groups = scores.groupby(["task", "arm"], sort=False, observed=True)
+    return {(str(task), str(arm)): rows.set_index("seed")["score"].sort_index() for (task, arm), rows in groups}
+
+
+def _judge(a: pd.Series | None, b: pd.Series | None) -> tuple[float | None, float | None, Verdict]:
+    if b is None:
+        return None, None, "only in A"
+    if a is None:
+        return None, None, "only in B"
+    low, high = welch(a, b) if min(len(a), len(b)) > 1 else (None, None)
+    if a.equals(b):
+        return low, high, "equal"
+    if low is None or high is None:
+        return low, high, "undecided"
+    return low, high, "within interval" if low <= 0 <= high else "different"
+
+
+def _same_metrics(a: Results | None, b: Results | None, task: str, arm: str) -> bool:
+    if a is None or b is None:
+        return False
+    columns = ["run_id", *METRIC_COLUMNS]
+    frames = [frame[(frame["task"] == task) & (frame["arm"] == arm)][columns] for frame in (a.metrics, b.metrics)]
+    first, second = (frame.sort_values(columns[:-1], kind="stable").reset_index(drop=True) for frame in frames)
+    return first.equals(second)
+
+
+def _count(scores: pd.Series | None) -> float | None:
+    return None if scores is None else len(scores)
+
+
+def _mean(scores: pd.Series | None) -> float | None:
+    return None if scores is None else float(scores.mean())
+
+
+def counts(cells: Sequence[Cell]) -> dict[str, int]:
+    """Cells by verdict, in the order in which they first occur."""
+    return dict(Counter(cell.verdict for cell in cells))

@@ -1,0 +1,289 @@
+"""What the runs of an experiment are, which of them failed, and where and how they were computed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stableft.core.errors import MissingInput, UsageError
+from stableft.reporting import artifact_metadata as origin
+from stableft.reporting import tables
+from stableft.reporting import training_curves as series
+from stableft.storage.parquet import read_parquet
+from stableft.storage.store import CELL, Results, Store
+
+MAX_FAILED = 300  # that are listed, of an experiment
+CURVE = (120, 32)  # width and height of a curve, in pixels
+FACTS = (
+    "score_name", "score_split", "majority_score", "num_steps", "num_train", "data_fingerprint", "weights_fingerprint", "sources",
+    "seconds", "peak_memory_mb", "trajectory_sha256",
+)  # fmt: skip
+SHOWN_PACKAGES = ("torch", "transformers", "numpy")
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that diverged, or ended at or below the majority score.
+
+    Attributes:
+        task: Its task.
+        arm: Its arm.
+        seed: Its seed.
+        run_id: First 12 digits of its identity.
+        score: Final score; the majority score where it has none.
+        majority_score: Of the task.
+        diverged: A loss that is not finite ended it.
+        losses: Training loss, means of tenths of the run, as far as it got.
+        points: The same as points of a polyline in a box of `CURVE`, scaled over the failed runs of the task.
+        learned: Likewise the mean over the task's runs that did not fail; empty if all did.
+    """
+
+    task: str
+    arm: str
+    seed: int
+    run_id: str
+    score: float
+    majority_score: float
+    diverged: bool
+    losses: tuple[float, ...]
+    points: str
+    learned: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Runs of one experiment that were computed alike.
+
+    Attributes:
+        runs: How many.
+        commit: Of the code, with a plus sign if it was changed since; empty outside a git checkout.
+        python: Version.
+        packages: Name and version.
+        hardware: Processor, cores and memory.
+        device: And threads.
+        first: Day of the first run (UTC).
+        last: And of the last.
+        seconds: Sum of the runs' own times.
+        peak_memory_mb: Largest of a run, MiB.
+        lock: First 12 digits of the SHA-256 of requirements.lock; empty where the runs do not say.
+        differs: Packages that were not as the lock says, and their versions.
+        patch: SHA-256 of what was changed since the commit; empty if nothing was.
+        torch: Settings of torch, as names and values.
+        environment: Variables that were set, likewise.
+        attempts: Largest number of times that a run was started.
+    """
+
+    runs: int
+    commit: str
+    python: str
+    packages: tuple[tuple[str, str], ...]
+    hardware: str
+    device: str
+    first: str
+    last: str
+    seconds: float
+    peak_memory_mb: float
+    lock: str = ""
+    differs: tuple[str, ...] = ()
+    patch: str = ""
+    torch: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    attempts: int = 1
+
+    @property
+    def facts(self) -> str:
+        """What only newer runs say; empty for others."""
+        if not self.lock:
+            return ""
+        return "; ".join(
+            filter(
+                None,
+                [
+                    f"lock {self.lock}, " + (f"but {', '.join(self.differs)}" if self.differs else "installed as it says"),
+                    f"patch {self.patch}" if self.patch else "",
+                    f"torch: {', '.join(self.torch)}",
+                    f"environment: {', '.join(self.environment)}" if self.environment else "",
+                    f"up to {self.attempts} attempts" if self.attempts > 1 else "",
+                ],
+            )
+        )
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Those that numbers depend on most."""
+        return {name: dict(self.packages).get(name, "") for name in SHOWN_PACKAGES}
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The runs of an experiment.
+
+    Attributes:
+        run_ids: Of all.
+        run_set: See `stableft.reporting.artifact_metadata.run_set`.
+        tasks: In order.
+        arms: In order.
+        seeds: Least and greatest number of seeds per arm and task.
+        encoders: Names, without folders.
+        num_runs: How many.
+        failed: The first `MAX_FAILED` of those that failed.
+        num_failed: How many there are.
+        sources: How they were computed, by commit.
+    """
+
+    run_ids: frozenset[str]
+    run_set: str
+    tasks: list[str]
+    arms: list[str]
+    seeds: tuple[int, int]
+    encoders: list[str]
+    num_runs: int
+    failed: list[FailedRun]
+    num_failed: int
+    sources: list[Source]
+
+
+def of(results: Results) -> Lineage:
+    """The lineage of the results of one experiment and protocol.
+
+    Raises:
+        MissingInput: as for `stableft.reporting.tables.final_scores`.
+    """
+    runs = results.runs
+    scores = tables.final_scores(results)
+    counts = runs.groupby(["task", "arm"], observed=True)["seed"].nunique()
+    configs = runs.drop_duplicates(["task", "arm"])["config"].map(json.loads)
+    return Lineage(
+        run_ids=frozenset(runs["run_id"]),
+        run_set=origin.run_set(results),
+        tasks=list(map(str, runs["task"].unique())),
+        arms=list(map(str, runs["arm"].unique())),
+        seeds=(int(counts.min()), int(counts.max())),
+        encoders=sorted({origin.encoder_name(config.get("encoder", "")) for config in configs} - {""}),
+        num_runs=len(runs),
+        failed=_failed(results, scores),
+        num_failed=int(scores["failed"].sum()),
+        sources=sources(runs),
+    )
+
+
+def find(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, Any]]]:
+    """All that is recorded of a run, from the collected tables or else from its own file.
+
+    Args:
+        store: Where to look.
+        run_id: Its identity, or the first digits of it.
+
+    Returns:
+        ``run_id``, ``outcome``, ``facts``, ``config`` and ``provenance``; and its rows in the tables of runs, one for each of its
+        places in experiments.
+
+    Raises:
+        MissingInput: there is none.
+        UsageError: there are several that begin so.
+    """
+    tables = [read_parquet(store.folder(*place) / "runs.parquet").to_pandas() for place in store.collected()]
+    rows = [row for table in tables for row in table.to_dict("records") if str(row["run_id"]).startswith(run_id)]
+    files = [path.stem for path in (store.root / "runs").glob("*.parquet") if path.stem.startswith(run_id)]
+    known = sorted({*(str(row["run_id"]) for row in rows), *files})
+    if not known:
+        raise MissingInput(f"no run {run_id} in {store.root.resolve()}; `stableft trace FIGURE --json` lists those of a figure")
+    if len(known) > 1:
+        raise UsageError(f"{len(known)} runs begin with {run_id}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
+    if known[0] in files:
+        record = store.read(known[0])
+        said = {name: getattr(record, name) for name in ("run_id", "outcome", "facts", "config", "provenance")}
+    else:
+        facts = {name: rows[0][name] for name in FACTS if rows[0].get(name) == rows[0].get(name) is not None}
+        said = {name: json.loads(rows[0][name]) for name in ("config", "provenance")}
+        said = {"run_id": known[0], "outcome": rows[0]["outcome"], "facts": facts, **said}
+    return said, rows
+
+
+def sources(runs: pd.DataFrame) -> list[Source]:
+    """How runs were computed: one entry for all that share code, versions, hardware and device, by the day of the first."""
+    groups: dict[str, list[tuple[Mapping[str, Any], float, float]]] = {}
+    for text, seconds, peak in runs[["provenance", "seconds", "peak_memory_mb"]].itertuples(index=False):
+        said = json.loads(text)
+        key = {
+            name: said.get(name) for name in ("git", "python", "packages", "hardware", "execution", "lock", "torch", "environment")
+        }
+        groups.setdefault(json.dumps(key, sort_keys=True), []).append((said, seconds, peak))
+    found = [_source(members) for members in groups.values()]
+    return sorted(found, key=lambda source: (source.first, source.commit, source.device, source.runs))
+
+
+def total(lineages: Sequence[Lineage]) -> dict[str, Any]:
+    """Of a page: distinct runs, encoders, tasks, least and greatest number of seeds, and all sets of package versions."""
+    return {
+        "runs": len(frozenset().union(*(lineage.run_ids for lineage in lineages))),
+        "encoders": sorted({name for lineage in lineages for name in lineage.encoders}),
+        "tasks": list(dict.fromkeys(task for lineage in lineages for task in lineage.tasks)),
+        "seeds": (min((each.seeds[0] for each in lineages), default=0), max((each.seeds[1] for each in lineages), default=0)),
+        "packages": sorted({source.packages for lineage in lineages for source in lineage.sources} - {()}),
+    }
+
+
+def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source:
+    said = members[0][0]
+    hardware, execution, lock = (said.get(name) or {} for name in ("hardware", "execution", "lock"))
+    days = sorted(datetime.fromtimestamp(each["started"], UTC).date().isoformat() for each, *_ in members if each.get("started"))
+    cores, memory = hardware.get("cores"), hardware.get("memory_mb")
+    parts = [hardware.get("cpu"), f"{cores} cores" if cores else "", f"{memory} MiB" if memory else "", hardware.get("machine")]
+    threads = execution.get("threads")
+    device = [execution.get("device_name") or execution.get("device"), f"{threads} thread{'s' * (threads != 1)}" if threads else ""]
+    return Source(
+        runs=len(members),
+        commit=origin.commit(dict(said)),
+        python=said.get("python") or "",
+        packages=tuple(sorted((said.get("packages") or {}).items())),
+        hardware=", ".join(filter(None, parts)),
+        device=", ".join(filter(None, device)),
+        first=days[0] if days else "",
+        last=days[-1] if days else "",
+        seconds=float(np.nansum([seconds for _, seconds, _ in members])),
+        peak_memory_mb=float(max((peak for *_, peak in members if peak == peak), default=np.nan)),
+        lock=lock.get("sha256", "")[:12],
+        differs=tuple(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items()),
+        patch=(said.get("git") or {}).get("diff_sha256") or "",
+        torch=tuple(f"{name} {json.dumps(value)}" for name, value in (said.get("torch") or {}).items()),
+        environment=tuple(f"{name}={value}" for name, value in (said.get("environment") or {}).items()),
+        attempts=max(each.get("attempts", 1) for each, *_ in members),
+    )
+
+
+def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
+    losses = series.interval_means(results, "loss").merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    losses["tenth"] = losses["step"] // np.maximum(1, losses["num_steps"] // 10)
+    losses = losses.merge(scores[[*CELL, "failed"]], on=CELL)
+    of_run = {key: part for key, part in losses[losses["failed"]].groupby(["run_id", "arm"], observed=True)}
+    learned = losses[~losses["failed"]].groupby(["task", "tenth"], observed=True)["value"].mean()
+    found = []
+    for task, runs in scores[scores["failed"]].groupby("task", sort=False, observed=True):
+        mean = learned.loc[task] if task in learned.index.get_level_values(0) else pd.Series(dtype=float)
+        values = pd.concat([losses.loc[losses["failed"] & (losses["task"] == task), "value"], mean])
+        bounds = (values.min(), values.max())
+        for row in runs.to_dict("records"):
+            part = of_run.get((row["run_id"], row["arm"]))
+            curve = pd.Series(dtype=float) if part is None else part.set_index("tenth")["value"]
+            found.append(
+                FailedRun(
+                    str(task), row["arm"], int(row["seed"]), row["run_id"][:12], row["score"], row["majority_score"],
+                    bool(row["diverged"]), tuple(curve), _points(curve, bounds), _points(mean, bounds),
+                )
+            )  # fmt: skip
+            if len(found) == MAX_FAILED:
+                return found
+    return found
+
+
+def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
+    """Points of a polyline: tenths from left to right, the least value of ``bounds`` at the bottom."""
+    width, height = CURVE
+    low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
+    heights = height - 2 - (curve - low) / span * (height - 4)
+    return " ".join(f"{tenth * width / 10:.0f},{y:.1f}" for tenth, y in zip(curve.index, heights, strict=True))

@@ -1,0 +1,112 @@
+"""The score to expect of the best of n runs: what a budget of seeds buys (Zhang et al. 2021, Figures 4 and 12; Dodge et al. 2020).
+
+Protocol sections 4, 6 and 3.4.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from stableft import statistics
+from stableft.core.errors import NotLogged
+from stableft.reporting import tables
+from stableft.reporting.figures import style
+from stableft.reporting.published import CITATIONS
+from stableft.storage.store import Results
+
+OURS, PUBLISHED = "ours", "published"
+CAPTION = (
+    "Expected score of the run with the best final validation score among n, drawn from an arm's runs with replacement: the exact "
+    "expectation over draws (Dodge et al.'s estimator, which the bootstrap of Zhang et al. approaches). Validation: the score by "
+    "which the run is chosen, so too high; test: the score that counts. Shaded: one standard deviation over draws to either side, "
+    "within the least and the greatest score of the runs; it is the luck of the draw, no confidence interval. A task that is "
+    "scored on validation has no test split and shows the former alone. Open grey marks, if any: published."
+)
+PUBLISHED_ARM = re.compile(r"^\((?P<arm>.*) best of (?P<n>\d+)\)$")
+
+
+def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        published: See `stableft.reporting.published.read_published`; arms named "(<arm> best of <n>)" are drawn beside ours.
+
+    Returns:
+        Columns task, arm, split (``validation``; ``test`` too where the task is scored on that), series (``ours``, ``published``),
+        n (runs to choose from, 1 to all), value, low, high (one standard deviation over draws, within the range of the scores; NaN
+        where published) and label (of what is published).
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+        NotLogged: a task without a validation score after the last step.
+    """
+    runs = tables.both_splits(results)
+    if runs["validation"].isna().any():
+        raise NotLogged(f"{runs.loc[runs['validation'].isna(), 'task'].iloc[0]}: no final validation score to choose a run by")
+    frames = [_curve(group, split) for (_, _, split), group in _groups(runs)]
+    if published is not None:
+        frames.append(_published(published, runs))
+    return pd.concat(frames, ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
+    """A row per task, validation to the left and test to the right; one line and band per arm."""
+    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    ours, others = frame[frame["series"] == OURS], frame[frame["series"] == PUBLISHED]
+    styles = style.arm_styles(ours["arm"])
+    with style.context():
+        splits = list(ours["split"].unique())
+        figure, panels = style.panels(len(names) * len(splits))
+        for panel, (task, split) in zip(panels, product(names.index, splits), strict=True):
+            of_panel = ours[(ours["task"] == task) & (ours["split"] == split)]
+            if of_panel.empty:
+                panel.remove()
+                continue
+            for arm, line in of_panel.groupby("arm", sort=False):
+                _draw(panel, line, str(arm), styles[str(arm)])
+            here = others[(others["task"] == task) & (others["split"] == split) & (others["n"] <= of_panel["n"].max())]
+            for place, (label, points) in enumerate(here.groupby("label", sort=False)):
+                style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
+            panel.set(title=task, xlabel="runs to choose from", ylabel=f"{split} {str(names[task]).replace('_', ' ')}")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if of_panel["n"].max() == 1:  # else matplotlib divides the one run
+                panel.set_xticks([1])
+        style.legend(figure)
+    return figure
+
+
+def _groups(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    for task, of_task in runs.groupby("task", sort=False, observed=True):
+        for split in dict.fromkeys(("validation", of_task["split"].iloc[0])):
+            for arm, group in of_task.groupby("arm", sort=False, observed=True):
+                yield (str(task), str(arm), split), group
+
+
+def _curve(runs: pd.DataFrame, split: str) -> pd.DataFrame:
+    scores = runs[split].to_numpy(dtype=np.float64)
+    mean, std = statistics.best_of_n(runs["validation"], scores)
+    low, high = np.clip(mean - std, scores.min(), scores.max()), np.clip(mean + std, scores.min(), scores.max())
+    place = {"task": str(runs["task"].iloc[0]), "arm": str(runs["arm"].iloc[0]), "split": split, "series": OURS}
+    return pd.DataFrame({**place, "n": np.arange(1, len(runs) + 1), "value": mean, "low": low, "high": high, "label": ""})
+
+
+def _published(published: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    parts = published["arm"].str.extract(PUBLISHED_ARM)
+    rows = published.assign(arm=parts["arm"], n=parts["n"])[parts["n"].notna()].astype({"n": "int64"})
+    keys = ["experiment", "task", "arm", "score_name"]
+    rows = rows.merge(runs[keys].drop_duplicates().astype(str), on=keys)
+    labels = [f"{arm}: {CITATIONS[source]}, {encoder}" for arm, source, encoder in rows[["arm", "source", "encoder"]].to_numpy()]
+    columns = ["task", "arm", "split", "series", "n", "value", "low", "high", "label"]
+    return rows.assign(series=PUBLISHED, value=rows["mean"], low=np.nan, high=np.nan, label=labels)[columns]
+
+
+def _draw(panel: Axes, line: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+    panel.fill_between(line["n"], line["low"], line["high"], color=look.color, alpha=0.15, linewidth=0, zorder=1.5)
+    panel.plot(line["n"], line["value"], **look._asdict(), markevery=max(1, len(line) // 10), zorder=2.5, label=arm)

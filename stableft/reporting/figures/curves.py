@@ -1,0 +1,164 @@
+"""Curves over training: the mean over seeds per arm, and every failed run on its own (Zhang et al. 2021, Figures 3 and 11)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stableft import statistics
+from stableft.core.errors import MissingInput
+from stableft.reporting import tables
+from stableft.reporting import training_curves as series
+from stableft.reporting.figures import style
+from stableft.reporting.published import CITATIONS
+from stableft.storage.store import CELL, Results
+
+MEAN, FAILED = "mean", "failed run"
+THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
+CAPTION = (
+    "Mean over seeds; a point of a training series is the mean over a tenth of the run's steps if nothing else is said. "
+    "Shaded, as the legend says: pointwise 95 % percentile bootstrap interval over seeds, or from the least to the greatest run. "
+    "Thin lines: failed runs (final score at or below the majority score, or diverged). Runs that diverged are not part of a mean, "
+    "except of the score's."
+)
+INTERVAL, RANGE = "interval", "range"
+BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
+
+
+def data(
+    results: Results,
+    *,
+    split: str,
+    metric: str,
+    interval: int | None = None,
+    band: str = INTERVAL,
+    published: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Series logged at every step (split ``train``) are averaged over consecutive intervals of steps, the point standing at the
+    interval's end, as Zhang et al. log the training loss; steps after the last whole interval are left out, as there. Evaluations
+    are taken as they are: on the fixed subset where a point was evaluated on one, else on the whole split.
+
+    Only runs that finished and have a value at every point enter the mean, so that it is over the same runs throughout; a run that
+    diverged is drawn as far as it got. The exception is the score: where a run has none, it counts at the majority score, as in the
+    score table.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        split: ``train``, ``validation`` or ``test``.
+        metric: Name of the logged series.
+        interval: Steps per point of a training series, >= 1; None: a tenth of the run (floor, at least 1), as Zhang et al.
+        band: What is shaded: ``interval``, the 95 % bootstrap interval of the mean, or ``range``, from the least to the greatest
+            run of those in the mean, as Zhang et al. have it in Figures 3, 6 and 11.
+        published: See `stableft.reporting.published.read_curves`: what the sources logged of these arms, where their points stand
+            at the same steps as ours. None: nothing is drawn beside ours.
+
+    Returns:
+        Columns task, arm, series (``mean``, ``failed run``, or who published it), seed (NA for means), step, value, low, high (of
+        the band, NaN for single runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
+
+    Raises:
+        MissingInput: no runs, or no such series.
+    """
+    scores = tables.final_scores(results)
+    points = _points(results, split, metric, interval)
+    frames = []
+    for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):
+        here = points[(points["task"] == task) & (points["arm"] == arm)]
+        if here.empty:
+            continue
+        majority = runs["majority_score"].iloc[0] if metric == "score" else np.nan
+        grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
+        whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
+        cell = [_mean(whole, band), _runs(grid.loc[runs.loc[runs["failed"], "seed"]])]
+        if published is not None:
+            about = {"task": str(task), "arm": str(arm), "split": split, "metric": metric}
+            cell += _published(published, {"experiment": str(results.runs["experiment"].iloc[0]), **about}, whole.columns)
+        frames += [part.assign(task=str(task), arm=str(arm), majority_score=majority) for part in cell if len(part)]
+    if not frames:
+        raise MissingInput(f"the results hold no metric {metric!r} on split {split!r}")
+    columns = ["task", "arm", "series", "seed", "step", "value", "low", "high", "n", "majority_score"]
+    return pd.concat(frames, ignore_index=True)[columns].astype({"seed": "Int64", "step": "int64"})
+
+
+def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band: str = INTERVAL, **_: object) -> Figure:
+    """One panel per task: mean curve and interval per arm, failed runs as thin lines, dotted majority line for scores."""
+    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    styles = style.arm_styles(frame["arm"])
+    with style.context():
+        figure, axes = style.panels(frame["task"].nunique())
+        for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
+            for arm, curves in of_task.groupby("arm", sort=False, observed=True):
+                _draw(panel, curves, str(arm), styles[str(arm)])
+            if of_task["low"].notna().any():
+                panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
+            if (of_task["series"] == FAILED).any():  # one entry for all arms, whose colours the lines have
+                panel.plot([], [], **THIN, color=style.INK, label=FAILED)
+            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            shown = names[task] if metric == "score" else metric
+            panel.set(title=task, xlabel="step", ylabel=f"{split} {shown.replace('_', ' ')}")
+            panel.set_xlim(left=0)
+        style.legend(figure)
+    return figure
+
+
+def _points(results: Results, split: str, metric: str, interval: int | None) -> pd.DataFrame:
+    if split == "train":
+        return series.interval_means(results, metric, interval)
+    metrics = results.metrics
+    wanted = (metrics["split"] == split) & (metrics["metric"] == metric) & metrics["scope"].isin(["", "subset"])
+    rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[CELL], on=CELL)
+    return rows.sort_values("scope", ascending=False).drop_duplicates([*CELL, "step"])
+
+
+def _mean(grid: pd.DataFrame, band: str) -> pd.DataFrame:
+    if grid.empty:
+        return pd.DataFrame()
+    if band == RANGE:
+        low, high = grid.min().to_numpy(), grid.max().to_numpy()
+    else:
+        low, high = statistics.curve_interval(grid)
+    mean = {"series": MEAN, "seed": pd.NA, "step": grid.columns, "value": grid.mean().to_numpy(), "low": low, "high": high}
+    return pd.DataFrame({**mean, "n": len(grid)})
+
+
+def _published(published: pd.DataFrame, about: dict[str, str], steps: pd.Index) -> list[pd.DataFrame]:
+    """The curves of the sources about one arm, each with its name as series, if its points are at these steps."""
+    rows = published[np.logical_and.reduce([published[name] == value for name, value in about.items()])]
+    found = []
+    for (source, place, encoder), curve in rows.groupby(["source", "place", "encoder"], sort=False):
+        if curve["step"].tolist() == steps.tolist():
+            name = f"{CITATIONS[source]}, {place}, {encoder}"
+            line = curve[["step", "value", "n"]].assign(series=name, seed=pd.NA, low=np.nan, high=np.nan)
+            found.append(line.reset_index(drop=True))
+    return found
+
+
+def _runs(grid: pd.DataFrame) -> pd.DataFrame:
+    """The points that each run has, run by run. Of all runs at once: a frame for each of thousands takes seconds."""
+    values = grid.to_numpy()
+    rows, columns = np.nonzero(~np.isnan(values))
+    line = {"series": FAILED, "seed": grid.index[rows], "step": grid.columns[columns], "value": values[rows, columns]}
+    return pd.DataFrame({**line, "low": np.nan, "high": np.nan, "n": 1})
+
+
+def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+    mean = curves[curves["series"] == MEAN]
+    if len(mean):
+        panel.fill_between(mean["step"], mean["low"], mean["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
+        every = max(1, len(mean) // 10)
+        panel.plot(mean["step"], mean["value"], **look._asdict(), markevery=every, zorder=2.5, label=arm)
+    for source, line in curves[~curves["series"].isin([MEAN, FAILED])].groupby("series", sort=False):
+        style.published_line(panel, line["step"], line["value"], look.marker, f"{arm}: {source}")
+    failed = curves[curves["series"] == FAILED].sort_values("seed", kind="stable")
+    starts = np.flatnonzero(np.diff(failed["seed"].to_numpy(np.int64))) + 1
+    for steps, values in zip(*(np.split(failed[name].to_numpy(), starts) for name in ("step", "value")), strict=True):
+        # A run that diverged before its second point would be an invisible line.
+        marker = "." if len(steps) == 1 else ""
+        # All of a line is inside the panel: looking at each of thousands for the layout would change nothing.
+        look_of_line = {**THIN, "color": look.color, "marker": marker, "in_layout": False}
+        if len(steps):
+            panel.plot(steps, values, **look_of_line, zorder=1.8, label="_failed")

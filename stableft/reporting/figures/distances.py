@@ -1,0 +1,72 @@
+"""How far each block moves from where it starts (Zhang et al. 2021, Figures 7 and 15 to 18; protocol section 4)."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stableft.reporting import training_curves as series
+from stableft.reporting.figures import style
+from stableft.storage.store import Results
+
+CAPTION = (
+    "L2 distance of all parameters of a block to their values at step 0, after what was drawn anew. Mean over the runs that "
+    "finished and logged it; shaded: from the least to the greatest of them."
+)
+MOST_BLOCKS = 6
+PANEL = (1.75, 1.7)  # inches
+LEAST_WIDTH = 3.3  # inches of the figure, for the legend
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Of an encoder of more than six blocks four are shown: a quarter of the way up, half, three quarters, and the top, as in the
+    source's Figure 7 (6, 12, 18, 24 of 24). Runs that diverged are left out, so that a line is of the same runs throughout.
+
+    Returns:
+        Columns task, arm, depth (1 is the lowest block), step, value (mean over runs), low, high (least and greatest), n.
+
+    Raises:
+        MissingInput: no run that logged distances finished.
+    """
+    rows = series.by_block(results, "distance")
+    blocks = rows.groupby("task", observed=True)["depth"].max().map(_shown)
+    rows = rows[[depth in blocks[task] for task, depth in zip(rows["task"], rows["depth"], strict=True)]]
+    groups = rows.groupby(["task", "arm", "depth", "step"], observed=True)["value"]
+    frame = groups.agg(value="mean", low="min", high="max", n="count").reset_index()
+    return results.runs[["task", "arm"]].drop_duplicates().merge(frame, on=["task", "arm"])  # tasks and arms in the runs' order
+
+
+def plot(frame: pd.DataFrame, _: Results) -> Figure:
+    """A row of panels per task, one panel per block, one line and band per arm; the panels of a row share their scale."""
+    styles = style.arm_styles(frame["arm"])
+    per_task = frame.groupby("task", sort=False, observed=True)["depth"].nunique()
+    columns = int(per_task.max())
+    width = max(PANEL[0], LEAST_WIDTH / columns)
+    with style.context():
+        figure, panels = style.panels(columns * len(per_task), width, PANEL[1], columns)
+        for row, (task, of_task) in enumerate(frame.groupby("task", sort=False, observed=True)):
+            here = panels[row * columns : (row + 1) * columns]
+            for place, (depth, of_block) in enumerate(of_task.groupby("depth")):
+                _draw(here[place], of_block, styles)
+                here[place].set(title=f"{task}, block {depth}", ylim=(0, 1.05 * (of_task["high"].max() or 1)), xlabel="step")
+                here[place].tick_params(labelleft=place == 0)
+            here[0].set_ylabel("distance to the start")
+            for unused in here[per_task[task] :]:
+                unused.remove()
+        style.legend(figure)
+    return figure
+
+
+def _shown(num_blocks: int) -> list[int]:
+    if num_blocks <= MOST_BLOCKS:
+        return list(range(1, num_blocks + 1))
+    return [num_blocks * quarter // 4 for quarter in (1, 2, 3, 4)]
+
+
+def _draw(panel: Axes, rows: pd.DataFrame, styles: dict[str, style.ArmStyle]) -> None:
+    for arm, line in rows.groupby("arm", sort=False, observed=True):
+        look = styles[str(arm)]
+        panel.fill_between(line["step"], line["low"], line["high"], color=look.color, alpha=0.15, linewidth=0, zorder=1.5)
+        panel.plot(line["step"], line["value"], **look._asdict(), markevery=max(1, len(line) // 6), zorder=2.5, label=arm)
+    panel.set_xlim(left=0)

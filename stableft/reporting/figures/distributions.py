@@ -1,0 +1,114 @@
+"""Final scores of all runs, per arm and task (Mosbach et al. 2021, Figure 1; Zhang et al. 2021, Figures 2, 5 and 13)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stableft.core.errors import NotLogged
+from stableft.reporting import tables
+from stableft.reporting.figures import style
+from stableft.reporting.published import beside
+from stableft.storage.store import Results
+
+CAPTION = (
+    "Final score of every run, on the split that the axis names. Boxes: quartiles, whiskers to 1.5 interquartile ranges. Crosses: "
+    "failed runs (final score, on the split that the task is scored on, at or below the majority score, or diverged). Dotted: "
+    "majority score of that split, below the axis where all runs are far above it. Open grey marks, if any: published."
+)
+RUN, PUBLISHED = "run", "published"
+ARM_WIDTH = 0.8  # inches that the label below a box needs
+FAR = 1.0  # heights of the runs' own axis
+BESIDE = (0.37, 0.09)  # where an arm's first published number stands, right of its middle, and how far apart they stand
+SPREAD = 0.28  # half the width over which the points of an arm are spread
+
+
+def data(results: Results, *, split: str | None = None, published: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        split: ``validation`` or ``test``; None: the one that each task is scored on.
+        published: See `stableft.reporting.published.read_published`; None: nothing is drawn beside ours.
+
+    Returns:
+        One row per run: the columns of `stableft.reporting.tables.final_scores`. On another split than the one that a task is
+        scored on, a run that diverged or whose score is undefined counts at the latter's majority score, ``majority_score`` is
+        missing, and
+        ``failed`` stays what it is. With ``published`` also series (``run`` or ``published``), std, n, label
+        (`stableft.reporting.published.beside`), and rows of what the sources say of these arms.
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+        NotLogged: a task was not evaluated on that split after the last step.
+    """
+    runs = tables.final_scores(results) if split is None else _on(split, results)
+    if published is None:
+        return runs
+    rows = beside(published, runs).drop(columns=["failed"]).rename(columns={"value": "score"}).assign(series=PUBLISHED)
+    columns = [*runs.columns, "series", "std", "n", "label"]
+    return pd.concat([runs.assign(series=RUN), rows[[name for name in columns if name in rows]]], ignore_index=True)[columns]
+
+
+def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
+    """One panel per task: a box (quartiles, whiskers at 1.5 IQR) per arm, every run as a point, failed runs as crosses.
+
+    The points of an arm stand in the order of the seeds, so runs that end at one and the same score stay countable. What is
+    published of an arm stands to the right of its box.
+    """
+    others = pd.DataFrame({"task": []})
+    if "series" in frame:
+        others = frame[frame["series"] == PUBLISHED]
+        frame = frame[frame["series"] == RUN].astype({"failed": "bool"})
+    styles = style.arm_styles(frame["arm"])
+    width = max(style.PANEL[0], ARM_WIDTH * (1 + len(styles)))
+    with style.context():
+        figure, panels = style.panels(frame["task"].nunique(), width=width, columns=2 if width == style.PANEL[0] else 1)
+        for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
+            groups = [(str(arm), group) for arm, group in of_task.groupby("arm", sort=False, observed=True)]
+            for position, (arm, group) in enumerate(groups):
+                _draw(panel, position, group, styles[arm])
+            labels = [f"{arm}\nn = {len(group)}\n{group['failed'].sum()} failed" for arm, group in groups]
+            panel.set_xticks(range(len(groups)), labels)
+            panel.set_xlim(-0.6, len(groups) - 0.4 + (BESIDE[1] if len(others) else 0))
+            style.failed_key(panel)
+            _draw_published(panel, others[others["task"] == task], [arm for arm, _ in groups], list(others.get("label", [])))
+            low, high = panel.get_ylim()
+            style.majority_line(panel, majority := of_task["majority_score"].iloc[0])
+            if low - majority > FAR * (high - low):  # on one axis with it the arms would look alike
+                panel.set_ylim(low, high)
+            panel.set(title=task, ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0].replace('_', ' ')}")
+        style.legend(figure)
+    return figure
+
+
+def _on(split: str, results: Results) -> pd.DataFrame:
+    runs = tables.both_splits(results)
+    if runs[split].isna().any():
+        raise NotLogged(f"{runs.loc[runs[split].isna(), 'task'].iloc[0]} has no score on {split} after the last step")
+    elsewhere = runs["split"] != split
+    moved = runs.assign(split=split, score=runs[split], majority_score=runs["majority_score"].mask(elsewhere))
+    return moved.drop(columns=["validation", "test"])
+
+
+def _draw_published(panel: Axes, rows: pd.DataFrame, arms: list[str], labels: list[str]) -> None:
+    for place, label in enumerate(dict.fromkeys(labels)):
+        of_label = rows[rows["label"] == label]
+        x = [arms.index(arm) + BESIDE[0] + place * BESIDE[1] for arm in of_label["arm"]]
+        if x:
+            style.published_points(panel, x, of_label["score"], of_label["std"], label, place)
+
+
+def _draw(panel: Axes, position: int, group: pd.DataFrame, look: style.ArmStyle) -> None:
+    line = {"color": look.color, "linewidth": 0.9}
+    panel.boxplot(
+        group["score"], positions=[position], widths=0.6, showfliers=False, patch_artist=True, manage_ticks=False,
+        boxprops={"facecolor": "none", "edgecolor": look.color, "linewidth": 0.9}, medianprops={**line, "linewidth": 1.8},
+        whiskerprops=line, capprops=line,
+    )  # fmt: skip
+    ordered = group.sort_values("seed")
+    x = pd.Series(position + np.linspace(-SPREAD, SPREAD, len(ordered) + 2)[1:-1], index=ordered.index)
+    lost = ordered["failed"]
+    points = {"linestyle": "none", "color": look.color, "zorder": 3}
+    panel.plot(x[~lost], ordered["score"][~lost], marker=look.marker, markeredgecolor="white", markeredgewidth=0.4, **points)
+    panel.plot(x[lost], ordered["score"][lost], marker="x", markersize=4, markeredgewidth=1, **points)

@@ -1,0 +1,123 @@
+"""Score against learning rate, for each arm: is one merely the other at another learning rate?
+
+After Mosbach et al. (2021), Figures 5 and 9, with the runs themselves instead of boxes.
+"""
+
+from collections.abc import Hashable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stableft import statistics
+from stableft.reporting import markup, tables
+from stableft.reporting.figures import style
+from stableft.storage.store import Results
+
+MEAN, RUN = "mean", "run"
+CAPTION = (
+    "Final score against learning rate: mean over seeds with 95 % BCa bootstrap interval; small marks: single runs; crosses: "
+    "failed runs (final score at or below the majority score, or diverged). Dotted: majority score. Triangle: the learning rate "
+    "with the best mean validation score of the first arm."
+)
+MEAN_SHIFT, RUN_SHIFTS = 0.1, (0.18, 0.34)  # of the gap between two rates: means beside the rate, runs further out
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Returns:
+        Columns task, arm, setting, lr, series (``mean`` or ``run``), seed (NA for means), score, low, high
+        (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs), majority_score, and chosen (True on
+        the mean of the learning rate at which the first arm's mean validation score is best; the lower one of two, none of one).
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+    """
+    runs = tables.learning_rates(results)
+    single = runs.assign(series=RUN, low=np.nan, high=np.nan, n=1, failed=runs["failed"].astype(int), chosen=False)
+    means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "setting", "lr"], observed=True)])
+    reference = means[means["arm"] == runs["arm"].iloc[0]]
+    rates = reference.groupby(["task", "setting"])["validation"]
+    means["chosen"] = means.index.isin(rates.idxmax()[rates.size() > 1])  # of a single rate nothing is chosen
+    columns = ["task", "arm", "setting", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
+    frame = pd.concat([means, single], ignore_index=True)[columns].astype({"seed": "Int64"})
+    return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task and setting: mean and interval per arm against lr, every run a point, a triangle above the chosen lr."""
+    settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
+    about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
+    first = tables.learning_rates(results)["arm"].iloc[0]
+    styles = style.arm_styles(sorted(frame["arm"].unique()))
+    with style.context():
+        figure, panels = style.panels(len(about))
+        for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
+            of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
+            gap = _axis(panel, np.sort(of_task["lr"].unique()))
+            for arm, look in styles.items():
+                _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
+            style.failed_key(panel)
+            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            for chosen in of_task.loc[of_task["chosen"], "lr"]:
+                panel.plot(
+                    chosen, 1.03, marker="v", color=style.INK, markersize=4, clip_on=False,
+                    transform=panel.get_xaxis_transform(), linestyle="none", label="chosen learning rate",
+                )  # fmt: skip
+            panel.set_title(f"{task}, {setting.replace('=', ' ')}" if setting else task, pad=11)
+            panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
+        for task in dict.fromkeys(about["task"]):  # settings are there to be compared
+            of_task = [panel for panel, name in zip(panels, about["task"], strict=True) if name == task]
+            low, high = zip(*(panel.get_ylim() for panel in of_task), strict=True)
+            for panel in of_task:
+                panel.set_ylim(min(low), max(high))
+        style.legend(figure)
+    return figure
+
+
+def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
+    shared = group[["task", "arm", "setting", "lr", "majority_score"]].iloc[0].to_dict()
+    low, high = statistics.mean_interval(group["score"], statistics.resampling())
+    mean = {
+        "series": MEAN,
+        "seed": pd.NA,
+        "score": group["score"].mean(),
+        "validation": group["validation"].mean(),
+        "low": low,
+        "high": high,
+    }
+    return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
+
+
+def _axis(panel: Axes, rates: np.ndarray) -> float:
+    """Sets a logarithmic axis with a tick per rate, a label where there is room; returns the least gap of two rates in decades."""
+    decades = np.log10(rates)
+    span = float(np.ptp(decades)) or 1.0
+    gap = min([0.3 * span, *np.diff(decades)])
+    panel.set_xscale("log")
+    panel.set_xlim(10 ** (decades[0] - 0.6 * gap), 10 ** (decades[-1] + 0.6 * gap))
+    labels, last = [], -np.inf
+    for rate, place in zip(rates, decades, strict=True):
+        near = place - last < 0.11 * span
+        labels.append("" if near else markup.FORMATS["lr"](rate))
+        last = last if near else place
+    panel.set_xticks(rates, labels)
+    panel.set_xticks([], minor=True)
+    return gap
+
+
+def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side: float) -> None:
+    mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN]
+    at = mean["lr"] * 10 ** (side * MEAN_SHIFT)
+    # Runs stand side by side in the order of the seeds, or those that fail at one and the same score would hide each other.
+    rank = runs["seed"].rank(method="dense").astype(float) - 1
+    run_at = runs["lr"] * 10 ** (side * np.interp(rank, [0, max(rank.max(), 1)], RUN_SHIFTS))
+    # Not error bars, which are lengths: a BCa interval of few runs need not contain the mean, if only by rounding.
+    panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)
+    panel.plot(at, mean["score"], **look._asdict(), zorder=3, label=arm)
+    lost = runs["failed"] == 1
+    points = {"linestyle": "none", "color": look.color, "zorder": 2}
+    panel.plot(run_at[~lost], runs["score"][~lost], marker=look.marker, markersize=2.5, alpha=0.5, markeredgewidth=0, **points)
+    panel.plot(run_at[lost], runs["score"][lost], marker="x", markersize=3, markeredgewidth=0.7, **points)

@@ -1,0 +1,83 @@
+"""Final score against final training loss: does fitting the training set ever better cost anything?
+
+Mosbach et al. (2021), Figure 8b; protocol section 5.3.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from stableft.core.errors import MissingInput, NotLogged
+from stableft.reporting import tables
+from stableft.reporting.figures import style
+from stableft.storage.store import Results
+
+CAPTION = (
+    "Final score against training loss (mean over the last tenth of the steps), every run a point. Crosses: failed runs (final "
+    "score at or below the majority score). Dotted: majority score. Runs that diverged have no final loss and are not shown. "
+    "Colours and marks: the arm, whatever its learning rate."
+)
+FEW_DECADES = 2.0  # of losses: up to here 2, 3 and 5 times the powers of ten are labelled too
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws: one row per run that finished.
+
+    Returns:
+        Columns task, arm, method (the arm's name without " lr=..." and what follows it), seed, train_loss (mean over the last tenth
+        of the steps, see `stableft.reporting.tables.final_losses`), score, failed and majority_score.
+
+    Raises:
+        NotLogged: no run has a training loss.
+        MissingInput: no runs, none that finished, or a finished run without its final score.
+    """
+    scores = tables.final_scores(results)
+    losses = tables.final_losses(results)
+    if scores["diverged"].all():
+        raise MissingInput("every run diverged, so none has a final training loss")
+    if losses.empty:
+        raise NotLogged("no finished run holds the metric 'loss' on split 'train'")
+    frame = scores.merge(losses.drop_duplicates("run_id"), on="run_id")
+    frame["method"] = frame["arm"].astype(str).str.replace(r" lr=\S+.*$", "", regex=True)
+    return frame[["task", "arm", "method", "seed", "train_loss", "score", "failed", "majority_score"]]
+
+
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task: score against training loss on a logarithmic axis, every run a point, failed runs as crosses."""
+    about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
+    measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
+    styles = style.arm_styles(frame["method"])
+    with style.context():
+        figure, panels = style.panels(frame["task"].nunique())
+        for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
+            for method, runs in of_task.groupby("method", sort=False, observed=True):
+                _draw(panel, runs, str(method), styles[str(method)])
+            style.failed_key(panel)
+            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            _axis(panel, of_task["train_loss"].to_numpy())
+            lost = f"{of_task['failed'].sum()} of {len(of_task)} runs failed"  # whose crosses lie on each other
+            panel.set(title=f"{task}: {lost}", xlabel="final training loss", ylabel=measures[task])
+        style.legend(figure)
+    return figure
+
+
+def _draw(panel: Axes, runs: pd.DataFrame, method: str, look: style.ArmStyle) -> None:
+    lost = runs["failed"]
+    points: dict[str, Any] = {"linestyle": "none", "color": look.color}
+    good: dict[str, Any] = {"marker": look.marker, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
+    panel.plot(runs["train_loss"][~lost], runs["score"][~lost], label=method, **good, **points)
+    panel.plot(runs["train_loss"][lost], runs["score"][lost], marker="x", markersize=4, markeredgewidth=1, zorder=2, **points)
+
+
+def _axis(panel: Axes, losses: np.ndarray) -> None:
+    low, high = losses.min() / 1.3, losses.max() * 1.3
+    panel.set(xscale="log", xlim=(low, high))
+    few = np.log10(high / low) <= FEW_DECADES
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if few else (1,)))
+    panel.xaxis.set_minor_locator(NullLocator())
+    if few:
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))

@@ -1,0 +1,140 @@
+"""Training loss on the plane through the start of two runs and their ends: do they lie in one valley?
+
+After Mosbach et al. (2021), Figures 7 and 13.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from stableft.core.errors import MissingInput
+from stableft.reporting import tables
+from stableft.reporting import training_curves as series
+from stableft.reporting.figures import style
+from stableft.storage.store import CELL, Results
+
+PANEL = (3.3, 2.3)
+MAP = "cividis"  # as in other maps: light to the eye and without colour alike; dark is a low loss
+FLOOR = 1e-6  # what a loss of 0 is drawn as
+NUM_LEVELS = 17
+OF_NUMBERS = ("spearman", "pearson", "negative_rmse")  # scores of tasks whose loss is the squared error
+MARKERS = {"start": "o", "failed": "X", "successful": "*"}
+# Where the label of a point stands: inside the panel, and clear of those of the other two. Offset in points, alignment.
+BESIDE = {(0, 0): (0, -7, "center", "top"), (1, 0): (8, 6, "right", "bottom"), (0, 1): (-8, 6, "left", "bottom")}
+CAPTION = (
+    "Mean training loss, without dropout, at start + a (end of the one run - start) + b (end of the other - start), over all "
+    "weights, the head's included; on the same training examples at every point, as many as the bar says. Both runs start from "
+    "the same weights. Beside the two ends: the runs' arms and final scores. Levels are spaced logarithmically and shared by all "
+    "panels; where the loss is not finite, nothing is drawn."
+)
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Returns:
+        One row per point of each surface: task, seed, arm (of the run that logged the surface), a, b, loss, score (of the same
+        examples), point (``start``, or at the two ends the arm of the run that ended there; else empty), final_score and failed
+        (of that run).
+
+    Raises:
+        NotLogged: no run has a surface.
+        MissingInput: a finished run without its final score.
+    """
+    frame = series.surfaces(results)
+    frame = frame.merge(_points(results, frame), on=[*CELL, "a", "b"], how="left")
+    frame["point"] = frame["point"].fillna("")
+    return frame[["task", "seed", "arm", "a", "b", "loss", "score", "point", "final_score", "failed"]]
+
+
+def _points(results: Results, surfaces: pd.DataFrame) -> pd.DataFrame:
+    """The start and both ends of each surface: its cell, a, b, point, final_score, failed."""
+    ends = tables.final_scores(results).set_index("run_id", drop=False)
+    runs = results.runs.merge(surfaces[CELL].drop_duplicates(), on=CELL)
+    rows = []
+    for run in runs.itertuples(index=False):
+        cell = {name: getattr(run, name) for name in CELL}
+        rows.append({**cell, "a": 0.0, "b": 0.0, "point": "start"})
+        for a, b, end in ((1.0, 0.0, ends[ends.index == run.sources]), (0.0, 1.0, ends[ends.index == run.run_id])):
+            found = {"point": "the other run"}
+            if len(end):
+                found = {"point": end["arm"].iat[0], "final_score": end["score"].iat[0], "failed": bool(end["failed"].iat[0])}
+            rows.append({**cell, "a": a, "b": b, **found})
+    return pd.DataFrame(rows, columns=[*CELL, "a", "b", "point", "final_score", "failed"])
+
+
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task, seed and arm that has a surface.
+
+    Raises:
+        MissingInput: no loss is finite.
+    """
+    levels = _levels(frame["loss"])
+    scored = tables.final_scores(results).drop_duplicates("task").set_index("task")
+    shown = list(frame.groupby(["task", "seed", "arm"], sort=False))
+    arms = frame["arm"].nunique()
+    with style.context():
+        figure, panels = style.panels(len(shown), *PANEL)
+        for panel, ((task, seed, arm), group) in zip(panels, shown, strict=True):
+            drawn = _draw(panel, group, levels)
+            examples = _num_examples(results, str(task), str(arm))
+            panel.set_title(f"{task}, seed {seed}" + (f", surface of {arm}" if arms > 1 else ""))
+            for row in group[group["point"] != ""].itertuples():
+                _mark(panel, row, f"{scored.at[task, 'split']} {scored.at[task, 'score_name']}".replace("_", " "))
+            first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
+            panel.locator_params(nbins=5)
+            panel.set(xlabel=f"a (from start to {first})", ylabel=f"b (from start to {second})", aspect="equal")
+            bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=levels[::2])
+            unit = "squared error" if scored.at[task, "score_name"] in OF_NUMBERS else "cross entropy, nats"
+            bar.set_label(f"mean loss of {examples} training examples\n({unit})")
+            bar.ax.minorticks_off()
+            bar.ax.set_yticklabels([f"{level:.3g}" for level in levels[::2]])
+    return figure
+
+
+def _levels(losses: pd.Series) -> NDArray[np.float64]:
+    finite = losses[np.isfinite(losses)].clip(lower=FLOOR)
+    if finite.empty:
+        raise MissingInput("no point of any surface has a finite loss: the runs diverged")
+    return np.geomspace(finite.min(), max(finite.max(), 1.01 * finite.min()), NUM_LEVELS)
+
+
+def _num_examples(results: Results, task: str, arm: str) -> int:
+    run = results.runs[(results.runs["task"] == task) & (results.runs["arm"] == arm)].iloc[0]
+    asked, there = json.loads(run["config"])["surface"]["num_examples"], int(run["num_train"])
+    return min(asked or there, there)
+
+
+def _mark(panel: Axes, row: Any, score: str) -> None:
+    """One of the three points; what a run scored decides how its end looks."""
+    kind, label = "start", row.point
+    if row.point != "start" and row.final_score == row.final_score:
+        kind = "failed" if row.failed else "successful"
+        label = f"{row.point}, {kind}:\n{score} {row.final_score:.3f}"
+    around = [withStroke(linewidth=2, foreground="white")]
+    size = 11 if MARKERS[kind] == "*" else 7
+    panel.plot(
+        row.a, row.b, MARKERS[kind], color=style.INK, markeredgecolor="white", markeredgewidth=0.8, markersize=size, zorder=4
+    )
+    x, y, across, up = BESIDE[row.a, row.b]
+    panel.annotate(
+        label, (row.a, row.b), (x, y), textcoords="offset points", ha=across, va=up, fontsize=7, color=style.INK, zorder=5,
+        path_effects=around,
+    )  # fmt: skip
+
+
+def _draw(panel: Axes, rows: pd.DataFrame, levels: NDArray[np.float64]) -> ContourSet:
+    loss = rows.pivot(index="b", columns="a", values="loss")
+    height = np.ma.masked_invalid(loss.to_numpy().clip(min=FLOOR))
+    where = (loss.columns.to_numpy(), loss.index.to_numpy(), height)
+    filled = panel.contourf(*where, levels=levels, norm=LogNorm(levels[0], levels[-1]), cmap=MAP)
+    panel.contour(*where, levels=levels, colors=style.INK, linewidths=0.3)
+    return filled

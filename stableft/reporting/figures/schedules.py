@@ -1,0 +1,116 @@
+"""The learning rate over training, part by part of the model, of every arm that has a schedule of its own.
+
+The article on advanced fine-tuning techniques shows its schedules likewise (plain, warm-up, LLRD, grouped, SWA; protocol section
+7, S2). Nothing here is measured: it is what `stableft.core.schedule` says of a configuration, and what the loop sets.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stableft.core import schedule
+from stableft.core.config import RunConfig
+from stableft.core.errors import MissingInput
+from stableft.reporting import training_curves as series
+from stableft.reporting.figures import style
+from stableft.storage.store import Results
+
+CAPTION = (
+    "Learning rate of each update, from each arm's configuration (closed form). Arms of one schedule share a panel. Parts of the "
+    "model that have one rate share a line; dark blocks are low."
+)
+MOST_NAMED = 6  # of more lines the legend of a panel names the lowest, the top, and the middle one of the blocks
+TITLE = 44  # letters of arms' names that fit above a panel
+ALL, SEPARATOR = "all parts", ", "
+BESIDE = 1.0  # inches for a panel's legend
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws: the corners of lines that are straight in between.
+
+    Returns:
+        Columns task, arms (all that have this schedule, in the order of the runs), parts (all of the model's parts that have this
+        rate, from the embeddings up to the head), step (1 is the first update) and lr.
+
+    Raises:
+        MissingInput: no runs, or something starts after an epoch of a run whose length is given in steps.
+        NotLogged: no finished run of a task tells the number of its encoder's blocks.
+    """
+    if results.runs.empty:
+        raise MissingInput("the results hold no runs; run the experiment first")
+    frames = []
+    for task, runs in results.runs.groupby("task", sort=False, observed=True):
+        parts = series.parts(results, str(task))
+        lines: dict[tuple[tuple[str, bytes], ...], list[str]] = {}  # who has which rates, and which arms
+        for arm, text, num_steps in runs.drop_duplicates("arm")[["arm", "config", "num_steps"]].itertuples(index=False):
+            lines.setdefault(_lines(RunConfig.model_validate_json(text), num_steps, parts), []).append(str(arm))
+        for of_arm, arms in lines.items():
+            for names, content in of_arm:
+                rates = np.frombuffer(content)
+                steps = corners(rates)
+                line = {"task": task, "arms": SEPARATOR.join(arms), "parts": names, "step": steps + 1, "lr": rates[steps]}
+                frames.append(pd.DataFrame(line))
+    return pd.concat(frames, ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, _: Results) -> Figure:
+    """One panel per task and schedule, on one scale per task; a line for each rate, with a legend beside the panel."""
+    highest = frame.groupby("task", sort=False)["lr"].max().to_dict()
+    groups = frame.groupby(["task", "arms"], sort=False)
+    with style.context():
+        figure, panels = style.panels(groups.ngroups, width=style.PANEL[0] + BESIDE)
+        for panel, ((task, arms), lines) in zip(panels, groups, strict=True):
+            _draw(panel, lines)
+            panel.set_title(f"{task}: {_shorten(str(arms).split(SEPARATOR))}")
+            panel.set(xlabel="step", ylabel="learning rate", ylim=(0, 1.05 * highest[task]), xlim=(0, None))
+            panel.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    return figure
+
+
+def corners(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices of the ends and of every point that isn't on the straight line between its neighbours."""
+    bend = np.abs(np.diff(values, 2)) > 1e-9 * np.abs(values).max()
+    return np.flatnonzero(np.concatenate([[True], bend, [True]])[: len(values)])
+
+
+def _lines(config: RunConfig, num_steps: int, parts: Sequence[str]) -> tuple[tuple[str, bytes], ...]:
+    """Parts with one rate, by their names, and their rates, from the embeddings up."""
+    epochs = config.schedule.num_epochs
+    rates = schedule.learning_rates(config, num_steps, num_steps // epochs if epochs else None)
+    depths = {part: int(part.removeprefix(series.BLOCK)) for part in parts if part.startswith(series.BLOCK)}
+    groups: dict[float, list[str]] = {}
+    for part in parts:
+        role, depth = ("encoder", depths[part]) if part in depths else (part, 0)
+        groups.setdefault(schedule.lr_scale(config, role, depth, len(depths)), []).append(part)
+    return tuple((ALL if len(names) == len(parts) else _names(names), (rates * scale).tobytes()) for scale, names in groups.items())
+
+
+def _names(parts: Sequence[str]) -> str:
+    """``embeddings, blocks 1 to 2``: blocks of one rate stand next to each other."""
+    blocks = [int(part.removeprefix(series.BLOCK)) for part in parts if part.startswith(series.BLOCK)]
+    between = f"blocks {blocks[0]} to {blocks[-1]}" if len(blocks) > 1 else f"block {blocks[0]}" if blocks else ""
+    before, after = (["embeddings"] if "embeddings" in parts else []), [part for part in parts if part in ("pooler", "head")]
+    return ", ".join(filter(None, [*before, between, *after]))
+
+
+def _draw(panel: Axes, lines: pd.DataFrame) -> None:
+    names = list(dict.fromkeys(lines["parts"]))
+    named = names if len(names) <= MOST_NAMED else [names[0], names[len(names) // 2], *names[-2:]]
+    for place, name in reversed(list(enumerate(names))):  # the head first, as its line is the highest
+        line = lines[lines["parts"] == name]
+        top = place == len(names) - 1
+        color = style.INK if top else style.depth_color(place, len(names) - 2)
+        panel.plot(line["step"], line["lr"], color=color, linewidth=1.2, linestyle="--" if top and place else "-",
+                   label=name if name in named else "_")  # fmt: skip
+    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _shorten(arms: Sequence[str]) -> str:
+    """As many names as a title has room for."""
+    shown = [arm for place, arm in enumerate(arms) if sum(map(len, arms[: place + 1])) + 2 * place <= TITLE] or arms[:1]
+    more = len(arms) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,97 @@
+"""Final score for each pair of an init seed and an order seed: which of the two makes runs differ?
+
+After Zhang et al. (2021), Appendix B, Figures 9 and 10: heat maps of 10 x 10 runs, and along either side the least, mean and
+greatest score and the standard deviation.
+"""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stableft.reporting import tables
+from stableft.reporting.figures import style
+from stableft.storage.store import Results
+
+CELL, GAP = (0.42, 0.26), 0.15  # inches; of a cell, before the margins
+MAP, DARK = "cividis", 0.55  # light to the eye and without colour alike; text is white on what is darker than that
+MARGINS = ("min", "mean", "max", "std")
+WIDEST = 8  # seeds of a side; of more, a map takes the whole width
+CAPTION = (
+    "Final score for each init seed (head, and what else is drawn anew) and each order seed (order of the data, and dropout). "
+    "Margins: least, mean, greatest score and standard deviation (n - 1) of a row or column; at their crossings: of all runs. "
+    "Crosses: failed runs (final score at or below the majority score, or diverged). Colours: from the lowest to the highest score "
+    "of a task."
+)
+
+
+def data(results: Results) -> pd.DataFrame:
+    """The numbers that `plot` draws.
+
+    Returns:
+        Columns task, method (``standard``, or the names of the run's techniques), init, order (the seed, or ``min``, ``mean``,
+        ``max`` or ``std`` over all; both where it is over all runs), score, failed (of a single run; number of failed runs in a
+        margin).
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+    """
+    columns = ["task", "method", "init", "order", "score", "failed"]
+    runs = tables.seed_scores(results)[columns].astype({"init": "str", "order": "str", "failed": "int"})
+    margins = [
+        runs.groupby(["task", "method", *kept], sort=False)
+        .agg(score=("score", margin), failed=("failed", "sum"))
+        .reset_index()
+        .assign(**dict.fromkeys({"init", "order"} - set(kept), margin))
+        for margin, kept in product(MARGINS, (["init"], ["order"], []))
+    ]
+    return pd.concat([runs, *margins], ignore_index=True)[columns]
+
+
+def plot(frame: pd.DataFrame, results: Results) -> Figure:
+    """One panel per task and method; init seeds downwards, order seeds to the right."""
+    about = tables.final_scores(results).drop_duplicates("task")
+    names = about[["task", "split", "score_name"]].itertuples(index=False)
+    measured = {str(task): f"{split} {score}" for task, split, score in names}
+    shown = list(frame.groupby(["task", "method"], sort=False))
+    columns, rows = (frame[name].nunique() for name in ("order", "init"))
+    with style.context():
+        wide = columns - len(MARGINS) > WIDEST
+        figure, panels = style.panels(len(shown), CELL[0] * columns + 0.7, CELL[1] * rows + 0.7, 1 if wide else 2)
+        for panel, ((task, method), group) in zip(panels, shown, strict=True):
+            of_task = frame.loc[(frame["task"] == task) & ~frame["init"].isin(MARGINS) & ~frame["order"].isin(MARGINS), "score"]
+            _draw(panel, group, float(of_task.min()), float(of_task.max()))
+            panel.set_title(f"{task}, {method}: {measured[str(task)].replace('_', ' ')}")
+            panel.set(xlabel="order seed", ylabel="init seed")
+    return figure
+
+
+def _draw(panel: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
+    inits, orders = ([*dict.fromkeys(rows.loc[~rows[name].isin(MARGINS), name]), *MARGINS] for name in ("init", "order"))
+    score, failed = (rows.pivot(index="init", columns="order", values=name).loc[inits, orders] for name in ("score", "failed"))
+    level = (score.to_numpy() - low) / ((high - low) or 1.0)
+    colors = colormaps[MAP](np.nan_to_num(level))
+    for (i, j), value in np.ndenumerate(score.to_numpy()):
+        if np.isnan(value):
+            continue
+        margin = inits[i] in MARGINS or orders[j] in MARGINS
+        x, y = j + GAP * (orders[j] in MARGINS), i + GAP * (inits[i] in MARGINS)
+        if not margin:
+            panel.add_patch(_square(x, y, colors[i, j]))
+        mark = "\u00d7 " if failed.iat[i, j] and not margin else ""
+        ink = "white" if not margin and level[i, j] < DARK else style.INK
+        panel.text(x, y, f"{mark}{value:.3f}".replace("0.", ".", 1), ha="center", va="center", color=ink, fontsize=7)
+    panel.set_xlim(-0.55, len(orders) - 0.45 + GAP)
+    panel.set_ylim(len(inits) - 0.45 + GAP, -0.55)
+    panel.set_xticks([place + GAP * (name in MARGINS) for place, name in enumerate(orders)], orders)
+    panel.set_yticks([place + GAP * (name in MARGINS) for place, name in enumerate(inits)], inits)
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+
+
+def _square(x: float, y: float, color: np.ndarray) -> Rectangle:
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=0.6)

@@ -1,0 +1,86 @@
+"""Score against the length of training, each length a run of its own (Zhang et al. 2021, Figures 8 and 14; protocol section 4)."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from stableft.reporting import tables
+from stableft.reporting.figures import style
+from stableft.reporting.published import beside
+from stableft.storage.store import Results
+
+CAPTION = (
+    "Validation score after the last step against the number of steps. Each point is of runs of its own, whose schedule is that "
+    "long. Mean over seeds; shaded: from the least to the greatest. Dotted: majority score. Open grey marks, if any: published."
+)
+OURS, PUBLISHED = "ours", "published"
+
+
+def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The numbers that `plot` draws, and those of the test split.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        published: See `stableft.reporting.published.read_published`; None: nothing is drawn beside ours.
+
+    Returns:
+        Columns task, method, steps (methods and steps of `stableft.reporting.tables.training_lengths`), n, failed (runs), value,
+        low, high (mean, least and greatest validation score), test_value, test_low, test_high (likewise, NaN where it was not
+        evaluated)
+        and majority_score (NaN where the task is scored on another split than validation). With ``published`` also series
+        (``ours`` or ``published``), std and label (`stableft.reporting.published.beside`), and rows of what the sources say of
+        these arms on validation.
+
+    Raises:
+        MissingInput: no runs, or a finished run without its final score.
+    """
+    runs = tables.training_lengths(results)
+    runs["majority_score"] = runs["majority_score"].where(runs["split"] == "validation")
+    groups = runs.sort_values("steps", kind="stable").groupby(["task", "method", "steps"], sort=False, observed=True)
+    frame = groups.agg(
+        n=("seed", "count"), failed=("failed", "sum"), value=("validation", "mean"), low=("validation", "min"),
+        high=("validation", "max"), test_value=("test", "mean"), test_low=("test", "min"), test_high=("test", "max"),
+        majority_score=("majority_score", "first"),
+    )  # fmt: skip
+    frame = frame.reset_index()
+    if published is None:
+        return frame
+    rows = beside(published, runs.assign(split="validation"))
+    rows = rows.drop(columns="n").merge(runs[["task", "arm", "method", "steps"]].drop_duplicates(), on=["task", "arm"])
+    rows = rows[["task", "method", "steps", "value", "std", "label"]].assign(series=PUBLISHED)
+    return pd.concat([frame.assign(series=OURS), rows], ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
+    """One panel per task: validation score against steps (by powers of two), one line and band per method."""
+    others = pd.DataFrame()
+    if "series" in frame:
+        others, frame = frame[frame["series"] == PUBLISHED], frame[frame["series"] == OURS]
+    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    styles = style.arm_styles(frame["method"])
+    with style.context():
+        figure, panels = style.panels(len(names))
+        for panel, (task, score) in zip(panels, names.items(), strict=True):
+            of_task = frame[frame["task"] == task]
+            for method, line in of_task.groupby("method", sort=False, observed=True):
+                look = styles[str(method)]
+                panel.fill_between(line["steps"], line["low"], line["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
+                panel.plot(line["steps"], line["value"], **look._asdict(), zorder=2.5, label=method)
+            if len(others):
+                _draw_published(panel, others, str(task))
+            style.majority_line(panel, of_task["majority_score"].iloc[0])
+            panel.set_xscale("log", base=2)
+            steps = sorted(of_task["steps"].unique())
+            panel.set_xticks(steps, [f"{step:,}" for step in steps])
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.set(title=task, xlabel="total steps", ylabel=f"validation {str(score).replace('_', ' ')}")
+        style.legend(figure)
+    return figure
+
+
+def _draw_published(panel: Axes, rows: pd.DataFrame, task: str) -> None:
+    for place, (method, label) in enumerate(rows[["method", "label"]].drop_duplicates().itertuples(index=False)):
+        points = rows[(rows["method"] == method) & (rows["label"] == label) & (rows["task"] == task)]
+        if len(points):
+            style.published_points(panel, points["steps"], points["value"], points["std"], f"{method}: {label}", place)

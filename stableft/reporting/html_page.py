@@ -1,0 +1,253 @@
+"""One offline page of all that was found at a protocol: claims, experiments, failed runs, and where the runs come from.
+
+It draws and computes no figure or table: it shows the files that ``figures`` and ``tables`` have written, and holds nothing of the
+process that writes it, so that the same results give the same bytes.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import jinja2
+import pandas as pd
+
+from stableft.core import registry as discover
+from stableft.core.errors import Damaged, MissingInput, NotLogged
+from stableft.core.files import write_whole
+from stableft.core.grid import Protocol
+from stableft.reporting import artifact_metadata as origin
+from stableft.reporting import experiment_summary as lineage
+from stableft.reporting import markup
+from stableft.reporting.claims import Judgement
+from stableft.reporting.claims import judge as judging
+from stableft.reporting.inline_svg import inline
+from stableft.storage.store import Results, Store
+
+MAX_ROWS = 1000  # of a figure's numbers; the file has all
+LONG_NUMBER = re.compile(r"-?\d+\.\d{6,}(e-?\d+)?")
+CELL_BORDER = re.compile(r"(?<!\\)\|")
+EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
+VERDICTS = {"confirmed": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}
+
+Judge = Callable[[str, Results | None], Sequence[Judgement]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text.
+
+    Attributes:
+        head: Names of the columns.
+        rows: The cells.
+        numeric: Whether a column holds numbers.
+        omitted: How many more rows there are.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+    numeric: list[bool]
+    omitted: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure (with ``svg``) or a table of a report.
+
+    Attributes:
+        anchor: Unique on the page.
+        name: In the report.
+        caption: Below it.
+        table: The table, or the numbers of the figure; None where a figure has none.
+        svg: Of a figure.
+    """
+
+    anchor: str
+    name: str
+    caption: str
+    table: Table | None
+    svg: str | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """An experiment on the page.
+
+    Attributes:
+        name: Of the experiment.
+        title: First line of its docstring.
+        paragraphs: The others: (label such as Found, or nothing; text).
+        entries: Of its report.
+        left_out: Which entries can't be shown, and why.
+        lineage: What its runs are, which failed, and where they come from.
+    """
+
+    name: str
+    title: str
+    paragraphs: list[tuple[str, str]]
+    entries: list[Entry]
+    left_out: list[str]
+    lineage: lineage.Lineage
+
+
+def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
+    """What a page says of a protocol, and how it judges claims; None: of own files, about which nobody claims anything."""
+    if protocol is None:
+        return "", lambda name, results: []
+
+    def judge(name: str, results: Results | None) -> Sequence[Judgement]:
+        experiment = discover.experiment(name)
+        return judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(protocol), results)
+
+    return protocol.summary, judge
+
+
+def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) -> Path:
+    """Writes ``<figures>/<protocol>/report.html``.
+
+    Args:
+        store: The results.
+        protocol: Whose results, all of whose experiments are shown.
+        figures: Where figures and tables lie.
+        about: One line on the protocol, which may be empty; and what judges the claims of an experiment of that name on its
+            results, or on none.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingInput: a figure or table is not there, or shows other runs than those of the results.
+    """
+    summary, judge = about
+    names = {name for scale, name in store.collected() if scale == protocol}
+    sections: list[Section] = []
+    judgements: list[Judgement] = []
+    for name in discover.experiments():
+        results = store.load(protocol, name) if name in names else None
+        judgements += judge(name, results)
+        if results is not None:
+            sections.append(section(name, results, figures / protocol / name))
+    text = _environment().get_template("report.html.j2").render(
+        protocol=protocol,
+        summary=summary,
+        sections=sections,
+        judgements=judgements,
+        counts=Counter(judgement.verdict for judgement in judgements),
+        verdicts=VERDICTS,
+        shown=names,
+        total=lineage.total([section.lineage for section in sections]),
+    )  # fmt: skip
+    return write_whole(figures / protocol / "report.html", text.encode())
+
+
+def section(name: str, results: Results, folder: Path) -> Section:
+    """An experiment's part of the page.
+
+    Args:
+        name: Of the experiment.
+        results: At one protocol.
+        folder: Where its figures and tables lie.
+
+    Raises:
+        MissingInput: as for `write`.
+    """
+    module = discover.experiment(name)
+    title, *paragraphs = re.split(r"\n\s*\n", (module.__doc__ or name).strip())
+    entries: list[Entry] = []
+    left_out: list[str] = []
+    for number, (entry, item) in enumerate(module.REPORT.items()):
+        found = _entry(f"{name}-{number}", folder / entry, results)
+        if found is not None:
+            entries.append(found)
+            continue
+        try:
+            item(results)
+        except NotLogged as error:
+            left_out.append(f"{entry}: {error}")
+            continue
+        raise MissingInput(f"{folder / entry} is neither drawn nor written yet: type `make figures tables`")
+    return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, lineage.of(results))
+
+
+def _entry(anchor: str, stem: Path, results: Results) -> Entry | None:
+    """What lies there; None if nothing does."""
+    svg, csv, note, table = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "csv", "txt", "md"))
+    drawn = svg.is_file() and note.is_file()
+    if not drawn and not table.is_file():
+        return None
+    said = origin.read(note if drawn else table)
+    if said.run_set != origin.run_set(results):
+        raise MissingInput(f"{note if drawn else table} shows other runs than the collected results: type `make figures tables`")
+    path = table
+    try:
+        if not drawn:
+            shown, caption = _markdown(table.read_text(encoding="utf-8"))
+            return Entry(anchor, stem.name, caption, shown, None)
+        path = svg
+        picture = inline(svg.read_text(encoding="utf-8"), f"{anchor}-", f"{anchor}-caption")
+        path = note
+        caption = note.read_text(encoding="utf-8").strip()
+        path = csv
+        return Entry(anchor, stem.name, caption, _csv(csv) if csv.is_file() else None, picture)
+    except (ValueError, ParseError) as error:
+        raise Damaged(path, f"{path} is not as it was written ({error}): type `make figures tables`") from None
+
+
+def _csv(path: Path) -> Table:
+    """The first rows, numbers to six digits.
+
+    Raises:
+        ValueError: it is no table.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("its rows are longer than its header")
+    rows = [[_shortened(cell) for cell in row] for row in frame.head(MAX_ROWS).to_numpy().tolist()]
+    numeric = [all(_is_number(row[column]) for row in rows) for column in range(frame.shape[1])]
+    return Table(list(frame.columns), rows, numeric, max(0, len(frame) - MAX_ROWS))
+
+
+def _markdown(text: str) -> tuple[Table, str]:
+    """The table that `stableft.reporting.markup.to_markdown` wrote, and its note.
+
+    Raises:
+        ValueError: it is no table.
+    """
+    lines, _, note = text.partition("\n\n")
+    head, rules, *rows = [
+        [markup.of_markdown(cell.strip().replace("\\|", "|")) for cell in CELL_BORDER.split(line.strip())[1:-1]]
+        for line in lines.split("\n")
+    ]
+    if not all(len(row) == len(head) for row in (rules, *rows)):
+        raise ValueError("its rows are not equally long")
+    return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.of_markdown(note.strip())
+
+
+def _shortened(cell: str) -> str:
+    return f"{float(cell):.6g}" if LONG_NUMBER.fullmatch(cell) else cell
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell == markup.ABSENT or re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?|nan|-?inf", cell) is not None
+
+
+def _labelled(paragraph: str) -> tuple[str, str]:
+    text = EMPHASIS.sub(r"\1", " ".join(paragraph.split()))
+    found = re.match(r"([A-Z][a-z]+(?: \([^)]*\))?): ", text)
+    return (found[1], text[found.end() :]) if found else ("", text)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stableft.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., Any]] = {"duration": markup.duration, "sentence": lambda text: text[:1].upper() + text[1:]}
+    environment.filters |= filters
+    return environment

@@ -1,0 +1,63 @@
+"""What the runs of a task say about the items that it is scored on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stableft.core.errors import MissingInput
+from stableft.statistics import Vector
+from stableft.storage.store import Results
+
+
+@dataclass(frozen=True)
+class Said:
+    """The stored predictions of one task, of R runs on the I items (for tagging: words) of the split that it is scored on.
+
+    Attributes:
+        rows: The row of each run, by arm and seed. Runs without predictions (those that diverged), or with one that is not finite,
+            have none.
+        labels: (I,).
+        predictions: (R, I).
+        probabilities: (R, I, K); K is 0 where the task has none (regression, tagging).
+    """
+
+    rows: dict[tuple[str, int], int]
+    labels: Vector
+    predictions: Vector
+    probabilities: NDArray[np.float32]
+
+    def of_arm(self, arm: str) -> list[int]:
+        """The rows of an arm's runs."""
+        return [row for (of, _), row in self.rows.items() if of == arm]
+
+
+def predictions(results: Results) -> dict[str, Said]:
+    """The predictions of each task; tasks of which none is stored are left out.
+
+    Raises:
+        MissingInput: runs of one task were predicted on different items.
+    """
+    if results.predictions.empty:
+        return {}
+    split_of = results.runs.drop_duplicates("task").set_index("task")["score_split"]
+    stored = results.predictions
+    scored = stored[stored["split"].astype("str") == stored["task"].map(split_of)]
+    return {str(task): _said(str(task), of_task) for task, of_task in scored.groupby("task", sort=False, observed=True)}
+
+
+def _said(task: str, rows: pd.DataFrame) -> Said:
+    # Collected predictions stand together, run by run, each in the order of the items.
+    arms, seeds = pd.factorize(rows["arm"])[0], rows["seed"].to_numpy()
+    starts = np.flatnonzero(np.concatenate([[True], (np.diff(arms) != 0) | (np.diff(seeds) != 0)]))
+    sizes = np.diff(np.append(starts, len(rows)))
+    labels = rows["label"].to_numpy()[: sizes[0]]
+    if (sizes != sizes[0]).any() or (rows["label"].to_numpy().reshape(len(starts), -1) != labels).any():
+        raise MissingInput(f"the runs of task {task} were predicted on different items; run the experiment again")
+    said = rows["prediction"].to_numpy().reshape(len(starts), -1)
+    probabilities = np.concatenate(rows["probabilities"].to_numpy()).astype(np.float32).reshape(*said.shape, -1)
+    whole = np.isfinite(said).all(axis=1) & np.isfinite(probabilities).all(axis=(1, 2))
+    cells = rows.iloc[starts[whole]]
+    places = {(str(arm), int(seed)): row for row, (arm, seed) in enumerate(zip(cells["arm"], cells["seed"], strict=True))}
+    return Said(places, labels, said[whole], probabilities[whole])

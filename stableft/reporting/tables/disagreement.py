@@ -1,0 +1,50 @@
+"""How much the runs of an arm differ in what they predict, which equal scores can hide (Du and Nguyen, 2023)."""
+
+import pandas as pd
+
+from stableft import statistics
+from stableft.core.errors import NotLogged
+from stableft.reporting.run_predictions import predictions
+from stableft.storage.store import Results
+from stableft.tasks.scores import TAGGING_SCORES
+
+NOTE = (
+    "Over all pairs of runs of an arm: disagreement, the share of items that two runs put into different classes (tagging: words "
+    "tagged differently); kappa, Fleiss' agreement beyond chance (1 full, 0 chance); jensen_shannon, the mean divergence of the "
+    "predicted distributions in bits; difference, for numbers, the mean absolute difference of two predictions. n: runs that have"
+    " predictions; those that diverged have none."
+)
+
+
+def table(results: Results) -> pd.DataFrame:
+    """One row per task and arm with predictions.
+
+    Returns:
+        task, arm, n, disagreement and kappa (classes and tags), jensen_shannon (classes), difference (numbers); NaN where a measure
+        does not apply, and all for one run. A column that applies to no task is left out.
+
+    Raises:
+        NotLogged: no predictions are stored.
+        MissingInput: see `stableft.reporting.run_predictions.predictions`.
+    """
+    scores = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    order = results.runs[["task", "arm"]].drop_duplicates()
+    rows = []
+    for task, said in predictions(results).items():
+        for arm in order.loc[order["task"] == task, "arm"]:
+            runs = said.of_arm(arm)
+            if not runs:
+                continue
+            row = {"task": task, "arm": arm, "n": len(runs)}
+            if said.probabilities.shape[2]:
+                row["jensen_shannon"] = statistics.jensen_shannon(said.probabilities[runs])
+            if said.probabilities.shape[2] or scores[task] in TAGGING_SCORES:
+                row |= statistics.agreement(said.predictions[runs])._asdict()
+            else:
+                row["difference"] = statistics.absolute_difference(said.predictions[runs])
+            rows.append(row)
+    if not rows:
+        raise NotLogged("no predictions are stored: older runs lack them, run them again")
+    frame = pd.DataFrame(rows)
+    measures = ["disagreement", "kappa", "jensen_shannon", "difference"]
+    return frame[["task", "arm", "n", *(name for name in measures if name in frame)]]

@@ -1,0 +1,63 @@
+"""Tables in the shape that the sources print them: arms by tasks, ours first, theirs below."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from stableft.reporting import published as sources
+from stableft.reporting.markup import ABSENT
+from stableft.reporting.tables.beside_published import our_scores
+from stableft.storage.store import Results
+
+NOTE = (
+    "Rows of source ours are on the split that the task is judged on. Cells: mean±std (runs), or std / mean / median / "
+    "max, of final scores. Missing is what was not run or not published. Published rows are of the test split unless they say so; "
+    "their arms and tasks are the source's own where ours have no such name."
+)
+
+
+def table(
+    results: Results,
+    *,
+    numbers: pd.DataFrame,
+    places: Collection[tuple[str, str]],
+    cells: Sequence[str] = ("mean", "std", "n"),
+) -> pd.DataFrame:
+    """Arms x tasks.
+
+    Args:
+        results: Of one experiment.
+        numbers: `stableft.reporting.published.read_published`.
+        places: (source, place) of the published rows to show, such as ("zhang2021", "Table 1").
+        cells: ``mean``, ``std``, ``n``: "mean±std (n)"; any others of std, mean, median and max: these with slashes between.
+
+    Returns:
+        Columns arm, source (or ours), encoder, and one for each task, of text; missing where there is no number.
+    """
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    order: dict[str, int] = {}
+    for (task, arm, _, _), score in our_scores(results).items():
+        if score.headline:
+            rows.setdefault((arm, "", score.encoder), {})[task] = _cell(score._asdict(), cells)
+            order.setdefault(arm, len(order))
+    wanted = sources.of(numbers, str(results.runs["experiment"].iloc[0]))
+    for row in wanted.to_dict("records"):
+        if (row["source"], row["place"]) not in places:
+            continue
+        arm, task = (row[name].strip("()") for name in ("arm", "task"))
+        split = "" if row["split"] == "test" else f", {row['split']}"
+        source = f"{sources.CITATIONS[row['source']]}, {row['place']}{split}"
+        rows.setdefault((arm, source, row["encoder"]), {})[task] = _cell(row, cells)
+        order.setdefault(arm, len(order))
+    tasks = dict.fromkeys(task for cells_of in rows.values() for task in cells_of)
+    ordered = sorted(rows, key=lambda row: (order[row[0]], row[1] != ""))
+    records = [{"arm": row[0], "source": row[1] or "ours", "encoder": row[2], **rows[row]} for row in ordered]
+    return pd.DataFrame(records, columns=["arm", "source", "encoder", *tasks])
+
+
+def _cell(score: Mapping[Any, Any], cells: Sequence[str]) -> str:
+    if tuple(cells) == ("mean", "std", "n"):
+        spread = "" if score["std"] != score["std"] else f"±{score['std']:.3f}"
+        return f"{score['mean']:.3f}{spread} ({score['n']:.0f})"
+    return " / ".join(ABSENT if score[name] != score[name] else f"{score[name]:.3f}" for name in cells)

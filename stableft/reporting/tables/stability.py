@@ -1,0 +1,83 @@
+"""Each arm against the first at the same seeds: is it better, is it steadier, does it fail less?"""
+
+import numpy as np
+import pandas as pd
+
+from stableft import statistics
+from stableft.reporting.run_predictions import Said, predictions
+from stableft.reporting.run_scores import against_first, final_scores
+from stableft.statistics import Interval
+from stableft.storage.store import Results
+
+NOTE = (
+    "Each arm against the first, over the pairs of runs with equal seed. difference: of the means, with 95 % BCa bootstrap "
+    "interval over seeds; items: its 95 % percentile interval over seeds and test items together (multi-bootstrap; accuracy "
+    "only). p: two-sided sign-flip permutation test; p_holm: the same, adjusted by Holm for all rows of this table; p_wilcoxon: "
+    "signed ranks. std_ratio: standard deviation over seeds, arm / first, with 95 % percentile interval; p_brown_forsythe: test "
+    "of equal spread. alone_failed and first_failed: seeds at which only this arm, or only the first, failed; p_mcnemar: exact "
+    "test of that. better: share of seeds at which the arm is the better one, ties half, with 95 % Wilson interval. aso: epsilon "
+    "of almost stochastic order, upper bound at 95 %; below 0.5 the arm is almost stochastically dominant, 0.2 is the advised "
+    "threshold. Resampled intervals and aso are too sure of themselves below about ten seeds."
+)
+COLUMNS = [
+    *("task", "arm", "pairs", "difference", "low", "high", "items_low", "items_high", "p", "p_holm", "p_wilcoxon"),
+    *("std_ratio", "std_ratio_low", "std_ratio_high", "p_brown_forsythe", "alone_failed", "first_failed", "p_mcnemar"),
+    *("better", "better_low", "better_high", "aso"),
+]
+
+
+def table(results: Results) -> pd.DataFrame:
+    """One row per task and arm but the first.
+
+    Returns:
+        See `NOTE`; intervals are pairs of columns, low and high. NaN where a number is not determined: for a single pair, of arms
+        that do not spread, and ``items`` where the score is not accuracy or a run that finished has no predictions.
+
+    Raises:
+        MissingInput: see `final_scores`.
+    """
+    said = predictions(results)
+    rows = []
+    for task, arm, pairs in against_first(final_scores(results)):
+        row = {"task": task, "arm": arm, "pairs": len(pairs)}
+        rows.append(row | _compared(pairs, said.get(task)) if len(pairs) else row)
+    frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    tested = frame["p"].notna()
+    if tested.any():
+        frame.loc[tested, "p_holm"] = statistics.holm(frame.loc[tested, "p"])
+    return frame.astype({"pairs": "Int64", "alone_failed": "Int64", "first_failed": "Int64"})
+
+
+def _compared(pairs: pd.DataFrame, said: Said | None) -> dict[str, float]:
+    treated, reference = pairs["score"].to_numpy(), pairs["score_reference"].to_numpy()
+    d = statistics.paired_difference(treated, reference, statistics.resampling())
+    spread = statistics.std_ratio(treated, reference, statistics.resampling())
+    failed = statistics.mcnemar(pairs["failed"], pairs["failed_reference"])
+    better = statistics.improvement(treated, reference)
+    items = _over_items(pairs, said)
+    return {
+        **{"difference": d.mean, "low": d.low, "high": d.high, "items_low": items.low, "items_high": items.high, "p": d.p},
+        "p_wilcoxon": statistics.wilcoxon_p(treated - reference),
+        **{"std_ratio": spread.ratio, "std_ratio_low": spread.low, "std_ratio_high": spread.high, "p_brown_forsythe": spread.p},
+        **{"alone_failed": failed.only_treated, "first_failed": failed.only_reference, "p_mcnemar": failed.p},
+        **{"better": better.probability, "better_low": better.low, "better_high": better.high},
+        "aso": statistics.almost_stochastic_order(treated, reference, statistics.resampling()),
+    }
+
+
+def _over_items(pairs: pd.DataFrame, said: Said | None) -> Interval:
+    """The interval over seeds and items; a run without predictions that diverged predicts what is most common, as it is scored."""
+    missing = Interval(float("nan"), float("nan"))
+    if said is None or pairs["score_name"].iloc[0] != "accuracy":
+        return missing
+    classes, counts = np.unique(said.labels, return_counts=True)
+    right = []
+    for suffix in ("", "_reference"):
+        cells = zip(pairs[f"arm{suffix}"], pairs["seed"], pairs[f"diverged{suffix}"], strict=True)
+        rows = [-1 if diverged else said.rows.get((str(arm), int(seed))) for arm, seed, diverged in cells]
+        if None in rows:
+            return missing
+        majority = np.full_like(said.labels, classes[counts.argmax()])
+        right.append(np.vstack([said.predictions, majority])[np.array(rows)] == said.labels)
+    treated, reference = right
+    return statistics.multi_bootstrap(treated, reference, statistics.resampling())

@@ -1,0 +1,47 @@
+"""How much of the spread of scores comes from init seeds, from order seeds, and from both together."""
+
+import numpy as np
+import pandas as pd
+
+from stableft import statistics
+from stableft.reporting.grid_axes import seed_scores
+from stableft.storage.store import Results
+
+NOTE = (
+    "Final scores over init seeds x order seeds, one run each (order seeds also draw the dropout masks): two-way decomposition of"
+    " the variance without replication. std: what each factor adds to the spread, and the rest, which is interaction and all else"
+    " that is not the sum of both; share: of the sum of the three variances; an estimate below 0 counts as 0. p: F test of the "
+    "factor against the rest."
+)
+
+
+def table(results: Results) -> pd.DataFrame:
+    """One row per task and method of a grid of seeds.
+
+    Returns:
+        task, method, inits and orders (how many seeds), mean, std_init, std_order, std_rest, share_init, share_order, share_rest,
+        p_init, p_order. Of a grid with a run missing, or with one seed only, the components are NaN.
+
+    Raises:
+        MissingInput: see `final_scores`.
+    """
+    rows = []
+    for (task, method), group in seed_scores(results).groupby(["task", "method"], sort=False, observed=True):
+        scores = group.pivot(index="init", columns="order", values="score")
+        inits, orders = scores.shape
+        row = {"task": task, "method": method, "inits": inits, "orders": orders, "mean": group["score"].mean()}
+        if min(scores.shape) > 1 and scores.notna().all(axis=None):
+            row |= _components(scores.to_numpy())
+        rows.append(row)
+    factors = ("init", "order", "rest")
+    numbers = [*(f"std_{name}" for name in factors), *(f"share_{name}" for name in factors), "p_init", "p_order"]
+    return pd.DataFrame(rows).reindex(columns=["task", "method", "inits", "orders", "mean", *numbers])
+
+
+def _components(scores: np.ndarray) -> dict[str, float]:
+    found = statistics.variance_components(scores)
+    variances = {"init": found.rows, "order": found.columns, "rest": found.rest}
+    total = sum(variances.values())
+    row = {f"std_{name}": variance**0.5 for name, variance in variances.items()}
+    row |= {f"share_{name}": variance / total if total else float("nan") for name, variance in variances.items()}
+    return row | {"p_init": found.p_rows, "p_order": found.p_columns}

@@ -1,0 +1,172 @@
+"""One arm against another at the same seeds, which removes what the shared seed does to both."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from stableft.statistics.intervals import (
+    BATCH,
+    CONFIDENCE,
+    MEAN_RESAMPLES,
+    Vector,
+    ends,
+    finite,
+    flags,
+    mean_interval,
+    paired,
+    wilson_interval,
+)
+from stableft.statistics.sign_flip import sign_flip_p
+
+
+class PairedDifference(NamedTuple):
+    """Mean of ``treated - reference`` over n shared seeds, its interval and the two-sided sign-flip p-value."""
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+class StdRatio(NamedTuple):
+    """Standard deviation over seeds of treated / reference: below 1 the treated arm is steadier; interval, Brown-Forsythe p."""
+
+    ratio: float
+    low: float
+    high: float
+    p: float
+
+
+class McNemar(NamedTuple):
+    """Seeds at which one arm alone failed, and the exact two-sided p of "either arm is as likely to"."""
+
+    only_treated: int
+    only_reference: int
+    p: float
+
+
+class Improvement(NamedTuple):
+    """Share of the seeds at which the treated arm is better, a tie counting half, with its interval."""
+
+    probability: float
+    low: float
+    high: float
+
+
+def paired_difference(
+    treated: ArrayLike, reference: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE
+) -> PairedDifference:
+    """Mean difference of two arms, seed by seed.
+
+    Args:
+        treated: (S,) scores, S >= 1.
+        reference: (S,) scores of the same seeds in the same order.
+        rng: Source of the resamples and, for large S, of the sign flips.
+        confidence: Coverage of the BCa interval, in (0, 1).
+    """
+    t, r = paired(treated, reference, "paired_difference")
+    difference = t - r
+    low, high = mean_interval(difference, rng, confidence)
+    return PairedDifference(t.size, float(difference.mean()), low, high, sign_flip_p(difference, rng))
+
+
+def std_ratio(
+    treated: ArrayLike,
+    reference: ArrayLike,
+    rng: np.random.Generator,
+    confidence: float = CONFIDENCE,
+    resamples: int = MEAN_RESAMPLES,
+) -> StdRatio:
+    """How much the scores of one arm spread over seeds, as a multiple of how much those of another do.
+
+    The interval is the percentile interval of resampled seeds, both arms together. Resamples in which neither arm spreads have no
+    ratio and are left out. p is of the test of Brown and Forsythe (1974), Levene's about the medians; it takes the arms for
+    independent, which errs on the careful side where a seed does the same to both.
+
+    Args:
+        treated: (S,) scores, S >= 1.
+        reference: (S,) scores of the same seeds in the same order.
+        rng: Source of the resamples.
+        confidence: Coverage of the interval, in (0, 1).
+        resamples: Number of bootstrap samples.
+
+    Returns:
+        All NaN for S = 1, and where neither arm spreads; an infinite ratio where the reference alone does not. p is NaN for S = 2.
+    """
+    t, r = paired(treated, reference, "std_ratio")
+    if t.size == 1 or np.ptp(t) == np.ptp(r) == 0:
+        return StdRatio(*[float("nan")] * 4)
+    batch = max(1, BATCH // t.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(_stds(t[None])[0] / _stds(r[None])[0])
+        parts = []
+        for start in range(0, resamples, batch):
+            drawn = rng.integers(0, t.size, size=(min(batch, resamples - start), t.size))
+            parts.append(_stds(t[drawn]) / _stds(r[drawn]))
+        ratios = np.concatenate(parts)
+    # A resample may be infinite, between which numbers there is no interpolating.
+    low, high = np.quantile(ratios[~np.isnan(ratios)], ends(confidence), method="inverted_cdf")
+    return StdRatio(ratio, float(low), float(high), _brown_forsythe_p(t, r))
+
+
+def mcnemar(failed_treated: ArrayLike, failed_reference: ArrayLike) -> McNemar:
+    """Exact test of McNemar (1947): of the seeds at which one arm alone failed, is it one arm more often than the other?
+
+    Args:
+        failed_treated: (S,) booleans, S >= 1.
+        failed_reference: (S,) booleans of the same seeds in the same order.
+    """
+    t, r = (flags(failed, "mcnemar") for failed in paired(failed_treated, failed_reference, "mcnemar"))
+    only_treated, only_reference = int((t & ~r).sum()), int((r & ~t).sum())
+    discordant = only_treated + only_reference
+    p = float(stats.binomtest(only_treated, discordant).pvalue) if discordant else 1.0
+    return McNemar(only_treated, only_reference, p)
+
+
+def improvement(treated: ArrayLike, reference: ArrayLike, confidence: float = CONFIDENCE) -> Improvement:
+    """Probability that the treated arm is the better one at a seed: the share of the seeds where it is, and half of the ties.
+
+    Agarwal et al. (2021) compare every run of one arm with every run of the other; here runs are paired by seed. The interval is
+    Wilson's, which does not shrink to a point where all seeds agree, as a bootstrap interval would; with ties it is too wide.
+
+    Args:
+        treated: (S,) scores, S >= 1.
+        reference: (S,) scores of the same seeds in the same order.
+        confidence: Coverage of the interval, in (0, 1).
+    """
+    t, r = paired(treated, reference, "improvement")
+    share = float(np.mean((t > r) + 0.5 * (t == r)))
+    return Improvement(share, *wilson_interval(share, t.size, confidence))
+
+
+def holm(ps: ArrayLike) -> Vector:
+    """Adjusted p-values of Holm (1979): rejecting where they are at most alpha errs anywhere in the family with probability alpha.
+
+    Args:
+        ps: (M,) the p-values of the whole family, in [0, 1].
+
+    Returns:
+        (M,), each at least its p and at most 1.
+    """
+    p = finite(ps, "holm", ndim=1)
+    if p.min() < 0 or p.max() > 1:
+        raise ValueError("holm: p-values lie in [0, 1]")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
+    return adjusted
+
+
+def _stds(samples: Vector) -> Vector:
+    """(B,) the standard deviation of each row, exactly 0 where it holds one value only."""
+    return np.where(np.ptp(samples, axis=1) > 0, samples.std(axis=1), 0.0)
+
+
+def _brown_forsythe_p(t: Vector, r: Vector) -> float:
+    away = [np.abs(x - np.median(x)) for x in (t, r)]
+    if t.size < 3 or all(np.ptp(distances) == 0 for distances in away):
+        return float("nan")
+    return float(stats.levene(t, r, center="median").pvalue)

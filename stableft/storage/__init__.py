@@ -1,0 +1,1 @@
+"""The results folder: run records, collected tables, run states."""

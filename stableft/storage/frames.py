@@ -1,0 +1,133 @@
+"""The rows of a run, metrics and predictions: as frames, as one table, and as a fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+# One file holds both kinds of rows; what a row does not use is null, which parquet stores in no space.
+RUN_SCHEMA = pa.schema(
+    [
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # metric | prediction
+        pa.field("split", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("step", pa.int32()),
+        pa.field("metric", pa.dictionary(pa.int8(), pa.string())),
+        pa.field("scope", pa.dictionary(pa.int16(), pa.string())),  # a surface has hundreds
+        pa.field("value", pa.float64()),
+        pa.field("example", pa.int32()),
+        pa.field("label", pa.float64()),
+        pa.field("prediction", pa.float64()),
+        pa.field("probabilities", pa.list_(pa.float32())),
+    ]
+)
+METRIC_COLUMNS = ["step", "split", "metric", "scope", "value"]
+PREDICTION_COLUMNS = ["split", "example", "label", "prediction", "probabilities"]
+
+
+def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
+    """Rows (step, split, metric, scope, value) as a frame."""
+    return pd.DataFrame(list(rows), columns=METRIC_COLUMNS).astype({"step": "int64", "value": "float64"})
+
+
+def predictions_frame(parts: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """What `stableft.training.evaluation.Predictions` hold, as a frame: one row per example in file order.
+
+    For tagging one row per word, in order: ``example`` repeats the example's index, ``label`` and ``prediction`` are tag indices,
+    ``probabilities`` are empty.
+    """
+    frames = [
+        pd.DataFrame(
+            {
+                "split": split,
+                "example": _examples(len(labels), *offsets),
+                "label": labels,
+                "prediction": predictions,
+                "probabilities": list(probabilities),
+            }
+        )
+        for split, labels, predictions, probabilities, *offsets in parts
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)
+
+
+def _examples(num_rows: int, offsets: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    return np.arange(num_rows) if offsets is None else np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def trajectory_sha256(table: pa.Table) -> str:
+    """The fingerprint of a run's rows, metrics and predictions, bit by bit and in order: equal for equal trajectories.
+
+    Args:
+        table: Of `RUN_SCHEMA`.
+    """
+    digest = hashlib.sha256()
+    for name in RUN_SCHEMA.names:
+        column = table[name].combine_chunks()
+        some = 0 < column.null_count < len(column)
+        null = column.is_null().to_numpy(zero_copy_only=False).tobytes() if some else bytes([column.null_count > 0]) * len(column)
+        digest.update(null)
+        if pa.types.is_dictionary(column.type):  # codes in the order of first appearance, whatever the file has
+            encoded = column.cast(pa.string()).dictionary_encode()
+            digest.update(json.dumps(encoded.dictionary.to_pylist()).encode())
+            column = encoded.indices
+        elif pa.types.is_list(column.type):
+            digest.update(pc.call_function("list_value_length", [column]).fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+            column = column.flatten()
+        digest.update(column.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+    return digest.hexdigest()
+
+
+def typed(frame: pd.DataFrame) -> pa.Table:
+    arrays = [
+        pa.array(frame[f.name], from_pandas=False).cast(f.type) if f.name in frame else pa.nulls(len(frame), f.type)
+        for f in RUN_SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=RUN_SCHEMA)
+
+
+def as_written(table: pa.Table) -> pa.Table:
+    """The rows of a file in `RUN_SCHEMA`; older files have a narrower index of scopes.
+
+    Raises:
+        ValueError: they are not the rows of a run.
+    """
+    if table.schema.names != RUN_SCHEMA.names:
+        raise ValueError("other columns than a run's")
+    try:
+        table = table.cast(RUN_SCHEMA)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise ValueError(f"other columns than a run's: {error}"[:200]) from None
+    for kind, columns in (("metric", METRIC_COLUMNS), ("prediction", PREDICTION_COLUMNS)):
+        rows = table.filter(pa.array(np.asarray(table["kind"].cast(pa.string())) == kind))
+        if empty := [name for name in columns if rows[name].null_count]:
+            raise ValueError(f"a {kind} without {', '.join(empty)}")
+    return table
+
+
+def rows_of(frame: pd.DataFrame, kind: str, columns: list[str]) -> pd.DataFrame:
+    part = frame.loc[frame["kind"] == kind, columns].reset_index(drop=True)
+    return part.astype({name: "int64" for name in ("step", "example") if name in columns})
+
+
+def plain_strings(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype(dict.fromkeys(_categories(frame), "str"))
+
+
+def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all, in order; categories are those that occur in any, in alphabetical order.
+
+    Names stay categories all the way: writing out those of millions of rows takes seconds and gigabytes.
+    """
+    names = {name: sorted(set().union(*(frame[name].unique() for frame in frames))) for name in _categories(frames[0])}
+    alike = [frame.assign(**{name: frame[name].cat.set_categories(known) for name, known in names.items()}) for frame in frames]
+    return pd.concat(alike, ignore_index=True)
+
+
+def _categories(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]

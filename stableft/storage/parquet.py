@@ -1,0 +1,62 @@
+"""Parquet files that are whole or not there."""
+
+import io
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stableft.core.errors import Damaged, MissingInput
+from stableft.core.files import write_whole
+
+MAGIC = b"PAR1"
+MANY_ROWS = 100_000  # of fewer, handing columns to threads takes longer than reading them
+SCHEMA_VERSION = 1  # of run records and collected tables
+
+
+def newer(path: Path, schema: int) -> MissingInput:
+    """The error for a file of a later version than this one."""
+    return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {SCHEMA_VERSION}): update stableft.")
+
+
+def write_parquet(table: pa.Table, target: Path) -> None:
+    """Writes a table to a file (see `write_whole`), whose folder is created if it is not there.
+
+    Raises:
+        OSError: the disk is full or the folder can't be written to; the target is then as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", compression_level=9, write_page_checksum=True)
+    write_whole(target, content.getvalue())
+
+
+def looks_whole(path: Path) -> bool:
+    """Whether a file begins and ends as a parquet file does: one that was cut short, or never written, does not."""
+    with open(path, "rb") as file:
+        start = file.read(len(MAGIC))
+        file.seek(0, os.SEEK_END)
+        if file.tell() < 3 * len(MAGIC):
+            return False
+        file.seek(-len(MAGIC), os.SEEK_END)
+        return start == file.read() == MAGIC
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Reads a file.
+
+    Raises:
+        MissingInput: it is absent.
+        Damaged: it can't be read, or not all of it is as it was written.
+    """
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        table = file.read(use_threads=file.metadata.num_rows > MANY_ROWS)
+        table.validate(full=True)
+        return table
+    except FileNotFoundError:
+        raise MissingInput(f"{path} does not exist") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error

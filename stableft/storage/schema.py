@@ -1,0 +1,199 @@
+"""What stored results must be, so that who reads them meets nothing else: types of columns, and the JSON beside them."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from stableft.core.errors import Damaged, quoted
+from stableft.storage.parquet import SCHEMA_VERSION, newer
+
+CELL_KINDS = {"experiment": "text", "arm": "text", "task": "text", "seed": "integers", "run_id": "text"}
+KINDS: dict[str, dict[str, str]] = {
+    "runs": CELL_KINDS
+    | {name: "text" for name in ("protocol", "outcome", "score_name", "score_split", "config", "provenance")}
+    | {"num_steps": "integers", "majority_score": "numbers", "seconds": "numbers", "peak_memory_mb": "numbers"},
+    "metrics": CELL_KINDS | {"step": "integers", "split": "text", "metric": "text", "scope": "text", "value": "numbers"},
+    "predictions": CELL_KINDS
+    | {"split": "text", "example": "integers", "label": "numbers", "prediction": "numbers", "probabilities": "lists of numbers"},
+}
+Json = dict[str, Any]
+
+
+def _printed(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("text that can't be printed")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_printed)]
+
+
+class Git(BaseModel):
+    """The code of a run."""
+
+    commit: Text | None = None
+    dirty: bool | None = None
+
+
+class Hardware(BaseModel):
+    """The machine of a run."""
+
+    machine: Text | None = None
+    cpu: Text | None = None
+    cores: int | None = None
+    memory_mb: int | None = None
+
+
+class Execution(BaseModel):
+    """How a run was computed there."""
+
+    device: Text | None = None
+    device_name: Text | None = None
+    threads: int | None = None
+
+
+class Provenance(BaseModel):
+    """What is read of where and how a run was computed (`stableft.execution.provenance.static`, `stableft.execution.worker`)."""
+
+    git: Git | None = None
+    python: Text | None = None
+    packages: dict[Text, Text] | None = None
+    hardware: Hardware | None = None
+    execution: Execution | None = None
+    started: float | None = Field(default=None, ge=0, lt=1e11, allow_inf_nan=False)
+    seconds: float | None = None
+    peak_memory_mb: float | None = None
+
+
+class Evaluation(BaseModel):
+    """What captions say of a configuration's evaluation."""
+
+    num_examples: int | None = None
+    draft: Text | None = None
+
+
+class Config(BaseModel):
+    """What reports read of a configuration; newer ones may have any other fields, and older ones other bounds."""
+
+    encoder: Text | None = None
+    evaluation: Evaluation | None = None
+
+
+class Facts(BaseModel):
+    """What a footer says about a run; any other is one more column of the collected ``runs``, and so a single value."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Text | int | float | bool | None]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    score_name: Text
+    score_split: Text
+    majority_score: float
+    num_steps: int = Field(ge=0, lt=2**31)
+
+
+class Footer(BaseModel):
+    """The JSON in the metadata of a run's file."""
+
+    run_id: str
+    outcome: Literal["ok", "diverged"]
+    config: Json
+    facts: Json
+    provenance: Json
+
+
+def read_footer(text: bytes, path: Path, run_id: str) -> Json:
+    """The footer of a run's file.
+
+    Args:
+        text: JSON.
+        path: The file, for messages.
+        run_id: Whose it must be.
+
+    Raises:
+        Damaged: it is no run's, or another's.
+        MissingInput: it was written by a newer version.
+    """
+    try:
+        footer = json.loads(text)
+        schema = footer["schema"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        what = f"{path} is no run of stableft: its footer is missing or damaged"
+        raise Damaged(path, f"{what}. Delete it and run again.") from None
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise newer(path, schema)
+    try:
+        found = Footer.model_validate(footer, strict=True)
+        Facts.model_validate(found.facts)
+        Config.model_validate(found.config)
+        Provenance.model_validate(found.provenance)
+    except ValidationError as error:
+        raise Damaged(path, f"{path} is damaged ({_first(error)}). Delete it and run again.") from None
+    if found.run_id != run_id:
+        raise Damaged(path, f"{path} is damaged (it is another run's). Delete it and run again.")
+    return footer
+
+
+def check(table: pa.Table, path: Path) -> None:
+    """Refuses a collected table that lacks a column, or has one of another type or with gaps, or JSON that can't be read.
+
+    Args:
+        table: As read.
+        path: Where from: ``runs.parquet``, ``metrics.parquet`` or ``predictions.parquet`` of an experiment.
+
+    Raises:
+        Damaged: with the reason.
+    """
+    try:
+        _check(table, path.stem)
+    except ValueError as error:
+        what = f"{path} is damaged ({error})"
+        raise Damaged(path, f"{what}. Get it again, or move {path.parent} away and run its experiment again.") from None
+
+
+def _check(table: pa.Table, name: str) -> None:
+    if twice := {column for column in table.column_names if table.column_names.count(column) > 1}:
+        raise ValueError(f"column {min(twice)} more than once")
+    for column, kind in KINDS[name].items():
+        if column not in table.column_names:
+            raise ValueError(f"no column {column}")
+        values = table.column(column)
+        if len(values) and not (_is(values.type, kind) and (kind == "numbers" or not values.null_count)):
+            raise ValueError(f"column {column} holds {values.type}, or nothing, expected {kind}")
+        names = values.unique().to_pylist() if kind == "text" and column not in ("config", "provenance") else []
+        if odd := [name for name in names if not name.isprintable()]:
+            raise ValueError(f"column {column}: {quoted(odd[0])} can't be printed")
+    if name == "runs":
+        _check_runs(table)
+
+
+def _check_runs(table: pa.Table) -> None:
+    if not len(table):
+        raise ValueError("no rows")
+    if unknown := set(table.column("outcome").to_pylist()) - {"ok", "diverged"}:
+        raise ValueError(f"outcome is {min(unknown)[:40]!r}, expected ok or diverged")
+    for column, kind in (("config", Config), ("provenance", Provenance)):
+        for text in dict.fromkeys(table.column(column).to_pylist()):
+            try:
+                kind.model_validate_json(text)
+            except ValidationError as error:
+                raise ValueError(f"{column}: {_first(error)}") from None
+
+
+def _is(found: pa.DataType, kind: str) -> bool:
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if kind == "text":
+        return pa.types.is_string(found) or pa.types.is_large_string(found)
+    if kind == "integers":
+        return pa.types.is_integer(found)
+    if kind == "numbers":
+        return pa.types.is_floating(found) or pa.types.is_integer(found)
+    return pa.types.is_list(found) and pa.types.is_floating(found.value_type)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))[:80] or 'the whole'}: {first['msg']}"

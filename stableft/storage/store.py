@@ -1,0 +1,324 @@
+"""Results on disk: one parquet file per run, written whole or not at all, and the collected tables of an experiment."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import joblib
+import pandas as pd
+import pyarrow as pa
+
+from stableft.core.errors import Damaged, MissingInput
+from stableft.core.files import claimed, drop_drafts, folder_locked
+from stableft.storage import schema as stored
+from stableft.storage import table_files as collected
+from stableft.storage.frames import (
+    METRIC_COLUMNS,
+    PREDICTION_COLUMNS,
+    as_written,
+    joined,
+    plain_strings,
+    rows_of,
+    trajectory_sha256,
+    typed,
+)
+from stableft.storage.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_parquet
+
+FOOTER = b"stableft"
+FOOTER_SHA256 = b"stableft_sha256"
+TRAJECTORY = "trajectory_sha256"
+Outcome = Literal["ok", "diverged"]
+PLACE = "place"
+CELL = ["experiment", "arm", "task", "seed", "run_id"]
+
+
+class Place(NamedTuple):
+    """A run's place in an experiment: one run may stand in several."""
+
+    experiment: str
+    arm: str
+    task: str
+    seed: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a finished run leaves.
+
+    Attributes:
+        run_id: Its identity.
+        outcome: ``diverged``: a non-finite loss ended it, which is data.
+        config: The resolved configuration as JSON values.
+        facts: What the collected ``runs`` table says about it: ``score_name``, ``score_split``, ``majority_score``,
+            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it needed other runs' weights.
+        provenance: Where and how it was computed.
+        metrics: Columns step, split, metric, scope, value.
+        predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
+    """
+
+    run_id: str
+    outcome: Outcome
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Results:
+    """The collected tables of one experiment at one protocol.
+
+    Attributes:
+        runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts, seconds, peak_memory_mb, and config
+            and provenance as JSON.
+        metrics: experiment, arm, task, seed, run_id, step, split, metric, scope, value.
+        predictions: experiment, arm, task, seed, run_id, split, example, label, prediction, probabilities.
+    """
+
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Store:
+    """The results folder: ``runs/<run_id>.parquet`` is the cache, ``<protocol>/<experiment>/*.parquet`` the evidence."""
+
+    root: Path
+
+    def path(self, run_id: str) -> Path:
+        return self.root / "runs" / f"{run_id}.parquet"
+
+    def log_path(self, run_id: str) -> Path:
+        """Where a run's process writes what it has to say; kept only if the run fails."""
+        return self.root / "logs" / f"{run_id}.log"
+
+    def weights_path(self, run_id: str) -> Path:
+        """The encoder that a run ended with; kept only of runs that others start from."""
+        return self.root / "weights" / f"{run_id}.safetensors"
+
+    def checkpoint_path(self, run_id: str) -> Path:
+        """Where a run that takes long keeps its state between two steps; gone as soon as its record is there."""
+        return self.root / "checkpoints" / f"{run_id}.safetensors"
+
+    def failure_path(self, run_id: str) -> Path:
+        """Why the last try at a run failed (`stableft.storage.run_state.Failure`); there until the run is done."""
+        return self.root / "failures" / f"{run_id}.json"
+
+    def claim_path(self, run_id: str) -> Path:
+        """What the process that does a run holds, and says how far it has come (`stableft.storage.run_state.Doing`)."""
+        return self.root / "claims" / run_id
+
+    def has(self, run_id: str) -> bool:
+        return self.path(run_id).is_file()
+
+    def claimed(self, run_id: str) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        """A run is this process's to do, if it gets the file; see `stableft.core.files.claimed`."""
+        return claimed(self.claim_path(run_id))
+
+    def quarantine(self, run_id: str) -> Path:
+        """Takes a damaged record out of the way; see `set_aside`."""
+        return self.set_aside(self.path(run_id))
+
+    def set_aside(self, path: Path) -> Path:
+        """Takes a damaged file out of the way: to ``damaged/``, where nothing reads it and nobody loses it."""
+        target = self.root / "damaged" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        while target.exists():
+            target = target.with_suffix(f"{target.suffix}.again")
+        return path.rename(target)
+
+    def cut_short(self) -> list[str]:
+        """The runs whose records are no whole parquet files, by the first and last bytes."""
+        return sorted(path.stem for path in (self.root / "runs").glob("*.parquet") if not looks_whole(path))
+
+    def drop_drafts(self, pid: int) -> None:
+        """Removes what a process that was killed had begun to write."""
+        for path in (self.path(""), self.weights_path(""), self.checkpoint_path("")):
+            drop_drafts(path.parent, pid)
+
+    def write(self, record: RunRecord) -> Path:
+        """Writes a record: a file of the final name is always whole. The run's checkpoint, if there is one, is removed."""
+        parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
+        table = pa.concat_tables([typed(part) for part in parts if len(part)])
+        footer = {
+            "schema": SCHEMA_VERSION, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
+            "facts": record.facts, "provenance": record.provenance, TRAJECTORY: trajectory_sha256(table),
+        }  # fmt: skip
+        text, target = json.dumps(footer).encode(), self.path(record.run_id)
+        write_parquet(table.replace_schema_metadata({FOOTER: text, FOOTER_SHA256: _sha256(text)}), target)
+        self.checkpoint_path(record.run_id).unlink(missing_ok=True)
+        return target
+
+    def read(self, run_id: str) -> RunRecord:
+        """Reads a record.
+
+        Raises:
+            MissingInput: there is none, it is damaged, or it was written by a newer version.
+        """
+        footer, table = self._read(run_id)
+        frame = table.to_pandas()
+        return RunRecord(
+            run_id=footer["run_id"],
+            outcome=footer["outcome"],
+            config=footer["config"],
+            facts=footer["facts"],
+            provenance=footer["provenance"],
+            metrics=plain_strings(rows_of(frame, "metric", METRIC_COLUMNS)),
+            predictions=plain_strings(rows_of(frame, "prediction", PREDICTION_COLUMNS)),
+        )
+
+    def trajectory(self, run_id: str) -> str:
+        """The fingerprint of a record's rows; errors as in `read`."""
+        return trajectory_sha256(self._read(run_id)[1])
+
+    def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
+        path = self.path(run_id)
+        table = read_parquet(path)
+        metadata = table.schema.metadata or {}
+        text = metadata.get(FOOTER, b"")
+        footer = stored.read_footer(text, path, run_id)
+        if FOOTER_SHA256 in metadata and metadata[FOOTER_SHA256] != _sha256(text):
+            raise Damaged(path, f"{path} is damaged: its footer is not the one that was written. Delete it and run again.")
+        try:
+            table = as_written(table)
+        except ValueError as error:
+            raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again.") from None
+        if TRAJECTORY in footer and footer[TRAJECTORY] != trajectory_sha256(table):
+            raise Damaged(path, f"{path} is damaged: its rows are not those that were written. Delete it and run again.")
+        return footer, table
+
+    def folder(self, protocol: str, experiment: str) -> Path:
+        return self.root / protocol / experiment
+
+    def collect(self, protocol: str, experiment: str, places: Sequence[Place], keep: Set[Place] = frozenset()) -> Results:
+        """Gathers runs into the experiment's tables and writes them; the order of ``places`` is the order of the rows.
+
+        Args:
+            protocol: Names the folder.
+            experiment: Likewise.
+            places: The finished cells, by arm, task and seed; none twice.
+            keep: Those of them whose rows are taken over from the tables that are there.
+        """
+        old = self.load(protocol, experiment) if keep else None
+        old_runs = {} if old is None else {_cell(row): row for row in old.runs.to_dict("records")}
+        runs: list[Mapping[Any, Any]] = []
+        tables: list[pa.Table] = []
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # most of the reading is pyarrow's, which lets others run
+            read = pool.map(self._read, [place.run_id for place in places if place not in keep])
+            for number, place in enumerate(places):
+                if place in keep:
+                    runs.append(old_runs[place.run_id, place.arm])
+                    continue
+                footer, table = next(read)
+                runs.append({**place._asdict(), "protocol": protocol, **_run_row(footer)})
+                table = table.replace_schema_metadata(None)
+                tables.append(table.append_column(PLACE, pa.repeat(pa.scalar(number, pa.int32()), len(table))))
+        rows = pa.concat_tables(tables).to_pandas() if tables else None
+        results = Results(
+            pd.DataFrame(runs).astype({name: "category" for name in CELL if name != "seed"}),
+            _gather(rows, "metric", METRIC_COLUMNS, places, None if old is None else old.metrics, keep),
+            _gather(rows, "prediction", PREDICTION_COLUMNS, places, None if old is None else old.predictions, keep),
+        )
+        new = {name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in vars(results).items()}
+        identity = results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv()
+        collected.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
+        return results
+
+    def collecting(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other commands from collecting into this folder meanwhile, and from setting tables aside."""
+        return folder_locked(self.root)
+
+    def load(self, protocol: str, experiment: str, *, predictions: bool = True) -> Results:
+        """The collected tables.
+
+        Args:
+            protocol: Of this scale.
+            experiment: Of this experiment.
+            predictions: False leaves them empty, which takes half the time: they are most of the rows.
+
+        Raises:
+            MissingInput: they are not there, damaged, or written by a newer version.
+        """
+        tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
+        if not predictions:
+            tables["predictions"] = tables["predictions"].slice(0, 0)
+        runs, *others = (table.to_pandas() for table in tables.values())
+        # Names stay categories, and one of all three tables has one dtype, so that they are merged by codes.
+        shared = {name: dtype for name, dtype in runs.dtypes.items() if name in CELL and isinstance(dtype, pd.CategoricalDtype)}
+        for name, dtype in shared.items():
+            if any(set(frame[name].unique()) - set(dtype.categories) for frame in others):
+                folder = self.folder(protocol, experiment)
+                what = f"the tables in {folder} are damaged: rows name another {name} than the runs"
+                raise Damaged(folder, f"{what}. Get them again, or move the folder away and run the experiment again.")
+        return Results(runs, *(frame.astype(shared) for frame in others))
+
+    def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
+        """Of the collected tables the small one, `Results.runs`; errors as `load`."""
+        return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas())
+
+    def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
+        folder = self.folder(protocol, experiment)
+        if not (folder / "runs.parquet").is_file():
+            raise MissingInput(
+                f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
+            )
+        tables = collected.read(folder, names)
+        for name, table in tables.items():
+            stored.check(table, folder / f"{name}.parquet")
+        # Without what pandas notes beside the columns, which may be damaged.
+        return {name: table.replace_schema_metadata(None) for name, table in tables.items()}
+
+    def collected(self) -> list[tuple[str, str]]:
+        """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
+        found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
+        return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
+
+
+def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:
+    return row["run_id"], row["arm"]
+
+
+def _gather(
+    rows: pd.DataFrame | None, kind: str, columns: list[str], places: Sequence[Place], old: pd.DataFrame | None, keep: Set[Place]
+) -> pd.DataFrame:
+    """The rows of that kind, new ones and those that are kept, in the order of the places, each with its cell."""
+    parts: list[pd.DataFrame] = []
+    if rows is not None:
+        part = rows_of(rows, kind, [PLACE, *columns])
+        for name in CELL:
+            values = pd.Series([getattr(place, name) for place in places], dtype="int64" if name == "seed" else "category")
+            part[name] = values.array.take(part[PLACE].to_numpy())
+        parts.append(part)
+    if old is not None:
+        numbers = {(place.run_id, place.arm): number for number, place in enumerate(places) if place in keep}
+        number = pd.MultiIndex.from_frame(old[["run_id", "arm"]]).map(numbers)
+        parts.append(old.assign(**{PLACE: number}).dropna(subset=[PLACE]))
+    whole = joined(parts)
+    if len(parts) > 1:
+        whole = whole.sort_values(PLACE, kind="stable", ignore_index=True)
+    return whole[CELL + columns]
+
+
+def _sha256(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
+
+
+def _run_row(footer: Mapping[str, Any]) -> dict[str, Any]:
+    provenance = footer["provenance"]
+    return {
+        "outcome": footer["outcome"],
+        **footer["facts"],
+        "seconds": provenance.get("seconds"),
+        "peak_memory_mb": provenance.get("peak_memory_mb"),
+        TRAJECTORY: footer.get(TRAJECTORY),
+        "config": json.dumps(footer["config"], sort_keys=True),
+        "provenance": json.dumps(provenance, sort_keys=True),
+    }

@@ -1,0 +1,75 @@
+"""The files of an experiment's collected tables, which are replaced together: a reader finds the old ones or the new."""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from stableft.core.errors import Damaged, MissingInput
+from stableft.storage.parquet import SCHEMA_VERSION, newer, read_parquet, write_parquet
+
+COLLECTION = b"stableft"  # in the metadata: which tables belong together
+SCHEMA = b"stableft_schema"
+# First all are written beside the old ones, then this folder appears, then its files move.
+NEXT = ".next"
+
+
+def write(folder: Path, tables: Mapping[str, pa.Table], collection: str) -> None:
+    """Puts tables in the place of those that are there.
+
+    Args:
+        folder: Where; one process at a time writes there.
+        tables: By name.
+        collection: What tells that they belong together.
+
+    Raises:
+        OSError: the disk is full or the folder can't be written to; the old tables are then as they were.
+    """
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    for name, table in tables.items():
+        said = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
+        write_parquet(table.replace_schema_metadata(said), draft / f"{name}.parquet")
+    _move(folder)
+    draft.rename(folder / NEXT)
+    _move(folder)
+
+
+def _move(folder: Path) -> None:
+    """Puts new tables in the place of the old ones; goes on where a process that was killed has left off."""
+    if (folder / NEXT).is_dir():
+        for path in (folder / NEXT).iterdir():
+            path.replace(folder / path.name)
+        (folder / NEXT).rmdir()
+
+
+def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
+    """Tables of one collection, also while another is being put in their place.
+
+    Raises:
+        MissingInput: they are absent, damaged, or written by a newer version.
+    """
+    absent: MissingInput | None = None
+    for _ in range(10):
+        paths = {name: folder / f"{name}.parquet" for name in names}
+        paths = {name: new if (new := folder / NEXT / path.name).exists() else path for name, path in paths.items()}
+        try:
+            tables = {name: read_parquet(path) for name, path in paths.items()}
+        except Damaged:
+            raise
+        except MissingInput as error:  # moved since we looked, or not there at all
+            absent = error
+        else:
+            said = {name: table.schema.metadata or {} for name, table in tables.items()}
+            for name, path in paths.items():
+                schema = said[name].get(SCHEMA, b"1")
+                if schema.isdigit() and int(schema) > SCHEMA_VERSION:
+                    raise newer(path, int(schema))
+            if len({metadata.get(COLLECTION) for metadata in said.values()}) == 1:
+                return tables
+        time.sleep(0.1)
+    raise absent or Damaged(
+        folder, f"the tables in {folder} are not of one collection: fetch them anew, or run the experiment again."
+    )

@@ -1,0 +1,215 @@
+"""The public corpora: where their own files are published, and the SHA-256 of what they hold.
+
+What is hashed is the content (`content_sha256`): the bytes without a byte-order mark, or, for JSON lines, the objects. The hashes
+are of the copies that the results of this repository were computed on, which came by way of other public repositories as plain
+files: GLUE's RTE (compared row by row with the hub's), CoLA, STS-B; the two files of MRPC from which GLUE's script makes
+``train.tsv`` and ``dev.tsv``, as `format_mrpc` does; CLUE's ``train.json`` and ``dev.json`` of TNEWS and CLUENER; ResumeNER from
+its authors. The addresses are those of GLUE's and CLUE's own download scripts, and of the authors' repository at one commit.
+Whether the archives hold these very rows could not be tried where this was written: the hash decides.
+
+Not on record, so that only the hub has them: SST-2, QNLI, QQP and MNLI.
+"""
+
+import hashlib
+import io
+import json
+import stat
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from stableft.core.errors import MissingInput
+from stableft.tasks import clue, commonlit, glue, ner
+
+MARK = b"\xef\xbb\xbf"
+LARGEST = 2**30  # bytes of a file in an archive
+GLUE_DATA = "https://dl.fbaipublicfiles.com/glue/data"
+MRPC_DATA = "https://dl.fbaipublicfiles.com/senteval/senteval_data"
+CLUE_DATA = "https://storage.googleapis.com/cluebenchmark/tasks"
+LATTICE = "https://raw.githubusercontent.com/jiesutd/LatticeLSTM/24d17f4270f11d2f75046789d8b67eaa2b907dce/ResumeNER"
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Original:
+    """A corpus as it was published.
+
+    Attributes:
+        name: What `data fetch` calls it.
+        tasks: Those that are read from it.
+        folders: Where tasks look for it below the data folder; it is put into the first.
+        files: Names of its files there -> `content_sha256` of each.
+        urls: What is downloaded, by name; none: nobody may hand it out.
+        make: From what was downloaded to the files.
+        instead: What to do where there is no address.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    folders: tuple[str, ...]
+    files: Mapping[str, str]
+    urls: Mapping[str, str]
+    make: Callable[[Files, Sequence[str]], Files]
+    instead: str = ""
+
+
+def content_sha256(name: str, content: bytes) -> str:
+    """SHA-256 of what a file holds: of its bytes without a byte-order mark; for ``.json`` of its objects, one a line, keys sorted.
+
+    Raises:
+        MissingInput: JSON lines that are none.
+    """
+    content = content.removeprefix(MARK)
+    if name.endswith(".json"):
+        try:
+            rows = [json.loads(line) for line in content.decode().split("\n") if line.strip()]
+        except ValueError as error:
+            raise MissingInput(f"{name}: no JSON lines ({error})") from error
+        content = b"".join(json.dumps(r, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for r in rows)
+    return hashlib.sha256(content).hexdigest()
+
+
+def unzipped(archives: Files, wanted: Sequence[str]) -> Files:
+    """The wanted files of archives, by name, in whatever folder of theirs; nothing is written.
+
+    Raises:
+        MissingInput: no archive, one that would write outside of its folder, or one that lacks a file or has two of the name.
+    """
+    found: dict[str, bytes] = {}
+    for archive, content in archives.items():
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as opened:
+                for member in opened.infolist():
+                    _refuse_escape(archive, member)
+                    path = PurePosixPath(member.filename)
+                    if path.name in wanted and "__MACOSX" not in path.parts:
+                        if path.name in found:
+                            raise MissingInput(f"{archive} has two files {path.name}")
+                        if member.file_size > LARGEST:
+                            raise MissingInput(
+                                f"{archive}: {member.filename} has {member.file_size:,} bytes, more than a corpus has"
+                            )
+                        found[path.name] = opened.read(member)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+            raise MissingInput(f"{archive} is no whole archive ({error})") from error
+    if absent := [name for name in wanted if name not in found]:
+        raise MissingInput(f"{', '.join(archives)} lacks {', '.join(absent)}")
+    return found
+
+
+def _refuse_escape(archive: str, member: zipfile.ZipInfo) -> None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    link = stat.S_ISLNK(member.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or ":" in member.filename or link:
+        raise MissingInput(f"{archive} holds {member.filename!r}, which leads out of its folder: refused")
+
+
+def as_they_are(downloads: Files, wanted: Sequence[str]) -> Files:
+    """Plain files."""
+    return {name: downloads[name] for name in wanted}
+
+
+def format_mrpc(downloads: Files, wanted: Sequence[str]) -> Files:
+    """MRPC's training file divided as GLUE's script does: the pairs of ``dev_ids.tsv`` into ``dev.tsv``, the others, in order.
+
+    Raises:
+        MissingInput: a row without five columns.
+    """
+    pairs = {tuple(line.strip().split("\t")) for line in _lines(downloads["dev_ids.tsv"])}
+    header, *rows = _lines(downloads["msr_paraphrase_train.txt"])
+    divided: dict[str, list[str]] = {"train.tsv": [header.strip()], "dev.tsv": [header.strip()]}
+    for number, row in enumerate(rows, start=2):
+        cells = row.strip().split("\t")
+        if len(cells) != 5:
+            raise MissingInput(f"msr_paraphrase_train.txt:{number}: {len(cells)} columns, expected 5")
+        divided["dev.tsv" if (cells[1], cells[2]) in pairs else "train.tsv"].append("\t".join(cells))
+    return {name: ("\n".join(divided[name]) + "\n").encode() for name in wanted}
+
+
+def _lines(content: bytes) -> list[str]:
+    try:
+        return content.decode("utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise MissingInput(f"not UTF-8 ({error.reason})") from error
+
+
+def _glue(name: str, folder: str, train: str, dev: str) -> Original:
+    hashes = {"train.tsv": train, "dev.tsv": dev}
+    urls = {f"{folder}.zip": f"{GLUE_DATA}/{folder}.zip"}
+    return Original(name, (name, f"{name}_1k"), (folder, f"glue/{folder}"), hashes, urls, unzipped)
+
+
+def _clue(name: str, tasks: tuple[str, ...], folders: tuple[str, ...], train: str, dev: str) -> Original:
+    archive = f"{name}_public.zip"
+    return Original(name, tasks, folders, {"train.json": train, "dev.json": dev}, {archive: f"{CLUE_DATA}/{archive}"}, unzipped)
+
+
+ORIGINALS: tuple[Original, ...] = (
+    _glue(
+        "rte", "RTE",
+        train="41e3a9b063433392343fad9e962cf2f58b681c78d8f71592f4186f0837246c5c",
+        dev="80230dfa1347282e7b532b06a1004a76a710087541189bf874223ddf0e3819fb",
+    ),
+    Original(
+        "mrpc", ("mrpc", "mrpc_1k"), ("MRPC", "glue/MRPC"),
+        {
+            "train.tsv": "15d9c71e62d662b1cc9237e2015047cad4c1f62552d49858a9bce2b944d79897",
+            "dev.tsv": "320459df9454dbdc8eea69ad1eb294967e7dfe03e7cf791f37d954a316f5253d",
+        },
+        {
+            "msr_paraphrase_train.txt": f"{MRPC_DATA}/msr_paraphrase_train.txt",
+            "dev_ids.tsv": f"{GLUE_DATA}/mrpc_dev_ids.tsv",
+        },
+        format_mrpc,
+    ),
+    _glue(
+        "stsb", "STS-B",
+        train="41c4d978b6162abdcada7e49a982211954cca5459c228db478af333124b257a2",
+        dev="fe7dc0632a5033562f3cadff991f6e8d9b9b6311861660e78c3c82eb7db67f59",
+    ),
+    _glue(
+        "cola", "CoLA",
+        train="cb368ebeb9f27d7ad03720d27ddc95687a311bdb100781a2fe59a5f5b1bc0624",
+        dev="8c013e21dc39957cac37378d87bebe225b694a0d5fe13eded66c2856628833fd",
+    ),
+    _clue(
+        "tnews", ("tnews", "tnews50k"), clue.SOURCE.folders,
+        train="4fea600e8da6f39dbffdcb5502736a3d3af1a0f14a801efea4f194b6812c8895",
+        dev="a45640f96c3c5cf52ab8222c19b4ec886e37bf78f7e24cba0dbad0c18c291c7b",
+    ),
+    _clue(
+        "cluener", ("cluener",), ner.CLUENER_FOLDERS,
+        train="7e99f0c28cde00e98ec045f3becebb22f92e30501054ecf468e797a1f8775a91",
+        dev="5742d104c1444de754b5efff17803907e52154e219b457422347450675964a36",
+    ),
+    Original(
+        "resume_ner", ("resume_ner",), ner.RESUME_FOLDERS,
+        {
+            "train.char.bmes": "93b9bb0be5dd4730121587f9dc1378de3fbbe55cba1c575edec271f822c27be7",
+            "dev.char.bmes": "1b0d67153e6e8543e9444936ed1b107bd843078c282533898085e1a9aa293952",
+            "test.char.bmes": "c4a9f42622819a4b59f66e184d446ebfa89b2f1dbba06e11d70675e59fe7e79b",
+        },
+        {name: f"{LATTICE}/{name}" for name in ner.RESUME_FILES},
+        as_they_are,
+    ),
+    Original(
+        "commonlit", tuple(task.name for task in commonlit.TASKS), commonlit.FOLDERS,
+        {"train.csv": "ecf3fe2e77bd58dcc89e196dc4127a37adfe71496ebb3b9063f1e6e1bd3663f6"},
+        {},
+        as_they_are,
+        "the rules of Kaggle's competition commonlitreadabilityprize let nobody else hand it out: download train.csv there",
+    ),
+)  # fmt: skip
+
+
+def original(task: str) -> Original | None:
+    """What a task is read from, by its name or that of the corpus; None if it is on the hub alone, or made here."""
+    return next((each for each in ORIGINALS if task in (each.name, *each.tasks)), None)
+
+
+def hub_source(task: str) -> glue.GlueTask | None:
+    """The GLUE task of that name, in full or as its 1k subset, that only the hub has."""
+    found = (entry for entry in glue.GLUE if task in (entry.source.name, f"{entry.source.name}_1k"))
+    return next((entry for entry in found if original(entry.source.name) is None), None)

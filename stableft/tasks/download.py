@@ -1,0 +1,224 @@
+"""The one step that goes online: corpora into the data folder, encoders into the hub's cache. Checked, locked, whole or not."""
+
+import hashlib
+import http.client
+import os
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from stableft.core import hub
+from stableft.core import registry as discover
+from stableft.core.errors import MissingInput, UsageError
+from stableft.core.files import data_folder, locked, write_whole
+from stableft.models.encoders import HUB_FILES, WEIGHT_FILES, Encoder, is_folder, known_names, resolve
+from stableft.tasks.corpora import ORIGINALS, Files, Original, content_sha256, hub_source, original
+from stableft.tasks.readers.corpus_files import DATA_VARIABLE
+
+TRIES = 3
+SECONDS = 60.0  # without an answer
+CHUNK = 2**16
+NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+Told = Callable[[str], None]
+
+
+def root() -> Path:
+    """The folder that corpora are put into: that of ``STABLEFT_DATA``, or else the default one, where tasks look too."""
+    named = os.environ.get(DATA_VARIABLE)
+    return Path(named).expanduser() if named else data_folder()
+
+
+def corpus(wanted: Original, folder: Path, told: Told = lambda _: None) -> tuple[list[Path], bool]:
+    """Puts a corpus into the data folder, unless it is there.
+
+    Downloads go on where they were cut off. Nothing is written before the hashes of all files are those on record, and a file that
+    is there is never replaced.
+
+    Args:
+        wanted: What to fetch.
+        folder: The data folder; created.
+        told: Told of each download.
+
+    Returns:
+        Its files, and whether they had to be fetched.
+
+    Raises:
+        MissingInput: it can't be had, or is not what is on record.
+        OSError: it can't be written.
+    """
+    if paths := _there(wanted, folder):  # also in a folder that can't be written to
+        return paths, False
+    target = folder / wanted.folders[0]
+    if not wanted.urls:
+        raise MissingInput(f"{wanted.instead}, and put it into {target}")
+    with locked(folder / f".{wanted.name}.lock"):
+        if paths := _there(wanted, folder):  # another command was faster
+            return paths, False
+        parts = {name: folder / ".partial" / hashlib.sha256(url.encode()).hexdigest()[:16] for name, url in wanted.urls.items()}
+        downloads = {name: _download(url, parts[name], told) for name, url in wanted.urls.items()}
+        try:
+            files = _made(wanted, downloads)
+        finally:  # what is wrong would be wrong again; what is right is not needed any more
+            for part in parts.values():
+                part.unlink(missing_ok=True)
+        return _put(wanted, files, target), True
+
+
+def _there(wanted: Original, folder: Path) -> list[Path]:
+    """The files in the first place that has all of them, if they are those on record."""
+    for place in wanted.folders:
+        paths = [folder / place / name for name in wanted.files]
+        if all(path.is_file() for path in paths):
+            for path in paths:
+                _check(wanted, path.name, path.read_bytes(), f"{path}, which was there")
+            return paths
+    return []
+
+
+def _made(wanted: Original, downloads: Files) -> Files:
+    files = wanted.make(downloads, list(wanted.files))
+    for name, content in files.items():
+        _check(wanted, name, content, f"{name} from {', '.join(wanted.urls.values())}")
+    return files
+
+
+def _check(wanted: Original, name: str, content: bytes, what: str) -> None:
+    found = content_sha256(name, content)
+    if found != wanted.files[name]:
+        raise MissingInput(
+            f"{what}, is not the file on record: sha256 of its content {found}, expected {wanted.files[name]}. "
+            f"Nothing was written. A file of your own is used as it is; move it away to fetch the published one."
+        )
+
+
+def _put(wanted: Original, files: Files, target: Path) -> list[Path]:
+    target.mkdir(parents=True, exist_ok=True)
+    paths = [target / name for name in files]
+    for path in paths:
+        if path.is_file():
+            _check(wanted, path.name, path.read_bytes(), f"{path}, which was there")
+    return [path if path.is_file() else write_whole(path, files[path.name]) for path in paths]
+
+
+def _download(url: str, part: Path, told: Told) -> bytes:
+    """The bytes at an address; what comes is kept in ``part``, which a later try goes on with."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    reason = ""
+    for number in range(TRIES):
+        told(f"{url}{' (goes on)' if part.exists() and part.stat().st_size else ' (again)' if number else ''}")
+        try:
+            if _receive(url, part):
+                return part.read_bytes()
+            reason = "it was cut off"
+        except urllib.error.HTTPError as error:
+            reason = f"HTTP {error.code} {error.reason}"
+            if error.code == 416:  # the part is as long as the whole, or longer
+                part.unlink(missing_ok=True)
+            elif error.code < 500:
+                break
+        except NETWORK as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+    raise MissingInput(
+        f"{url} can't be fetched ({reason}). Go online and type the same command again: it goes on with what has come. Or get the "
+        f"file by other means, and put what is in it into the folder that {DATA_VARIABLE} names."
+    )
+
+
+def _receive(url: str, part: Path) -> bool:
+    """Appends to the part what it lacks; whether it is whole then."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "stableft", **({"Range": f"bytes={have}-"} if have else {})})
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        goes_on = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+        length = answer.headers.get("Content-Length")
+        received = 0
+        with open(part, "ab" if goes_on else "wb") as file:
+            while chunk := answer.read(CHUNK):
+                received += file.write(chunk)
+    return length is None or received == int(length)
+
+
+def encoder(name: str) -> Encoder:
+    """Puts an encoder of the hub into its local cache, where ``--encoder`` finds it offline. Weights: safetensors alone.
+
+    Raises:
+        UsageError: not a hub id.
+        MissingInput: it can't be had, or has no ``model.safetensors``.
+    """
+    if name in known_names() or is_folder(name):
+        raise UsageError(f"encoder {name!r} is not of the hub: there is nothing to fetch")
+    folder = hub.fetch_files(name, HUB_FILES)
+    if not (folder / WEIGHT_FILES[0]).is_file():
+        raise MissingInput(
+            f"{name} has no {WEIGHT_FILES[0]}, and weights in other formats are not fetched: they can hold code. "
+            "Save it with save_pretrained(safe_serialization=True), and name that folder."
+        )
+    return resolve(name)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came of one corpus or encoder.
+
+    Attributes:
+        name: Which.
+        said: Where it is, and whether it was there before.
+        problem: Why it is not there; empty if it is, or nothing has to be.
+    """
+
+    name: str
+    said: str = ""
+    problem: str = ""
+
+
+def everything(tasks: Sequence[str], encoders: Sequence[str], told: Told = lambda _: None) -> list[Fetched]:
+    """Fetches what tasks and encoders need, each whatever becomes of the others.
+
+    Args:
+        tasks: Names, also several in one with commas; ``all``: every corpus on record.
+        encoders: Hub ids.
+        told: Told of each download.
+
+    Raises:
+        UsageError: an unknown name, or none: nothing was fetched.
+    """
+    names = list(dict.fromkeys(name for text in tasks for name in text.replace(",", " ").split()))
+    if not names and not encoders:
+        raise UsageError("name tasks, or all, or --encoder HUB-ID")
+    if "all" in names:
+        names = [each.name for each in ORIGINALS]
+    for name in names:
+        if not (original(name) or hub_source(name)):
+            discover.task(name)
+    unique = dict.fromkeys(found.name if (found := original(name)) else name for name in names)
+    steps: list[tuple[str, Callable[[], str]]] = [(name, partial(_task, name, told)) for name in unique]
+    steps += [(name, partial(_encoder, name)) for name in encoders]
+    return [_tried(name, step) for name, step in steps]
+
+
+def _tried(name: str, step: Callable[[], str]) -> Fetched:
+    try:
+        return Fetched(name, step())
+    except MissingInput as error:
+        return Fetched(name, problem=str(error))
+
+
+def _task(name: str, told: Told) -> str:
+    if found := original(name):
+        paths, new = corpus(found, root(), told)
+        return f"{'fetched into' if new else 'there already:'} {paths[0].parent}, content as on record"
+    if entry := hub_source(name):
+        source = entry.source
+        told(f"{source.repo} ({source.config}) from the hub")
+        hub.fetch_dataset(source.repo, source.config, source.splits)
+        return f"{source.repo} ({source.config}) is in the hub's cache; no sha256 of it is on record: `data check {source.name}_1k`"
+    return "made from what is installed: nothing to fetch"
+
+
+def _encoder(name: str) -> str:
+    found = encoder(name)
+    return f"in the hub's cache, fingerprint {found.fingerprint}"

@@ -1,0 +1,1 @@
+"""Strict readers of corpora, of users' files and of docstrings."""

@@ -1,0 +1,84 @@
+"""The user's own tagged words as a task: ``bio:PATH``, in one of the schemes that `stableft.tasks.readers.tag_columns` reads.
+
+PATH is one file, or a folder with ``train.bio``, ``validation.bio`` and, if there is one, ``test.bio``, all in one scheme. A single
+file is split as in `stableft.tasks.user_files`: a tenth of its sentences for validation, a tenth for test, the rest for training,
+once and for all. The kinds of entities in train make the labels; another one elsewhere is an error. So is a sentence that occurs
+in two
+splits, or twice in a file that is to be split, and a split without any entity: no score could tell a run that learnt something.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from stableft.core.errors import MissingInput
+from stableft.tasks import TAGGING_METRICS, Task, TaskData, bio_labels
+from stableft.tasks.readers.tag_columns import Sentence, kind_of, read_tagged, to_examples
+from stableft.tasks.readers.user_tables import MIN_ROWS, SPLITS, divide
+
+FORM = "bio"
+
+Splits = Mapping[str, Sequence[Sentence]]
+
+
+def read(name: str, path: Path) -> Task:
+    """The task that a user's tagged files make; what it loads is what was read here.
+
+    Args:
+        name: What it is called.
+        path: The file or folder.
+
+    Raises:
+        MissingInput: a file that is not there, or is malformed, with path, line and reason.
+    """
+    if not (os.path.isdir(path) or os.path.isfile(path)):
+        raise MissingInput(f"{path}: no such file or folder")
+    splits = _read_folder(path) if os.path.isdir(path) else _divided(path)
+    _check_overlap(splits)
+    for split, sentences in splits.items():
+        if all(tag == "O" for sentence in sentences for tag in sentence.tags):
+            raise MissingInput(f"{path}: {split} has {len(sentences)} sentences without any entity; one is needed")
+    kinds = {kind_of(tag) for sentence in splits["train"] for tag in sentence.tags} - {""}
+    labels = bio_labels(kinds)
+    data = {split: to_examples(sentences, labels) for split, sentences in splits.items()}
+    sizes = ", ".join(f"{len(examples)} {split}" for split, examples in data.items())
+    return Task(
+        name=name,
+        kind="tagging",
+        labels=labels,
+        score="entity_f1",
+        language="und",
+        summary=f"Own file: sentences, {len(kinds)} kinds of entities; {sizes}",
+        load=partial(TaskData, **data),
+        metrics=TAGGING_METRICS,
+    )
+
+
+def _read_folder(folder: Path) -> Splits:
+    paths = {split: folder / f"{split}.{FORM}" for split in SPLITS}
+    if absent := [str(paths[split]) for split in ("train", "validation") if not paths[split].is_file()]:
+        raise MissingInput(f"not found: {', '.join(absent)}")
+    there = {split: path for split, path in paths.items() if path.exists()}
+    return dict(zip(there, read_tagged(*there.values()), strict=True))
+
+
+def _divided(path: Path) -> Splits:
+    (sentences,) = read_tagged(path)
+    if len(sentences) < MIN_ROWS:
+        raise MissingInput(f"{path}: {len(sentences)} sentences; to be split they must be {MIN_ROWS}, or give a folder of splits")
+    seen: dict[tuple[str, ...], str] = {}
+    for sentence in sentences:
+        if (first := seen.setdefault(sentence.words, sentence.place())) != sentence.place():
+            raise MissingInput(f"{sentence.place()}: the sentence of {first} again; remove one, or give a folder of splits")
+    names = divide(None, len(sentences))
+    return {split: [s for s, name in zip(sentences, names, strict=True) if name == split] for split in SPLITS}
+
+
+def _check_overlap(splits: Splits) -> None:
+    seen: dict[tuple[str, ...], tuple[str, str]] = {}
+    for split, sentences in splits.items():
+        for sentence in sentences:
+            other, place = seen.setdefault(sentence.words, (split, sentence.place()))
+            if other != split:
+                raise MissingInput(f"{sentence.place()}: this sentence of {split} is also in {other}, at {place}; remove one")

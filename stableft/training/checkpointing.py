@@ -1,0 +1,232 @@
+"""A long run goes on from where it was: all that changes from step to step, now and then in one file, and back again.
+
+What is decided before step 0 is in no checkpoint: whoever resumes builds the same `Setup` first, so that starts, targets of decay
+and mixing, subsets and schedule are there. The order of the data is drawn again from its stream up to the step that was done.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stableft.core.errors import Damaged
+from stableft.core.files import drop_drafts, replaced
+from stableft.execution import provenance
+from stableft.models.model import Model
+from stableft.models.weights import read_weights, sha256
+from stableft.training.evaluation import Predictions, Row
+from stableft.training.evaluator import Points, within
+from stableft.training.optimizer import AdamW
+
+SCHEMA = 1
+NOTES = "notes"
+FIELDS = ("labels", "predictions", "probabilities", "offsets")
+
+
+class State:
+    """What a run is between two steps: weights, moments and step counts of Adam, random streams, what is kept for evaluation.
+
+    Args:
+        model: As built; persistent buffers count as weights.
+        optimizer: Over its parameters.
+        points: Of the run.
+        device: A torch device; its generator, and that of the CPU, are part of the state.
+    """
+
+    def __init__(self, model: Model, optimizer: AdamW, points: Points, device: str) -> None:
+        self._model, self._optimizer, self._points = model, optimizer, points
+        self._device = torch.device(device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, each tensor in its own type: the live ones, to be used before the next step."""
+        found = {f"model.{name}": tensor for name, tensor in self._weights().items()}
+        for name, parameter in self._model.named_parameters():
+            slots = self._optimizer.state.get(parameter, {})  # a parameter without a gradient has none
+            found |= {f"adam.{slot}.{name}": value for slot, value in slots.items()}
+        found |= {f"stream.{name}": stream.get_state() for name, stream in self._model.streams().items()}
+        found["generator.cpu"] = torch.get_rng_state()
+        if self._device.type == "cuda":
+            found["generator.cuda"] = torch.cuda.get_rng_state(self._device)
+        return found | {f"points.{name}": tensor for name, tensor in self._points.tensors().items()}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Becomes what another state was when it gave these; all are copied."""
+        for name, tensor in self._weights().items():
+            tensor.copy_(tensors[f"model.{name}"])
+        parameters = dict(self._model.named_parameters())
+        for key, value in within(tensors, "adam").items():
+            slot, _, name = key.partition(".")
+            parameter = parameters[name]
+            like = parameter if value.shape == parameter.shape else value  # moments lie in memory as their parameter does
+            own = torch.empty_like(like, dtype=value.dtype, device=parameter.device, requires_grad=False)
+            self._optimizer.state[parameter][slot] = own.copy_(value)
+        for name, stream in self._model.streams().items():
+            stream.set_state(tensors[f"stream.{name}"])
+        self._points.load(within(tensors, "points"))
+        torch.set_rng_state(tensors["generator.cpu"].clone())
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["generator.cuda"].clone(), self._device)
+
+    def _weights(self) -> dict[str, Tensor]:
+        kept = self._model.state_dict().keys()
+        buffers = {name: tensor for name, tensor in self._model.named_buffers() if name in kept}
+        return {**dict(self._model.named_parameters()), **buffers}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run has cost, over all attempts that have a part in it.
+
+    Attributes:
+        started: When the first began, in seconds since 1970.
+        seconds: Of all of them, each up to the checkpoint from which the next one went on.
+        peak_memory_mb: The highest of them, in MiB.
+        resumed_at: Steps that were done when each further one took over.
+    """
+
+    started: float
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None
+    resumed_at: tuple[int, ...] = ()
+
+
+class Keeper:
+    """Keeps the state of one run in a file, and gives an earlier attempt's back.
+
+    A checkpoint is refused, and the run starts anew, unless everything agrees that could change a bit: the run, the code, versions
+    of packages, device, threads, engine (``identity``). One that can't be written is no reason to stop: the run goes on without.
+
+    Args:
+        path: The file; its folder is created when it is first written.
+        identity: JSON values.
+        seconds: Between two checkpoints, and before the first; None: none is written or read.
+        began: When this attempt began, by `time.monotonic`; None: now.
+        told: Told what is wrong with a checkpoint.
+
+    Attributes:
+        rows: Everything logged so far, which whoever consumes the loop appends.
+        predictions: Likewise.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        seconds: float | None,
+        began: float | None = None,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self.identity, self._seconds, self._told = path, dict(identity), seconds, told
+        self.rows: list[Row] = []
+        self.predictions: list[Predictions] = []
+        self._began = time.monotonic() if began is None else began
+        self._before = Cost(time.time() - (time.monotonic() - self._began))
+        self._tensors: dict[str, Tensor] = {}
+        self._done = 0
+        self._due = float("inf") if seconds is None else time.monotonic() + seconds
+
+    def find(self) -> None:
+        """Looks for what an earlier attempt left, and takes over what it had logged.
+
+        Raises:
+            Damaged: it is not as it was written.
+        """
+        if self._seconds is None or not self.path.parent.is_dir():
+            return
+        drop_drafts(self.path.parent, of=self.path.name)
+        if not self.path.is_file():
+            return
+        tensors = read_weights(self.path)
+        try:
+            notes = json.loads(tensors.pop(NOTES).numpy().tobytes())
+        except (KeyError, ValueError):
+            raise Damaged(self.path, f"{self.path} is no checkpoint of a run.") from None
+        if notes["schema"] != SCHEMA or notes["identity"] != self.identity:
+            theirs = notes["identity"]
+            other = sorted(key for key in theirs.keys() | self.identity if theirs.get(key) != self.identity.get(key))
+            return self._told(f"{self.path} is not used, the run starts anew: it has another {', '.join(other) or 'schema'}")
+        if notes["layout"] != _layout(tensors):
+            raise Damaged(self.path, f"{self.path} is damaged (shapes or types are not those that were written).")
+        self._done, self._tensors = notes["done"], tensors
+        self.rows = _read_rows(notes["kinds"], within(tensors, "rows"))
+        self.predictions = [_read_predictions(split, within(tensors, f"predictions.{split}")) for split in notes["predictions"]]
+        before = Cost(**notes["cost"])
+        self._before = replace(before, resumed_at=(*before.resumed_at, self._done))
+
+    def cost(self) -> Cost:
+        """Up to now."""
+        peaks = [peak for peak in (self._before.peak_memory_mb, provenance.peak_memory_mb()) if peak is not None]
+        seconds = self._before.seconds + time.monotonic() - self._began
+        return replace(self._before, seconds=seconds, peak_memory_mb=max(peaks, default=None))
+
+    def restore(self, state: State) -> int:
+        """Brings a state to where `find` says that the run was, if it has found any; returns the steps that are done."""
+        if self._tensors:
+            state.load(self._tensors)
+            self._tensors = {}
+        return self._done
+
+    def between_steps(self, done: int, state: State) -> None:
+        """Writes a checkpoint if it is time. To be called when all rows of the step are in `rows`."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.write(done, state)
+        except (OSError, SafetensorError) as error:
+            self._told(f"no checkpoint after step {done}, the run goes on without: {error}")
+        assert self._seconds is not None
+        self._due = time.monotonic() + self._seconds
+
+    def write(self, done: int, state: State) -> None:
+        """Writes a checkpoint, whole or not at all.
+
+        Raises:
+            OSError: the disk is full or can't be written to; an earlier checkpoint is still there.
+            SafetensorError: likewise.
+        """
+        kinds, rows = _rows_as_tensors(self.rows)
+        tensors = state.tensors() | {f"rows.{name}": tensor for name, tensor in rows.items()}
+        for part in self.predictions:
+            values = {field: getattr(part, field) for field in FIELDS}
+            tensors |= {f"predictions.{part.split}.{f}": torch.tensor(v) for f, v in values.items() if v is not None}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        notes = {
+            "schema": SCHEMA, "identity": self.identity, "done": done, "kinds": kinds,
+            "predictions": [part.split for part in self.predictions], "cost": asdict(self.cost()), "layout": _layout(tensors),
+        }  # fmt: skip
+        tensors[NOTES] = torch.from_numpy(np.frombuffer(json.dumps(notes).encode(), np.uint8).copy())
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(self.path) as draft:
+            save_file(tensors, draft, {"sha256": sha256(tensors)})
+
+
+def _layout(tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+    return {name: [str(tensor.dtype), *tensor.shape] for name, tensor in sorted(tensors.items())}
+
+
+def _rows_as_tensors(rows: list[Row]) -> tuple[list[tuple[str, str, str]], dict[str, Tensor]]:
+    """The kinds of rows, and for each row its kind's place, its step and its value: all bits of it, of a NaN too."""
+    kinds = {kind: place for place, kind in enumerate(dict.fromkeys(row[1:4] for row in rows))}
+    return list(kinds), {
+        "kind": torch.tensor([kinds[row[1:4]] for row in rows], dtype=torch.int64),
+        "step": torch.tensor([row.step for row in rows], dtype=torch.int64),
+        "value": torch.from_numpy(np.array([row.value for row in rows], np.float64)),
+    }
+
+
+def _read_rows(kinds: Sequence[tuple[str, str, str]], tensors: Mapping[str, Tensor]) -> list[Row]:
+    columns = (tensors[name].tolist() for name in ("kind", "step", "value"))
+    return [Row(step, kinds[kind][0], kinds[kind][1], kinds[kind][2], value) for kind, step, value in zip(*columns, strict=True)]
+
+
+def _read_predictions(split: str, tensors: Mapping[str, Tensor]) -> Predictions:
+    return Predictions(split, *(tensors[field].numpy().copy() if field in tensors else None for field in FIELDS))  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,78 @@
+"""How a run is computed, none of which is part of its identity, and in which arithmetic, which is."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from stableft.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is computed; none of it is part of the run's identity.
+
+    Attributes:
+        device: A torch device, such as ``cpu`` or ``cuda:0``.
+        packed: Without padding, or padded as the reference.
+        evaluation_tokens: Tokens per evaluation batch; None: 2,048 on a CPU, where larger ones leave its cache, 65,536 on a GPU.
+    """
+
+    device: str = "cpu"
+    packed: bool = True
+    evaluation_tokens: int | None = None
+
+    @property
+    def on_gpu(self) -> bool:
+        return torch.device(self.device).type != "cpu"
+
+    @property
+    def tokens_per_evaluation_batch(self) -> int:
+        return self.evaluation_tokens or (65_536 if self.on_gpu else 2048)
+
+
+def prepare(precision: str, execution: Execution) -> None:
+    """Sets torch up for a run in this process: its arithmetic on a GPU, and algorithms that give the same bits again there.
+
+    Raises:
+        UsageError: an arithmetic that the device does not have.
+    """
+    if not execution.on_gpu:
+        if precision == "tf32":
+            raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
+        return
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def arithmetic(precision: str, execution: Execution) -> AbstractContextManager[object]:
+    """The context in which a forward pass runs: bf16 autocast (weights stay float32), or none."""
+    if precision != "bf16":
+        return nullcontext()
+    return torch.autocast(torch.device(execution.device).type, dtype=torch.bfloat16)
+
+
+def flags(execution: Execution) -> dict[str, Any]:
+    """The settings of torch in this process on which the last bits of a run depend, for provenance: names and JSON values."""
+    found: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,  # pyright: ignore[reportAttributeAccessIssue]
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "flush_denormal": torch.tensor([1e-40]).mul(1.0).item() == 0.0,
+    }
+    if execution.on_gpu:
+        device = torch.cuda.get_device_properties(torch.device(execution.device))
+        found |= {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "capability": f"{device.major}.{device.minor}",
+            "device_memory_mb": device.total_memory // 2**20,
+            "matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,
+            "cudnn_deterministic": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        }
+    return found

@@ -1,0 +1,78 @@
+"""The loss on a plane of weights: through where a run started, where it ended and where another one did.
+
+Mosbach et al. (2021), Figures 7 and 13 (protocol section 5.3): f(a, b) = L(start + a (failed - start) + b (successful - start)).
+Their code was never released, and neither the range of a and b, nor the number of points, nor the examples are printed.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stableft.core.config import RunConfig, SurfaceConfig
+from stableft.core.seeds import stream
+from stableft.models.model import Model
+from stableft.models.tokens import Data
+from stableft.models.weights import weights_like
+from stableft.training.evaluation import Row, loss_and_score
+from stableft.training.runtime import Execution
+
+
+class Surface:
+    """The plane of one run; made before its first step, evaluated after its last.
+
+    All parameters move: embeddings of the pieces that occur in the task, blocks, pooler and head. The start is the same for both
+    runs, the head's included, so it is a point of the plane whichever run one looks from.
+
+    Args:
+        model: At its start, which is kept.
+        settings: The points.
+        train_indices: Examples that the run is trained on.
+        other: What `stableft.models.weights.save_weights` wrote at the end of the other run.
+
+    Raises:
+        MissingInput: that file is absent or damaged, or of another model.
+    """
+
+    def __init__(self, model: Model, settings: SurfaceConfig, train_indices: NDArray[np.int64], other: Path) -> None:
+        self._model = model
+        self._settings = settings
+        self._start = _copies(model)
+        self._other = weights_like(model, other)
+        # Seed 0, so that the examples are the same for every seed that is trained on the same ones.
+        shuffled = stream(0, "surface").permutation(len(train_indices))
+        self.examples = train_indices[np.sort(shuffled[: settings.num_examples])]
+
+    def rows(self, step: int, config: RunConfig, data: Data, execution: Execution, *, skip: int = 0) -> Iterator[Row]:
+        """``surface_loss`` and ``surface_score`` of the examples at every point, in evaluation mode; a non-finite loss is data.
+
+        The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other run's end, b toward this
+        run's, which is what the model holds now and whenever a row is given. The first ``skip`` points are left out.
+        """
+        own = _copies(self._model)
+        for b, a in islice(product(self._settings.coordinates(), repeat=2), skip, None):
+            try:
+                # The same function as in the source, written so that it is each of the three weights exactly where it should be.
+                self._move([(1 - a - b, self._start), (a, self._other), (b, own)])
+                loss, score = loss_and_score(self._model, config, data, execution, "train", self.examples)
+            finally:
+                self._move([(1.0, own)])
+            scope = f"a={a:g} b={b:g}"
+            yield Row(step, "train", "surface_loss", scope, loss)
+            yield Row(step, "train", "surface_score", scope, score)
+
+    @torch.no_grad()
+    def _move(self, parts: Sequence[tuple[float, Sequence[Tensor]]]) -> None:
+        parts = [(weight, tensors) for weight, tensors in parts if weight]  # 0 times infinity is not 0
+        for parameter, *values in zip(self._model.parameters(), *(tensors for _, tensors in parts), strict=True):
+            parameter.zero_()
+            for (weight, _), value in zip(parts, values, strict=True):
+                parameter.add_(value, alpha=weight)
+
+
+def _copies(model: Model) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]

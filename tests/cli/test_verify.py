@@ -1,0 +1,91 @@
+"""`stableft verify` as users call it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from experiments import adam
+from experiments.protocol import LAPTOP
+from stableft.__main__ import Exit, app
+from stableft.storage.parquet import write_parquet
+from stableft.storage.store import Store
+from tests.helpers.worlds import World, results
+
+Verify = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verify:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def called(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["verify", *arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout
+
+    return called
+
+
+def keep(folder: Path, world: World) -> None:
+    """Results of adam at laptop, as if collected."""
+    collected = results(adam.grid(LAPTOP), world)
+    runs = collected.runs.assign(provenance="{}", peak_memory_mb=0.0)
+    for name, frame in (("runs", runs), ("metrics", collected.metrics), ("predictions", collected.predictions)):
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        write_parquet(table, Store(folder).folder("laptop", "adam") / f"{name}.parquet")
+
+
+def test_a_page_of_every_claim(verify: Verify, tmp_path: Path) -> None:
+    keep(tmp_path / "results", World(failing=1, trend=-0.1))
+    code, out = verify()
+    assert code == Exit.OK
+    assert "adam/uncorrected_fails" in out
+    assert "confirmed here" in out
+    assert "written: CLAIMS.md" in out
+    page = (tmp_path / "CLAIMS.md").read_bytes()
+    assert b"## laptop" in page
+    assert b"## paper" in page
+    assert b"## small" not in page
+    assert verify() == (code, out)
+    assert (tmp_path / "CLAIMS.md").read_bytes() == page
+
+
+def test_json_has_the_same(verify: Verify, tmp_path: Path) -> None:
+    keep(tmp_path / "elsewhere", World(failing=1))
+    code, out = verify("adam", "--protocol", "laptop", "--results", "elsewhere", "--json")
+    assert code == Exit.OK
+    claims = {claim["claim"]: claim for claim in json.loads(out)["claims"]}
+    assert list(claims) == [claim.name for claim in adam.CLAIMS]
+    fails = claims["uncorrected_fails"]
+    assert (fails["verdict"], fails["own_evidence"], fails["n"], fails["seconds"]) == ("confirmed", True, 8, 64.0)
+    assert not (tmp_path / "CLAIMS.md").exists(), "a part is no page of all"
+    verify("adam", "--results", "elsewhere", "--output", "page.md")
+    assert "uncorrected_fails" in (tmp_path / "page.md").read_text(encoding="utf-8")
+
+
+def test_strict_ends_with_3_if_one_is_contradicted(verify: Verify, tmp_path: Path) -> None:
+    arguments = ("adam", "--protocol", "laptop")
+    keep(tmp_path / "results", World(seeds=2))
+    assert verify(*arguments, "--strict")[0] == Exit.OK
+    keep(tmp_path / "results", World(failing=0))
+    assert verify(*arguments)[0] == Exit.OK
+    code, out = verify(*arguments, "--strict")
+    assert code == Exit.CONTRADICTED == 3
+    assert "contradicted here" in out
+
+
+def test_without_results_all_is_not_run(verify: Verify) -> None:
+    code, out = verify("adam", "--strict")
+    assert code == Exit.OK
+    assert f"{len(adam.CLAIMS)} not run" in out
+
+
+def test_unknown_names_are_refused(verify: Verify) -> None:
+    assert verify("adams")[0] == Exit.USAGE
+    assert verify("--protocol", "huge")[0] == Exit.USAGE

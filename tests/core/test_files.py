@@ -1,0 +1,129 @@
+"""A reader sees the old file or the whole new one."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from stableft.core.files import cache_folder, claimed, drop_drafts, held, locked, write_whole
+
+
+def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "a.txt", b"old")
+    assert write_whole(path, b"new").read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = write_whole(tmp_path / "a.txt", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="space"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_the_drafts_of_a_dead_process_go(tmp_path: Path) -> None:
+    """A process dies between writing and renaming; the drafts of others, and whole files, stay."""
+    die = "import os; from pathlib import Path; from stableft.core.files import write_whole\nos.replace = lambda *_: os.abort()\n"
+    dead = subprocess.Popen([sys.executable, "-c", die + f"write_whole(Path({str(tmp_path / 'a.txt')!r}), b'new')"])
+    dead.wait()
+    others = [tmp_path / f".a.txt.{dead.pid}1.x.tmp", tmp_path / f"a.{dead.pid}.txt"]
+    for other in others:
+        other.touch()
+    assert len(list(tmp_path.iterdir())) == 3
+    drop_drafts(tmp_path, dead.pid)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/somewhere/stableft")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/.cache/stableft")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_a_claim_is_one_process_s_until_it_dies(tmp_path: Path):
+    name = tmp_path / "claims" / "x"
+    hold = "import time; from pathlib import Path; from stableft.core.files import claimed\n"
+    hold += f"with claimed(Path({str(name)!r})) as mine:\n"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", hold + " mine.write(b'at it'); print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    with claimed(name) as mine:
+        assert not mine
+    assert held(name) == b"at it"
+    owner.kill()
+    owner.communicate()
+    assert held(name) is None, "what a dead process said is nobody's claim"
+    assert name.read_bytes() == b"at it"
+    with claimed(name) as mine, claimed(name) as another:
+        assert mine
+        assert not another
+        assert held(name) == b""
+    assert held(name) is None
+    assert not list(name.parent.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_a_claim_on_a_file_that_its_owner_removed_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Between opening and locking, the owner finishes and a third process claims the name anew."""
+    import fcntl
+
+    flock, calls, third = fcntl.flock, [], None
+
+    def late(file: IO[bytes], flags: int) -> None:
+        nonlocal third
+        calls.append(flags)
+        if len(calls) == 1:
+            (tmp_path / "x").unlink()
+            third = open(tmp_path / "x", "ab")  # noqa: SIM115
+            flock(third, fcntl.LOCK_EX)
+        flock(file, flags)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with claimed(tmp_path / "x") as mine:
+        assert not mine
+    assert len(calls) == 2
+    assert third is not None
+    third.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_a_lock_keeps_others_out_until_its_owner_dies(tmp_path: Path):
+    """The owner is another process, which is killed."""
+    lock = tmp_path / "folder" / "x.lock"
+    hold = f"import time; from pathlib import Path; from stableft.core.files import locked\nwith locked(Path({str(lock)!r})):\n"
+    owner = subprocess.Popen([sys.executable, "-c", hold + " print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    entered = threading.Event()
+
+    def enter() -> None:
+        with locked(lock):
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not entered.wait(0.3)
+    owner.kill()
+    owner.communicate()
+    assert entered.wait(10)
+    thread.join()
+    with locked(lock):
+        pass

@@ -1,0 +1,141 @@
+"""What may be deleted: never the only copy of a measurement, never what a run that goes on may be using."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import adam
+from experiments.protocol import SMOKE
+from stableft.core.grid import Grid, select
+from stableft.execution import cleanup as garbage
+from stableft.execution.inputs import Inputs
+from stableft.storage import run_state as states
+from stableft.storage.store import Place, Store
+from stableft.techniques.intermediate import Intermediate
+from tests.storage.test_run_state import at_work, failure
+from tests.storage.test_store import record
+
+GRID = select(adam.grid(SMOKE), arms=["corrected"], seeds=[0])
+DONE, COLLECTED, FAILED, PENDING = ("d" * 16, "c" * 16, "f" * 16, "e" * 16)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """One of everything: a run that is done, one that is also collected, one that failed, one that was interrupted."""
+    store = Store(tmp_path / "out")
+    for run_id in (DONE, COLLECTED):
+        store.write(record(run_id, score=0.5))
+        states.note(store, failure(run_id))
+    store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, COLLECTED)])
+    states.note(store, failure(FAILED))
+    for name in ("claims/x", "checkpoints/d.x", "tokens/x/y.npy", "weights/x.lock", "damaged/x", "smoke/adam/.draft/runs.parquet"):
+        (store.root / name).parent.mkdir(parents=True, exist_ok=True)
+    for run_id in (DONE, FAILED):
+        (store.root / "checkpoints" / f"{run_id}.pt").write_bytes(b"12345")
+        (store.root / "damaged" / f"{run_id}.parquet").write_bytes(b"12345")
+    for path in (store.log_path(PENDING), store.claim_path(PENDING), store.root / "tokens/x/y.npy", store.root / "weights/x.lock"):
+        path.write_bytes(b"")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        (store.path("").parent / f".{DONE}.parquet.{pid}.abc.tmp").touch()
+    return store
+
+
+def files(store: Store) -> set[str]:
+    return {str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file()}
+
+
+def delete(store: Store, runs: bool = False, only_copies: bool = False) -> set[str]:
+    """What goes."""
+    before = files(store)
+    found = garbage.find(store, [GRID], runs, only_copies)
+    assert files(store) == before, "looking deletes nothing"
+    garbage.delete(store, found)
+    return before - files(store)
+
+
+def test_what_says_nothing_any_more_goes_and_every_measurement_stays(store: Store):
+    gone = delete(store)
+    (draft,) = (name for name in gone if name.endswith(".abc.tmp"))
+    assert str(os.getpid()) not in draft.split(".")
+    assert gone - {draft} == {
+        f"logs/{DONE}.log", f"logs/{COLLECTED}.log", f"logs/{PENDING}.log", f"failures/{DONE}.json", f"failures/{COLLECTED}.json",
+        f"claims/{PENDING}", f"checkpoints/{DONE}.pt", f"damaged/{DONE}.parquet", "tokens/x/y.npy", "weights/x.lock",
+    }  # fmt: skip
+    assert {f"runs/{DONE}.parquet", f"runs/{COLLECTED}.parquet", f"damaged/{FAILED}.parquet", f"logs/{FAILED}.log"} <= files(store)
+    assert {f"checkpoints/{FAILED}.pt", f"failures/{FAILED}.json", "smoke/adam/metrics.parquet"} <= files(store)
+    assert delete(store) == set(), "and nothing is left to delete"
+
+
+def test_records_go_only_if_asked_for_and_the_only_copies_only_if_that_too(store: Store):
+    assert not {name for name in delete(store) if name.startswith("runs/") and name.endswith(".parquet")}
+    assert delete(store, only_copies=True) == {f"damaged/{FAILED}.parquet"}
+    assert delete(store, runs=True) == {f"runs/{COLLECTED}.parquet"}
+    assert delete(store, runs=True, only_copies=True) == {f"runs/{DONE}.parquet"}
+
+
+def test_a_record_with_other_rows_than_the_collected_is_the_only_copy_of_its_own(store: Store):
+    store.write(record(COLLECTED, score=0.75))
+    assert f"runs/{COLLECTED}.parquet" not in delete(store, runs=True)
+
+
+def test_tables_set_aside_go_if_each_run_stands_elsewhere(store: Store):
+    folder = store.folder("smoke", "adam")
+    aside = folder.with_name("adam@12345678")
+    store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, DONE)])
+    folder.rename(aside)
+    store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, COLLECTED)])
+    found = garbage.find(store, [], runs=True, only_copies=True)
+    assert {item.path for item in found.items if item.only_copy} >= {aside, store.path(DONE)}, "neither is the other's copy"
+    assert f"smoke/{aside.name}/runs.parquet" in delete(store)
+    aside.mkdir()
+    (aside / "runs.parquet").write_bytes(b"damaged")
+    (kept,) = (item.path for item in garbage.find(store, []).kept if item.kind == "tables set aside")
+    assert kept == aside
+
+
+def test_while_a_run_goes_on_nothing_that_it_may_use_is_touched(store: Store):
+    with at_work(store, PENDING):
+        gone = delete(store)
+        assert gone
+        assert not {name for name in gone if name.split("/")[0] in ("tokens", "weights", "claims", "runs") or PENDING in name}
+        assert "1 runs are running" in str(garbage.view(garbage.find(store, [GRID]), deleted=False).text[-1])
+    assert f"claims/{PENDING}" in delete(store)
+
+
+def test_weights_stay_as_long_as_a_missing_run_needs_them(tmp_path: Path):
+    store, inputs = Store(tmp_path), Inputs()
+    grid = Grid("x", SMOKE, {"two": {"techniques": (Intermediate(task="toyscore"),)}}, ["toy"], [0])
+    (cell,) = grid.cells()
+    (source,) = cell.config.sources().values()
+    path = store.weights_path(inputs.run_id(source))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"1234")
+    assert garbage.find(store, [grid]).items == []
+    assert [item.path for item in garbage.find(store, [GRID]).items] == [path]
+    store.write(record(inputs.run_id(cell.config)))
+    (item,) = garbage.find(store, [grid]).items
+    assert (item.path, item.size, item.kind) == (path, 4, "weights that no missing run needs")
+
+
+def test_weights_stay_where_it_cant_be_told_who_needs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
+    store = Store(tmp_path)
+    grid = Grid("x", SMOKE, {"two": {"techniques": (Intermediate(task="rte"),)}}, ["toy"], [0])
+    for run_id, task in (("a" * 16, "rte"), ("b" * 16, "toy")):
+        run = record(run_id)
+        store.write(type(run)(**{**vars(run), "config": {"task": task}}))
+        store.weights_path(run_id).parent.mkdir(exist_ok=True)
+        store.weights_path(run_id).touch()
+    assert [item.path.stem for item in garbage.find(store, [grid]).items] == ["b" * 16]
+
+
+def test_an_empty_folder_has_no_garbage(tmp_path: Path):
+    found = garbage.find(Store(tmp_path / "none"), [GRID])
+    garbage.delete(Store(tmp_path / "none"), found)
+    assert garbage.view(found, deleted=True).text == ["nothing may be deleted"]
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,107 @@
+"""What arrays decide, against numbers by hand and an independent reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from stableft.core.errors import MissingInput
+from stableft.reporting.claims import decision_rules as decisions
+from stableft.reporting.claims.claim import Evidence
+from stableft.reporting.claims.hypotheses import together
+
+NOISE = np.array([0.4, -0.3, 0.1, -0.2, 0.3, -0.1, 0.2, -0.4])
+
+
+@pytest.mark.parametrize(
+    ("values", "margin", "sign", "verdict"),
+    [
+        (1 + NOISE, 0.0, 1, "confirmed"),
+        (1 + NOISE, 0.0, -1, "contradicted"),
+        (1 + NOISE, 0.9, 1, "inconclusive"),
+        (1 + NOISE, 2.0, 1, "contradicted"),
+        (-1 + NOISE, 0.5, -1, "confirmed"),
+        (NOISE, 0.0, 1, "inconclusive"),
+        (1 + NOISE[:5], 0.0, 1, "inconclusive"),  # five pairs: p is never below 0.06
+        (np.ones(1), 0.0, 1, "inconclusive"),
+    ],
+)
+def test_a_mean_is_above_the_margin_below_it_or_neither(values: np.ndarray, margin: float, sign: int, verdict: str) -> None:
+    evidence = decisions.mean_above(values, margin, sign)
+    assert (evidence.verdict, evidence.n) == (verdict, len(values))
+    assert (evidence.seeds_needed is None) == (verdict != "inconclusive" or len(values) == 1 or abs(values.mean()) < 1e-12)
+
+
+def test_what_is_found_is_said_with_interval_p_and_n() -> None:
+    evidence = decisions.difference(1 + NOISE, np.zeros(8))
+    assert evidence.found.startswith("1.000 against 0.000, difference +1.000 (+0.")
+    assert evidence.found.endswith("p = 0.0078, n = 8")  # 2 of 2^8 sign patterns
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=9), st.sampled_from([0.0, 0.1]))
+def test_turning_the_arms_round_turns_the_verdict_round(values: list[float], margin: float) -> None:
+    treated, reference = np.array(values), np.zeros(len(values))
+    there, back = decisions.difference(treated, reference, margin), decisions.difference(reference, treated, margin, sign=-1)
+    assert there.verdict == back.verdict
+    opposite = decisions.difference(treated, reference, 0.0, sign=-1).verdict
+    assert {decisions.difference(treated, reference).verdict, opposite} in ({"confirmed", "contradicted"}, {"inconclusive"})
+
+
+def test_equality_needs_the_whole_interval_within_the_margin() -> None:
+    reference = np.zeros(8)
+    assert decisions.equality(NOISE / 100, reference, 0.01).verdict == "confirmed"
+    assert decisions.equality(1 + NOISE, reference, 0.01).verdict == "contradicted"
+    assert decisions.equality(-1 + NOISE, reference, 0.01).verdict == "contradicted"
+    assert decisions.equality(NOISE, reference, 0.1).verdict == "inconclusive"
+    assert decisions.equality(np.zeros(1), np.zeros(1), 0.1).verdict == "inconclusive"
+
+
+def test_spread_is_the_ratio_of_standard_deviations() -> None:
+    steadier = decisions.spread(NOISE / 10, NOISE[::-1])
+    assert steadier.verdict == "confirmed"
+    assert f"ratio {0.1:.2f}" in steadier.found
+    assert decisions.spread(NOISE[::-1], NOISE / 10).verdict == "contradicted"
+    assert decisions.spread(NOISE[::-1] * 0.9, NOISE).verdict == "inconclusive"
+
+
+def test_failed_runs_by_mcnemar_and_wilson() -> None:
+    ones, none = np.ones(10), np.zeros(10)
+    assert decisions.failures(ones, none, 0.12).verdict == "confirmed"
+    assert decisions.failures(none, ones, 0.12).verdict == "contradicted"
+    assert decisions.failures(ones, ones, 0.12).verdict == "inconclusive"
+    assert decisions.failures(np.array([1.0] * 5 + [0.0] * 5), none, 0.12).verdict == "inconclusive"  # p = 2 / 2^5
+    assert decisions.failures(np.array([1.0] * 6 + [0.0] * 4), none, 0.12).verdict == "confirmed"  # p = 2 / 2^6
+
+
+def test_no_failed_run_is_an_answer_where_there_are_enough() -> None:
+    ten = decisions.no_failure(np.zeros(10), 0.12)
+    assert (ten.verdict, ten.seeds_needed) == ("inconclusive", 29)
+    for n, verdict in ((28, "inconclusive"), (29, "confirmed")):
+        high = stats.binomtest(0, n).proportion_ci(0.95, method="wilson").high
+        assert (high < 0.12) == (verdict == "confirmed")
+        assert decisions.no_failure(np.zeros(n), 0.12).verdict == verdict
+        assert decisions.failures(np.zeros(n), np.zeros(n), 0.12).verdict == ("contradicted" if n == 29 else "inconclusive")
+    assert decisions.no_failure(np.eye(50)[0], 0.12).verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["confirmed", "confirmed"], "confirmed"),
+        (["confirmed", "inconclusive"], "inconclusive"),
+        (["confirmed", "contradicted"], "contradicted"),
+        (["inconclusive", "contradicted"], "contradicted"),
+    ],
+)
+def test_several_tasks_together(verdicts: list, expected: str) -> None:
+    parts = {f"task{i}": Evidence(v, f"found {i}", 10 - i, 20 + i if v == "inconclusive" else None) for i, v in enumerate(verdicts)}
+    whole = together(parts)
+    assert (whole.verdict, whole.n, whole.found) == (expected, 9, "task0: found 0; task1: found 1")
+    assert whole.seeds_needed == (21 if expected == "inconclusive" else None)
+
+
+def test_no_task_is_no_evidence() -> None:
+    with pytest.raises(MissingInput):
+        together({})

@@ -1,0 +1,65 @@
+"""Runs are grouped by their own configuration, and the chosen rate is the corrected arm's best."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stableft.reporting.figures import learning_rates
+from stableft.storage.store import Results
+from tests.helpers import synthetic
+
+
+def test_runs_are_grouped_by_their_configuration() -> None:
+    frame = learning_rates.data(synthetic.lr_grid())
+    runs, means = frame[frame["series"] == "run"], frame[frame["series"] == "mean"]
+    assert set(frame["arm"]) == {"corrected", "uncorrected"}
+    assert (len(runs), len(means)) == (60, 20)
+    keys = ["task", "arm", "lr"]
+    expected = runs.groupby(keys)["score"].mean()
+    np.testing.assert_allclose(means.set_index(keys)["score"].loc[expected.index], expected)
+    assert means["failed"].sum() == runs["failed"].sum() > 0
+    assert set(means["n"]) == {3}
+
+
+def test_the_chosen_rate_is_the_best_of_the_corrected_arm() -> None:
+    frame = learning_rates.data(synthetic.lr_grid())
+    chosen = frame[frame["chosen"]]
+    assert chosen[["task", "arm", "series"]].to_numpy().tolist() == [[t, "corrected", "mean"] for t in ("rte", "tnews_1k")]
+    best = frame.query("series == 'mean' and arm == 'corrected'").groupby("task")["score"].max()
+    assert chosen["score"].tolist() == best.loc[chosen["task"]].tolist()
+
+
+def test_of_a_single_rate_nothing_is_chosen() -> None:
+    results = synthetic.lr_grid()
+    one = {f"{arm} lr=2e-05" for arm in ("corrected", "uncorrected")}
+    alone = Results(*(frame[frame["arm"].isin(one)] for frame in vars(results).values()))
+    assert not learning_rates.data(alone)["chosen"].any()
+    assert "chosen learning rate" not in [line.get_label() for line in synthetic.figure(learning_rates, alone).axes[0].lines]
+
+
+@pytest.mark.parametrize("missing", [set(), {0, 1}])
+def test_plot_draws_means_runs_and_failures(missing: set[int]) -> None:
+    results = synthetic.without(synthetic.lr_grid(), "corrected lr=2e-05", missing)
+    frame = learning_rates.data(results)
+    figure = synthetic.figure(learning_rates, results)
+    for axes in figure.axes:
+        here = frame[frame["task"] == axes.get_title()]
+        drawn = [line for line in axes.lines if line.get_label() not in ("majority score", "chosen learning rate")]
+        values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in drawn])
+        np.testing.assert_array_equal(np.sort(values), np.sort(here["score"]))
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"]
+
+
+def test_settings_of_a_task_share_their_scale() -> None:
+    """Named as in experiments/lr_grid.py: all rates, and two of them with more epochs."""
+    results = synthetic.lr_grid()
+    some = {f"{arm} lr={lr}" for arm in ("corrected", "uncorrected") for lr in ("2e-05", "2e-04")}
+    longer = [frame[frame["arm"].isin(some)] for frame in (results.runs, results.metrics)]
+    longer = [frame.assign(arm=frame["arm"] + " epochs=10", run_id=frame["run_id"] + "-10") for frame in longer]
+    runs, metrics = (pd.concat(pair, ignore_index=True) for pair in zip((results.runs, results.metrics), longer, strict=True))
+    axes = synthetic.figure(learning_rates, Results(runs, metrics, results.predictions)).axes
+    assert [panel.get_title() for panel in axes] == ["rte", "rte, epochs 10", "tnews_1k", "tnews_1k, epochs 10"]
+    assert [[label.get_text() for label in panel.get_xticklabels()] for panel in axes[:2]] == [
+        ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"], ["2e-05", "2e-04"],
+    ]  # fmt: skip
+    assert axes[0].get_ylim() == axes[1].get_ylim() != axes[2].get_ylim() == axes[3].get_ylim()

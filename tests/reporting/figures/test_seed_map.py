@@ -1,0 +1,81 @@
+"""Every run is in its place, and the margins are means."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+
+from stableft.reporting import tables
+from stableft.reporting.figures import draw, seed_map
+from stableft.storage.store import Results
+from tests.helpers import synthetic
+
+SIDE = 3
+
+
+@pytest.fixture
+def results() -> Results:
+    """The synthetic grid with its nine seeds read as 3 x 3 init and order seeds; the uncorrected arm read as a technique."""
+    whole = synthetic.grid(seeds=SIDE**2)
+
+    def config(text: str, seed: int, arm: str) -> str:
+        techniques = [{"name": "reinit", "num_layers": 1}] if arm == "uncorrected" else None
+        return json.dumps({**json.loads(text), "init_seed": seed // SIDE, "order_seed": seed % SIDE, "techniques": techniques})
+
+    runs = whole.runs.assign(
+        config=[config(*row) for row in whole.runs[["config", "seed", "arm"]].itertuples(index=False)],
+    )
+    return Results(runs, whole.metrics, whole.predictions)
+
+
+@pytest.mark.parametrize("margin", seed_map.MARGINS)
+def test_margins_are_of_what_is_beside_them(margin: str, results: Results) -> None:
+    frame = seed_map.data(results)
+    scores = tables.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
+    rows = frame.query("task == 'rte' and method == 'standard'").pivot(index="init", columns="order", values="score")
+    sides = ["0", "1", "2"]
+    np.testing.assert_array_equal(rows.loc[sides, sides], scores)
+    of = partial(np.std, ddof=1) if margin == "std" else getattr(np, margin)
+    np.testing.assert_allclose(rows.loc[sides, margin].astype(float), of(scores, axis=1))
+    np.testing.assert_allclose(rows.loc[margin, sides].astype(float), of(scores, axis=0))
+    assert rows.loc[margin, margin] == pytest.approx(of(scores))
+    assert set(rows.columns) == {*sides, *seed_map.MARGINS}
+    assert rows.loc[["min", "max"], ["mean", "std"]].isna().all(axis=None), "nothing stands where two margins cross"
+    failed = frame.query("task == 'rte' and method == 'reinit' and init == @margin and order == @margin")["failed"].item()
+    assert failed == tables.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["failed"].sum() > 0
+
+
+def test_every_number_is_written_once(results: Results) -> None:
+    figure, frame = draw(seed_map, results)
+    assert [axes.get_title().split(":")[0] for axes in figure.axes] == [
+        "rte, standard", "rte, reinit", "tnews_1k, standard", "tnews_1k, reinit",
+    ]  # fmt: skip
+    for axes, (_, rows) in zip(figure.axes, frame.groupby(["task", "method"], sort=False), strict=True):
+        written = sorted(text.get_text().removeprefix("\u00d7 ") for text in axes.texts)
+        assert written == sorted(f"{value:.3f}".replace("0.", ".", 1) for value in rows["score"])
+        crosses = [text for text in axes.texts if text.get_text().startswith("\u00d7")]
+        assert len(crosses) == rows.query("init not in @seed_map.MARGINS and order not in @seed_map.MARGINS")["failed"].sum()
+
+
+def test_a_run_that_is_not_done_leaves_its_place_empty(results: Results) -> None:
+    part = synthetic.without(results, "corrected", {4})
+    axes = synthetic.figure(seed_map, part).axes[0]
+    assert len(axes.patches) == SIDE**2 - 1
+    assert not any("nan" in text.get_text() for text in axes.texts)
+
+
+def test_the_spreads_by_hand(results: Results) -> None:
+    row = tables.seed_table(results).query("task == 'rte' and method == 'standard'").iloc[0]
+    scores = tables.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
+    assert row["std_over_order"] == pytest.approx(scores.std(axis=1, ddof=1).mean())
+    assert row["std_over_init"] == pytest.approx(scores.std(axis=0, ddof=1).mean())
+    assert row["std"] == pytest.approx(scores.std(ddof=1))
+    assert (row["n"], row["max"]) == (SIDE**2, scores.max())
+
+
+def test_colours_reach_from_the_lowest_run_of_a_task_to_its_highest(results: Results) -> None:
+    figure = synthetic.figure(seed_map, results)
+    drawn = {patch.get_facecolor() for axes in figure.axes[:2] for patch in axes.patches}
+    assert {colormaps[seed_map.MAP](0.0), colormaps[seed_map.MAP](1.0)} <= drawn

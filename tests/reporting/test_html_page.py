@@ -1,0 +1,212 @@
+"""The page as a parser sees it: escaped, offline, well-formed, the same bytes each time; what it can't show it says."""
+
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from stableft.core.errors import Damaged, MissingInput
+from stableft.reporting import html_page as page
+from stableft.reporting import markup, report
+from stableft.storage.store import Store
+from tests.helpers import synthetic
+from tests.helpers.pages import EVIL, JUDGEMENTS, REPORT, build, keep, register, results
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        return build(tmp_path_factory.mktemp("page"), patch)
+
+
+@pytest.fixture(scope="module")
+def html(built: Path) -> str:
+    return built.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def read(html: str) -> Reader:
+    return Reader(html)
+
+
+def test_it_lies_beside_the_figures(built: Path) -> None:
+    assert built.parts[-3:] == ("figures", "laptop", "report.html")
+
+
+def test_texts_from_data_are_escaped(html: str, read: Reader) -> None:
+    assert len(read.all("script")) == 1
+    assert EVIL not in html
+    assert "alert('1')" in read.text  # it is there, as text
+
+
+def test_nothing_is_loaded(html: str, read: Reader) -> None:
+    for tag in ("link", "img", "iframe", "object", "embed", "base", "audio", "video"):
+        assert read.all(tag) == []
+    for tag, attributes in read.elements:
+        for name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("#"), (tag, value)
+    assert "http:" not in html.replace("http-equiv", "")
+    assert "https:" not in html
+    assert "@import" not in html
+    policy = next(meta for meta in read.all("meta") if meta.get("http-equiv"))
+    assert (policy["content"] or "").startswith("default-src 'none'")
+
+
+def test_ids_are_unique_and_references_lead_somewhere(read: Reader) -> None:
+    ids = Counter(attributes["id"] for _, attributes in read.elements if attributes.get("id"))
+    assert max(ids.values()) == 1
+    for _, attributes in read.elements:
+        for name in ("aria-labelledby", "for"):
+            assert attributes.get(name) is None or attributes[name] in ids
+        href = attributes.get("href")
+        assert href is None or href.removeprefix("#") in ids
+
+
+def test_it_can_be_read_and_used_without_eyes_or_mouse(read: Reader) -> None:
+    assert read.all("html") == [{"lang": "en"}]
+    assert any(meta.get("name") == "viewport" for meta in read.all("meta"))
+    assert read.elements[[tag for tag, _ in read.elements].index("body") + 1] == ("a", {"class": "skip", "href": "#main"})
+    assert all(header.get("scope") == "col" for header in read.all("th"))
+    for svg in read.all("svg"):
+        assert svg.get("role") == "img"
+        assert svg.get("aria-label") or svg.get("aria-labelledby")
+    for box in read.all("div"):
+        if "scroll" in (box.get("class") or ""):
+            assert box.get("tabindex") == "0"
+            assert box.get("aria-label")
+    headings = [int(tag[1]) for tag, _ in read.elements if tag in ("h1", "h2", "h3", "h4")]
+    assert headings[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(headings))
+
+
+def test_claims_come_first_with_their_verdicts(html: str, read: Reader) -> None:
+    verdicts = [article["data-verdict"] for article in read.all("article")]
+    assert verdicts == [judged.verdict for judged in JUDGEMENTS]
+    assert html.index('id="claims"') < html.index('id="experiments"') < html.index('id="failed"') < html.index('id="provenance"')
+    for part in (
+        "confirmed here", "hardly a zebra", "about bert-large-uncased", "neither confirm nor contradict the source",
+        "at least 10 are asked for, 25 would decide it", "1 h 05 min of runs", "python -m stableft run probe",
+    ):  # fmt: skip
+        assert part in read.text
+
+
+def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> None:
+    for part in (
+        "Question. What do starred and quoted words look like, and 2 * 3?", "Found (laptop). Nothing.", "The rest.",
+        "train_loss. Loss on train.", "Numbers of train_loss", "Final scores over seeds", "Not shown: distances: no finished run",
+    ):  # fmt: skip
+        assert part in read.text, part
+    assert len(read.all("figure")) == 2
+
+
+def test_failed_runs_and_provenance_are_there_and_no_person(html: str, read: Reader) -> None:
+    assert "probe: 4 of 16 runs failed" in read.text
+    assert len([svg for svg in read.all("svg") if svg.get("class") == "curve"]) == 4
+    for part in ("abcabcabcabc+", "Invented CPU, 2 cores, 1000 MiB", "scipy 1.17.1", "2023-11-14", "tiny"):
+        assert part in read.text
+    assert "somebody" not in html
+
+
+def test_tables_show_what_their_files_say(read: Reader, built: Path) -> None:
+    text = markup.of_markdown((built.parent / "probe" / "scores.md").read_text(encoding="utf-8"))
+    rows = [line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines()]
+    cells = [cell for row in [rows[0], *rows[2:]] for cell in row]
+    assert " ".join(" ".join(cells).split()) in read.text.replace("( ", "(")
+
+
+def test_the_same_results_give_the_same_bytes(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build(tmp_path, monkeypatch).read_bytes() == built.read_bytes()
+
+
+def copy(built: Path, tmp_path: Path) -> tuple[Store, Path]:
+    shutil.copytree(built.parents[2], tmp_path, dirs_exist_ok=True)
+    return Store(tmp_path / "results"), tmp_path / "figures"
+
+
+def test_what_is_not_drawn_yet_is_named(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
+    store, figures = copy(built, tmp_path)
+    (figures / "laptop" / "probe" / "spread.txt").unlink()
+    with pytest.raises(MissingInput, match=r"probe/spread is neither drawn nor written yet: type `make figures tables`"):
+        page.write(store, "laptop", figures, page.judge_at(None))
+
+
+def test_what_shows_other_runs_is_named(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
+    store, figures = copy(built, tmp_path)
+    keep(store, "laptop", "probe", results(3))
+    with pytest.raises(
+        MissingInput, match=r"train_loss.txt shows other runs than the collected results: type `make figures tables`"
+    ):
+        page.write(store, "laptop", figures, page.judge_at(None))
+
+
+def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = synthetic.without(synthetic.grid(2), "uncorrected", {0, 1})
+    register(
+        monkeypatch, quiet=SimpleNamespace(__doc__=None, REPORT={"scores": REPORT["scores"], "bare": lambda r: r.runs[["seed"]]})
+    )
+    store = Store(tmp_path / "results")
+    keep(store, "own+file.csv", "quiet", whole)
+    folder = tmp_path / "figures" / "own+file.csv" / "quiet"
+    report.render_all({"scores": REPORT["scores"], "bare": lambda r: r.runs[["seed"]]}, store.load("own+file.csv", "quiet"), folder)
+    read = Reader(page.write(store, "own+file.csv", tmp_path / "figures", page.judge_at(None)).read_text(encoding="utf-8"))
+    assert "None." in read.text
+    assert read.all("article") == []
+
+
+def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MAX_ROWS", 7)
+    assert "more rows are in the CSV file" in Reader(build(tmp_path, monkeypatch).read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("loss.svg", b"<svg"), ("loss.svg", b"\xff"), ("loss.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'),
+        ("loss.csv", b""), ("loss.csv", b"a,b\n1,2,3,4\n1,2\n"), ("scores.md", b"| a |\n\n"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_as_it_was_written_is_named(
+    name: str, content: bytes, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch)
+    shutil.copytree(built.parents[2], tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "figures" / "laptop" / "probe"
+    path = next(
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix == Path(name).suffix and path.with_suffix(".md" if name.endswith("md") else ".svg").exists()
+    )
+    note = path.read_bytes().partition(b"\n\n")[2] if name.endswith("md") else b""
+    path.write_bytes(content + note)
+    with pytest.raises(Damaged, match=rf"{path.name} is not as it was written .*: type `make figures tables`"):
+        page.write(Store(tmp_path / "results"), "laptop", tmp_path / "figures", ("", lambda name, results: []))

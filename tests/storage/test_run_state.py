@@ -1,0 +1,170 @@
+"""What commands say of a run: from its record, its claim, and the note of its last failure."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stableft.core.errors import MissingInput, UsageError
+from stableft.storage import run_state as states
+from stableft.storage.run_state import Doing, Failure, look
+from stableft.storage.store import Store
+from tests.storage.test_store import record
+
+RUN = "a" * 16
+
+
+def failure(run_id: str = RUN, kind: str = "crashed", **changed: object) -> Failure:
+    facts = {
+        "run_id": run_id, "state": states.STATE_OF[kind], "kind": kind, "detail": "RuntimeError: boom", "attempts": 2,
+        "seconds": 3.5, "when": "2026-01-02T03:04:05+00:00", "experiment": "adam", "protocol": "smoke", "task": "toy",
+        "arm": "corrected", "seed": 0, "retry": "python -m stableft retry adam",
+    }  # fmt: skip
+    return Failure.model_validate({**facts, **changed})
+
+
+@contextmanager
+def at_work(store: Store, run_id: str) -> Iterator[None]:
+    """Another process does the run, and says so as training processes do."""
+    program = f"""
+import time
+from pathlib import Path
+from stableft.storage import run_state as states
+from stableft.storage.store import Store
+states.CLAIM_SECONDS = 0
+with Store(Path({str(store.root)!r})).claimed({run_id!r}) as claim:
+    tell = states.told_in(claim, lambda *_: None)
+    tell(30, 100, 1234.5)
+    tell(4, 10, 0.5)
+    print(flush=True)
+    time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_run_is_in_one_state_at_a_time(tmp_path: Path):
+    store = Store(tmp_path)
+    assert look(store, RUN).state == "pending"
+    assert look(store, RUN, collected=True).state == "done"
+    states.note(store, failure())
+    assert look(store, RUN) == states.Seen("failed", failure())
+    assert look(store, RUN, collected=True).state == "failed"
+    with at_work(store, RUN):
+        seen = look(store, RUN)
+        assert (seen.state, seen.failure) == ("running", None)
+        assert seen.doing is not None
+        assert (seen.doing.step, seen.doing.total, seen.doing.loss) == (4, 10, 0.5)
+    assert look(store, RUN).state == "failed", "whoever was at it is dead"
+    store.write(record())
+    assert look(store, RUN) == states.Seen("done")
+
+
+@pytest.mark.parametrize("said", [b"", b"{", b'{"pid": 1}', b"\xff"])
+def test_a_claim_whose_owner_has_said_nothing_yet_is_running(tmp_path: Path, said: bytes):
+    store = Store(tmp_path)
+    with store.claimed(RUN) as claim:
+        assert claim is not None
+        claim.write(said)
+        assert look(store, RUN) == states.Seen("running")
+    assert look(store, RUN).state == "pending"
+
+
+def test_progress_reaches_both_but_the_claim_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    store, told = Store(tmp_path), []
+
+    def doing() -> Doing | None:
+        return look(store, RUN).doing
+
+    with store.claimed(RUN) as claim:
+        assert claim is not None
+        tell = states.told_in(claim, lambda *event: told.append(event))
+        assert doing() == Doing(pid=doing().pid, updated=doing().updated)  # pyright: ignore[reportOptionalMemberAccess]
+        for step in range(1, 6):
+            clock += 0.9
+            tell(step, 5, float("nan") if step == 3 else 1 / step)
+        assert [event[0] for event in told] == [1, 2, 3, 4, 5]
+        found = doing()
+        assert found is not None
+        assert (found.step, found.total, found.loss, found.seconds) == (3, 5, None, 2.7)
+
+
+def test_a_note_adds_up_tries_and_ends_the_log(tmp_path: Path):
+    store = Store(tmp_path)
+    for kind in ("oom", "crashed"):
+        states.note(store, failure(kind=kind, detail=f"{kind}: first\nsecond"))
+    noted = json.loads(store.failure_path(RUN).read_text())
+    assert (noted["state"], noted["kind"], noted["attempts"]) == ("failed", "crashed", 4)
+    assert noted["when"].endswith("+00:00")
+    assert store.log_path(RUN).read_text() == "oom: oom: first\nsecond\ncrashed: crashed: first\nsecond\n"
+    (found,) = states.failures(store)
+    assert found.why == "crashed: crashed: first"
+    store.write(record())
+    assert list(states.failures(store)) == []
+
+
+def test_where_nothing_can_be_written_nothing_is_noted(tmp_path: Path):
+    (tmp_path / "out").write_text("a file where the folder should be")
+    states.note(Store(tmp_path / "out"), failure())
+    assert (tmp_path / "out").read_text() == "a file where the folder should be"
+
+
+def test_a_spoilt_note_is_named(tmp_path: Path):
+    store = Store(tmp_path)
+    states.note(store, failure())
+    store.failure_path(RUN).write_text("{}")
+    with pytest.raises(MissingInput, match=rf"{RUN}\.json is no note of a failed run"):
+        look(store, RUN)
+    states.note(store, failure())
+    assert look(store, RUN).failure == failure()
+
+
+def test_a_spoilt_note_before_it_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-machine-7")
+    store = Store(tmp_path)
+    states.note(store, failure())
+    store.failure_path(RUN).write_text("{}")
+    states.note(store, failure(detail="no lab-machine-7"))
+    assert look(store, RUN).failure == failure(detail="no <host>")
+
+
+def test_kinds_of_failure_are_parsed():
+    assert states.parse_failures("oom, device") == {"oom", "device"}
+    assert states.parse_failures(None) == {"failed", "oom", "timeout", "killed"}
+    with pytest.raises(UsageError, match=r"'diverged'; there are: failed, oom, timeout, killed, refused, device, io, crashed"):
+        states.parse_failures("oom,diverged")
+
+
+def test_no_state_depends_on_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A note and a claim from next year, and a clock that was set back to 1970."""
+    store = Store(tmp_path)
+    states.note(store, failure(when="2099-01-01T00:00:00+00:00"))
+    assert look(store, RUN).state == "failed"
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    with at_work(store, RUN):
+        assert look(store, RUN).state == "running"
+    assert look(store, RUN).state == "failed"
+
+
+def test_notes_and_logs_name_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-machine-7")
+    store = Store(tmp_path)
+    store.log_path("x").parent.mkdir()
+    store.log_path("x").write_bytes(b'File "/home/somebody/stableft/worker.py", line 1\n\xff\n')
+    states.note(store, failure("x", detail="no lab-machine-7"))
+    assert store.log_path("x").read_text(encoding="utf-8") == 'File "~/stableft/worker.py", line 1\n\ufffd\ncrashed: no <host>\n'
+    assert "lab-machine-7" not in store.failure_path("x").read_text(encoding="utf-8")

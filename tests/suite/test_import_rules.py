@@ -1,0 +1,102 @@
+"""Import rules that the contracts in pyproject.toml can't state, and limits on length."""
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+# Planning, storing, reporting and the command line never wait for torch; a training process imports it by itself.
+LIGHT = ("core", "tasks", "storage", "statistics", "reporting", "cli", "execution", "techniques")
+HEAVY = ("torch", "transformers", "datasets")
+MAX_LINES = 400
+PROBE = """
+import importlib, json, pkgutil, sys
+
+rooms, heavy = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+names = [f"stableft.{room}" for room in rooms] + ["experiments", "stableft.__main__", "stableft.models.encoders"]
+for name in list(names):
+    path = getattr(importlib.import_module(name), "__path__", [])
+    names += [importlib.import_module(info.name).__name__ for info in pkgutil.walk_packages(path, f"{name}.")]
+print(json.dumps([sorted(names), sorted(set(heavy) & set(sys.modules))]))
+"""
+
+
+@cache
+def imports(source: str) -> frozenset[str]:
+    """Dotted names that a module imports, anywhere in it, not only at its head."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
+
+
+def knows(source: str, target: str) -> bool:
+    return any(name == target or name.startswith(target + ".") for name in imports(source))
+
+
+@cache
+def sources(project: Path, *folders: str) -> dict[str, str]:
+    found = {
+        ".".join(path.relative_to(project).with_suffix("").parts).removesuffix(".__init__"): path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in sorted((project / folder).rglob("*.py"))
+    }
+    assert len(found) > 1
+    return found
+
+
+def test_whatever_trains_nothing_needs_no_torch(project: Path) -> None:
+    arguments = [json.dumps(LIGHT), json.dumps(HEAVY)]
+    done = subprocess.run([sys.executable, "-c", PROBE, *arguments], check=True, capture_output=True, text=True, cwd=project)
+    names, heavy = json.loads(done.stdout)
+    assert heavy == []
+    assert len(names) > 100
+
+
+def test_experiments_know_neither_torch_nor_how_runs_are_executed(project: Path) -> None:
+    for name, source in sources(project, "experiments").items():
+        for target in (*HEAVY, *(f"stableft.{room}" for room in ("models", "training", "execution", "cli"))):
+            assert not knows(source, target), (name, target)
+
+
+def test_figures_do_not_know_one_another_but_the_style(project: Path) -> None:
+    folder = "stableft.reporting.figures"
+    figures = {name: source for name, source in sources(project, folder.replace(".", "/")).items() if name != folder}
+    for name, source in figures.items():
+        for other in set(figures) - {name, f"{folder}.style"}:
+            assert not knows(source, other), (name, other)
+
+
+def test_statistics_are_functions_of_arrays(project: Path) -> None:
+    for name, source in sources(project, "stableft/statistics").items():
+        assert not knows(source, "pandas"), name
+
+
+@pytest.mark.parametrize(
+    ("source", "known"),
+    [
+        ("import stableft.techniques.mixout", True),
+        ("from stableft.techniques import mixout", True),
+        ("from stableft import techniques", True),
+        ("def f():\n    from stableft.techniques.mixout import Mixout", True),
+        ("if True:\n    import stableft.techniques as t", True),
+        ("from stableft import tasks\n# import stableft.techniques", False),
+        ("import stableft.techniquesque", False),
+    ],
+)
+def test_an_import_would_be_noticed(source: str, known: bool) -> None:
+    assert knows(source, "stableft.techniques") is known
+
+
+def test_no_module_is_too_long(project: Path) -> None:
+    lengths = {name: source.count("\n") for name, source in sources(project, "stableft", "experiments").items()}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+    assert max(lengths.values()) > 100

@@ -1,0 +1,98 @@
+"""The files around the package: they must not drift apart."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stableft.models.encoders import EMBEDDED
+
+
+def locked(project: Path) -> dict[str, str]:
+    lines = (project / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_conda_and_pip_users_get_the_same_versions(project: Path):
+    environment = yaml.safe_load((project / "environment.yml").read_text(encoding="utf-8"))
+    python, *_, pip = (d for d in environment["dependencies"] if d not in ("pip", "make"))
+    assert pip == {"pip": ["-r requirements.lock"]}  # one list of versions, not two
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert python.removeprefix("python=") == settings["project"]["requires-python"].removeprefix(">=")
+
+
+def test_the_lock_pins_every_declared_dependency_once(project: Path):
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*settings["dependencies"], *(d for extra in settings["optional-dependencies"].values() for d in extra)]
+    names = {re.split(r"[<>=\[]", dependency)[0].lower().replace("_", "-") for dependency in declared}
+    versions = locked(project)
+    assert names <= {name.lower().replace("_", "-") for name in versions}
+    assert all(re.fullmatch(r"[0-9][0-9a-z.]*", version) for version in versions.values())
+
+
+def test_installed_versions_are_the_locked_ones(project: Path):
+    import importlib.metadata
+
+    for name, version in locked(project).items():
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        assert found.split("+")[0] == version, name
+
+
+def test_makefile_and_encoders_name_the_same_weight_packages(project: Path):
+    text = (project / "Makefile").read_text(encoding="utf-8")
+    for spec in EMBEDDED.values():
+        assert f"{spec.distribution}=={spec.version}" in text
+
+
+def test_make_help_lists_every_target_in_one_line(project: Path):
+    text = (project / "Makefile").read_text(encoding="utf-8")
+    targets = {name for name in re.findall(r"^([a-z][a-z%-]*):", text, flags=re.MULTILINE)}
+    shown = subprocess.run(["make", "help"], cwd=project, capture_output=True, text=True, check=True).stdout
+    listed = re.findall(r"^  make (\S+) +\S", shown, flags=re.MULTILINE)
+    assert set(listed) == targets
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("variables", "command"),
+    [
+        ((), "-m stableft run adam --protocol laptop --results results --device cpu"),
+        (
+            (
+                "SEEDS=0-49",
+                "TASKS=docs15",
+                "ARMS=corrected",
+                "JOBS=4",
+                "PROTOCOL=small",
+                "RESULTS=out",
+                "ENCODER=x/y",
+                "DEVICE=cuda",
+            ),
+            "-m stableft run adam --protocol small --results out --seeds 0-49 --tasks docs15 --arms corrected --encoder x/y"
+            " --device cuda --jobs 4",
+        ),
+        (
+            ("GPUS=0,1", "PER_GPU=3"),
+            "-m stableft run adam --protocol laptop --results results --device cuda --gpus 0,1 --per-gpu 3",
+        ),
+    ],
+)
+def test_every_variable_reaches_the_command_that_make_prints(project: Path, variables: tuple[str, ...], command: str):
+    shown = subprocess.run(["make", "-n", "ablation-adam", *variables], cwd=project, capture_output=True, text=True, check=True)
+    assert command in " ".join(shown.stdout.split())
+
+
+def test_no_data_and_no_hosts_are_committed(project: Path):
+    files = subprocess.run(["git", "ls-files"], cwd=project, capture_output=True, text=True)
+    if files.returncode != 0:
+        pytest.skip("not a git checkout")
+    names = files.stdout.splitlines()
+    assert not [name for name in names if name.endswith((".tsv", ".bmes", ".safetensors", ".bin"))]
+    assert not [name for name in names if name.startswith("results/runs/")]
+    assert ".venv" not in names  # nor a link of that name, for which a checkout would delete the environment that is there

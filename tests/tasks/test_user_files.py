@@ -1,0 +1,376 @@
+"""The user's own files: three formats, three layouts, one name wherever they lie, and every way in which a row can be wrong."""
+
+import csv
+import io
+import json
+import os
+import pickle
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stableft.core import registry as discover
+from stableft.core.errors import MissingInput, UsageError
+from stableft.tasks import Example, Task, TaskData
+from stableft.tasks import user_files as own
+
+SPLIT = "text,label,split\na,x,train\nb,y,train\nc,x,validation\nd,y,validation\n"
+EXPECTED = TaskData(
+    train=(Example("a", None, 0), Example("b", None, 1)), validation=(Example("c", None, 0), Example("d", None, 1))
+)  # fmt: skip
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def as_csv(rows: Sequence[Sequence[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+def refusal(spec: str) -> str:
+    with pytest.raises(MissingInput) as caught:
+        own.read(spec)
+    return str(caught.value)
+
+
+# --- formats and layouts ---
+
+
+def test_one_file_with_splits(tmp_path: Path) -> None:
+    task = own.read(f"csv:{write(tmp_path / 'my.csv', SPLIT)}")
+    assert (task.name, task.kind, task.labels, task.score) == ("my.csv", "classification", ("x", "y"), "accuracy")
+    assert task.load() == EXPECTED
+    assert task.summary == "Own file: texts, 2 classes; 2 train, 2 validation"
+
+
+def test_the_three_formats_say_the_same(tmp_path: Path) -> None:
+    rows = [line.split(",") for line in SPLIT.splitlines()]
+    objects = [json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]]
+    specs = [
+        f"csv:{write(tmp_path / 'my.csv', SPLIT)}",
+        f"tsv:{write(tmp_path / 'my.tsv', SPLIT.replace(',', chr(9)))}",
+        f"jsonl:{write(tmp_path / 'my.jsonl', chr(10).join(objects))}",
+    ]
+    assert [own.read(spec).load().fingerprint for spec in specs] == [EXPECTED.fingerprint] * 3
+
+
+def test_a_folder_with_a_file_for_each_split(tmp_path: Path) -> None:
+    write(tmp_path / "reviews/train.csv", "label,text\nx,a\ny,b\n")
+    write(tmp_path / "reviews/validation.csv", "text,label\nc,x\nd,y\n")
+    task = own.read(f"csv:{tmp_path / 'reviews'}")
+    assert task.name == "reviews.csv"
+    assert task.load() == EXPECTED
+    write(tmp_path / "reviews/test.csv", "text,label\ne,y\nf,x\n")
+    assert [e.label for e in own.read(f"csv:{tmp_path / 'reviews'}").load().test] == [1, 0]
+
+
+def test_pairs_quotes_and_what_spreadsheets_write(tmp_path: Path) -> None:
+    rows = [
+        "\ufefftext,pair,label,split,note",
+        '"a, ""b""\r\nc",p,x,train,1',
+        "b,q,y,train,2",
+        "c,r,x,validation,3",
+        "d,s,y,validation,4",
+    ]
+    content = "\r\n".join(rows)
+    data = own.read(f"csv:{write(tmp_path / 'my.csv', content)}").load()
+    assert data.train[0] == Example('a, "b"\nc', "p", 0)
+    assert [e.pair for e in data.validation] == ["r", "s"]
+
+
+def test_quotes_mean_nothing_in_tsv(tmp_path: Path) -> None:
+    content = 'text\tlabel\tsplit\n"a\tx\ttrain\nb"\ty\ttrain\nc\tx\tvalidation\nd\ty\tvalidation\n'
+    assert [e.text for e in own.read(f"tsv:{write(tmp_path / 'my.tsv', content)}").load().train] == ['"a', 'b"']
+
+
+def test_classes_are_sorted_text_even_if_written_as_numbers(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"t{i}", "label": label, "split": "train" if i < 3 else "validation"}
+        for i, label in enumerate([10, 9, "a", 9, 10])
+    ]
+    task = own.read(f"jsonl:{write(tmp_path / 'my.jsonl', chr(10).join(map(json.dumps, rows)))}")
+    assert task.labels == ("10", "9", "a")
+    assert [e.label for e in task.load().train] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_scores_are_numbers_as_they_were_written(form: str, tmp_path: Path) -> None:
+    values = ["-1.5", "2e-1", "3", "+.5"] if form == "csv" else [-1.5, 0.2, 3, 0.5]
+    rows = [{"text": f"t{i}", "score": v, "split": "train" if i < 2 else "validation"} for i, v in enumerate(values)]
+    content = as_csv([list(rows[0]), *(list(map(str, row.values())) for row in rows)])
+    content = content if form == "csv" else "\n".join(map(json.dumps, rows))
+    task = own.read(f"{form}:{write(tmp_path / 'my', content)}")
+    assert (task.kind, task.labels, task.score) == ("regression", (), "spearman")
+    labels = [e.label for e in task.load().train + task.load().validation]
+    assert labels == [-1.5, 0.2, 3.0, 0.5]
+    assert all(isinstance(label, float) for label in labels)  # an integer would give another fingerprint
+
+
+CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), min_size=1).filter(lambda s: bool(s.strip()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CELL, min_size=4, max_size=8, unique=True))
+def test_any_text_survives_quoted_csv_and_jsonl(texts: list[str]) -> None:
+    rows = [
+        {"text": text, "label": "xy"[i % 2], "split": "validation" if i < 2 else "train"} for i, text in enumerate(texts)
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(rows[0]), quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        tables = {"csv": table.getvalue(), "jsonl": "\n".join(map(json.dumps, rows)) + "\n"}
+        for form, content in tables.items():
+            data = own.read(f"{form}:{write(Path(folder, 'my'), content)}").load()
+            assert [e.text for e in data.validation + data.train] == texts
+
+
+# --- names and places ---
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("my.csv", "my.csv"),
+        ("My_file-2.csv", "My_file-2.csv"),
+        ("my.v2.csv", "my-v2.csv"),
+        ("my data (2).csv", "my-data-2.csv"),
+        ("my.txt", "my-txt.csv"),
+        ("<svg onload=x>|$x^2$ & \\input{y}%.csv", "svg-onload-x-x-2-input-y.csv"),
+        ("=1+1.csv", "1-1.csv"),
+        ("[bold]:smile:.csv", "bold-smile.csv"),
+        ("a\nb\x1b[31m.csv", "a-b-31m.csv"),
+        ("..a", "a.csv"),
+        ("x" * 200 + ".csv", "x" * 40 + ".csv"),
+    ],
+)
+def test_a_name_is_safe_everywhere(path: str, name: str) -> None:
+    assert own.task_name("csv", Path("/data") / path) == name
+    assert name not in discover.tasks()
+
+
+@pytest.mark.parametrize("path", ["评论.csv", "---.csv", "", "..", "/"])
+def test_a_path_without_a_name_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="rename it"):
+        own.task_name("csv", Path("/") / path)
+
+
+def test_no_registered_task_is_called_like_a_file() -> None:
+    assert not [name for name in discover.tasks() if "." in name or own.is_own(name)]
+
+
+def test_it_is_the_same_task_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = own.read(f"csv:{write(tmp_path / 'a/my.csv', SPLIT)}")
+    write(tmp_path / "b/c/my.csv", SPLIT)
+    monkeypatch.chdir(tmp_path / "b")
+    monkeypatch.setenv("HOME", str(tmp_path / "b"))
+    for spec in ("csv:c/my.csv", "csv:./c/../c/my.csv", "csv:~/c/my.csv"):
+        task = own.read(spec)
+        assert (task.name, task.labels, task.load().fingerprint) == (first.name, first.labels, first.load().fingerprint)
+
+
+def test_a_task_travels_to_another_process_without_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "my.csv", SPLIT)
+    task: Task = own.read(f"csv:{path}")
+    path.unlink()
+    sent = pickle.dumps(task)
+    assert str(tmp_path).encode() not in sent
+    assert pickle.loads(sent).load() == EXPECTED
+
+
+def test_the_look_up_answers_for_files_and_for_names(tmp_path: Path) -> None:
+    spec = f"csv:{write(tmp_path / 'my.csv', SPLIT)}"
+    assert discover.task(spec).name == "my.csv"
+    assert discover.task("toy").name == "toy"
+    assert [task.name for task in discover.own_tasks([spec])] == ["my.csv"]
+    assert discover.own_tasks(["toy", "rte"]) == discover.own_tasks([]) == []
+    with pytest.raises(UsageError, match="own files are run on their own"):
+        discover.own_tasks(["toy", spec])
+    with pytest.raises(UsageError, match=r"unknown task 'xlsx:my\.xlsx'"):
+        discover.task("xlsx:my.xlsx")
+
+
+# --- files without splits ---
+
+
+def unsplit(counts: dict[str, int]) -> str:
+    labels = [label for label, n in counts.items() for _ in range(n)]
+    return as_csv([("text", "label"), *((f"text {i}", label) for i, label in enumerate(labels))])
+
+
+def test_a_file_without_splits_is_split_by_class(tmp_path: Path) -> None:
+    task = own.read(f"csv:{write(tmp_path / 'my.csv', unsplit({'x': 60, 'y': 30, 'z': 10}))}")
+    data = task.load()
+    counts = [Counter(task.labels[int(e.label)] for e in split) for split in (data.train, data.validation, data.test)]
+    assert counts == [{"x": 48, "y": 24, "z": 8}, {"x": 6, "y": 3, "z": 1}, {"x": 6, "y": 3, "z": 1}]
+    numbers = [int(e.text.split()[1]) for e in data.train]
+    assert numbers == sorted(numbers), "rows stay in the order of the file"
+
+
+def held_out(labels: list[str] | None) -> list[list[int]]:
+    splits = own.divide(labels, 30)
+    return [[i for i, name in enumerate(splits) if name == split] for split in ("validation", "test")]
+
+
+def test_the_split_never_changes() -> None:
+    """Drawn anew, every result on such a file would be orphaned."""
+    assert held_out(["x"] * 27 + ["y"] * 3) == [[19, 21, 24], [1, 10, 27]]
+    assert held_out(None) == [[19, 24, 27], [1, 10, 21]]
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=20, max_size=80))
+def test_the_split_keeps_each_classs_share(labels: list[str]) -> None:
+    splits = own.divide(labels, len(labels))
+    tenth = len(labels) // 10
+    assert Counter(splits) == {"validation": tenth, "test": tenth, "train": len(labels) - 2 * tenth}
+    for label, n in Counter(labels).items():
+        held = Counter(split for split, other in zip(splits, labels, strict=True) if other == label)
+        # Each class is cut at the same quantile, so that it differs from its share by the cut's rounding, in both splits.
+        assert abs(held["validation"] + held["test"] - 2 * tenth * n / len(labels)) <= 1.5
+        assert held["train"] > 0
+
+
+# --- refusals ---
+
+HEAD = "text,label,split\na,x,train\n"
+REST = "b,y,train\nc,x,validation\nd,y,validation\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "reason"),
+    [
+        ("", ":1", "no column 'text'; there are: none"),
+        ("text,label\n", ":1", "no rows"),
+        ("sentence,label\na,x\n", ":1", "no column 'text'; there are: 'sentence', 'label'"),
+        ("text;label\na;x\n", ":1", "no column 'text'; there are: 'text;label'"),
+        ("text,split\na,train\n", ":1", "'label' (classes) or 'score' (numbers) is needed"),
+        ("text,label,score\na,x,1\n", ":1", "'label' (classes) or 'score' (numbers) is needed"),
+        ("text,label,text\na,x,b\n", ":1", "column text more than once"),
+        (HEAD + "b,y\n" + REST, ":3", "2 columns, expected 3"),
+        (HEAD + "b,y,train,1\n", ":3", "4 columns, expected 3"),
+        (HEAD + "\n", ":3", "0 columns, expected 3"),
+        (HEAD + "b,y,dev\n", ":3", "unknown split 'dev', expected one of train, validation, test"),
+        (HEAD + " ,y,train\n" + REST, ":3", "text is empty"),
+        (HEAD + "e,,train\n" + REST, ":3", "label is empty"),
+        (HEAD + "e,z\x1b[31m,train\n" + REST, ":3", "label 'z\\x1b[31m' has characters that can't be printed"),
+        (HEAD + REST + "e,z,validation\n", ":6", "label 'z' never occurs in train, which has x, y"),
+        (HEAD + REST + "a,x,validation\n", ":6", "this input of validation is also in train, at {path}:2"),
+        (HEAD + "b,x,train\nc,x,validation\nd,x,validation\n", "", "train has 2 rows, all of one label"),
+        (HEAD + "b,y,train\nc,x,validation\n", "", "validation has 1 rows, all of one label"),
+        (HEAD + "b,y,train\n", "", "no row of split 'validation'"),
+        ('text,label,split\n"a\nb",x,train\n"c"d,y,train\n', ":4", "bad CSV"),
+        ('text,label,split\n"a,x,train\nb,y,train\n', ":2", "bad CSV"),
+        ("text,pair,label,split\na,p,x,train\nb,,y,train\nc,p,x,validation\nd,p,y,validation\n", ":3", "pair is empty"),
+        ("text,score,split\na,1,train\nb,nan,train\nc,1,validation\n", ":3", "score 'nan' is not a finite number"),
+        ("text,score,split\na,1,train\nb,1e999,train\nc,1,validation\n", ":3", "score '1e999' is not a finite number"),
+        ("text,score,split\na,1,train\nb,1_0,train\nc,1,validation\n", ":3", "score '1_0' is not a finite number"),
+        ("text,score,split\na,1,train\nb,good,train\nc,1,validation\n", ":3", "score 'good' is not a finite number"),
+        ("text,score,split\na,1,train\nb,1.0,train\nc,1,validation\n", "", "train has 2 rows, all of one label"),
+        (unsplit({"x": 10, "y": 9}), "", "19 rows; to be split they must be 20"),
+        (unsplit({"x": 10, "y": 10}) + "text 3,x\n", ":22", "the input of {path}:5 again"),
+    ],
+)
+def test_a_malformed_table_is_named_and_stops(content: str, place: str, reason: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "my.csv", content)
+    message = refusal(f"csv:{path}")
+    assert message.startswith(f"{path}{place}: ")
+    assert reason.format(path=path) in message
+
+
+ROW = '{"text": "a", "label": "x", "split": "train"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ("", 1, "no rows"),
+        (ROW + "{\n", 2, "bad JSON"),
+        (ROW + "[" * 100_000 + "\n", 2, "bad JSON"),
+        (ROW + "\n", 2, "bad JSON"),
+        (ROW + "[1]\n", 2, "a JSON list, expected an object"),
+        ('{"text": "a", "split": "train"}\n', 1, "one column 'label'"),
+        (ROW + '{"text": "b", "split": "train"}\n', 2, "keys text, split; the first row has text, label, split"),
+        (ROW + '{"text": "b", "pair": "c", "label": "y", "split": "train"}\n', 2, "keys text, pair, label, split; the first row"),
+        (ROW + '{"text": 1, "label": "y", "split": "train"}\n', 2, "text holds int, expected a string"),
+        (ROW + '{"text": null, "label": "y", "split": "train"}\n', 2, "text holds NoneType, expected a string"),
+        (ROW + '{"text": "b", "label": true, "split": "train"}\n', 2, "label holds bool"),
+        (ROW + '{"text": "b", "label": 1.0, "split": "train"}\n', 2, "label holds float"),
+        ('{"text": "a", "score": "1", "split": "train"}\n', 1, "score holds str, expected a number"),
+        ('{"text": "a", "score": NaN, "split": "train"}\n' + ROW.replace('label": "x', 'score": "x'), 2, "score holds str"),
+    ],
+)
+def test_a_malformed_object_is_named_and_stops(content: str, line: int, reason: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "my.jsonl", content)
+    message = refusal(f"jsonl:{path}")
+    assert message.startswith(f"{path}:{line}: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999"])
+def test_a_json_score_that_is_no_number(value: str, tmp_path: Path) -> None:
+    rows = [
+        f'{{"text": "{i}", "score": {v}, "split": "{s}"}}'
+        for i, (v, s) in enumerate([("1", "train"), (value, "train"), ("1", "validation")])
+    ]
+    assert ":2: score " in refusal(f"jsonl:{write(tmp_path / 'my.jsonl', chr(10).join(rows))}")
+
+
+def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
+    rows = [{"text": "\ud800", "label": "x", "split": "train"}, {"text": "b", "label": "y", "split": "train"}]
+    rows += [{"text": c, "label": y, "split": "validation"} for c, y in ("cx", "dy")]
+    path = write(tmp_path / "my.jsonl", "\n".join(map(json.dumps, rows)))
+    assert refusal(f"jsonl:{path}").startswith(f"{path}:1: text is not valid Unicode")
+
+
+def test_undecodable_bytes_are_named_by_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "my.csv", HEAD.encode() + b"caf\xe9,y,train\n")
+    assert refusal(f"csv:{path}").startswith(f"{path}:3: not UTF-8")
+
+
+def test_folders_that_do_not_fit_together(tmp_path: Path) -> None:
+    folder = tmp_path / "my"
+    write(folder / "train.csv", "text,label\na,x\nb,y\n")
+    assert refusal(f"csv:{folder}") == f"not found: {folder / 'validation.csv'}"
+    write(folder / "validation.csv", "text,pair,label\na,b,x\nc,d,y\n")
+    assert "columns text, pair, label" in refusal(f"csv:{folder}")
+    write(folder / "validation.csv", "text,label,split\na,x,train\n")
+    assert refusal(f"csv:{folder}").startswith(f"{folder / 'validation.csv'}:1: a column 'split'")
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    assert refusal(f"csv:{tmp_path / 'no.csv'}") == f"{tmp_path / 'no.csv'}: no such file or folder"
+    for spec in ("csv:", "tsv:  "):
+        with pytest.raises(UsageError, match="write a path after the colon"):
+            own.read(spec)
+
+
+@pytest.mark.parametrize("form", ["csv", "bio"])
+@pytest.mark.parametrize(
+    ("path", "error"), [("x" * 300, MissingInput), ("y/" * 3000, UsageError), ("a\0b", UsageError), ("a\nb", UsageError)]
+)
+def test_a_path_that_cannot_be_is_refused(form: str, path: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"no such file or folder|no path is that long"):
+        own.read(f"{form}:{path}")
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Reading it would wait for ever."""
+    os.mkfifo(tmp_path / "my.bio")
+    assert "no such file" in refusal(f"bio:{tmp_path / 'my.bio'}")
+
+
+def test_messages_quote_no_more_than_the_beginning(tmp_path: Path) -> None:
+    said = refusal(f"csv:{write(tmp_path / 'my.csv', SPLIT.replace('d,y', 'd,' + 'z' * 50_000))}")
+    assert "my.csv:5: label 'zzz" in said
+    assert len(said) < len(str(tmp_path)) + 300
