@@ -45,7 +45,7 @@ def spans(tags: Tags, offsets: NDArray[np.int64], names: tuple[str, ...]) -> Spa
     if not np.isin(tags, np.arange(len(names))).all():
         raise ValueError(f"tags must be whole numbers from 0 to {len(names) - 1}")
     if offsets.ndim != 1 or len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tags) or np.any(np.diff(offsets) < 0):
-        raise ValueError(f"offsets must rise from 0 to {len(tags)}, the number of words")
+        raise ValueError(f"offsets must go from 0 to {len(tags)}, the number of words, and never decrease")
     tags = tags.astype(np.int64)
     # Append an O, so that every entity has a word after it.
     kinds = np.append(kind[tags], -1)

@@ -2,8 +2,8 @@
 
 The tags are in one of the schemes of `stableft.tasks.readers.tag_columns`. PATH is one file, or a
 folder with ``train.bio``, ``validation.bio`` and optionally ``test.bio``, all in one scheme. A
-single file gets a fixed split as in `stableft.tasks.user_files`: a tenth of its sentences for
-validation, a tenth for test, the rest for training.
+single file gets a fixed random split: a tenth of its sentences for validation, a tenth for test,
+the rest for training. Unlike in `stableft.tasks.user_files` it is not stratified.
 
 The labels are made of the kinds of entities in train; another kind elsewhere is an error. It is
 also an error if a sentence occurs in two splits, or twice in a single file, or if a split has no

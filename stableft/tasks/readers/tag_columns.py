@@ -168,7 +168,8 @@ def _from_bio1(tags: Sequence[str]) -> Iterator[str]:
 
 def _to_bio2(tags: Sequence[str], scheme: Scheme) -> Iterator[str]:
     for last, tag in _pairs(tags):
-        continues = tag[0] in scheme.inside and last != "O"  # after O: the second part of a cut entity
+        # After O an inside tag begins an entity: the second part of one cut by a sentence's end.
+        continues = tag[0] in scheme.inside and last != "O"
         yield tag if tag == "O" else f"{'I' if continues else 'B'}-{kind_of(tag)}"
 
 
