@@ -1,1 +1,1 @@
-"""The questions, one file each: ``grid`` says what is run, ``REPORT`` what is made of it."""
+"""Experiments, one question per file: ``grid`` defines the runs, ``REPORT`` the figures and tables."""

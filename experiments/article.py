@@ -1,31 +1,41 @@
-"""Which of the article's techniques lower the error, and how much of the gain is the choice of the best evaluation?
+"""Do the article's techniques lower the error, and how much of the gain is selection?
 
-Question: the article on advanced fine-tuning techniques adds one technique after another and reports the least error of all
-evaluations on the fold that it also chooses by. Does each step help over several seeds, and what is left without that choice?
+Question: the article on advanced fine-tuning techniques adds one technique after another. It
+reports the least error of all evaluations, on the same fold by which it selects. Does each step
+help over several seeds, and what remains without that selection?
 
-Source: third seed document and its notebooks; table in protocol section 7, S2 (roberta-base on CommonLit, 5 folds, one seed):
-RMSE basic 0.589, +llrd 0.575, +warmup 0.5717, +reinit 0.5543, +swa 0.5504, +frequent 0.5209, grouped 0.5199.
+Source: third seed document and its notebooks; table in protocol section 7, S2 (roberta-base on
+CommonLit, 5 folds, one seed): RMSE basic 0.589, +llrd 0.575, +warmup 0.5717, +reinit 0.5543, +swa
+0.5504, +frequent 0.5209, grouped 0.5199.
 
-Prediction: the first steps help a little; +swa changes the last weights by its constant rate alone, the average, which the
-article never evaluates, is better than they are; +frequent changes no weight, so its gain in the article is selection.
+Prediction: the first steps help a little. +swa changes the last weights by its constant learning
+rate alone; the average is better than they are, but the article never evaluates it. +frequent
+changes no weight, so its gain in the article is selection.
 
-Found (laptop): as predicted but for the average (docread, Spearman's correlation on test, 3 seeds). basic 0.908, +llrd 0.919,
-+warmup 0.920, +reinit 0.932: each step that changes weights in time helps (most of +llrd may be its higher rate). +swa 0.931, and
-the average 0.928: no gain, though its squared error is lower (0.158 against 0.163). +frequent is the same run evaluated 27 times
-instead of 5: its best validation score rises from 0.956 to 0.960, and the test score of the checkpoint so chosen falls from 0.930
-to 0.928. What the article counts as a gain is selection. grouped 0.925.
+Found (laptop): as predicted except for the average (docread, Spearman's correlation on test, 3
+seeds). basic 0.908, +llrd 0.919, +warmup 0.920, +reinit 0.932: each step that changes weights in
+time helps (most of the gain of +llrd may be its higher learning rate). +swa 0.931, and the average
+0.928: no gain, though its squared error is lower (0.158 against 0.163). +frequent is the same run
+evaluated 27 times instead of 5: its best validation score rises from 0.956 to 0.960, and the test
+score of the selected checkpoint falls from 0.930 to 0.928. What the article counts as a gain is
+selection. grouped 0.925.
 
-Found (small): RMSE of the last weights on one fold of CommonLit, ONE seed, so no more than an example: basic 0.646, +llrd 0.624,
-+warmup 0.623, +reinit 0.626, +swa 0.682, grouped 0.639. The constant rate makes the last weights worse, and the average makes up
-for it (0.619 and 0.626). +frequent lowers the least error of all evaluations from 0.634 to 0.618 and changes no weight.
+Found (small): RMSE of the last weights on one fold of CommonLit, ONE seed, so no more than an
+example: basic 0.646, +llrd 0.624, +warmup 0.623, +reinit 0.626, +swa 0.682, grouped 0.639. The
+constant learning rate makes the last weights worse, and the average makes up for it (0.619 and
+0.626). +frequent lowers the least error of all evaluations from 0.634 to 0.618 and changes no
+weight.
 
-Cost: 21 runs, 34 minutes on 2 cores beside other work (sum of the runs' own times / 2). At small 7 runs, 37 minutes likewise.
+Cost: 21 runs, 34 minutes on 2 cores while other jobs were running (sum of the runs' own times / 2).
+At small 7 runs, 37 minutes likewise.
 
-Arms are cumulative, as in the article; `grouped` has three rates instead of one per block. `basic` has the rate 1/3.6 of the
-others' head, no decay and no warm-up, as there. In shorter runs warm-up, the start of the average and that of frequent evaluation
-keep their share of the run. Runs last their full length: the article stops after 3 epochs or 50 evaluations without gain. Drawn
-anew are the pooler and 5 of 12 blocks, elsewhere 2 of 6. checkpoints.md has the error of the last weights, of the checkpoint that
-was best on validation, and of the average.
+Arms are cumulative, as in the article; `grouped` has three learning rates instead of one per block.
+As in the article, `basic` has 1/3.6 of the learning rate of the other arms' head, no weight decay
+and no warm-up. In shorter runs, warm-up, the start of the average and the start of frequent
+evaluation keep their share of the run. Runs have their full length; the article stops after 3
+epochs or 50 evaluations without gain. The pooler and 5 of 12 blocks are re-initialised, at laptop
+and small 2 of 6. checkpoints.md has the error of the last weights, of the checkpoint with the best
+validation score, and of the average.
 """
 
 from experiments.protocol import COMMONLIT
@@ -44,14 +54,14 @@ from stableft.techniques.swa import SWA
 TASKS = {"smoke": ("toyscore",), "laptop": ("docread",), "small": ("commonlit0",)}
 FOLDS = tuple(f"commonlit{fold}" for fold in range(5))
 NUM_SEEDS = {"smoke": 2, "laptop": 3, "small": 3}
-SOURCE_SEEDS = 6  # the article has one; with fewer than six no sign-flip test can reach 0.05
-# Warm-up in steps; blocks drawn anew; epochs before the average and before frequent evaluation.
+SOURCE_SEEDS = 6  # the article has one, but with fewer than six no sign-flip test can reach 0.05
+# Warm-up steps; re-initialised blocks; epochs before averaging and before frequent evaluation.
 SHARES = {"smoke": (2, 1, 1, 1), "laptop": (8, 2, 1, 1), "small": (3, 2, 1, 1)}
 SOURCE = (50, 5, 3, 2)
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Seven arms, each with one thing more."""
+    """Builds seven arms, each with one more technique."""
     tasks = TASKS.get(protocol.name, FOLDS)
     lr = protocol.configs[tasks[0]].adam.lr
     warmup, blocks, swa_epoch, frequent_epoch = SHARES.get(protocol.name, SOURCE)

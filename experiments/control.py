@@ -1,18 +1,23 @@
 """Is it the size of the first updates, and nothing else?
 
-Question: what leaving out the correction changes can be written as a learning rate: b(t) times the scheduled one. If that is all,
-uncorrected Adam with the learning rate divided by b(t) must behave as the corrected one, and corrected Adam with the learning rate
-multiplied by b(t) must fail as the uncorrected one does.
+Question: the effect of leaving out the correction can be written as a learning rate: b(t) times the
+scheduled one. If that is the whole effect, uncorrected Adam with the learning rate divided by b(t)
+must behave like the corrected one, and corrected Adam with the learning rate multiplied by b(t)
+must fail like the uncorrected one.
 
-Source: protocol section 1.2; implied by Zhang et al. (2021), section 4, and Mosbach et al. (2021), Equation 1, done by neither.
+Source: protocol section 1.2; implied by Zhang et al. (2021), section 4, and Mosbach et al. (2021),
+Equation 1, but tested by neither.
 
-Prediction: both, up to epsilon: it is added to the corrected root here (1e-8 in both), and to the raw one without correction.
+Prediction: both, up to epsilon: with correction it is added to the corrected root (1e-8 in both
+arms), without correction to the raw one.
 
-Found (laptop): as predicted, 10 seeds. Uncorrected with the rate divided trains as the corrected arm does: means of 0.625 and
-0.663 on docpair and docs15 in both, scores of a pair within 0.002 and 0.003, losses equal within 1e-5 at step 5, before rounding
-has grown. Corrected with the rate multiplied fails in all 20 runs, as the uncorrected arm does in 19.
+Found (laptop): as predicted, 10 seeds. Uncorrected with the learning rate divided trains like the
+corrected arm: means of 0.625 and 0.663 on docpair and docs15 in both, scores of a pair within 0.002
+and 0.003, losses equal within 1e-5 at step 5, before rounding errors have grown. Corrected with the
+learning rate multiplied fails in all 20 runs; the uncorrected arm fails in 19.
 
-Cost: 80 runs, of which 40 are adam's, 34 minutes on 2 cores beside much other work (sum of the runs' own times / 2).
+Cost: 80 runs, of which 40 are adam's, 34 minutes on 2 cores while many other jobs were running (sum
+of the runs' own times / 2).
 
 `corrected` and `uncorrected` are adam's runs.
 """
@@ -34,7 +39,7 @@ ARMS: dict[str, Override] = {
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Both optimizers, as they are and with the other one's step sizes."""
+    """Builds both optimizers, each as it is and with the other's step sizes."""
     return Grid("control", protocol, ARMS, protocol.tasks, tuple(protocol.seeds)[:NUM_SEEDS])
 
 

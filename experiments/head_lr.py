@@ -1,26 +1,31 @@
-"""Does a head that starts from nothing want a learning rate of its own?
+"""Does a randomly initialised head need a learning rate of its own?
 
-Question: an article on entity recognition trains BERT at 5e-5 and its BiLSTM-CRF head at 1e-4. Is that better than one rate for
-both, at which rates, and for how many epochs?
+Question: an article on entity recognition trains BERT at 5e-5 and its BiLSTM-CRF head at 1e-4. Is
+that better than one learning rate for both? At which rates, and for how many epochs?
 
-Source: fourth seed document and its code (protocol section 7, S3): encoder 5e-5, 3e-5 or 2e-5, head 1e-4, 2 to 4 epochs. It
-publishes no comparison, so there is nothing to reproduce: the question is ours.
+Source: fourth seed document and its code (protocol section 7, S3): encoder 5e-5, 3e-5 or 2e-5, head
+1e-4, 2 to 4 epochs. It publishes no comparison, so there is nothing to reproduce: the question is
+ours.
 
-Prediction: where the encoder's rate is small and epochs are few the head is what limits the score, and a rate of its own helps;
-with larger rates and more epochs the difference goes away.
+Prediction: if the encoder's rate is small and epochs are few, the head limits the score and a rate
+of its own helps. With larger rates and more epochs the difference disappears.
 
-Found (laptop): as predicted, on doccode with 3 seeds (so p is never below 0.25). Entity F1 with one rate and with two: encoder at
-5e-5, 2 epochs 0.431 and 0.682, 4 epochs 0.709 and 0.762; at 1e-4 0.680 and 0.729, 0.759 and 0.783; at 2e-4 0.736 and 0.757, 0.780
-and 0.787. The head's rate helps in all nine settings, most where steps are few and small, and hardly any more at the best one; a
-larger rate for both does more than a second one.
+Found (laptop): as predicted, on doccode with 3 seeds (so p is never below 0.25). Entity F1 with one
+rate and with two: encoder at 5e-5, 2 epochs 0.431 and 0.682, 4 epochs 0.709 and 0.762; at 1e-4
+0.680 and 0.729, 0.759 and 0.783; at 2e-4 0.736 and 0.757, 0.780 and 0.787. The head's rate helps in
+all nine settings: most if steps are few and small, and hardly at the best setting. A larger rate
+for both helps more than a second rate.
 
-Found (small): likewise on ResumeNER with the Chinese BERT of 4 blocks, 3 epochs, ONE seed, so no more than an example: entity F1
-with one rate and with two, encoder at 5e-5 0.660 and 0.786, at 1e-4 0.806 and 0.839, at 2e-4 0.857 and 0.862.
+Found (small): the same on ResumeNER with the Chinese BERT of 4 blocks, 3 epochs, ONE seed, so no
+more than an example: entity F1 with one rate and with two, encoder at 5e-5 0.660 and 0.786, at 1e-4
+0.806 and 0.839, at 2e-4 0.857 and 0.862.
 
-Cost: 54 runs, 35 minutes on 2 cores beside much other work (sum of the runs' own times / 2). At small 6 runs, 6 minutes likewise.
+Cost: 54 runs, 35 minutes on 2 cores while many other jobs were running (sum of the runs' own times
+/ 2). At small 6 runs, 6 minutes likewise.
 
-`two` has the head at twice the largest encoder rate, as in the article. Both rates have one schedule and one corrected Adam; the
-article has an Adam for each, with a schedule of its own for the head.
+`two` has the head at twice the largest encoder rate, as in the article. Both rates share one
+schedule and one corrected Adam. The article has one Adam for each, and a separate schedule for the
+head.
 """
 
 from itertools import product
@@ -36,7 +41,7 @@ from stableft.techniques.head_lr import HeadLR
 TASKS = {"smoke": ("toytag",), "laptop": ("doccode",), "small": ("resume_ner",), "paper": ("cluener", "resume_ner")}
 NUM_SEEDS = {"smoke": 2, "laptop": 3, "small": 3}
 SOURCE_SEEDS = 6  # the fewest with which a sign-flip test can reach 0.05
-# Encoder rates, epochs, batch sizes.
+# Encoder learning rates, numbers of epochs, batch sizes.
 SETTINGS = {
     "smoke": ((3e-3,), (3,), (8,)),
     "laptop": ((5e-5, 1e-4, 2e-4), (2, 3, 4), (16,)),
@@ -46,7 +51,7 @@ SOURCE = ((2e-5, 3e-5, 5e-5), (2, 3, 4), (16, 32))
 
 
 def grid(protocol: Protocol) -> Grid:
-    """One rate and two, for every encoder rate, number of epochs and batch size."""
+    """Builds arms with one and with two rates, for every encoder rate, number of epochs and batch size."""
     rates, epochs, sizes = SETTINGS.get(protocol.name, SOURCE)
     head_rate = 2 * max(rates)
     arms: dict[str, Override] = {}

@@ -1,22 +1,27 @@
-"""Where is the stability edge, and at which learning rate are the two arms compared?
+"""At which learning rate does training become unstable, and at which are the two arms compared?
 
-Question: for each learning rate, how do corrected and uncorrected Adam score? Uncorrected updates are up to 6.6 times larger, so
-its edge should lie at a smaller rate. The rate at which the corrected arm's mean is best becomes the protocol's.
+Question: for each learning rate, how do corrected and uncorrected Adam score? Uncorrected updates
+are up to 6.6 times larger, so that arm should become unstable at a smaller rate. The protocol's
+rate is the one with the best mean of the corrected arm.
 
 Source: Mosbach et al. (2021), Figures 5 and 9 (lr x correction on RTE); protocol section 5.1.
 
-Prediction: below the edge the uncorrected arm is as good or better (it simply takes larger steps); above it, its runs fail first.
+Prediction: below its stability edge the uncorrected arm is as good or better (it simply takes
+larger steps); above it, its runs fail first.
 
-Found (laptop): as predicted. On docs15 the uncorrected arm collapses at 5e-4 and above, the corrected arm nowhere; on docpair its
-first failed run is at 5e-5 and all fail at 2e-4, where none of the corrected arm does; that one fails from 5e-4 on. At 2e-5 the
-uncorrected arm is ahead on both (0.593 against 0.498; 0.622 against 0.522). Best rates of the corrected arm: 5e-4 on docs15 (2e-4
-is as good within noise) and 2e-4 on docpair (1e-4 likewise), one step below its own edge.
+Found (laptop): as predicted. On docs15 the uncorrected arm collapses at 5e-4 and above, the
+corrected arm at no rate. On docpair the uncorrected arm has its first failed run at 5e-5 and fails
+in all runs at 2e-4; the corrected arm has none at 2e-4 and fails from 5e-4 on. At 2e-5 the
+uncorrected arm is ahead on both tasks (0.593 against 0.498; 0.622 against 0.522). Best rates of the
+corrected arm: 5e-4 on docs15 (2e-4 is as good within noise) and 2e-4 on docpair (1e-4 likewise),
+one step below its own edge.
 
-With ten epochs instead of three at 2e-5, on the way to what the source proposes (a small rate, correction, 20 epochs), no run of
-either arm fails: docpair 0.632 corrected (0.522 after three) and 0.630 uncorrected, docs15 0.595 and 0.679.
+With ten epochs instead of three at 2e-5, in the direction of the source's proposal (a small rate,
+correction, 20 epochs), no run of either arm fails: docpair 0.632 corrected (0.522 after three) and
+0.630 uncorrected, docs15 0.595 and 0.679.
 
-Found (small, corrected arm alone): best at 1e-4 on RTE, which MiniLM can hardly do (12 of 15 runs failed by the test half), and at
-5e-5 on TNEWS.
+Found (small, corrected arm alone): best at 1e-4 on RTE, which MiniLM can hardly learn (12 of 15
+runs failed by the test half), and at 5e-5 on TNEWS.
 
 Cost: 84 runs, 12 of them adam's, 27 minutes on 2 cores (sum of the runs' own times / 2).
 """
@@ -36,7 +41,7 @@ from stableft.reporting.figures import loss_and_score
 TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}
 FEW_SEEDS = 3
-# Rates that are also tried with another number of epochs than the task has.
+# Learning rates to try also with other numbers of epochs than the task's.
 EPOCHS: Mapping[str, Mapping[int, Sequence[float]]] = {
     "laptop": {10: (2e-5,)},
     "paper": {epochs: (1e-5, 2e-5, 3e-5) for epochs in (10, 20)},
@@ -44,7 +49,7 @@ EPOCHS: Mapping[str, Mapping[int, Sequence[float]]] = {
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Learning rates x correction, some of them with more epochs too."""
+    """Builds arms for all learning rates x correction; some also with more epochs."""
     arms: dict[str, Override] = {}
     for epochs, rates in {None: protocol.learning_rates, **EPOCHS.get(protocol.name, {})}.items():
         more: Override = {} if epochs is None else {"schedule.num_epochs": epochs}

@@ -1,9 +1,12 @@
-"""The named scales. Every number has its source beside it; protocol.md of the sources is cited by section.
+"""Protocols: the named scales of all experiments, from seconds to a GPU.
 
-``smoke``   seconds: a random tiny BERT on a toy task; proves the installation, says nothing about BERT.
-``laptop``  minutes on 2 cores: real pre-trained weights (MiniLM-L6), two real-text tasks that need no download.
+Every number has its source next to it; section numbers refer to protocol.md of the sources.
+
+``smoke``   seconds: a random tiny BERT on a toy task; tests the installation, not BERT.
+``laptop``  minutes on 2 cores: pre-trained MiniLM-L6, two real-text tasks without download.
 ``small``   hours on 2 cores: the real RTE and TNEWS-1k with small encoders.
-``paper``   a GPU: BERT-large on RTE as Zhang et al. ran it, BERT-base-chinese on TNEWS as in the first source document.
+``paper``   a GPU: BERT-large on RTE as in Zhang et al., BERT-base-chinese on TNEWS as in the first
+            source document.
 """
 
 from collections.abc import Mapping
@@ -12,8 +15,9 @@ from stableft.core import registry as discover
 from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.core.grid import Protocol
 
-# Zhang et al., section 3 and released code (protocol section 2.1): batch 32, 3 epochs, 10 % linear warm-up then linear decay to 0,
-# clipping at global norm 1, no weight decay, epsilon 1e-8, dropout 0.1, length 128, about 10 evaluations.
+# Zhang et al., section 3 and released code (protocol section 2.1): batch 32, 3 epochs, 10 % linear
+# warm-up then linear decay to 0, clipping at global norm 1, no weight decay, epsilon 1e-8, dropout
+# 0.1, length 128, about 10 evaluations.
 RTE = RunConfig(
     task="rte",
     encoder="bert-large-uncased",
@@ -25,8 +29,9 @@ RTE = RunConfig(
     schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
     evaluation=EvaluationConfig(num_points=10),
 )
-# The first source document (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5, 10 epochs, a point every
-# 10 steps. It is silent on warm-up, clipping, epsilon and weight decay: taken from Zhang et al., whom it sets out to test.
+# The first source document (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5,
+# 10 epochs, an evaluation every 10 steps. It does not mention warm-up, clipping, epsilon and weight
+# decay: these are from Zhang et al., because the document tests their claims.
 TNEWS = RTE.model_copy(
     update={
         "task": "tnews50k",
@@ -38,9 +43,10 @@ TNEWS = RTE.model_copy(
 )
 
 
-# The article on advanced techniques and its notebooks (protocol section 7, S2): roberta-base, batch 16, length 250, 15 epochs,
-# weight decay 0.01, transformers' AdamW with its defaults (epsilon 1e-6); no clipping is mentioned there. The rate is that of head
-# and pooler. A point after every epoch. What the article's basic variant has instead, `experiments.article` says.
+# The article on advanced techniques and its notebooks (protocol section 7, S2): roberta-base, batch
+# 16, length 250, 15 epochs, weight decay 0.01, transformers' AdamW with its defaults (epsilon 1e-6);
+# no clipping is mentioned there. The rate is that of head and pooler. An evaluation after every
+# epoch. `experiments.article` has the settings of the article's basic variant.
 COMMONLIT = RunConfig(
     task="commonlit0",
     encoder="roberta-base",
@@ -52,8 +58,9 @@ COMMONLIT = RunConfig(
     schedule=ScheduleConfig(num_epochs=15, warmup_steps=0),
     evaluation=EvaluationConfig(num_points=15),
 )
-# The article on separate learning rates and its code (protocol section 7, S3): encoder lr 5e-5 (or 3e-5, 2e-5), 2 to 4 epochs,
-# warm-up 5 %, weight decay 0.01, BERT's epsilon 1e-6, clipping at 1. Its batches of 7 are for texts of 512 pieces.
+# The article on separate learning rates and its code (protocol section 7, S3): encoder lr 5e-5 (or
+# 3e-5, 2e-5), 2 to 4 epochs, warm-up 5 %, weight decay 0.01, BERT's epsilon 1e-6, clipping at 1. Its
+# batches of 7 are for texts of 512 pieces.
 ENTITIES = RunConfig(
     task="cluener",
     encoder="bert-base-chinese",
@@ -91,10 +98,12 @@ SMOKE = Protocol(
     learning_rates=(1e-3, 3e-3),
 )
 
-# Learning rates: for docs15 and docpair the one at which the corrected arm's mean validation score is best in lr_grid.py; docread
-# and doccode, on which there is no such grid, have docpair's (head_lr.py has several on doccode).
-# So that ten seeds of two arms take ten minutes: docs15 has 3 epochs instead of TNEWS's 10; docpair trains on the same 1,000 of its
-# 2,490 examples in every run, as Zhang et al. cut larger sets to 1k; points before the end are on 200 and 100 fixed examples.
+# Learning rates: docs15 and docpair have the rate with the best mean validation score of the
+# corrected arm in lr_grid.py. There is no such grid on docread and doccode, so they have docpair's
+# rate (head_lr.py compares several on doccode). Three reductions let ten seeds of two arms take ten
+# minutes: docs15 has 3 epochs instead of TNEWS's 10; docpair trains on the same 1,000 of its 2,490
+# examples in every run, as Zhang et al. cut larger sets to 1k; evaluations before the end use 200
+# and 100 fixed examples.
 LAPTOP = Protocol(
     name="laptop",
     summary="minutes on 2 cores, no download: MiniLM-L6 on docs15 (like TNEWS-1k) and docpair (like RTE)",
@@ -139,7 +148,7 @@ LAPTOP = Protocol(
     learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
 )
 
-# Learning rates as at laptop: five were compared on rte and tnews, corrected arm, three seeds.
+# Learning rates are chosen as at laptop: five on rte and tnews, corrected arm, three seeds.
 SMALL = Protocol(
     name="small",
     summary="hours on 2 cores, real data: RTE with MiniLM-L6, TNEWS-1k with a Chinese BERT of 4 x 512",
@@ -180,9 +189,9 @@ PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (SM
 
 
 def protocol(name: str) -> Protocol:
-    """The protocol of that name.
+    """Returns the protocol with the given name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is none.
     """
     return discover.named(name, PROTOCOLS, "protocol")

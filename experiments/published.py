@@ -1,4 +1,4 @@
-"""The numbers of the sources, read once; no experiment of its own."""
+"""Published numbers of the sources, read once; not an experiment."""
 
 from pathlib import Path
 

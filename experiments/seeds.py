@@ -1,21 +1,23 @@
 """Is it the new weights or the order of the data that makes runs differ?
 
-Question: a seed decides two things: the weights that are drawn (head; with re-initialisation also pooler and blocks), and the order
-of the data with the dropout masks. How much of the spread comes from each, and does re-initialisation reduce both?
+Question: a seed decides two things: the new weights (head; with re-initialisation also pooler and
+blocks), and the order of the data with the dropout masks. How much of the spread comes from each,
+and does re-initialisation reduce both?
 
-Source: Zhang et al. (2021), Appendix B: RTE, 10 x 10, Standard and Re-init 5 (protocol section 3.3); Dodge et al. (2020), who find
-that both contribute alike.
+Source: Zhang et al. (2021), Appendix B: RTE, 10 x 10, Standard and Re-init 5 (protocol section
+3.3); Dodge et al. (2020), who find that both contribute alike.
 
 Prediction: both contribute alike; re-initialisation makes either spread smaller.
 
-Found (laptop): the first half, on docpair, 4 x 4. With the init seed fixed, scores spread over order seeds by 0.010 (standard) and
-0.012 (reinit); with the order seed fixed, over init seeds by as much. Re-initialisation makes neither smaller, but the mean higher
-(0.645 against 0.634). No run failed.
+Found (laptop): the first half, on docpair, 4 x 4. With the init seed fixed, scores spread over
+order seeds by 0.010 (standard) and 0.012 (reinit); with the order seed fixed, over init seeds by as
+much. Re-initialisation makes neither spread smaller, but the mean higher (0.645 against 0.634). No
+run failed.
 
 Cost: 32 runs, 7 minutes on 2 cores (sum of the runs' own times / 2).
 
-Arms hold init and order seeds fixed, so every run has seed 0 and there are no replicates. Order and dropout share their seed, as in
-the source; re-initialised weights are drawn by the init seed.
+Arms hold init and order seeds fixed, so every run has seed 0 and there are no replicates. Order and
+dropout share their seed, as in the source; the init seed also determines re-initialised weights.
 """
 
 from itertools import product
@@ -35,7 +37,7 @@ NUM_LAYERS = {"paper": 5}
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Every pair of seeds, for both methods."""
+    """Builds one arm for every pair of seeds and both methods."""
     reinit = (Reinit(pooler=True, num_layers=NUM_LAYERS.get(protocol.name, 1)),)
     side = range(SIDE.get(protocol.name, SOURCE_SIDE))
     arms: dict[str, Override] = {

@@ -1,31 +1,38 @@
 """Do a failed and a successful run end in different valleys?
 
-Question: two runs start from the same weights, the head's included, and see the same batches; one fails, one does not. What does
-the training loss look like on the plane through their start and their two ends: is there a way downhill from the failed end to
-the successful one, or a barrier?
+Question: two runs start from the same weights, including the head, and see the same batches; one
+fails and one does not. What is the training loss on the plane through their start and their two
+ends? Does a path lead downhill from the failed end to the successful one, or is there a barrier?
 
-Source: Mosbach et al. (2021), Figures 7 and 13: RTE, MRPC and CoLA with BERT-large, one pair of runs each; protocol section 5.3,
-item 7. Their code was never released, and the examples, the range and the number of points are not printed. Theirs differ in what
-made one fail; here the two differ in Adam's bias correction alone.
+Source: Mosbach et al. (2021), Figures 7 and 13: RTE, MRPC and CoLA with BERT-large, one pair of
+runs each; protocol section 5.3, item 7. Their code was never released, and the examples, the range
+and the number of points are not printed. Their two runs differ in whatever made one fail; ours
+differ in Adam's bias correction alone.
 
-Prediction: the failed run ends on a plateau at the loss of a constant prediction, far from the start, in a valley of its own; the
-successful one in a deep valley nearer the start; between the two ends the loss is higher than at either.
+Prediction: the failed run ends on a plateau at the loss of a constant prediction, at a large
+distance from the start, in a valley of its own; the successful one in a deep valley nearer to the
+start. Between the two ends the loss is higher than at either.
 
-Found (laptop): a plateau, but no valley of its own. docpair, seed 0, 200 training examples: the uncorrected run failed (test
-accuracy 0.500) and ends at a loss of 0.692, ln 2 being 0.693, with its blocks four times as far from the start as the corrected
-one's (7.0 to 7.6 against 1.8). Everything at a >= 0.3 lies between 0.690 and 0.742, whatever b is, and the way to the failed end is
-flat from the start on (0.690 to 0.693). The corrected run (0.629) ends in a narrow valley, at 0.131, and the way there from the
-start leads downhill all along. From the failed end straight to the successful one the loss is level over seven tenths of the way,
-rises to 0.695 at most, and then falls: no barrier to speak of, but no slope that would lead out either. One pair of runs of MiniLM,
+Found (laptop): a plateau, but no separate valley. docpair, seed 0, 200 training examples: the
+uncorrected run failed (test accuracy 0.500) and ends at a loss of 0.692, ln 2 being 0.693, with its
+blocks four times as far from the start as the corrected one's (7.0 to 7.6 against 1.8). Everything
+at a >= 0.3 lies between 0.690 and 0.742, for any b, and the path to the failed end is flat from the
+start on (0.690 to 0.693). The corrected run (0.629) ends in a narrow valley, at 0.131, and the path
+there from the start leads downhill all along. On the straight line from the failed end to the
+successful one the loss is level over seven tenths of the way, rises to 0.695 at most, and then
+falls: no considerable barrier, but also no slope that would lead out. One pair of runs of MiniLM,
 not BERT-large.
 
-Cost: 2 runs, one after the other in one process, 25 minutes at the lowest priority beside other work (194 s the uncorrected run,
-1,319 s the corrected one and the surface). Processor time: 0.47 s for each of the 441 points, 3.5 minutes; training takes 25 s a
-run where nothing else runs (adam's).
+Cost: 2 runs, one after the other in one process, 25 minutes at the lowest priority while other jobs
+were running (194 s the uncorrected run, 1,319 s the corrected one and the surface). Processor time:
+0.47 s for each of the 441 points, 3.5 minutes; training takes 25 s a run with nothing else running
+(adam's).
 
-Axis a leads from the start to the uncorrected run's end, axis b to the corrected one's, both from -0.5 to 1.5 in steps of 0.1. The
-loss is that of fixed training examples, without dropout. Which run failed is for the runs to say, not for the arm: at paper, choose
-a seed whose uncorrected run failed in adam. `uncorrected` is adam's; `corrected` is too but for the surface, and has its scores.
+Axis a leads from the start to the uncorrected run's end, axis b to the corrected one's, both from
+-0.5 to 1.5 in steps of 0.1. The loss is that of fixed training examples, without dropout. The arm
+does not decide which run failed: at paper, choose a seed with a failed uncorrected run in adam.
+`uncorrected` is adam's run; `corrected` differs from adam's only by the surface and has the same
+scores.
 """
 
 from experiments.protocol import RTE
@@ -43,7 +50,7 @@ NUM_EXAMPLES = {"smoke": 16, "paper": 500}
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Two runs that differ in the switch alone; the corrected one is followed by the surface."""
+    """Builds two runs that differ only in the bias correction; the corrected one computes the surface."""
     surface = SurfaceConfig(
         bias_correction=False, num_examples=NUM_EXAMPLES.get(protocol.name, 200), **POINTS.get(protocol.name, {})
     )

@@ -1,29 +1,33 @@
-"""Which of the proposed remedies helps?
+"""Do the proposed remedies help?
 
-Question: eight changes to plain fine-tuning are said to make it better or steadier on small data. Side by side, on the same seeds,
-which of them do?
+Question: eight changes to plain fine-tuning are reported to make it better or more stable on small
+data. Compared on the same seeds, which of them do?
 
-Source: Zhang et al. (2021), Table 2 (RTE, MRPC, STS-B, CoLA; 20 seeds; best of a grid for each, not published). Its column WD is
-Standard to every digit, because the released code never applies weight decay (protocol section 8, P2); here it is applied.
+Source: Zhang et al. (2021), Table 2 (RTE, MRPC, STS-B, CoLA; 20 seeds; best of a grid for each, not
+published). Its column WD is Standard to every digit, because the released code never applies weight
+decay (protocol section 8, P2); here it is applied.
 
-Prediction: as in the source, an intermediate task that is alike, reinit and longer gain most; llrd, mixout and both decays gain
-little or nothing.
+Prediction: as in the source, a similar intermediate task, reinit and longer gain most; llrd, mixout
+and both decays gain little or nothing.
 
-Found (laptop): 3 seeds, so p is never below 0.25. Both decays change nothing (scores within 0.001), as in the source. mixout is
-ahead on both tasks (+0.009 on docs15, +0.014 on docpair), llrd within noise (+0.004, +0.005). reinit gains on docpair alone
-(+0.023; -0.041 on docs15), longer on docs15 alone (+0.020; -0.006). The other task first does harm: docpair after docs15 scores
-0.490 instead of 0.630, 2 of 3 runs failed, docs15 after docpair 0.617 instead of 0.665 (one run of three at 0.518, the others as
-without). Nothing here is like what the source has, where the first task is large and alike. Twice the same task: +0.013 on docs15,
--0.019 on docpair.
+Found (laptop): 3 seeds, so p is never below 0.25. Both decays change nothing (scores within 0.001),
+as in the source. mixout is ahead on both tasks (+0.009 on docs15, +0.014 on docpair), llrd within
+noise (+0.004, +0.005). reinit gains on docpair alone (+0.023; -0.041 on docs15), longer on docs15
+alone (+0.020; -0.006). Training on the other task first is harmful: docpair after docs15 scores
+0.490 instead of 0.630, 2 of 3 runs failed, docs15 after docpair 0.617 instead of 0.665 (one run of
+three at 0.518, the others as without). The source's first task is large and similar; none here is.
+Twice the same task: +0.013 on docs15, -0.019 on docpair.
 
-Cost: 54 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 15 minutes on 2 cores (sum of the runs' own times / 2,
-first runs not counted).
+Cost: 54 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 15 minutes on 2 cores (sum
+of the runs' own times / 2, first runs not counted).
 
-Settings are not tuned per task: those of the released sample commands where there are any (llrd 0.95, mixout 0.1 without dropout,
-decay to the pre-trained weights 1e-3), 0.01 for weight decay, as BERT was trained with, and six epochs instead of three for longer
-(at paper 400 steps, the sample command's). The intermediate task is MNLI at paper; at laptop each of the two tasks is that of the
-other, and its own, which is a control: twice the same training. First runs have the learning rate and batch size of their own task,
-where the protocol has any. `standard` and adam's `corrected` are the same runs.
+Settings are not tuned per task. They are those of the released sample commands if there are any
+(llrd 0.95, mixout 0.1 without dropout, decay to the pre-trained weights 1e-3), 0.01 for weight
+decay, as in BERT's pre-training, and six epochs instead of three for longer (at paper 400 steps, as
+in the sample command). The intermediate task is MNLI at paper. At laptop it is the other of the two
+tasks, and, as a control, the task itself: twice the same training. First runs have the learning
+rate and batch size of their own task, if the protocol has any. `standard` and adam's `corrected`
+are the same runs.
 """
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
@@ -47,7 +51,7 @@ LONGER: dict[str, Override] = {"paper": {"schedule.num_epochs": None, "schedule.
 
 
 def grid(protocol: Protocol) -> Grid:
-    """One arm for each remedy."""
+    """Builds one arm for each remedy."""
     arms: dict[str, Override] = {
         "standard": {"techniques": None},
         **{f"first {task}": {"techniques": (_first(task, protocol),)} for task in INTERMEDIATE[protocol.name]},
@@ -63,7 +67,11 @@ def grid(protocol: Protocol) -> Grid:
 
 
 def _first(task: str, protocol: Protocol) -> Intermediate:
-    """The first run has its own task's rate and batch size, where the protocol has any: one that collapses would say nothing."""
+    """Returns the technique of a first run on a task, with that task's own rate and batch size.
+
+    If the protocol has none for that task, the settings are those of the main run. With unsuitable
+    settings the first run might collapse, and the arm would show nothing.
+    """
     own = protocol.configs.get(task)
     return Intermediate(task=task, lr=own and own.adam.lr, batch_size=own and own.batch_size)
 

@@ -1,8 +1,9 @@
-"""Estimates over seeds. Pure functions of arrays.
+"""Estimates over seeds: pure functions of arrays.
 
-The unit of replication is the seed: one value per run, never one per step; where test items are a second source of chance, the
-estimate says so. Every random choice comes from the generator that is passed in. NaN is refused everywhere: a diverged run is data,
-so the caller decides what it counts as and says so.
+The unit of replication is the seed: one value per run, never one per step. If test items are a
+second source of randomness, the docstring of the estimate says so. Every random choice comes from
+the generator in the arguments. All functions refuse NaN: a diverged run is data, so the caller
+decides its value and documents the choice.
 """
 
 from stableft.statistics.descriptive import FailedRuns, Summary, failed_runs, summary

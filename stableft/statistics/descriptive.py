@@ -1,4 +1,4 @@
-"""What the runs of one arm are like."""
+"""Descriptive statistics of one arm: summary of its scores, and its rate of failed runs."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,17 @@ from stableft.statistics.intervals import CONFIDENCE, finite, flags, wilson_inte
 
 
 class Summary(NamedTuple):
-    """What a table row says about the scores of one arm.
+    """Summary of the scores of one arm, as a row of a table shows it.
 
-    ``std`` has n - 1 and is NaN for n = 1; ``iqm`` is the mean of what is left without the lowest and the highest quarter of the
-    runs, either rounded down (Agarwal et al., 2021).
+    Attributes:
+        n: Number of runs.
+        mean: Mean score.
+        std: Standard deviation with n - 1 degrees of freedom; NaN for n = 1.
+        median: Median score.
+        iqm: Mean without the lowest and the highest quarter of the runs, each quarter rounded down
+            to whole runs (Agarwal et al., 2021).
+        min: Lowest score.
+        max: Highest score.
     """
 
     n: int
@@ -26,7 +33,7 @@ class Summary(NamedTuple):
 
 
 class FailedRuns(NamedTuple):
-    """How many runs failed, with a Wilson interval of the rate."""
+    """Number of failed runs among n, with a Wilson interval of the rate."""
 
     failed: int
     n: int
@@ -35,7 +42,7 @@ class FailedRuns(NamedTuple):
 
 
 def summary(scores: ArrayLike) -> Summary:
-    """Describes the scores of one arm.
+    """Summarizes the scores of one arm.
 
     Args:
         scores: (S,) one per seed, S >= 1.
@@ -47,7 +54,7 @@ def summary(scores: ArrayLike) -> Summary:
 
 
 def failed_runs(failed: ArrayLike, confidence: float = CONFIDENCE) -> FailedRuns:
-    """Counts failed runs, with `wilson_interval` of the rate.
+    """Counts failed runs, and adds the `wilson_interval` of their rate.
 
     Args:
         failed: (S,) booleans, S >= 1; failed in the sense of Mosbach et al. (2021), section 3.2.

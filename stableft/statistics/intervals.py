@@ -1,4 +1,4 @@
-"""Intervals of a mean, of a share and of a mean curve; and what all estimates share."""
+"""Intervals of a mean, a rate and a mean curve; argument checks that all estimates share."""
 
 import functools
 from typing import NamedTuple
@@ -7,31 +7,36 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-RESAMPLING_SEED = 0  # every figure and table seeds its generator with this, so the same runs give the same numbers
+RESAMPLING_SEED = 0  # of every figure, table and claim, so that the same runs give the same numbers
 CONFIDENCE = 0.95
 MEAN_RESAMPLES = 9_999
 CURVE_RESAMPLES = 2_000
-BATCH = 2_000_000  # numbers that are drawn at a time
+BATCH = 2_000_000  # random numbers drawn at a time, which limits memory
 
 Vector = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """A two-sided interval; both ends are NaN where the data cannot determine one (a single seed)."""
+    """A two-sided interval; both ends are NaN if the data cannot determine it (a single seed)."""
 
     low: float
     high: float
 
 
 def resampling() -> np.random.Generator:
-    """The generator that each number of a figure, table or claim starts from: the same resamples, whatever stands beside it."""
+    """Returns a new generator for the resamples of one number in a figure, table or claim.
+
+    Its seed is always the same, so no number depends on those computed before it.
+    """
     return np.random.default_rng(RESAMPLING_SEED)
 
 
 def mean_interval(
     scores: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE, resamples: int = MEAN_RESAMPLES
 ) -> Interval:
-    """BCa bootstrap interval of the mean (Efron 1987), which follows the skew that collapsed runs bring.
+    """Computes the BCa bootstrap interval of the mean (Efron 1987).
+
+    It allows for the skew due to collapsed runs.
 
     Args:
         scores: (S,) one per seed. S = 1 determines no interval (NaN, NaN); all equal gives (x, x).
@@ -52,11 +57,11 @@ def mean_interval(
 
 
 def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's (1927) interval of a rate, which stays informative at 0 of n and n of n.
+    """Computes Wilson's (1927) interval of a rate; it stays informative at 0 of n and n of n.
 
     Args:
         share: Observed share, in [0, 1].
-        n: Of how many, >= 1.
+        n: Number of observations, >= 1.
         confidence: Coverage, in (0, 1).
     """
     z = stats.norm.ppf((1 + confidence) / 2)
@@ -68,13 +73,16 @@ def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Int
 def curve_interval(
     curves: ArrayLike, rng: np.random.Generator | None = None, confidence: float = CONFIDENCE, resamples: int = CURVE_RESAMPLES
 ) -> tuple[Vector, Vector]:
-    """Pointwise percentile bootstrap interval of the mean curve; whole curves are resampled, as a seed is one unit.
+    """Computes the pointwise percentile bootstrap interval of the mean curve.
+
+    Whole curves are resampled, because a seed is one unit.
 
     Args:
         curves: (S, P), one row per seed. S = 1 determines no interval: all NaN.
-        rng: Source of the resamples; None: a new `resampling`, whose resamples for S seeds are drawn once.
+        rng: Source of the resamples. None: a new `resampling`; its resamples for S seeds are drawn
+            once and cached.
         confidence: Coverage at each point, in (0, 1); not of the curve as a whole.
-        resamples: Number of bootstrap samples R; R x P numbers are held.
+        resamples: Number of bootstrap samples R; R x P numbers are held in memory.
 
     Returns:
         ``low`` and ``high``, each (P,).
@@ -89,23 +97,29 @@ def curve_interval(
 
 
 def bootstrap_weights(n: int, resamples: int, rng: np.random.Generator) -> Vector:
-    """(R, n) the share of each resample that each of n units has: a bootstrap mean is a mean with these weights."""
+    """Draws (R, n) weights: the share of each of n units in each resample.
+
+    A bootstrap mean is a mean with these weights.
+    """
     return rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
 
 
 @functools.lru_cache(maxsize=1)
 def _first_weights(n: int, resamples: int) -> Vector:
-    """The first that a new `resampling` gives: arms of equally many seeds have the same, and thousands of seeds take a second."""
+    """Returns the first weights of a new `resampling`.
+
+    They are cached: arms with equally many seeds share them, and thousands of seeds take a second.
+    """
     return bootstrap_weights(n, resamples, resampling())
 
 
 def ends(confidence: float) -> tuple[float, float]:
-    """The quantiles at which a percentile interval ends."""
+    """Returns the two quantiles at the ends of a percentile interval."""
     return (1 - confidence) / 2, (1 + confidence) / 2
 
 
 def finite(values: ArrayLike, caller: str, ndim: int) -> Vector:
-    """The values as floats.
+    """Converts the values to floats, after checking them.
 
     Raises:
         ValueError: Empty, another number of dimensions, or not finite.
@@ -119,7 +133,7 @@ def finite(values: ArrayLike, caller: str, ndim: int) -> Vector:
 
 
 def flags(values: ArrayLike, caller: str) -> NDArray[np.bool_]:
-    """(S,) the values as booleans.
+    """Converts the values to (S,) booleans, after checking them.
 
     Raises:
         ValueError: Empty, another number of dimensions, or not booleans.
@@ -131,7 +145,7 @@ def flags(values: ArrayLike, caller: str) -> NDArray[np.bool_]:
 
 
 def paired(treated: ArrayLike, reference: ArrayLike, caller: str) -> tuple[Vector, Vector]:
-    """(S,) and (S,) the scores of two arms at the same seeds, in the same order.
+    """Checks the scores of two arms at the same seeds, in the same order; returns both as (S,) floats.
 
     Raises:
         ValueError: As `finite`, or of different lengths.

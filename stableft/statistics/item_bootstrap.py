@@ -1,4 +1,4 @@
-"""Chance of two kinds at once: other seeds, and other test items."""
+"""Multi-bootstrap: two sources of randomness at once, the seeds and the test items."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,14 +15,16 @@ def multi_bootstrap(
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """Interval of the mean difference of two arms for new seeds and new test items (multi-bootstrap, Sellam et al., 2022).
+    """Computes an interval of the mean difference of two arms, for new seeds and new test items.
 
-    Seeds and items are resampled independently, each with replacement, for both arms alike: their design of paired seeds. An
-    interval over seeds alone is of these very items, which are all the runs' share of luck.
+    This is the multi-bootstrap of Sellam et al. (2022). Seeds and items are resampled
+    independently, each with replacement, and alike for both arms: the source's design of paired
+    seeds. An interval over seeds alone holds only for the given test items, and all runs share the
+    luck of their selection.
 
     Args:
-        treated: (S, I) score of each run on each item, such as 1 for a right answer and 0 for a wrong one; the score of a run is
-            their mean.
+        treated: (S, I) score of each run on each item, such as 1 for a right answer and 0 for a
+            wrong one; the score of a run is their mean.
         reference: (S, I) of the same seeds and items in the same order.
         rng: Source of the resamples.
         confidence: Coverage of the percentile interval, in (0, 1).
@@ -30,6 +32,9 @@ def multi_bootstrap(
 
     Returns:
         NaN, NaN for S = 1.
+
+    Raises:
+        ValueError: The arrays have different shapes, or as `finite`.
     """
     t, r = (finite(scores, "multi_bootstrap", ndim=2) for scores in (treated, reference))
     if t.shape != r.shape:
@@ -38,6 +43,7 @@ def multi_bootstrap(
     if seeds == 1:
         return Interval(float("nan"), float("nan"))
     difference = t - r
+    # Per resample: a weighted mean over seeds gives one value per item; then items are resampled.
     means = []
     for start in range(0, resamples, batch := max(1, BATCH // items)):
         part = min(batch, resamples - start)

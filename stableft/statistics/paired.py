@@ -1,4 +1,4 @@
-"""One arm against another at the same seeds, which removes what the shared seed does to both."""
+"""Paired comparisons of two arms at the same seeds, which removes the variance due to the seed."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from stableft.statistics.sign_flip import sign_flip_p
 
 
 class PairedDifference(NamedTuple):
-    """Mean of ``treated - reference`` over n shared seeds, its interval and the two-sided sign-flip p-value."""
+    """Mean of ``treated - reference`` over n shared seeds, its interval and the sign-flip p-value."""
 
     n: int
     mean: float
@@ -32,7 +32,10 @@ class PairedDifference(NamedTuple):
 
 
 class StdRatio(NamedTuple):
-    """Standard deviation over seeds of treated / reference: below 1 the treated arm is steadier; interval, Brown-Forsythe p."""
+    """Ratio of standard deviations over seeds, treated / reference (below 1: treated is steadier).
+
+    With its interval and the p-value of the Brown-Forsythe test.
+    """
 
     ratio: float
     low: float
@@ -41,7 +44,7 @@ class StdRatio(NamedTuple):
 
 
 class McNemar(NamedTuple):
-    """Seeds at which one arm alone failed, and the exact two-sided p of "either arm is as likely to"."""
+    """Seeds at which only one arm failed, and the exact two-sided p of "either arm is as likely to"."""
 
     only_treated: int
     only_reference: int
@@ -49,7 +52,7 @@ class McNemar(NamedTuple):
 
 
 class Improvement(NamedTuple):
-    """Share of the seeds at which the treated arm is better, a tie counting half, with its interval."""
+    """Share of the seeds at which the treated arm is better, with its interval; a tie counts half."""
 
     probability: float
     low: float
@@ -59,7 +62,7 @@ class Improvement(NamedTuple):
 def paired_difference(
     treated: ArrayLike, reference: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE
 ) -> PairedDifference:
-    """Mean difference of two arms, seed by seed.
+    """Estimates the mean difference of two arms, seed by seed.
 
     Args:
         treated: (S,) scores, S >= 1.
@@ -80,11 +83,12 @@ def std_ratio(
     confidence: float = CONFIDENCE,
     resamples: int = MEAN_RESAMPLES,
 ) -> StdRatio:
-    """How much the scores of one arm spread over seeds, as a multiple of how much those of another do.
+    """Compares the spread of two arms over seeds: the ratio of their standard deviations.
 
-    The interval is the percentile interval of resampled seeds, both arms together. Resamples in which neither arm spreads have no
-    ratio and are left out. p is of the test of Brown and Forsythe (1974), Levene's about the medians; it takes the arms for
-    independent, which errs on the careful side where a seed does the same to both.
+    The interval is a percentile interval over resampled seeds, the same seeds for both arms.
+    Resamples in which neither arm varies have no ratio and are left out. p is that of the test of
+    Brown and Forsythe (1974): Levene's test about the medians. The test treats the arms as
+    independent, so it is conservative if a seed affects both alike.
 
     Args:
         treated: (S,) scores, S >= 1.
@@ -94,11 +98,14 @@ def std_ratio(
         resamples: Number of bootstrap samples.
 
     Returns:
-        All NaN for S = 1, and where neither arm spreads; an infinite ratio where the reference alone does not. p is NaN for S = 2.
+        All NaN for S = 1, and if neither arm varies. The ratio is infinite if only the reference
+        does not vary. p is NaN for S = 2, and if in both arms all scores are equally far from the
+        median.
     """
     t, r = paired(treated, reference, "std_ratio")
     if t.size == 1 or np.ptp(t) == np.ptp(r) == 0:
         return StdRatio(*[float("nan")] * 4)
+    # In batches, to limit memory. A reference without variance divides by zero: that is meant.
     batch = max(1, BATCH // t.size)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float(_stds(t[None])[0] / _stds(r[None])[0])
@@ -107,13 +114,15 @@ def std_ratio(
             drawn = rng.integers(0, t.size, size=(min(batch, resamples - start), t.size))
             parts.append(_stds(t[drawn]) / _stds(r[drawn]))
         ratios = np.concatenate(parts)
-    # A resample may be infinite, between which numbers there is no interpolating.
+    # Some ratios may be infinite, so the quantiles must not interpolate.
     low, high = np.quantile(ratios[~np.isnan(ratios)], ends(confidence), method="inverted_cdf")
     return StdRatio(ratio, float(low), float(high), _brown_forsythe_p(t, r))
 
 
 def mcnemar(failed_treated: ArrayLike, failed_reference: ArrayLike) -> McNemar:
-    """Exact test of McNemar (1947): of the seeds at which one arm alone failed, is it one arm more often than the other?
+    """Computes the exact test of McNemar (1947) of two arms with failed runs.
+
+    Among the seeds at which only one arm failed, is it one arm more often than the other?
 
     Args:
         failed_treated: (S,) booleans, S >= 1.
@@ -127,10 +136,12 @@ def mcnemar(failed_treated: ArrayLike, failed_reference: ArrayLike) -> McNemar:
 
 
 def improvement(treated: ArrayLike, reference: ArrayLike, confidence: float = CONFIDENCE) -> Improvement:
-    """Probability that the treated arm is the better one at a seed: the share of the seeds where it is, and half of the ties.
+    """Estimates the probability that the treated arm is better at a seed.
 
-    Agarwal et al. (2021) compare every run of one arm with every run of the other; here runs are paired by seed. The interval is
-    Wilson's, which does not shrink to a point where all seeds agree, as a bootstrap interval would; with ties it is too wide.
+    The estimate is the share of such seeds plus half of the ties. Agarwal et al. (2021) compare
+    every run of one arm with every run of the other; here runs are paired by seed. The interval is
+    Wilson's: unlike a bootstrap interval it does not shrink to a point if all seeds agree. With
+    ties it is too wide.
 
     Args:
         treated: (S,) scores, S >= 1.
@@ -143,13 +154,19 @@ def improvement(treated: ArrayLike, reference: ArrayLike, confidence: float = CO
 
 
 def holm(ps: ArrayLike) -> Vector:
-    """Adjusted p-values of Holm (1979): rejecting where they are at most alpha errs anywhere in the family with probability alpha.
+    """Adjusts the p-values of a family by Holm's (1979) method.
+
+    Rejecting wherever the adjusted value is at most alpha makes any false rejection in the family
+    at most alpha likely.
 
     Args:
         ps: (M,) the p-values of the whole family, in [0, 1].
 
     Returns:
         (M,), each at least its p and at most 1.
+
+    Raises:
+        ValueError: A value outside [0, 1], or as `finite`.
     """
     p = finite(ps, "holm", ndim=1)
     if p.min() < 0 or p.max() > 1:
@@ -161,7 +178,7 @@ def holm(ps: ArrayLike) -> Vector:
 
 
 def _stds(samples: Vector) -> Vector:
-    """(B,) the standard deviation of each row, exactly 0 where it holds one value only."""
+    """Returns the (B,) standard deviation of each row, exactly 0 if all its values are equal."""
     return np.where(np.ptp(samples, axis=1) > 0, samples.std(axis=1), 0.0)
 
 

@@ -1,7 +1,7 @@
-"""Whether runs say the same: instability that scores do not show (Du and Nguyen, 2023).
+"""Agreement of predictions: a kind of instability that scores do not show (Du and Nguyen, 2023).
 
-Two runs of equal accuracy may err on different items. The measures are of S runs on I items; each is a mean over all pairs of runs,
-or a function of one, computed without holding the pairs.
+Two runs of equal accuracy may err on different items. Each measure, of S runs on I items, is a mean
+over all pairs of runs or a function of such a mean. It is computed without storing the pairs.
 """
 
 from typing import NamedTuple
@@ -11,46 +11,53 @@ from numpy.typing import ArrayLike, NDArray
 
 from stableft.statistics.intervals import finite
 
-BLOCK = 100_000  # numbers of all runs that are worked on at a time, so that they stay in the cache
+BLOCK = 100_000  # probabilities in one block of items, small enough for the processor's cache
 
 
 class Agreement(NamedTuple):
-    """Mean share of items on which two runs differ, in [0, 1], and Fleiss' kappa: 1 is full agreement, 0 that of chance."""
+    """Mean share of items on which two runs differ, in [0, 1], and Fleiss' kappa.
+
+    Kappa is 1 for full agreement and 0 for that of chance.
+    """
 
     disagreement: float
     kappa: float
 
 
 def agreement(predictions: ArrayLike) -> Agreement:
-    """Pairwise disagreement and Fleiss' (1971) kappa of predicted classes.
+    """Computes the pairwise disagreement and Fleiss' (1971) kappa of predicted classes.
 
     Args:
         predictions: (S, I) class of each run for each item, whole numbers.
 
     Returns:
-        Both NaN for S = 1; kappa also where all runs predict one and the same class for every item.
+        Both NaN for S = 1; kappa is NaN also if all runs predict the same class for every item.
     """
-    said = finite(predictions, "agreement", ndim=2)
-    runs, items = said.shape
+    classes = finite(predictions, "agreement", ndim=2)
+    runs, items = classes.shape
     if runs == 1:
         return Agreement(float("nan"), float("nan"))
-    votes = np.stack([(said == label).sum(axis=0) for label in np.unique(said)])
+    votes = np.stack([(classes == label).sum(axis=0) for label in np.unique(classes)])
     agreed = float((votes * (votes - 1)).sum() / (items * runs * (runs - 1)))
     by_chance = float(np.square(votes.sum(axis=1) / (items * runs)).sum())
     return Agreement(1 - agreed, (agreed - by_chance) / (1 - by_chance) if len(votes) > 1 else float("nan"))
 
 
 def jensen_shannon(probabilities: ArrayLike) -> float:
-    """Mean Jensen-Shannon divergence of the predicted distributions of two runs, in bits, over all pairs and items.
+    """Computes the mean Jensen-Shannon divergence of the distributions that two runs predict, in bits.
 
-    0 where all runs say the same, 1 where no class is likely to two. In single precision, as probabilities are stored: errors of
-    about 1e-6.
+    The mean is over all pairs of runs and all items. It is 0 if all runs predict the same
+    distribution, and 1 if no two runs give probability to the same class. Single precision, in
+    which probabilities are stored: errors of about 1e-6.
 
     Args:
         probabilities: (S, I, K) of each run for each item, finite, summing to 1 over K.
 
     Returns:
         In [0, 1]; NaN for S = 1.
+
+    Raises:
+        ValueError: Empty, another number of dimensions, or not finite.
     """
     p = np.asarray(probabilities, dtype=np.float32)
     if p.ndim != 3 or p.size == 0 or not np.isfinite(p).all():
@@ -62,12 +69,12 @@ def jensen_shannon(probabilities: ArrayLike) -> float:
     for start in range(0, items, block := max(1, BLOCK // (runs * classes))):
         part = p[:, start : start + block]
         mixed = sum(_entropy((part[run] + part[run + 1 :]) / 2) for run in range(runs - 1))
-        total += mixed - (runs - 1) / 2 * _entropy(part)  # each run is in as many pairs
+        total += mixed - (runs - 1) / 2 * _entropy(part)  # each run is in S - 1 pairs
     return float(np.clip(total / (items * runs * (runs - 1) / 2), 0, 1))
 
 
 def absolute_difference(predictions: ArrayLike) -> float:
-    """Mean absolute difference of the predicted numbers of two runs, over all pairs and items.
+    """Computes the mean absolute difference of predicted numbers, over all pairs of runs and all items.
 
     Args:
         predictions: (S, I) number that each run predicts for each item.
@@ -75,14 +82,14 @@ def absolute_difference(predictions: ArrayLike) -> float:
     Returns:
         In units of the labels; NaN for S = 1.
     """
-    said = finite(predictions, "absolute_difference", ndim=2)
-    runs, items = said.shape
+    numbers = finite(predictions, "absolute_difference", ndim=2)
+    runs, items = numbers.shape
     if runs == 1:
         return float("nan")
-    # In order, the i-th of S numbers is above i - 1 and below S - i of them.
-    return float(((2 * np.arange(runs) - runs + 1) @ np.sort(said, axis=0)).sum() / (items * runs * (runs - 1) / 2))
+    # In sorted order, the i-th of S numbers is above i - 1 others and below S - i.
+    return float(((2 * np.arange(runs) - runs + 1) @ np.sort(numbers, axis=0)).sum() / (items * runs * (runs - 1) / 2))
 
 
 def _entropy(p: NDArray[np.float32]) -> float:
-    """Sum of the entropies, in bits, of distributions over the last axis."""
+    """Sums the entropies, in bits, of distributions over the last axis."""
     return -float((p * np.log2(np.maximum(p, np.float32(1e-30)))).sum(dtype=np.float64))

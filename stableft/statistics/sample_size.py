@@ -1,9 +1,10 @@
-"""How many seeds a comparison of two arms needs.
+"""Sample size: power of a comparison of two arms, and the number of seeds that it needs.
 
-Closed forms for the paired t-test of n differences, at the level that the sign-flip test of n pairs can attain: its p is a multiple
-of 2^(1 - n), so five pairs can never be significant at 0.05. For normal differences the two tests agree closely from nine pairs on,
-with fewer the sign-flip test has up to 0.1 less power (both by simulation). For arms with collapsed runs the closed forms are
-rough, and `verdicts` asks the runs themselves.
+Closed forms for the paired t-test of n differences, at the level that the sign-flip test of n pairs
+can attain. The p of the sign-flip test is a multiple of 2^(1 - n), so five pairs can never be
+significant at 0.05. For normal differences the two tests agree closely from nine pairs on; with
+fewer, the sign-flip test has up to 0.1 less power (both by simulation). For arms with collapsed
+runs the closed forms are rough; `verdicts` uses the runs themselves.
 """
 
 import math
@@ -22,14 +23,14 @@ SUBSAMPLE_FLIPS = 999
 
 
 class Verdicts(NamedTuple):
-    """Shares of the subsamples in which the treated arm is significantly better, and significantly worse."""
+    """Shares of the subsamples with the treated arm significantly better, and significantly worse."""
 
     better: float
     worse: float
 
 
 def power(effect: float, std: float, n: int, alpha: float = 0.05) -> float:
-    """Probability that the two-sided test of n paired differences is significant.
+    """Returns the probability that the two-sided test of n paired differences is significant.
 
     Args:
         effect: True mean difference.
@@ -39,6 +40,9 @@ def power(effect: float, std: float, n: int, alpha: float = 0.05) -> float:
 
     Returns:
         0 where 2^(1 - n) > alpha.
+
+    Raises:
+        ValueError: An argument outside its range.
     """
     _check(std, n, alpha)
     level = _attainable(n, alpha)
@@ -46,21 +50,24 @@ def power(effect: float, std: float, n: int, alpha: float = 0.05) -> float:
         return float(level > 0 and effect != 0)
     bound = stats.t.isf(level / 2, n - 1)
     shift = abs(effect) / std * math.sqrt(n)
-    below, not_above = np.nan_to_num(special.nctdtr(n - 1, shift, [-bound, bound]))  # NaN is what scipy makes of an underflow
+    below, not_above = np.nan_to_num(special.nctdtr(n - 1, shift, [-bound, bound]))  # scipy returns NaN for an underflow
     return float(np.clip(1 - not_above + below, level, 1.0))
 
 
 def minimum_detectable(std: float, n: int, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The smallest true mean difference that n pairs find significant with this probability.
+    """Finds the smallest true mean difference that n pairs detect with the given power.
 
     Args:
         std: True standard deviation of the differences, >= 0.
         n: Number of pairs, >= 1.
-        power: Wanted probability, in (alpha, 1).
+        power: Wanted probability of a significant result, in (alpha, 1).
         alpha: Level, in (0, 1).
 
     Returns:
-        Infinity where 2^(1 - n) > alpha: no difference is large enough then.
+        Infinity where 2^(1 - n) > alpha: no difference is large enough.
+
+    Raises:
+        ValueError: An argument outside its range.
     """
     _check(std, n, alpha, power)
     if _attainable(n, alpha) == 0:
@@ -70,16 +77,19 @@ def minimum_detectable(std: float, n: int, power: float = 0.8, alpha: float = 0.
 
 
 def seeds_needed(effect: float, std: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """The smallest number of pairs that finds a true mean difference significant with this probability.
+    """Finds the smallest number of pairs that detects a true mean difference with the given power.
 
     Args:
         effect: True mean difference.
         std: True standard deviation of the differences, >= 0.
-        power: Wanted probability, in (alpha, 1).
+        power: Wanted probability of a significant result, in (alpha, 1).
         alpha: Level, in (0, 1).
 
     Returns:
-        None for no difference, and where it takes more than a million.
+        None if the effect is 0, or if more than a million pairs are necessary.
+
+    Raises:
+        ValueError: An argument outside its range.
     """
     _check(std, 1, alpha, power)
     high = 1
@@ -87,7 +97,8 @@ def seeds_needed(effect: float, std: float, power: float = 0.8, alpha: float = 0
         high *= 2
         if high > MOST_SEEDS:
             return None
-    low = high // 2  # not enough
+    # Bisection: `low` pairs are too few, `high` are enough.
+    low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if _power(effect, std, middle, alpha) >= power else (middle, high)
@@ -97,10 +108,12 @@ def seeds_needed(effect: float, std: float, power: float = 0.8, alpha: float = 0
 def verdicts(
     difference: ArrayLike, n: int, rng: np.random.Generator, alpha: float = 0.05, subsamples: int = SUBSAMPLES
 ) -> Verdicts:
-    """What the comparison would have looked like with n seeds: the sign-flip test of subsamples of the differences.
+    """Repeats the sign-flip test on subsamples of n differences, and counts the significant results.
 
-    Drawn without replacement up to the seeds that there are (all of them give 0 or 1), with replacement beyond, which takes the
-    seeds that there are for the truth. From 13 seeds on the test samples 999 sign patterns, the same for all subsamples.
+    For n < S, subsamples are drawn without replacement. For n = S, the only one is the whole
+    sample, so the shares are 0 or 1. For n > S, they are drawn with replacement, as if the observed
+    seeds were the population. From 13 seeds on, the test samples 999 sign patterns, the same for
+    all subsamples.
 
     Args:
         difference: (S,) paired differences treated - reference, S >= 1.
@@ -119,11 +132,11 @@ def verdicts(
     return Verdicts(float(np.mean(significant & (sums > 0))), float(np.mean(significant & (sums < 0))))
 
 
-_power = power  # where `power` is the wanted one
+_power = power  # for functions with a parameter `power`
 
 
 def _attainable(n: int, alpha: float) -> float:
-    """The greatest p of a sign-flip test of n pairs that is at most alpha."""
+    """Returns the greatest p-value of a sign-flip test of n pairs that is at most alpha."""
     if n > 60:
         return alpha
     return math.floor(alpha * 2 ** (n - 1)) / 2 ** (n - 1)

@@ -10,10 +10,12 @@ RESAMPLES = 1_000
 
 
 def violation_ratio(treated: ArrayLike, reference: ArrayLike) -> float:
-    """How far the treated arm is from being at least as good at every quantile (del Barrio et al., 2018).
+    """Measures the violation of stochastic order (del Barrio et al., 2018).
 
-    The share of the squared distance between both quantile functions that stands where the reference is better: 0 where the treated
-    arm is as good at every quantile, 1 where the reference is, 0.5 for arms of equal scores.
+    The order holds if the treated arm is at least as good at every quantile. The ratio is the share
+    of the squared distance between both quantile functions at which the reference is better. It is
+    0 if the treated arm is as good at every quantile, 1 if the reference is, and 0.5 for arms of
+    equal scores.
 
     Args:
         treated: (S,) scores, S >= 1.
@@ -30,11 +32,12 @@ def almost_stochastic_order(
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
 ) -> float:
-    """Epsilon of Dror et al. (2019): a one-sided upper bound of `violation_ratio`.
+    """Computes the epsilon of Dror et al. (2019): a one-sided upper bound of `violation_ratio`.
 
-    Below 0.5 the treated arm is almost stochastically dominant at that confidence; Ulmer et al. (2022) advise to ask for 0.2. The
-    source resamples both arms on their own; ours share their seeds, so seeds are resampled. Quantile functions of S scores are
-    steps, so their distance is an exact sum.
+    Below 0.5 the treated arm is almost stochastically dominant at that confidence; Ulmer et al.
+    (2022) recommend a threshold of 0.2. The source resamples each arm independently; our arms share
+    their seeds, so seeds are resampled. Quantile functions of S scores are steps, so their distance
+    is an exact sum.
 
     Args:
         treated: (S,) scores, S >= 1.
@@ -55,7 +58,7 @@ def almost_stochastic_order(
 
 
 def _ratios(t: Vector, r: Vector) -> Vector:
-    """(B,) the ratio of each of B samples (B, S) of both arms."""
+    """Computes the (B,) `violation_ratio` of each of B samples (B, S) of both arms."""
     ahead = np.sort(t, axis=1) - np.sort(r, axis=1)
     whole = (ahead**2).sum(axis=1)
     behind = (np.minimum(ahead, 0) ** 2).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Where the spread of scores comes from: one source of chance, the other, or both together."""
+"""Variance decomposition of scores by two sources of randomness, such as weights and data order."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from stableft.statistics.intervals import finite
 
 
 class VarianceComponents(NamedTuple):
-    """Variances of a score that rows, columns and the rest account for, and p of "rows (columns) account for nothing"."""
+    """Variance due to rows, to columns and to the rest, and p of "rows (columns) have no effect"."""
 
     rows: float
     columns: float
@@ -20,17 +20,22 @@ class VarianceComponents(NamedTuple):
 
 
 def variance_components(scores: ArrayLike) -> VarianceComponents:
-    """Two-way decomposition with one run per cell: score = mean + row + column + rest, all independent and random.
+    """Decomposes the variance of scores by rows and columns, with one run per cell.
 
-    By the mean squares of the analysis of variance, with the F test of each factor against the rest. With one run per cell the rest
-    is interaction and repetition noise together. An estimate below 0 is set to 0, as usual. Dodge et al. (2020) test their seeds of
-    weights and of data order in the same way.
+    The model is score = mean + row + column + rest, all independent and random. The estimates use
+    the mean squares of the two-way analysis of variance, with the F test of each factor against the
+    rest. With one run per cell, the rest is interaction and repetition noise together. An estimate
+    below 0 is set to 0, as usual. Dodge et al. (2020) test their seeds of weights and of data order
+    in the same way.
 
     Args:
         scores: (A, B) one run per row and column, A and B >= 2.
 
     Returns:
-        p is NaN where all scores are equal.
+        If all scores are equal, the variances are 0 and p is NaN.
+
+    Raises:
+        ValueError: Fewer than two rows or columns, or as `finite`.
     """
     x = finite(scores, "variance_components", ndim=2)
     if min(x.shape) < 2:
