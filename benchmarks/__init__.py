@@ -1,1 +1,1 @@
-"""What the engine is worth: `python -m benchmarks` measures it beside the Hugging Face Trainer on the machine at hand."""
+"""Benchmarks: `python -m benchmarks` compares the engine with the Hugging Face Trainer."""

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures the parts asked for; what is on file about the others stays."""
+    """Measures the requested parts; stored results of the other parts are kept."""
     options = _parser().parse_args(arguments)
     unknown = set(options.parts) - set(table.TITLES)
     if unknown:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = options.out / "results.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"schema": 1, "parts": {}}
     wanted = [name for name in table.TITLES if name in options.parts or not options.parts]
-    # A socket's path must be short, so the scratch folder is where the system has its own.
+    # A socket's path must be short, so the scratch folder is in the system's temporary folder.
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         _run(wanted, results, options, Path(scratch))
     print(options.out / "README.md")
@@ -51,11 +51,11 @@ def _run(wanted: Sequence[str], results: dict[str, Any], options: argparse.Names
         for names in _together(wanted):
             print(f"{' and '.join(names)} ...", file=sys.stderr, flush=True)
             results["parts"] |= _measure(names, made)
-            write(results, options.out)  # after each part, so that an interruption costs one
+            write(results, options.out)  # after each part, so that an interruption loses only one
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
-    """Both files, each whole or as it was."""
+    """Writes results.json and README.md, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     ordered = {**results, "parts": {name: results["parts"][name] for name in table.TITLES if name in results["parts"]}}
     for name, text in (("results.json", json.dumps(ordered, indent=1) + "\n"), ("README.md", table.page(ordered))):
@@ -65,14 +65,14 @@ def write(results: dict[str, Any], folder: Path) -> None:
 
 
 def _together(wanted: Sequence[str]) -> list[list[str]]:
-    """``steps`` and ``evaluation`` share their processes if both are wanted."""
+    """Groups the parts: ``steps`` and ``evaluation`` share their processes if both are requested."""
     shared = [name for name in wanted if name in ("steps", "evaluation")]
     groups = [shared if name == shared[0] else [name] for name in wanted if name not in shared[1:]] if shared else None
     return groups or [[name] for name in wanted]
 
 
 def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, Any]]:
-    # Heavy imports wait until it is clear that there is something to do.
+    # Heavy imports, only once there is something to do.
     from benchmarks import backends, engine, equality, gemm, grid, scheduler, steps
     from benchmarks.variants import REFERENCES
     from stableft.execution import provenance
@@ -100,8 +100,8 @@ def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, An
 
 
 def _versions() -> dict[str, str]:
-    found = {name: importlib.metadata.version(name) for name in VERSIONS if _installed(name)}
-    return {"python": platform.python_version(), **found}
+    installed = {name: importlib.metadata.version(name) for name in VERSIONS if _installed(name)}
+    return {"python": platform.python_version(), **installed}
 
 
 def _installed(name: str) -> bool:
@@ -121,9 +121,9 @@ def _positive(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(table.TITLES)}; all by default")
-    parser.add_argument("--rounds", type=_positive, help="rounds of every part, instead of each part's own number")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, under a minute: shows that everything runs")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to measure: {', '.join(table.TITLES)}; default: all")
+    parser.add_argument("--rounds", type=_positive, help="number of rounds of every part; default: each part's own number")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, under a minute: tests that everything runs")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results.json and README.md")
     return parser
 

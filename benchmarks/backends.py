@@ -1,4 +1,4 @@
-"""Part ``backends``: what each backend costs per run, when runs cost nothing."""
+"""Part ``backends``: overhead of each backend per run, measured with runs that do nothing."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ RUNS = 1000
 
 
 def measure(context: Context) -> list[Row]:
-    """The part."""
+    """Measures the part."""
     runs, rounds = (50, 1) if context.quick else (RUNS, context.rounds or 3)
     workers = engine.workers()
 
@@ -21,14 +21,14 @@ def measure(context: Context) -> list[Row]:
         arguments = ["benchmarks.idle", name, str(runs), str(workers)]
         return lambda _: json.loads(run_program(arguments, {}, context.folder / "idle.txt").line)
 
-    found = interleave({name: program(name) for name in NAMES}, rounds)
+    samples = interleave({name: program(name) for name in NAMES}, rounds)
     group = f"{runs:,} runs that do nothing, {workers} at a time"
     return [
         Row(
-            group, title, "ms per run", [each["wall"] for each in found[name]],
+            group, title, "ms per run", [each["wall"] for each in samples[name]],
             extra={
-                "CPU ms per run, command": [each["cpu"] for each in found[name]],
-                "CPU ms per run, all processes": [each["cpu_all"] for each in found[name]],
+                "CPU ms per run, command": [each["cpu"] for each in samples[name]],
+                "CPU ms per run, all processes": [each["cpu_all"] for each in samples[name]],
             },
         )
         for name, title in NAMES.items()

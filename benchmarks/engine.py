@@ -1,4 +1,7 @@
-"""Every use that the benchmark makes of stableft's engine and runner; when these change, this file does."""
+"""Adapter to stableft: the benchmarks' uses of its engine and runner, in one place.
+
+Only ``idle`` and ``scheduler`` also use the runner directly; others only its provenance.
+"""
 
 import json
 import time
@@ -31,29 +34,29 @@ NEVER = 10**9
 
 
 def worker_environment() -> dict[str, str]:
-    """The environment in which the runner starts its training processes."""
+    """Returns the environment variables of the runner's training processes."""
     return {**environment.VARIABLES, "OMP_NUM_THREADS": "1"}
 
 
 def onednn_product(left: Any, right: Any) -> Any:
-    """The product left right^T as the engine computes it."""
+    """Computes the product left right^T in the same way as the engine."""
     from stableft.models.layers import matmul
 
     return matmul(left, right, None)
 
 
 def workers() -> int:
-    """How many training processes the runner uses here."""
+    """Returns the number of training processes that the runner uses on this machine."""
     return runner.default_workers()
 
 
 def encoder_folder(name: str) -> Path:
-    """The files of an embedded encoder or of the tiny random one."""
+    """Returns the folder of an embedded encoder or of the tiny random one."""
     return resolve(name, tiny_vocabulary=VOCABULARY).folder
 
 
 def batches(shape: Shape, seed: int, count: int) -> list[NDArray[np.int64]]:
-    """The training examples of the first ``count`` batches in the order that the engine gives them."""
+    """Returns the training examples of the first ``count`` batches, in the engine's order."""
     from stableft.core.seeds import stream
     from stableft.models.tokens import epochs
 
@@ -63,7 +66,7 @@ def batches(shape: Shape, seed: int, count: int) -> list[NDArray[np.int64]]:
 def configuration(
     shape: Shape, encoder: Path, *, seed: int, dropout: float, precision: str, num_steps: int, every: int
 ) -> RunConfig:
-    """A run with the Trainer's defaults for everything that run_glue does not set."""
+    """Builds a run configuration with the Trainer's defaults for everything that run_glue does not set."""
     return RunConfig.model_validate(
         {
             "task": shape.task,
@@ -81,7 +84,7 @@ def configuration(
 
 
 class Engine:
-    """A run of the engine, step by step; options: ``packed`` and ``precision``."""
+    """Subject: a run of the engine, step by step; options: ``packed`` and ``precision``."""
 
     def __init__(self, spec: Spec) -> None:
         import torch
@@ -110,12 +113,12 @@ class Engine:
         )  # fmt: skip
 
     def head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Weight and bias of the head, so that a baseline can start from the same ones."""
+        """Returns copies of the head's weight and bias, for baselines to start from."""
         head = cast(Any, self._setup.model).head
         return head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
 
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
-        """See `benchmarks.subject.Subject.train`."""
+        """Implements `benchmarks.subject.Subject.train`."""
         self._config = self._configuration(warm + steps)
         self._setup = self._finetune.build(self._config, self._data, self._encoder, self._execution)
         losses: list[float] = []
@@ -126,7 +129,7 @@ class Engine:
             started = time.perf_counter()
         for _ in range(steps):
             next(ends)
-        seconds = time.perf_counter() - started  # the evaluation that ends a run is never reached
+        seconds = time.perf_counter() - started  # without the run's last evaluation, which is not reached
         timed = np.concatenate(batches(self._spec.shape, self._spec.seed, warm + steps)[warm:])
         return Trained(seconds, int(self._lengths[timed].sum()), len(timed), losses if log else [])
 
@@ -135,11 +138,11 @@ class Engine:
             if isinstance(item, self._evaluation.Row) and item.split == "train":
                 if item.metric == "loss":
                     losses.append(item.value)
-                elif item.metric == "grad_norm":  # logged once a step, when the step is done
+                elif item.metric == "grad_norm":  # logged once at the end of a step
                     yield
 
     def evaluate(self, count: int) -> Evaluated:
-        """See `benchmarks.subject.Subject.evaluate`."""
+        """Implements `benchmarks.subject.Subject.evaluate`."""
         started = time.perf_counter()
         _, logits = self._evaluation.evaluate(
             self._setup.model, self._config, self._data, self._execution, "validation", np.arange(count)
@@ -152,7 +155,7 @@ def _example(made: Synthetic) -> Example:
 
 
 def write_task_files(shape: Shape, encoder: Path, root: Path) -> None:
-    """Synthetic texts in the files of the real task, which its loader then reads from ``STABLEFT_DATA``."""
+    """Writes synthetic texts in the files of the real task, for its loader (``STABLEFT_DATA``)."""
     train, validation = splits(shape, encoder)
     folder = root / {"rte": "RTE", "tnews": "tnews"}[shape.task]
     folder.mkdir(parents=True)
@@ -168,17 +171,18 @@ def write_task_files(shape: Shape, encoder: Path, root: Path) -> None:
 
 
 def grid_of(config: RunConfig, seeds: Sequence[int]) -> Grid:
-    """One arm of one task at many seeds."""
+    """Builds a grid of one arm of one task at many seeds."""
     return Grid(
         "benchmark", Protocol("benchmark", {config.task: config}, [config.task], seeds, (), ""), {"only": {}}, [config.task], seeds
     )
 
 
 def run_grid(config: RunConfig, seeds: Sequence[int], results: Path, *, packed: bool, processes: int) -> dict[str, Any]:
-    """Runs a grid as the command line does.
+    """Runs a grid in the same way as the command line.
 
     Returns:
-        When each run ended, the seconds that each took inside its process, and the largest peak memory of these.
+        ``ends``: times at which each run ended; ``seconds``: duration of each run inside its
+        process; ``peak_mb``: largest peak memory of the runs.
     """
     store, inputs = Store(results), runner.Inputs()
     wanted = runner.plan(grid_of(config, seeds), store, inputs)
@@ -196,7 +200,7 @@ def run_grid(config: RunConfig, seeds: Sequence[int], results: Path, *, packed: 
 
 
 def toy_configuration() -> RunConfig:
-    """A run of a fraction of a second."""
+    """Builds the configuration of a run that takes a fraction of a second."""
     return RunConfig(
         task="toy", encoder="tiny-random", batch_size=8, max_length=32, adam=AdamConfig(lr=3e-3),
         schedule=ScheduleConfig(num_steps=8, warmup_steps=0), evaluation=EvaluationConfig(every=4),
@@ -204,7 +208,7 @@ def toy_configuration() -> RunConfig:
 
 
 def run_in_process(config: RunConfig, seeds: Sequence[int], results: Path) -> dict[str, Any]:
-    """The same runs one after another in this process, without the runner and without writing."""
+    """Runs the same grid in this process, one run after another, without runner and without writing."""
     inputs = runner.Inputs()
     store = Store(results)
     ends: list[float] = []

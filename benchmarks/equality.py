@@ -1,4 +1,7 @@
-"""Part ``equality``: that the variants do the same work: the same loss curve and the same logits, but for rounding."""
+"""Part ``equality``: differences of loss curves and logits between variants.
+
+They show that all variants do the same work, except for rounding.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +19,7 @@ EXAMPLES = 277
 
 @dataclass(frozen=True)
 class Curve:
-    """What a variant computed: losses of all steps, logits before the first and after the last."""
+    """Results of one variant: losses of all steps, logits before the first and after the last."""
 
     losses: np.ndarray
     before: np.ndarray
@@ -24,7 +27,10 @@ class Curve:
 
 
 def measure(context: Context) -> list[Row]:
-    """The part: dropout 0, equal initial weights and order of batches; differences to the Trainer with its defaults."""
+    """Measures the part: differences to the Trainer with its defaults.
+
+    Dropout is 0; initial weights and the order of batches are equal.
+    """
     rows: list[Row] = []
     size = TINY if context.quick else MINILM
     encoder = context.encoder(size)
@@ -63,7 +69,7 @@ def _rows(group: str, variant: Variant, curves: dict[str, Curve]) -> list[Row]:
 
 def _largest(left: np.ndarray, right: np.ndarray) -> float:
     if left.shape != right.shape:
-        raise ValueError(f"{left.shape} values are compared with {right.shape}")
+        raise ValueError(f"cannot compare values of shapes {left.shape} and {right.shape}")
     return float(np.abs(left - right).max())
 
 

@@ -1,4 +1,4 @@
-"""Part ``gemm``: how fast this machine multiplies matrices of the sizes that occur; nothing can be faster."""
+"""Part ``gemm``: speed of matrix products of the sizes in use, an upper bound for all variants."""
 
 import time
 from collections.abc import Sequence
@@ -12,23 +12,24 @@ from benchmarks.variants import Context
 from benchmarks.work import TNEWS, Size
 
 Product = tuple[int, int, int]
-# torch's own product of each kind, and oneDNN's in fp32, which torch uses for nothing but its compiled code.
+# torch's own product of each kind, and oneDNN's in fp32, which torch uses only in compiled code.
 KINDS = ("fp32", "fp32 oneDNN", "bf16")
 
 
 @dataclass
 class Gemm:
-    """Multiplies matrices on one thread; a subject."""
+    """Subject: multiplies matrices on one thread."""
 
     spec: Spec
 
     def multiply(self, products: Sequence[Product], kind: str, seconds: float) -> float:
-        """Floating-point operations per second over rows x inner times inner x columns, as a linear layer does them.
+        """Measures floating-point operations per second of products as in a linear layer.
 
         Args:
-            products: (rows, inner, columns) of each, taken in turn.
+            products: (rows, inner, columns) of each product, taken in turn: rows x inner times
+                inner x columns.
             kind: One of ``KINDS``.
-            seconds: How long to measure, about.
+            seconds: Approximate duration of the measurement.
         """
         import torch
 
@@ -39,7 +40,7 @@ class Gemm:
             (torch.randn(rows, inner, dtype=dtype), torch.randn(columns, inner, dtype=dtype)) for rows, inner, columns in products
         ]
         operations = sum(2 * rows * inner * columns for rows, inner, columns in products)
-        done = -1  # the first time is not timed
+        done = -1  # the first repetition is not timed
         started = time.perf_counter()
         with torch.inference_mode():
             while done < 1 or time.perf_counter() - started < seconds:
@@ -55,7 +56,7 @@ SPEC = Spec("benchmarks.gemm:Gemm", engine.encoder_folder("tiny-random"), TNEWS)
 
 
 def layer_products(size: Size, tokens: int) -> list[Product]:
-    """The products of a feed-forward layer over so many tokens: forward, and both of backward."""
+    """Returns the products of a feed-forward layer over a number of tokens: forward and backward."""
     return [
         (tokens, size.hidden, size.intermediate),
         (tokens, size.intermediate, size.hidden),
@@ -64,18 +65,18 @@ def layer_products(size: Size, tokens: int) -> list[Product]:
 
 
 def rate(workers: Team, products: Sequence[Product], kind: str, seconds: float) -> float:
-    """GFLOP/s of all members together."""
+    """Measures GFLOP/s of all members together."""
     return sum(answer.value for answer in workers.call("multiply", products, kind, seconds)) / 1e9
 
 
 def rates(nursery: Nursery, products: Sequence[Product], seconds: float) -> dict[str, float]:
-    """GFLOP/s of as many single-thread processes as there are cores, of each kind."""
+    """Measures GFLOP/s of each kind, with one single-thread process per core."""
     with team(nursery, SPEC, engine.workers()) as workers:
         return {kind: rate(workers, products, kind, seconds) for kind in KINDS}
 
 
 def measure(context: Context) -> list[Row]:
-    """The part: single products, on one thread alone and on one thread per core."""
+    """Measures the part: single products, on one thread alone and on one thread per core."""
     shapes: list[Product] = [
         (384, 384, 1536), (384, 384, 384), (384, 384, 1152), (768, 384, 1536), (2112, 384, 1536), (2112, 1536, 384),
         (384, 128, 512), (2112, 128, 512),

@@ -1,4 +1,7 @@
-"""Part ``grid``: runs per hour from process start, with frequent evaluation; every baseline as its users run it."""
+"""Part ``grid``: runs per hour from process start, with frequent evaluation.
+
+Every baseline runs in the usual way of its users.
+"""
 
 import json
 import pickle
@@ -15,26 +18,27 @@ from benchmarks.statistic import Row, interleave
 from benchmarks.variants import DEFAULTS, PACKED, PADDED, VARIANTS, Context, Variant
 from benchmarks.work import MINILM, RTE, SHAPES, TINY, TNEWS, Shape, small, splits, write_json_lines
 
-# Evaluated examples per step are those of the real runs: TNEWS 10,000 every 10 steps, RTE 277 every 10.
+# Steps and steps between evaluations, with as many evaluated examples per step as in the real runs:
+# TNEWS 10,000 every 10 steps, RTE 277 every 10.
 SCHEDULES = {TNEWS.name: (6, 2), RTE.name: (20, 10)}
 ROUNDS = 2
-LIMITS = {PADDED.name: 1}  # not what is claimed, and dear
-TNEWS_TITLES = 1100  # the task draws its 1,000 from more than these
+LIMITS = {PADDED.name: 1}  # expensive, and no claim depends on it
+TNEWS_TITLES = 1100  # the task samples its 1,000 training examples from a larger number
 RUNS_PER_PROCESS = 2
 QUICK = (DEFAULTS, PACKED)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every variant has to do.
+    """The work of every variant.
 
     Attributes:
-        shape: Of the task.
+        shape: Shape of the task.
         encoder: A Hugging Face folder.
-        folder: For inputs and results.
-        steps: Of a run.
+        folder: Folder of inputs and results.
+        steps: Steps of a run.
         every: Steps between evaluations.
-        processes: Of ours, each of which does two runs.
+        processes: Number of stableft's training processes; each does two runs.
     """
 
     shape: Shape
@@ -54,11 +58,11 @@ class Grid:
     """One variant in one round.
 
     Attributes:
-        runs_per_hour: From process start to process end.
-        seconds: Per run, likewise.
+        runs_per_hour: Runs per hour, from process start to process end.
+        seconds: Seconds per run, likewise.
         long: Seconds per run without start-up: training and evaluation alone, as in long runs.
-        peak_mb: Of a process.
-        threads: Likewise.
+        peak_mb: Peak memory of a process.
+        threads: Threads of a process.
     """
 
     runs_per_hour: float
@@ -69,7 +73,7 @@ class Grid:
 
 
 def measure(context: Context) -> list[Row]:
-    """The part."""
+    """Measures the part."""
     rows: list[Row] = []
     for shape in (RTE,) if context.quick else SHAPES:
         work = _work(context, shape)
@@ -77,10 +81,10 @@ def measure(context: Context) -> list[Row]:
         variants = QUICK if context.quick else VARIANTS
         limits = LIMITS if context.rounds is None else None
         calls = {variant.name: _call(context, variant, work) for variant in variants}
-        found = interleave(calls, context.rounds or (1 if context.quick else ROUNDS), limits)
+        samples = interleave(calls, context.rounds or (1 if context.quick else ROUNDS), limits)
         name = (TINY if context.quick else MINILM).name
         group = f"{shape.name}, {name}: {work.steps} steps, {work.shape.num_validation} examples every {work.every}"
-        rows += [_row(group, variant, found[variant.name], work) for variant in variants]
+        rows += [_row(group, variant, samples[variant.name], work) for variant in variants]
     return rows
 
 
@@ -92,7 +96,7 @@ def _work(context: Context, shape: Shape) -> Work:
 
 
 def write_inputs(work: Work) -> None:
-    """The same texts for the baselines and, in the files of the real task, for ours."""
+    """Writes the same texts for the baselines and, in the file format of the real task, for stableft."""
     work.folder.mkdir(parents=True)
     for name, rows in zip(("train", "validation"), splits(work.shape, work.encoder), strict=True):
         write_json_lines(rows, work.folder / f"{name}.jsonl")
@@ -101,11 +105,11 @@ def write_inputs(work: Work) -> None:
 
 
 class Ran(NamedTuple):
-    """A program that ran: its seconds, when it started, and what it said."""
+    """A finished program: its duration in seconds, its start time, and its output."""
 
     seconds: float
     started: float
-    said: dict[str, Any]
+    output: dict[str, Any]
 
 
 def run(order: Order, changes: dict[str, str]) -> Ran:
@@ -120,26 +124,26 @@ def run(order: Order, changes: dict[str, str]) -> Ran:
 def _call(context: Context, variant: Variant, work: Work) -> Callable[[int], Grid]:
     def library(number: int) -> Grid:
         order = Order("library", work.folder, variant.spec(work.encoder, work.shape, seed=number), work.steps, work.every)
-        seconds, _started, said = run(order, context.environment(ours=False))
-        return Grid(3600 / seconds, seconds, said["ended"] - said["began"], said["peak_mb"], said["threads"])
+        seconds, _started, output = run(order, context.environment(ours=False))
+        return Grid(3600 / seconds, seconds, output["ended"] - output["began"], output["peak_mb"], output["threads"])
 
     def ours(_: int) -> Grid:
         spec = variant.spec(work.encoder, work.shape)
         order = Order("grid", work.folder, spec, work.steps, work.every, work.runs, work.processes)
-        shutil.rmtree(work.folder / "results", ignore_errors=True)  # else the runs are done already
-        seconds, _started, said = run(order, {"STABLEFT_DATA": str(work.folder / "data")})
-        alone = sum(said["seconds"]) / work.runs / work.processes
-        return Grid(3600 * work.runs / seconds, seconds / work.runs, alone, said["peak_mb"], 1)
+        shutil.rmtree(work.folder / "results", ignore_errors=True)  # otherwise the runner would find them done
+        seconds, _started, output = run(order, {"STABLEFT_DATA": str(work.folder / "data")})
+        alone = sum(output["seconds"]) / work.runs / work.processes
+        return Grid(3600 * work.runs / seconds, seconds / work.runs, alone, output["peak_mb"], 1)
 
     return ours if variant.ours else library
 
 
-def _row(group: str, variant: Variant, found: list[Grid], work: Work) -> Row:
+def _row(group: str, variant: Variant, samples: list[Grid], work: Work) -> Row:
     extra = {
-        "seconds per run": [one.seconds for one in found],
-        "without start-up": [one.long for one in found],
-        "peak MiB of a process": [one.peak_mb for one in found],
-        "processes x threads": f"{work.processes if variant.ours else 1} x {found[0].threads}",
+        "seconds per run": [one.seconds for one in samples],
+        "without start-up": [one.long for one in samples],
+        "peak MiB of a process": [one.peak_mb for one in samples],
+        "processes x threads": f"{work.processes if variant.ours else 1} x {samples[0].threads}",
         "runs": str(work.runs if variant.ours else 1),
     }
-    return Row(group, variant.name, "runs per hour", [one.runs_per_hour for one in found], True, extra)
+    return Row(group, variant.name, "runs per hour", [one.runs_per_hour for one in samples], True, extra)

@@ -1,4 +1,4 @@
-"""The baselines: the Hugging Face Trainer as its users run it, and a careful loop around the same library's model."""
+"""Baselines: the Hugging Face Trainer with the usual settings, and a tuned loop around the same model."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ from benchmarks.engine import LEARNING_RATE, batches
 from benchmarks.subject import Evaluated, Spec, Trained
 from benchmarks.work import Example, splits
 
-EVALUATION_BATCH = 32  # of the careful loop; larger ones leave the cache and are slower
+EVALUATION_BATCH = 32  # of the tuned loop; larger batches do not fit the cache and are slower
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -36,14 +36,14 @@ disable_progress_bars()
 
 
 def load_model(folder: Path, num_labels: int, dropout: float) -> Any:
-    """The encoder with the library's own classification head."""
+    """Loads the encoder with the library's own classification head."""
     return AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=num_labels, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
     )
 
 
 def tokenised(tokenizer: Any, rows: Sequence[Example], max_length: int, *, pad: bool) -> dict[str, Any]:
-    """What run_glue makes of texts: cut, and padded to the longest input if asked for."""
+    """Tokenises texts as run_glue does: truncated, and with ``pad`` padded to the longest input."""
     pairs = [row.pair for row in rows] if rows[0].pair is not None else None
     texts = [row.text for row in rows]
     encoded = tokenizer(texts, pairs, truncation=True, max_length=max_length, padding="max_length" if pad else False)
@@ -51,7 +51,7 @@ def tokenised(tokenizer: Any, rows: Sequence[Example], max_length: int, *, pad: 
 
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    """As run_glue reports it."""
+    """Computes the accuracy as run_glue reports it."""
     return {"accuracy": float((np.asarray(prediction.predictions).argmax(axis=1) == prediction.label_ids).mean())}
 
 
@@ -66,16 +66,16 @@ def make_trainer(
     callbacks: Any = None,
     **arguments: Any,
 ) -> Trainer:
-    """A Trainer with run_glue's defaults; saving and reporting are off, for they are no part of the work.
+    """Builds a Trainer with run_glue's defaults, but without saving and reporting.
 
     Args:
         model: Changed in place.
         tokenizer: Pads batches unless ``pad``.
         pad: Whether examples are padded already, as run_glue does by default.
         train, validation: Tokenised datasets.
-        compute_metrics: Of an evaluation.
-        callbacks: Further ones.
-        arguments: Of `TrainingArguments`.
+        compute_metrics: Metrics of an evaluation.
+        callbacks: Additional callbacks.
+        arguments: Arguments of `TrainingArguments`.
     """
     settings = TrainingArguments(
         output_dir=mkdtemp(prefix="trainer-"), save_strategy="no", report_to="none", disable_tqdm=True, **arguments
@@ -92,7 +92,7 @@ def make_trainer(
 
 
 class _Watch(TrainerCallback):
-    """When each step ended, and the losses if they are logged."""
+    """Records the end of each step, and the losses if they are logged."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
@@ -107,9 +107,9 @@ class _Watch(TrainerCallback):
 
 
 class _Baseline:
-    """What both baselines need: the model, the texts, and the order of the batches.
+    """Common parts of both baselines: the model, the texts, and the order of the batches.
 
-    Options: ``head`` (weight and bias) to start from.
+    Options: ``head``: weight and bias to start from.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -131,7 +131,10 @@ class _Baseline:
 
 
 class TrainerSubject(_Baseline):
-    """The Trainer with run_glue's defaults; option ``pad``: to the longest input, or each batch to its longest."""
+    """Subject: the Trainer with run_glue's defaults.
+
+    Options: ``pad``: whether to pad to the longest input instead of the longest of each batch.
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -155,7 +158,7 @@ class TrainerSubject(_Baseline):
         )  # fmt: skip
 
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
-        """See `benchmarks.subject.Subject.train`."""
+        """Implements `benchmarks.subject.Subject.train`."""
         order = self.batches(warm + steps)
         logging_steps = {"logging_steps": 1} if log else {}
         self._trainer = self._make(np.concatenate(order).tolist(), max_steps=warm + steps, **logging_steps)
@@ -165,7 +168,7 @@ class TrainerSubject(_Baseline):
         return self.result(ends[-1] - (ends[warm - 1] if warm else started), order[warm:], self._watch.losses)
 
     def evaluate(self, count: int) -> Evaluated:
-        """See `benchmarks.subject.Subject.evaluate`."""
+        """Implements `benchmarks.subject.Subject.evaluate`."""
         dataset = self._dataset(self.validation[:count])
         started = time.perf_counter()
         self._trainer.evaluate(dataset)  # pyright: ignore[reportArgumentType]
@@ -173,11 +176,14 @@ class TrainerSubject(_Baseline):
 
 
 class Loop:
-    """A careful plain loop: each batch padded to its longest, evaluation sorted by length in inference mode.
+    """A tuned plain loop.
+
+    Each batch is padded to its longest input; evaluation is sorted by length and runs in inference
+    mode.
 
     Args:
         model: Changed in place.
-        num_steps: Of the schedule, which falls linearly to 0 as the Trainer's does.
+        num_steps: Length of the schedule, which falls linearly to 0 like the Trainer's.
     """
 
     def __init__(self, model: Any, num_steps: int) -> None:
@@ -187,7 +193,7 @@ class Loop:
         self._schedule = get_linear_schedule_with_warmup(decayed, 0, num_steps)
 
     def step(self, inputs: dict[str, Tensor]) -> Tensor:
-        """One optimizer step on a batch with labels; returns its loss."""
+        """Takes one optimizer step on a batch with labels, and returns its loss."""
         self.model.train()
         loss = self.model(**inputs).loss
         loss.backward()
@@ -199,7 +205,7 @@ class Loop:
 
 
 def padded(rows: Sequence[tuple[list[int], list[int], int]]) -> dict[str, Tensor]:
-    """A batch of (ids, segments, label), padded to its longest."""
+    """Collates rows of (ids, segments, label) into a batch, padded to its longest row."""
 
     def pad(values: Sequence[list[int]]) -> Tensor:
         return nn.utils.rnn.pad_sequence([torch.tensor(value) for value in values], batch_first=True)
@@ -212,12 +218,12 @@ def padded(rows: Sequence[tuple[list[int], list[int], int]]) -> dict[str, Tensor
 
 
 def loop_rows(encoded: dict[str, Any]) -> list[tuple[list[int], list[int], int]]:
-    """Tokenised columns as rows for `padded`."""
+    """Converts tokenised columns to rows for `padded`."""
     return list(zip(encoded["input_ids"], encoded["token_type_ids"], encoded["label"], strict=True))
 
 
 def by_length(rows: Sequence[tuple[list[int], list[int], int]]) -> Iterator[list[int]]:
-    """Indices in batches, shortest first."""
+    """Yields the indices of evaluation batches, shortest rows first."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
     for start in range(0, len(order), EVALUATION_BATCH):
         yield order[start : start + EVALUATION_BATCH]
@@ -225,7 +231,7 @@ def by_length(rows: Sequence[tuple[list[int], list[int], int]]) -> Iterator[list
 
 @torch.inference_mode()
 def loop_evaluate(model: Any, rows: Sequence[tuple[list[int], list[int], int]]) -> NDArray[np.float32]:
-    """Logits of all rows, in their own order."""
+    """Computes the logits of all rows, in their own order."""
     model.eval()
     logits = np.empty((len(rows), model.config.num_labels), np.float32)
     for where in by_length(rows):
@@ -236,7 +242,7 @@ def loop_evaluate(model: Any, rows: Sequence[tuple[list[int], list[int], int]]) 
 
 
 class LoopSubject(_Baseline):
-    """The careful loop."""
+    """Subject: the tuned loop."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -247,7 +253,7 @@ class LoopSubject(_Baseline):
         self._training, self._validation = rows(self.training), rows(self.validation)
 
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
-        """See `benchmarks.subject.Subject.train`."""
+        """Implements `benchmarks.subject.Subject.train`."""
         order = self.batches(warm + steps)
         loop = Loop(self.model, warm + steps)
         losses: list[float] = []
@@ -261,17 +267,17 @@ class LoopSubject(_Baseline):
         return self.result(time.perf_counter() - started, order[warm:], losses)
 
     def evaluate(self, count: int) -> Evaluated:
-        """See `benchmarks.subject.Subject.evaluate`."""
+        """Implements `benchmarks.subject.Subject.evaluate`."""
         started = time.perf_counter()
         logits = loop_evaluate(self.model, self._validation[:count])
         return Evaluated(time.perf_counter() - started, logits)
 
 
 def whole_run(spec: Spec, files: dict[str, str], cache: str, steps: int, every: int) -> dict[str, float]:
-    """A run as run_glue does it: files, tokenising (cached), model, training with evaluations.
+    """Runs a whole run as run_glue does: files, tokenising (cached), model, training with evaluations.
 
     Returns:
-        When training began and when it ended.
+        ``began`` and ``ended``: start and end of training; ``threads``: number of threads.
     """
     from datasets import load_dataset
 

@@ -1,4 +1,4 @@
-"""Runs that do nothing, on one backend, in a fresh process: what is left is the backend's own cost."""
+"""Runs that do nothing, on one backend, in a fresh process: measures the overhead of the backend."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from stableft.tasks.toy import TASKS, VOCABULARY
 
 
 def obey(connection: Connection) -> None:
-    """Takes jobs as a training process does, and says that they are done."""
+    """Receives jobs as a training process does, and reports each as done at once."""
     while True:
         try:
             connection.recv()
@@ -30,10 +30,14 @@ def obey(connection: Connection) -> None:
 
 
 def measure(name: str, runs: int, workers: int) -> dict[str, float]:
-    """Time from the end of the first run to the end of the last, divided by the others.
+    """Measures the time per run of a backend with runs that do nothing.
+
+    The time is from the end of the first run to the end of the last, divided by the number of runs
+    after the first.
 
     Returns:
-        ``wall``, ``cpu`` of this process (with Dask also the scheduler's) and ``cpu_all`` of all processes, each in ms per run.
+        ``wall``, ``cpu`` of this process (with Dask also the scheduler's) and ``cpu_all`` of all
+        processes, each in ms per run.
     """
     environment.prepare(1)
     config, encoder = engine.toy_configuration(), resolve("tiny-random", tiny_vocabulary=VOCABULARY)
@@ -46,7 +50,7 @@ def measure(name: str, runs: int, workers: int) -> dict[str, float]:
             for kind, count in (("warm", 4 * workers), ("timed", runs))
         )
         with BACKENDS["dask" if name == "gather" else name](local, lambda _: None) as backend:
-            # One call, since loky's processes live as long as one: it begins with runs that don't count.
+            # One call, because loky's processes live as long as one; its first runs are not timed.
             statuses = backend(supervisor, [*warm, *timed], workers)
             for _ in warm:
                 assert next(statuses).state == "done"
@@ -68,7 +72,7 @@ def _now() -> tuple[float, float, float]:
 def main() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     name, runs, workers = sys.argv[1:]
-    from benchmarks import idle  # by this name other processes find `obey`; as a program this module has none
+    from benchmarks import idle  # other processes find `obey` by this name, not in `__main__`
 
     print(json.dumps(idle.measure(name, int(runs), int(workers))))
 

@@ -1,4 +1,4 @@
-"""Starting processes and talking to them."""
+"""Processes: starts the processes to measure, and communicates with them."""
 
 import contextlib
 import math
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from benchmarks.subject import Spec
 
-PATIENCE = 60.0  # seconds that a process may take to end
+PATIENCE = 60.0  # seconds to wait for the end of a process
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class Answer(NamedTuple):
-    """What a method of a subject returned, and its process's peak memory in MiB and number of threads."""
+    """Return value of a subject's method, and its process's peak memory in MiB and number of threads."""
 
     value: Any
     peak_mb: float
@@ -28,11 +28,14 @@ class Answer(NamedTuple):
 
 
 class BenchmarkError(Exception):
-    """A process that was to be measured failed."""
+    """Failure of a measured process."""
 
 
 def environment(changes: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """That of a process to be measured: nothing of the caller's that decides speed, nothing from the network, no GPU."""
+    """Builds the environment variables of a process to measure.
+
+    It removes the caller's variables that influence speed, and excludes the network and GPUs.
+    """
     fixed = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(scratch)}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "MKL_", "KMP_", "GLIBC_", "MALLOC_", "LD_PRELOAD"))}
     return {**kept, **fixed, **changes}
@@ -42,9 +45,9 @@ class Nursery:
     """Forks subjects from a process that has imported ``modules`` in a given environment.
 
     Args:
-        modules: What to import beforehand.
+        modules: Modules to import beforehand.
         changes: Environment variables.
-        folder: For its socket and its log.
+        folder: Folder of its socket and its log.
     """
 
     def __init__(self, modules: Sequence[str], changes: Mapping[str, str], folder: Path) -> None:
@@ -59,7 +62,7 @@ class Nursery:
         self._awake = False
 
     def start(self, spec: Spec) -> Connection:
-        """A new process with the subject of a spec in it, not yet ready."""
+        """Starts a process with the subject of a spec; does not wait until it is ready."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if not self._awake and self._process.stdout.readline() != "ready\n":
@@ -72,7 +75,7 @@ class Nursery:
         return connection
 
     def log(self) -> str:
-        """The end of what its processes said."""
+        """Returns the end of the output of its processes."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def close(self) -> None:
@@ -93,7 +96,7 @@ class Team:
         self._receive("ready")
 
     def call(self, method: str, *arguments: Any, **options: Any) -> list[Answer]:
-        """Calls a method of all at once; returns when the last has answered."""
+        """Calls a method of all subjects at once; returns after the last answer."""
         for connection in self._connections:
             connection.send((method, arguments, options))
         return [Answer(*answer) for answer in self._receive("done")]
@@ -117,7 +120,7 @@ class Team:
 
 @contextmanager
 def team(nursery: Nursery, spec: Spec, members: int) -> Iterator[Team]:
-    """A `Team` that is dismissed at the end."""
+    """Yields a `Team`, and closes it at the end."""
     made = Team(nursery, spec, members)
     try:
         yield made
@@ -126,7 +129,7 @@ def team(nursery: Nursery, spec: Spec, members: int) -> Iterator[Team]:
 
 
 class Finished(NamedTuple):
-    """A program that ran: seconds from its start to its end, when it started, and the last line that it printed."""
+    """A finished program: duration in seconds, start time, and the last line of its output."""
 
     seconds: float
     started: float
@@ -153,7 +156,10 @@ def run_program(arguments: Sequence[str], changes: Mapping[str, str], log: Path)
 
 
 class Command(NamedTuple):
-    """A command that ran: seconds from its start to its end, processor seconds, and peak memory in MiB, of all its processes."""
+    """A finished command: duration and processor time in seconds, peak memory in MiB.
+
+    Processor time and memory are those of all its processes.
+    """
 
     seconds: float
     processor: float
@@ -161,7 +167,7 @@ class Command(NamedTuple):
 
 
 def run_command(arguments: Sequence[str], folder: Path) -> Command:
-    """Runs ``python -m ...`` as a user would, in a folder, and looks at its memory ten times a second."""
+    """Runs ``python -m ...`` as a user would, in a folder, and samples its memory ten times a second."""
     began, before, peak = time.perf_counter(), os.times(), 0.0
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -180,7 +186,10 @@ def run_command(arguments: Sequence[str], folder: Path) -> Command:
 
 
 def _memory_mb(session: int) -> float:
-    """Resident memory of all processes of a session, what they share counted for each; NaN where there is no ``/proc``."""
+    """Sums the resident memory of all processes of a session; NaN without ``/proc``.
+
+    Memory that processes share counts for each.
+    """
     if not Path("/proc/self/stat").exists():
         return math.nan
     pages = 0

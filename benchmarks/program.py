@@ -1,6 +1,6 @@
-"""Whole programs, each run in a fresh process: a baseline's run, a grid of the runner, or small runs without it.
+"""Programs for a fresh process: a baseline's run, a grid of the runner, or small runs without it.
 
-Nothing heavy is imported here: the runner's training processes import the module that the main process was started with.
+Nothing heavy is imported here, because the runner's training processes import the main module too.
 """
 
 import json
@@ -15,16 +15,17 @@ from benchmarks.subject import Spec
 
 @dataclass(frozen=True)
 class Order:
-    """What a program is to do.
+    """Order for a program.
 
     Attributes:
-        kind: ``library``: one run of a baseline; ``grid``: runs of the runner; ``toy`` and ``toy-in-process``: small ones.
-        folder: For files, caches and results.
+        kind: ``library``: one run of a baseline; ``grid``: runs of the runner; ``toy`` and
+            ``toy-in-process``: small ones.
+        folder: Folder of files, caches and results.
         spec: The variant.
-        steps: Of a run.
+        steps: Steps of a run.
         every: Steps between evaluations.
-        runs: How many; a baseline's program does one.
-        processes: Training processes of the runner.
+        runs: Number of runs; a baseline's program does one.
+        processes: Number of training processes of the runner.
     """
 
     kind: str
@@ -37,7 +38,7 @@ class Order:
 
 
 def obey(order: Order) -> dict[str, Any]:
-    """Does it and says when things happened."""
+    """Executes an order and returns its timings."""
     from benchmarks import engine
 
     seeds = range(order.runs)

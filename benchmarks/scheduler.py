@@ -1,4 +1,4 @@
-"""Part ``scheduler``: what the machinery around the runs costs: the runner, planning, collecting, reporting."""
+"""Part ``scheduler``: overhead around the runs, in the runner, planning, collecting and reporting."""
 
 import shutil
 import time
@@ -27,7 +27,7 @@ PER_STEP = ("loss", "lr", "grad_norm", "update_norm", "update_bias_closed_form",
 
 
 def measure(context: Context) -> list[Row]:
-    """The part."""
+    """Measures the part."""
     cells, records, toys = (200, 20, 3) if context.quick else (100_000, 10_000, 30)
     rounds = context.rounds or (1 if context.quick else 3)
     return [*_overhead(context, toys, rounds), *_planning(context, cells, rounds), *_reporting(context, records)]
@@ -40,20 +40,20 @@ def _overhead(context: Context, runs: int, rounds: int) -> list[Row]:
     def program(kind: str) -> Callable[[int], tuple[float, float]]:
         def call(_: int) -> tuple[float, float]:
             shutil.rmtree(folder / "results", ignore_errors=True)
-            _seconds, started, said = run(Order(kind, folder, runs=runs), engine.worker_environment())
-            first, last = said["ends"][0], said["ends"][-1]
+            _seconds, started, output = run(Order(kind, folder, runs=runs), engine.worker_environment())
+            first, last = output["ends"][0], output["ends"][-1]
             return first - started, 1e3 * (last - first) / (runs - 1)
 
         return call
 
-    found = interleave({kind: program(kind) for kind in ("toy", "toy-in-process")}, rounds)
-    through, bare = ([each[1] for each in found[kind]] for kind in ("toy", "toy-in-process"))
+    samples = interleave({kind: program(kind) for kind in ("toy", "toy-in-process")}, rounds)
+    through, bare = ([each[1] for each in samples[kind]] for kind in ("toy", "toy-in-process"))
     group = f"{runs} toy runs on one training process, the first left out"
     return [
         Row(group, "in one process, without the runner", "ms per run", bare),
         Row(group, "through the runner", "ms per run", through),
         Row(group, "overhead of the runner", "ms per run", [a - b for a, b in zip(through, bare, strict=True)]),
-        Row(group, "process start to the end of the first run, through the runner", "s", [each[0] for each in found["toy"]]),
+        Row(group, "process start to the end of the first run, through the runner", "s", [each[0] for each in samples["toy"]]),
     ]
 
 
@@ -67,19 +67,23 @@ def _planning(context: Context, cells: int, rounds: int) -> list[Row]:
 
     def plan(_: int) -> float:
         started = time.perf_counter()
-        found = runner.plan(grid, Store(context.folder / "nothing"), runner.Inputs())
-        assert len(found.missing) == cells
+        planned = runner.plan(grid, Store(context.folder / "nothing"), runner.Inputs())
+        assert len(planned.missing) == cells
         return time.perf_counter() - started
 
     return [Row(f"{cells:,} cells", "plan", "s", interleave({"plan": plan}, rounds)["plan"])]
 
 
 def _reporting(context: Context, runs: int) -> list[Row]:
-    """Every command from runs that are there to a page of them, as a user types it; the first one plans and collects."""
+    """Measures every command from finished runs to a report, as a user types it.
+
+    The first command plans and collects.
+    """
     grid, store = _grid(runs), Store(context.folder / "records")
     _write_records(grid, store, runner.Inputs())
     folder = context.folder / "reported"
     folder.mkdir()
+    # The commands of a user, from collecting to checking, one after another.
     results, figures, of = ["--results", str(store.root)], ["--figures", str(folder / "figures")], ["--protocol", PROTOCOL]
     commands = {
         "run (collects)": ["run", EXPERIMENT, *of, "--seeds", f"0-{len(grid.seeds) - 1}", *results],
@@ -88,13 +92,13 @@ def _reporting(context: Context, runs: int) -> list[Row]:
         "report": ["report", *of, *results, *figures],
         "verify": ["verify", *of, *results],
     }
-    found = {name: run_command(["stableft", *arguments], folder) for name, arguments in commands.items()}
-    seconds, processor, peaks = zip(*found.values(), strict=True)
-    found["all of them"] = Command(sum(seconds), sum(processor), max(peaks))
+    measured = {name: run_command(["stableft", *arguments], folder) for name, arguments in commands.items()}
+    seconds, processor, peaks = zip(*measured.values(), strict=True)
+    measured["all of them"] = Command(sum(seconds), sum(processor), max(peaks))
     group = f"{runs:,} runs of {STEPS} steps"
     return [
         Row(group, name, "s", [of.seconds], extra={"processor s": [of.processor], "peak MiB of all processes": [of.peak_mb]})
-        for name, of in found.items()
+        for name, of in measured.items()
     ]
 
 
@@ -106,7 +110,7 @@ def _write_records(grid: Grid, store: Store, inputs: runner.Inputs) -> None:
         "data_fingerprint": "0" * 64, "weights_fingerprint": "0" * 64,
     }  # fmt: skip
     for cell in grid.cells():
-        noise = rng.uniform(0.9, 1.1, len(metrics))  # so that files compress no better than real ones
+        noise = rng.uniform(0.9, 1.1, len(metrics))  # so that files compress like real ones
         store.write(
             RunRecord(
                 inputs.run_id(cell.config), "ok", cell.config.model_dump(mode="json"), facts,

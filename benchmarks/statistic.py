@@ -1,4 +1,4 @@
-"""Interleaved rounds, and what is said about their numbers. Pure."""
+"""Interleaved rounds and summaries of their values, as pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: a quantity of one variant, measured once in each round.
+    """One row of a table: a quantity of one variant, measured once in each round.
 
     Attributes:
-        group: The table that it belongs to.
-        name: The variant.
-        unit: Of the values.
+        group: Name of its table.
+        name: Name of the variant.
+        unit: Unit of the values.
         values: One per round, from the first round on.
-        higher_is_better: Decides which way a ratio is formed.
-        extra: Further columns: label -> values per round, or a text.
+        higher_is_better: Decides the direction of ratios.
+        extra: Additional columns: label -> values per round, or a text.
     """
 
     group: str
@@ -31,12 +31,14 @@ class Row:
 
 
 def interleave(variants: Mapping[K, Callable[[int], T]], rounds: int, limits: Mapping[K, int] | None = None) -> dict[K, list[T]]:
-    """Measures every variant once a round; each round begins with another one, so that a drift of the machine favours none.
+    """Measures every variant once a round.
+
+    Each round begins with another variant, so that a drift of the machine favours none.
 
     Args:
-        variants: Name -> what measures it, given the number of the round.
-        rounds: How many.
-        limits: Fewer rounds for the expensive ones.
+        variants: Name -> function that measures it, given the number of the round.
+        rounds: Number of rounds.
+        limits: Name -> smaller number of rounds, for expensive variants.
     """
     results: dict[K, list[T]] = {name: [] for name in variants}
     names = list(variants)
@@ -49,18 +51,18 @@ def interleave(variants: Mapping[K, Callable[[int], T]], rounds: int, limits: Ma
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Median, smallest and largest of at least one value, and how many there are."""
+    """Computes median, smallest and largest of at least one value, and their number."""
     return {"median": median(values), "min": min(values), "max": max(values), "rounds": len(values)}
 
 
 def speedups(base: Sequence[float], values: Sequence[float], *, higher_is_better: bool) -> list[float]:
-    """How many times better than ``base``, round by round, over the rounds that both have."""
+    """Computes by round how many times better than ``base`` the values are, over the rounds of both."""
     pairs = zip(base, values, strict=False)
     return [value / reference if higher_is_better else reference / value for reference, value in pairs]
 
 
 def as_json(row: Row, rows: Sequence[Row], references: Sequence[str]) -> dict[str, Any]:
-    """A row with its summary and its ratios to the references of its own group and unit."""
+    """Converts a row to JSON, with its summary and its ratios to the references of its group and unit."""
     same = {other.name: other for other in rows if (other.group, other.unit) == (row.group, row.unit)}
     ratios = {
         name: summary(speedups(same[name].values, row.values, higher_is_better=row.higher_is_better))

@@ -1,4 +1,7 @@
-"""Parts ``steps`` and ``evaluation``: every variant's training steps and evaluation, from the same processes if both are wanted."""
+"""Parts ``steps`` and ``evaluation``: training steps and evaluation of every variant.
+
+If both are requested, they use the same processes.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +21,14 @@ GEMM_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of the work is done in a round: the dearer, the less.
+    """Amount of work in a round: smaller for expensive settings.
 
     Attributes:
-        warm: Steps before the clock starts. Up to step 8 our engine measures every update, later every tenth or so.
+        warm: Untimed steps at the start. Up to step 8 our engine measures every update, later about
+            every tenth.
         steps: Timed steps.
         examples: Evaluated examples.
-        rounds: Unless asked for otherwise.
+        rounds: Default number of rounds.
     """
 
     warm: int
@@ -60,7 +64,7 @@ class Measured:
 
 
 def measure(context: Context, parts: set[str]) -> dict[str, list[Row]]:
-    """The rows of the wanted ones of ``steps`` and ``evaluation``."""
+    """Measures the requested parts among ``steps`` and ``evaluation``, and returns their rows."""
     rows: dict[str, list[Row]] = {part: [] for part in parts}
     for shape in SHAPES:
         for size in context.sizes():
@@ -70,9 +74,9 @@ def measure(context: Context, parts: set[str]) -> dict[str, list[Row]]:
             variants = {variant.name: _call(context, variant, encoder, used, size, plan, parts) for variant in VARIANTS}
             products = gemm.layer_products(size, _tokens_per_batch(used, encoder))
             variants[GEMM] = _gemm(context, products)
-            found = interleave(variants, context.rounds or plan.rounds)
+            samples = interleave(variants, context.rounds or plan.rounds)
             for part in parts:
-                rows[part] += _rows(part, f"{shape.name}, {size.name}", plan, found)
+                rows[part] += _rows(part, f"{shape.name}, {size.name}", plan, samples)
     return rows
 
 
@@ -94,17 +98,17 @@ def _call(
 
     def call(number: int) -> Measured:
         spec = variant.spec(encoder, shape, seed=number)
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         answers: list[Answer] = []
         with team(context.nursery(ours=variant.ours), spec, members) as workers:
             if "steps" in parts:
                 answers = workers.call("train", plan.warm, plan.steps)
-                found |= _trained(answers, plan, size, variant)
+                values |= _trained(answers, plan, size, variant)
             if "evaluation" in parts:
-                workers.call("evaluate", min(32, examples))  # untimed: memory and caches as they are in the middle of a run
+                workers.call("evaluate", min(32, examples))  # untimed: fills memory and caches as in the middle of a run
                 answers = workers.call("evaluate", examples)
-                found |= _evaluated(answers, _lengths(shape, encoder, examples), size, variant)
-        return Measured(threads=answers[0].threads, **found)
+                values |= _evaluated(answers, _lengths(shape, encoder, examples), size, variant)
+        return Measured(threads=answers[0].threads, **values)
 
     return call
 
@@ -135,15 +139,16 @@ def _evaluated(answers: list[Answer], lengths: list[int], size: Size, variant: V
     }
 
 
-def _rows(part: str, work: str, plan: Plan, found: dict[str, list[Measured]]) -> list[Row]:
+def _rows(part: str, work: str, plan: Plan, samples: dict[str, list[Measured]]) -> list[Row]:
     what = "step" if part == "steps" else "example"
     unit = {"step": "ms per step", "example": "us per example"}[what]
     amount = f"{plan.steps} steps after {plan.warm}" if what == "step" else f"{plan.examples} examples"
     group = f"{work}: {amount} in a round"
-    limit = [one.gemm for one in found[GEMM] if one.gemm]
+    # Variants, each with its share of the GEMM rate of its precision in the same round.
+    limit = [one.gemm for one in samples[GEMM] if one.gemm]
     rows = []
     for variant in VARIANTS:
-        runs = found[variant.name]
+        runs = samples[variant.name]
         rate = [getattr(run, f"{what}_rate") for run in runs]
         limits = [max(value for kind, value in one.items() if kind.startswith(variant.precision)) for one in limit]
         extra = {
@@ -154,6 +159,7 @@ def _rows(part: str, work: str, plan: Plan, found: dict[str, list[Measured]]) ->
         }
         values = [value for run in runs if (value := run.step_ms if what == "step" else run.example_us) is not None]
         rows.append(Row(group, variant.name, unit, values, extra=extra))
+    # The GEMM rates themselves.
     extra = {"fraction of the GEMM rate": "the denominator is the greatest of its precision"}
     rows += [
         Row(group, f"{GEMM}, {kind}, {engine.workers()} x 1", "GFLOP/s", [one[kind] for one in limit], True, extra)

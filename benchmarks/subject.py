@@ -1,6 +1,7 @@
-"""What is measured in a process of its own, and that process: forked from one that has imported everything already.
+"""Subjects: variants to measure, each in a process forked from one that has imported all modules.
 
-A fork starts in milliseconds and its peak memory is its own, so that every variant can start afresh in every round.
+A fork starts in milliseconds and has its own peak memory, so every variant can start from the
+beginning in every round.
 """
 
 import importlib
@@ -25,10 +26,10 @@ class Spec:
     Attributes:
         kind: ``module:class`` of the subject.
         encoder: A Hugging Face folder.
-        shape: Of the texts.
-        seed: Of the order of batches and of the head.
+        shape: Shape of the texts.
+        seed: Seed of the order of batches and of the head.
         dropout: As in the model's configuration.
-        options: What is particular to the variant.
+        options: Options of the variant.
     """
 
     kind: str
@@ -41,13 +42,13 @@ class Spec:
 
 @dataclass(frozen=True)
 class Trained:
-    """Steps that were taken.
+    """Result of training steps.
 
     Attributes:
-        seconds: Of the timed steps.
+        seconds: Duration of the timed steps.
         tokens: Real pieces in their batches.
         sequences: Examples in their batches.
-        losses: Of all steps, if they were asked for.
+        losses: Losses of all steps, if they were requested.
     """
 
     seconds: float
@@ -58,17 +59,17 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Logits (N, K) of the validation examples in their own order, and how long it took to have them."""
+    """Logits (N, K) of the validation examples in their own order, and the duration of the evaluation."""
 
     seconds: float
     logits: NDArray[np.float32]
 
 
 class Subject(Protocol):
-    """What every variant can do; made from a `Spec`."""
+    """Interface of every variant; subjects are built from a `Spec`."""
 
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
-        """Takes ``warm`` untimed steps, then timed ones; the schedule ends with the last of them."""
+        """Takes ``warm`` untimed and ``steps`` timed steps; the schedule ends with the last one."""
         ...
 
     def evaluate(self, count: int) -> Evaluated:
@@ -77,7 +78,7 @@ class Subject(Protocol):
 
 
 def obey(connection: Connection) -> None:
-    """Makes the subject that is asked for and calls its methods until the other side hangs up."""
+    """Builds the requested subject and calls its methods until the other side closes the connection."""
     import torch
 
     from stableft.execution import provenance
@@ -99,12 +100,15 @@ def obey(connection: Connection) -> None:
 
 
 def main() -> None:
-    """Imports the modules named, then forks a subject for every address on standard input; its end is ours."""
+    """Imports the named modules, then forks a subject for every address on standard input.
+
+    Ends at the end of standard input.
+    """
     for name in sys.argv[1:]:
         importlib.import_module(name)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    os.dup2(2, 1)  # whatever a library prints belongs into the log
+    os.dup2(2, 1)  # output of libraries goes to the log
     children: set[int] = set()
     for line in iter(sys.stdin.readline, ""):
         children -= {pid for pid in children if os.waitpid(pid, os.WNOHANG)[0]}

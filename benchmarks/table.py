@@ -1,4 +1,4 @@
-"""results.json as a page. Pure."""
+"""Markdown page of results.json, by pure functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,45 +10,53 @@ TITLES = {
     "grid": "Runs per hour of a small grid, from process start",
     "equality": "Equality of the work",
     "scheduler": "Runner, planning, collecting, reporting",
-    "backends": "What a backend costs per run",
+    "backends": "Overhead of each backend per run",
 }
 NOTES = {
-    "gemm": "What a linear layer does, by torch's own kernels; several processes: their rates added.",
+    "gemm": "Products of a linear layer, by torch's own kernels. Rates of several processes are added.",
     "steps": """
- Every variant starts afresh in every round, in a process of its own, and takes the same batches in the same order, dropout 0.1.
-`ms per step` is time over the steps of all processes of a variant together: what a step costs when the whole machine is used.
-Baselines use all cores as threads, stableft one process per core. GFLOP/s counts 6 x (body parameters x real tokens - S x
-(tokens - sequences)) operations a step. Body parameters: weights of the linear layers of all blocks. S: those of the last block
-that E and F compute for the first token only (query, attention output, feed-forward); 0 for the others. Padding counts for
-nothing. The GEMM rate is that of one thread per core over the products of the encoder's feed-forward layer, forward and
-backward, in the same rounds; F is compared with that of bf16.""",
+In every round, every variant starts in a process of its own. All take the same batches in the same
+order, with dropout 0.1. `ms per step` is time over the number of steps of all processes of a
+variant together: the cost of a step if the whole machine is used. Baselines use all cores as
+threads, stableft uses one process per core.
+
+GFLOP/s counts 6 x (body parameters x real tokens - S x (tokens - sequences)) operations a step.
+Body parameters are the weights of the linear layers of all blocks. S is the number of weights of
+the last block that E and F use for the first token only (query, attention output, feed-forward); it
+is 0 for the others. Padding is not counted. The GEMM rate is that of one thread per core over the
+products of the encoder's feed-forward layer, forward and backward, in the same rounds; F is
+compared with the rate of bf16.""",
     "evaluation": """
- The same, with 2 in place of 6, over the same validation examples for every variant; a baseline's own overhead per evaluation
-is part of it. Evaluation batches: A and B 8 examples, C 32 sorted by length, stableft its own.""",
+As for training steps, with 2 instead of 6, over the same validation examples for every variant. A
+baseline's own overhead per evaluation is included. Evaluation batches: A and B 8 examples, C 32
+sorted by length, stableft its own.""",
     "grid": """
- Baselines: a fresh process per run, all cores as threads, one run after another; each reads files, tokenises (cached after the
-first round), trains and evaluates. stableft: one program, which takes its whole grid through its runner and writes every run's
-record. `without start-up`: seconds per run of training and evaluation alone, which is what counts in long runs; for stableft
-this still holds loading the model and, once per process, tokenising.""",
+Baselines: a fresh process per run, all cores as threads, one run after another; each run reads
+files, tokenises (cached after the first round), trains and evaluates. stableft: one program that
+runs its whole grid through its runner and writes every run's record. `without start-up` is seconds
+per run of training and evaluation alone, the cost that matters in long runs. For stableft it
+includes loading the model and, once per process, tokenising.""",
     "equality": """
- Dropout 0, the same initial weights and order of batches; differences to A. A loss is the mean over the batch of one training
-step. bf16 is shown for comparison; it is not meant to be equal.""",
+Dropout 0, the same initial weights and order of batches; differences to A. A loss is the mean over
+the batch of one training step. bf16 is shown for comparison; it is not expected to be equal.""",
     "backends": """
- Training processes that answer at once, so that nothing but the backend's own cost is left. The first runs, which start processes,
-are left out. Dask: a local cluster, whose scheduler is in the command's process; with `--gather` the command claims each run. CPU
-time is that of the command, and in the next column of all processes.""",
-    "scheduler": "Records are synthetic and written through the store; each holds per-step metrics and predictions.",
+Training processes that answer at once, so that only the overhead of the backend remains. The first
+runs start processes and are left out. Dask: a local cluster with its scheduler in the command's
+process; with `--gather` the command claims each run. CPU time is that of the command, and in the
+next column that of all processes.""",
+    "scheduler": "Records are synthetic and written through the store; each has per-step metrics and predictions.",
 }
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`; do not edit. Every value is the median of interleaved rounds, smallest to largest in parentheses. A
-ratio says how many times better than a reference a variant is, formed within each round before the median is taken. Settings:
-fp32, fused AdamW, learning rate 5e-5, clipping at 1; texts are synthetic, their lengths those of the real tasks. Everything runs on
-the CPU; GPUs: not measured."""
+Written by `make bench`; do not edit. Every value is the median of interleaved rounds, with the
+smallest and the largest in parentheses. A ratio is the number of times a variant is better than a
+reference; it is computed within each round, and then the median is taken. Settings: fp32, fused
+AdamW, learning rate 5e-5, clipping at 1; synthetic texts with the lengths of the real tasks.
+Everything runs on the CPU; GPUs: not measured."""
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands written out."""
+    """Formats a number with three significant digits; from 100 on as a whole number."""
     if value == 0:
         return "0"
     if 0 < abs(value) < 1e-3:
@@ -57,13 +65,13 @@ def number(value: float) -> str:
 
 
 def spread(summary: Mapping[str, float]) -> str:
-    """``median (min-max)``, or the only value."""
+    """Formats a summary as ``median (min-max)``, or as its only value."""
     middle = number(summary["median"])
     return middle if summary["rounds"] == 1 else f"{middle} ({number(summary['min'])}-{number(summary['max'])})"
 
 
 def group(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of one group as a Markdown table; columns that no row fills are left out."""
+    """Formats the rows of one group as a Markdown table, without columns that no row fills."""
     references = list(dict.fromkeys(name for row in rows for name in row["ratios"]))
     labels = list(dict.fromkeys(label for row in rows for label in row["extra"]))
     header = ["variant", "value", "unit", "rounds", *(f"times {name.split()[0]}" for name in references), *labels]
@@ -81,7 +89,7 @@ def group(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def part(name: str, result: Mapping[str, Any], *, machine: bool) -> str:
-    """A part with its tables; ``machine``: also where it was measured."""
+    """Formats a part with its tables; with ``machine`` also the machine of its measurement."""
     rows: Sequence[Mapping[str, Any]] = result["rows"]
     groups = dict.fromkeys(row["group"] for row in rows)
     tables = [f"### {title}\n\n{group([row for row in rows if row['group'] == title])}" for title in groups]
@@ -92,7 +100,7 @@ def part(name: str, result: Mapping[str, Any], *, machine: bool) -> str:
 
 
 def page(results: Mapping[str, Any]) -> str:
-    """The whole page; the machine is said once if it was the same for all parts."""
+    """Formats the whole page; if all parts have the same machine, it is described once."""
     parts = {name: results["parts"][name] for name in TITLES if name in results["parts"]}
     places = list(dict.fromkeys(where(result) for result in parts.values()))
     shown = [part(name, result, machine=len(places) > 1) for name, result in parts.items()]
@@ -100,7 +108,7 @@ def page(results: Mapping[str, Any]) -> str:
 
 
 def where(result: Mapping[str, Any]) -> str:
-    """Hardware, threads, versions and commit of a part."""
+    """Describes hardware, threads, versions and commit of a part."""
     hardware = result["hardware"]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return (

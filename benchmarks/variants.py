@@ -1,4 +1,4 @@
-"""What is compared, and what all parts share."""
+"""Variants to compare, and the context that all parts share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,13 @@ class Variant:
     """One way to do the work.
 
     Attributes:
-        name: In tables; its first letter names it in headings.
-        kind: Its subject.
-        options: Of the subject.
-        ours: The engine: as many processes as cores, one thread each; a baseline is one process with all cores as threads.
+        name: Name in tables; its first letter names it in headings.
+        kind: Class of its subject, ``module:class``.
+        options: Options of the subject.
+        ours: Whether it is the engine: one single-thread process per core. A baseline is one
+            process with all cores as threads.
         first_token_only: Whether the last block is computed for the first token only.
-        precision: Whose GEMM rate it is compared with.
+        precision: Precision of the GEMM rate to compare with.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Variant:
     precision: str = "fp32"
 
     def spec(self, encoder: Path, shape: Shape, **more: Any) -> Spec:
-        """This variant's work on an encoder and a shape."""
+        """Builds the spec of this variant's work on an encoder and a shape."""
         return Spec(self.kind, encoder, shape, **{**more, "options": {**self.options, **more.get("options", {})}})
 
 
@@ -58,12 +59,12 @@ REFERENCES = tuple(variant.name for variant in (DEFAULTS, DYNAMIC, LOOP))
 
 @dataclass
 class Context:
-    """One invocation.
+    """One invocation of the benchmarks.
 
     Attributes:
-        folder: Scratch, removed at the end.
-        quick: Tiny sizes.
-        rounds: Asked for, or None: each part's own.
+        folder: Temporary folder, removed at the end.
+        quick: Whether to use tiny sizes.
+        rounds: Requested number of rounds; None: each part's own.
     """
 
     folder: Path
@@ -72,7 +73,7 @@ class Context:
     _nurseries: dict[str, Nursery] = field(default_factory=dict)
 
     def nursery(self, *, ours: bool) -> Nursery:
-        """What subjects are forked from: ours in the environment of the runner's processes, baselines in a plain one."""
+        """Returns the nursery of subjects: ours in the runner's environment, baselines in a plain one."""
         name = "ours" if ours else "library"
         if name not in self._nurseries:
             module = "benchmarks.engine" if ours else "benchmarks.huggingface"
@@ -81,17 +82,20 @@ class Context:
         return self._nurseries[name]
 
     def environment(self, *, ours: bool) -> dict[str, str]:
-        """Variables of a process: the runner's own; none for a baseline, which takes all cores, but for a smoke check."""
+        """Returns the environment variables of a process: those of the runner's processes for ours.
+
+        A baseline has none, so it uses all cores; with ``quick`` it uses one thread.
+        """
         if ours:
             return engine.worker_environment()
         return {"OMP_NUM_THREADS": "1"} if self.quick else {}
 
     def members(self, variant: Variant) -> int:
-        """Processes at a time."""
+        """Returns the number of processes at a time."""
         return engine.workers() if variant.ours else 1
 
     def encoder(self, size: Size) -> Path:
-        """The folder of an encoder: MiniLM with its own weights, the others untrained."""
+        """Returns the folder of an encoder; only MiniLM has pre-trained weights."""
         if size == MINILM:
             return engine.encoder_folder("minilm-l6")
         if size == TINY:
@@ -111,7 +115,7 @@ class Context:
 
 @contextmanager
 def context(folder: Path, *, quick: bool, rounds: int | None) -> Iterator[Context]:
-    """A `Context` whose processes end with it."""
+    """Yields a `Context`, and ends its processes afterwards."""
     made = Context(folder, quick, rounds)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""The work that is measured: synthetic texts with the lengths of RTE and TNEWS, and encoders of three sizes."""
+"""Workloads: synthetic texts with the lengths of RTE and TNEWS, and encoders of several sizes."""
 
 import json
 import re
@@ -17,17 +17,18 @@ SINGLE_SPECIALS = 2
 
 @dataclass(frozen=True)
 class Shape:
-    """What a task looks like to the machine; labels and texts are random.
+    """Size of a task and its inputs; labels and texts are random.
 
     Attributes:
-        name: In tables.
-        task: The task of stableft whose place it takes.
-        pairs: Two texts an example.
+        name: Name in tables.
+        task: Name of the task of stableft that it replaces.
+        pairs: Whether an example has two texts.
         batch_size: Sequences per optimizer step.
         num_labels: K.
-        num_train: Training examples, at least; enough for the vocabulary to be as large as that of the real task.
+        num_train: Minimum number of training examples; enough for a vocabulary as large as the real
+            task's.
         num_validation: Examples of an evaluation.
-        distinct: Pieces that texts are made of, drawn as Zipf's law has it.
+        distinct: Number of distinct pieces in texts, drawn by Zipf's law.
         max_length: Longest input in pieces.
     """
 
@@ -48,13 +49,13 @@ SHAPES = (TNEWS, RTE)
 
 
 def small(shape: Shape) -> Shape:
-    """The same shape with so little of it that a smoke test takes seconds."""
+    """Returns the same shape with few and short inputs, so that a smoke test takes seconds."""
     return replace(shape, batch_size=4, num_train=64, num_validation=24, distinct=40, max_length=64)
 
 
 @dataclass(frozen=True)
 class Size:
-    """Layers and width of an encoder; ``name`` is also what its folder is called."""
+    """Layers, width and attention heads of an encoder; ``name`` is its name in tables."""
 
     name: str
     layers: int
@@ -72,14 +73,18 @@ class Size:
 
     @property
     def skipped(self) -> int:
-        """Those of the last block that are needed for the first token only: query, attention output, both feed-forward ones."""
+        """Weights of the last block that may be skipped for all tokens but the first.
+
+        They are those of query, attention output and both feed-forward layers.
+        """
         return 2 * self.hidden**2 + 2 * self.hidden * self.intermediate
 
     def flops(self, tokens: int, sequences: int, *, training: bool, first_token_only: bool) -> float:
-        """Floating-point operations in the linear layers of all blocks over real tokens.
+        """Counts floating-point operations in the linear layers of all blocks, over real tokens.
 
-        6 (training) or 2 (evaluation) x (body parameters x tokens - skipped parameters x (tokens - sequences)). Attention
-        scores, embeddings, pooler and head, a few per cent together, are left out, so that the rate is never overstated.
+        6 (training) or 2 (evaluation) x (body parameters x tokens - skipped parameters x (tokens -
+        sequences)). Attention scores, embeddings, pooler and head, a few per cent together, are
+        left out, so that the rate is never overstated.
         """
         weights = self.body * tokens - (self.skipped * (tokens - sequences) if first_token_only else 0)
         return float((6 if training else 2) * weights)
@@ -92,7 +97,7 @@ TINY = Size("BERT 2x32", 2, 32, 4)
 
 
 class Example(NamedTuple):
-    """A text or a pair, a label, and how many pieces it has, special ones included."""
+    """A text or a pair, a label, and the number of pieces including special ones."""
 
     text: str
     pair: str | None
@@ -101,22 +106,24 @@ class Example(NamedTuple):
 
 
 def lengths(shape: Shape, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Pieces per example, special ones included, as they were measured on the real tasks and cut at the longest input.
+    """Draws the number of pieces per example, including special ones, as in the real task.
 
-    RTE: log-normal, median 60, 6.5 % at the cut of 128. TNEWS: normal, mean 24.5, standard deviation 6, from 8 to 52.
+    The lengths were measured on the real tasks and are cut at the longest input. RTE: log-normal,
+    median 60, 6.5 % at the cut of 128. TNEWS: normal, mean 24.5, standard deviation 6, from 8 to
+    52.
     """
     drawn = 60 * np.exp(0.5 * rng.standard_normal(count)) if shape.pairs else rng.normal(24.5, 6, count).clip(8, 52)
     return np.rint(drawn).astype(np.int64).clip(PAIR_SPECIALS + 2, shape.max_length)
 
 
 def words(folder: Path) -> list[str]:
-    """The words that an encoder's tokenizer keeps in one piece, in the order of its vocabulary."""
+    """Returns the words that an encoder's tokenizer keeps in one piece, in the order of its vocabulary."""
     lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if re.fullmatch("[a-z]+", line)]
 
 
 def examples(shape: Shape, vocabulary: Sequence[str], count: int, seed: int) -> list[Example]:
-    """Random texts; the same for the same arguments, in every process."""
+    """Draws random texts; they are the same for the same arguments, in every process."""
     rng = np.random.default_rng([seed, shape.pairs])
     size = min(shape.distinct, len(vocabulary))
     frequency = 1 / np.arange(1, size + 1)
@@ -127,19 +134,19 @@ def examples(shape: Shape, vocabulary: Sequence[str], count: int, seed: int) -> 
     for length, end, label in zip(long.tolist(), np.cumsum(long).tolist(), labels.tolist(), strict=True):
         specials = PAIR_SPECIALS if shape.pairs else SINGLE_SPECIALS
         text = [vocabulary[i] for i in drawn[end - length : end - specials]]
-        cut = max(1, 2 * len(text) // 3) if shape.pairs else len(text)  # a premise is about twice as long as a hypothesis
+        cut = max(1, 2 * len(text) // 3) if shape.pairs else len(text)  # a premise is about twice as long as its hypothesis
         made.append(Example(" ".join(text[:cut]), " ".join(text[cut:]) if shape.pairs else None, label, length))
     return made
 
 
 def splits(shape: Shape, folder: Path) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples for the tokenizer of an encoder's folder."""
+    """Draws training and validation examples for the tokenizer of an encoder's folder."""
     vocabulary = words(folder)
     return examples(shape, vocabulary, shape.num_train, 1), examples(shape, vocabulary, shape.num_validation, 2)
 
 
 def write_random_encoder(size: Size, tokenizer_from: Path, folder: Path) -> Path:
-    """An untrained BERT of that size as a Hugging Face folder, with the tokenizer of another one."""
+    """Writes an untrained BERT as a Hugging Face folder, with the tokenizer of another encoder."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -157,6 +164,6 @@ def write_random_encoder(size: Size, tokenizer_from: Path, folder: Path) -> Path
 
 
 def write_json_lines(rows: Sequence[Example], path: Path) -> None:
-    """Examples as a file that ``datasets`` reads."""
+    """Writes examples to a file for ``datasets``."""
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(row._asdict()) + "\n" for row in rows)
