@@ -195,7 +195,17 @@ def read_tsv(path: Path, names: tuple[str, ...], columns: tuple[str, ...] | None
 
 
 def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
-    """The rows of a file with one JSON object a line; only ``keys`` are kept, and each must hold a string."""
+    """Yields the rows of a file with one JSON object a line; only ``keys`` are kept, and each must hold a string."""
+    for place, row in json_objects(path):
+        yield Record(place, {key: _string(place, row, key) for key in keys})
+
+
+def json_objects(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yields the objects of a file with one JSON object a line, each with its place, ``path:line``.
+
+    Raises:
+        MissingInput: the file has no lines, or at the first line that is no JSON object.
+    """
     lines = read_lines(path)
     if not lines:
         raise MissingInput(f"{path}:1: the file has no rows")
@@ -207,7 +217,7 @@ def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
             raise MissingInput(f"{place}: bad JSON ({error})") from error
         if not isinstance(row, dict):
             raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
-        yield Record(place, {key: _string(place, row, key) for key in keys})
+        yield place, row
 
 
 def _string(place: str, row: dict[str, object], key: str) -> str:
