@@ -8,7 +8,6 @@
 
 from collections.abc import Mapping
 
-from stableft.core import registry as discover
 from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.core.grid import Protocol
 
@@ -177,12 +176,3 @@ PAPER = Protocol(
 )
 
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (SMOKE, LAPTOP, SMALL, PAPER)}
-
-
-def protocol(name: str) -> Protocol:
-    """The protocol of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    return discover.named(name, PROTOCOLS, "protocol")
