@@ -1,16 +1,21 @@
-"""CLUE's TNEWS (Xu et al., 2020): Toutiao news titles in 15 classes, in CLUE's JSON lines or from the hub's ``clue/clue``.
+"""CLUE's TNEWS (Xu et al., 2020): titles of Toutiao news in 15 classes.
 
-The setting of the first seed document (protocol section 7, S0): 1,000 training titles, about 50,000 for evaluation, the same for
-every seed. It doesn't say how they were drawn. Here:
+Rows come from CLUE's JSON lines or from the hub's ``clue/clue``. The setting is that of the first
+seed document (protocol section 7, S0): 1,000 training titles and about 50,000 for evaluation, the
+same for every seed. The document doesn't report how they were drawn. Here:
 
-- The training file repeats itself and disagrees with itself. Titles that it gives more than one label are dropped altogether, and
-  of other repeats the first row is kept. Titles that are in the development file too are dropped. Titles are compared exactly.
-- Of what is left, 1,000 titles are drawn once and for all, at random, not stratified (nothing says that the source stratified).
-- ``tnews`` evaluates on the whole official development file, its own repeats and conflicting labels included, so that accuracies
-  compare with published ones. ``tnews50k`` evaluates on all cleaned training titles that were not drawn, 47,346 of them.
+- The training file repeats titles, some with conflicting labels. All rows of a title with more than
+  one label are dropped; of other repeats the first row is kept. Titles of the development file are
+  dropped. Titles are compared exactly.
+- From the rest 1,000 titles are drawn once, at random and not stratified (the source mentions no
+  strata).
+- ``tnews`` evaluates on the whole official development file, with its repeats and conflicting
+  labels, so its accuracies compare with published ones. ``tnews50k`` evaluates on all cleaned
+  training titles outside the draw, 47,346 of them.
 
-Both train on the same 1,000 titles, none of which occurs in either validation set. CLUE's test file has no labels and isn't read;
-``test`` is empty. Texts stay as they are: lower-casing is the tokenizer's business.
+Both tasks train on the same 1,000 titles; none of them occurs in either validation set. CLUE's test
+file has no labels and is not read; ``test`` is empty. Texts are not changed: lower-casing is left
+to the tokenizer.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +31,7 @@ from stableft.tasks.readers.corpus_files import Fields, Source, read_json_lines,
 
 NUM_TRAIN = 1000
 
-# CLUE's labels.json: code and description, in its order; there is no 105 and no 111.
+# Codes and descriptions in the order of CLUE's labels.json; it has no 105 and no 111.
 CLASSES = {
     "100": "news_story",
     "101": "news_culture",
@@ -58,17 +63,17 @@ SOURCE = Source(
 
 @dataclass(frozen=True, slots=True)
 class TnewsCounts:
-    """What cleaning did to the training file, in the order in which it was done.
+    """Counts of the rows and titles dropped by `clean`, in the order of its steps.
 
     Attributes:
         train_rows: Rows of the training file.
         conflicting_titles: Titles with more than one label there.
-        conflicting_rows: Rows dropped for that.
-        repeated_rows: Rows dropped because title and label were there before.
+        conflicting_rows: Rows of conflicting titles, all dropped.
+        repeated_rows: Rows dropped because an earlier row has the same title and label.
         shared_titles: Remaining titles dropped because the development file has them.
         kept: Titles left.
-        dev_rows: Rows of the development file, all of them used.
-        dev_titles: Different titles among these.
+        dev_rows: Rows of the development file, all used.
+        dev_titles: Distinct titles in the development file.
     """
 
     train_rows: int
@@ -82,11 +87,15 @@ class TnewsCounts:
 
 
 def clean(train: Sequence[Example], dev: Sequence[Example]) -> tuple[tuple[Example, ...], TnewsCounts]:
-    """Training examples with one label a title, one row a title and no title of ``dev``, in file order; and what was dropped."""
+    """Drops conflicting and repeated rows of ``train``, and titles of ``dev``.
+
+    Returns:
+        The remaining training examples in file order, one for each title, and the counts.
+    """
     labels: dict[str, set[int | float]] = {}
     for example in train:
         labels.setdefault(example.text, set()).add(example.label)
-    conflicting = {title for title, found in labels.items() if len(found) > 1}
+    conflicting = {title for title, distinct in labels.items() if len(distinct) > 1}
     consistent = [example for example in train if example.text not in conflicting]
     first: dict[str, Example] = {}
     for example in consistent:
@@ -107,14 +116,17 @@ def clean(train: Sequence[Example], dev: Sequence[Example]) -> tuple[tuple[Examp
 
 
 def draw(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """A fixed random draw of 1,000 examples, and the others; both in the given order.
+    """Draws 1,000 fixed examples at random.
+
+    Returns:
+        The drawn examples and the others, both in the given order.
 
     Raises:
         MissingInput: There are no others.
     """
     if len(examples) <= NUM_TRAIN:
         raise MissingInput(f"tnews: cleaning left {len(examples)} training titles; more than {NUM_TRAIN} are needed")
-    # Sorting uniform numbers, since numpy promises no lasting draw for choice() or permutation().
+    # Sorts uniform numbers: numpy doesn't guarantee that choice() and permutation() never change.
     numbers = stream(0, "tnews50k").random(len(examples))
     drawn = set(np.argsort(numbers, kind="stable")[:NUM_TRAIN].tolist())
     return (
@@ -128,13 +140,13 @@ def _read() -> tuple[tuple[Example, ...], tuple[Example, ...]]:
 
 
 def load_tnews() -> TaskData:
-    """1,000 training titles; the official development file for validation."""
+    """Loads 1,000 training titles, and the official development file for validation."""
     train, dev = _read()
     return TaskData(draw(clean(train, dev)[0])[0], dev)
 
 
 def load_tnews50k() -> TaskData:
-    """The same 1,000 training titles; every other cleaned training title for validation."""
+    """Loads the same 1,000 training titles, and all other cleaned ones for validation."""
     return TaskData(*draw(clean(*_read())[0]))
 
 

@@ -1,19 +1,25 @@
-"""CommonLit Readability (Kaggle, 2021): how easy an excerpt is to read, as a number; the setting of the third seed document.
+"""CommonLit Readability (Kaggle, 2021): a regression task, the ease of reading an excerpt.
 
-Source: the article's notebooks (train-roberta-basic) and protocol section 7, S2. Of the 2,834 rows of ``train.csv`` the one with
-target 0 and standard error 0 is dropped: all others were rated against it. ``commonlit0`` to ``commonlit4`` validate on one of five
-folds and train on the others, split as the article's code does: rows in an order drawn by seed 3377, then stratified, unshuffled,
-by floor(1 + log2 n) = 12 bins of the target of equal width. The sizes and mean targets that the notebook prints come out.
+The setting is that of the third seed document. Source: the article's notebooks
+(train-roberta-basic) and protocol section 7, S2. One of the 2,834 rows of ``train.csv``, with
+target 0 and standard error 0, is dropped: the others were rated against it. ``commonlit0`` to
+``commonlit4`` validate on one of five folds and train on the others. The split follows the
+article's code: rows in an order drawn by seed 3377, then stratified, without shuffling, by
+floor(1 + log2 n) = 12 bins of the target of equal width. It reproduces the sizes and mean targets
+printed in the notebook.
 
-There is no test split, since the article has none: runs are judged on the fold that they validate on. Whoever chooses an epoch or a
-setting on that fold reports a selected number; so does the article, by the least of up to 138 evaluations (caveat ii).
+There is no test split, as the article has none: runs are judged on their validation fold. An epoch
+or a setting chosen on that fold gives a selected number. The article reports one too, the least of
+up to 138 evaluations (caveat ii).
 
-The score is the error pooled over the fold, negative as every score is higher when better. Logged beside it: the same positive
-(``rmse``), and what the article reports, the mean over batches of 64 in order (``batch_rmse``, caveat iv).
+The score is the error pooled over the fold, negated because a higher score must be better. Two
+metrics are logged next to it: the same error with a positive sign (``rmse``), and the article's
+number, the mean over batches of 64 in order (``batch_rmse``, caveat iv).
 
-Deviations: the loss is the mean squared error of a batch, not its root, whose gradient differs by a factor only (clipping and Adam
-scale it anyway). The head is that of all tasks, with dropout. The article's seed for folds is also that of its models; here a run's
-seed moves no fold.
+Deviations: the loss is the mean squared error of a batch, not its root. The gradients differ only
+by a factor, and clipping and Adam rescale them anyway. The head is that of all tasks, with dropout.
+In the article one seed draws the folds and initialises the models; here a run's seed does not
+change the folds.
 """
 
 import csv
@@ -38,11 +44,16 @@ STANDARD_ERROR = "standard_error"
 
 
 def read_csv(path: Path, names: tuple[str, ...]) -> Iterator[Record]:
-    """The rows of a comma-separated file with a header; a quoted cell may hold commas, line ends and doubled quotes.
+    """Yields the rows of a comma-separated file with a header.
+
+    A quoted cell may contain commas, line ends and doubled quotes.
 
     Args:
         path: The file.
-        names: Columns that must be there.
+        names: Required columns.
+
+    Raises:
+        MissingInput: A column is missing, or a row is malformed.
     """
     rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     line = 1
@@ -61,10 +72,12 @@ def read_csv(path: Path, names: tuple[str, ...]) -> Iterator[Record]:
 
 
 def read(path: Path) -> tuple[Example, ...]:
-    """The rated excerpts of a ``train.csv``, in file order, without the one that all were rated against.
+    """Reads the rated excerpts of a ``train.csv``, in file order.
+
+    The reference excerpt, with target and standard error 0, is left out.
 
     Raises:
-        MissingInput: Fewer than five, or a row that is malformed.
+        MissingInput: There are fewer than five, or a row is malformed.
     """
     records = list(read_csv(path, (*FIELDS.names, STANDARD_ERROR)))
     examples = to_examples(records, FIELDS)
@@ -76,19 +89,27 @@ def read(path: Path) -> tuple[Example, ...]:
 
 
 def bins(targets: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N,) the bin of each target: floor(1 + log2 N) bins of equal width from the least to the greatest, each open on the left.
+    """Assigns each target to a bin, as pandas' ``cut`` does.
 
-    As pandas' ``cut``: what lies on an edge belongs to the bin below it.
+    The floor(1 + log2 N) bins have equal width, from the least to the greatest target. Each is open
+    on the left: a target on an edge belongs to the bin below it.
+
+    Returns:
+        (N,) bin of each target, from 0.
     """
     edges = np.linspace(targets.min(), targets.max(), int(1 + math.log2(len(targets))) + 1)
     return np.maximum(np.searchsorted(edges, targets, side="left") - 1, 0)
 
 
 def stratified_folds(classes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) the fold of each example, as scikit-learn's ``StratifiedKFold(5)`` without shuffling.
+    """Assigns examples to folds as scikit-learn's ``StratifiedKFold(5)`` does without shuffling.
 
-    Lined up class by class, in order of first appearance, the examples are dealt round; that settles how many of a class each fold
-    has. Within a class the first of them in the given order go to fold 0, the next to fold 1, and so on.
+    The examples are lined up class by class, in order of first appearance, and dealt to the folds
+    in turn. This fixes how many of a class each fold gets. Within a class the first examples in the
+    given order go to fold 0, the next ones to fold 1, and so on.
+
+    Returns:
+        (N,) fold of each example.
     """
     members: dict[int, list[int]] = {}
     for index, of_class in enumerate(np.asarray(classes).tolist()):
@@ -102,7 +123,7 @@ def stratified_folds(classes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.i
 
 
 def load(fold: int) -> TaskData:
-    """One fold for validation, the others for training, in the article's order.
+    """Loads one fold for validation and the others for training, in the article's order.
 
     Raises:
         MissingInput: There is no ``train.csv``, or a row is malformed.
@@ -110,11 +131,11 @@ def load(fold: int) -> TaskData:
     paths = find_local("commonlit", FOLDERS, ("train.csv",))
     if paths is None:
         raise MissingInput(
-            "commonlit: no data. The rules of Kaggle's competition commonlitreadabilityprize let nobody else hand them out: "
+            "commonlit: no data. By the rules of its competition commonlitreadabilityprize only Kaggle may distribute them: "
             f"download train.csv there and set {DATA_VARIABLE} to a folder that holds it as {FOLDERS[0]}/train.csv"
         )
     examples = read(paths[0])
-    # The article's order: DataFrame.sample(frac=1) draws a permutation from numpy's global generator.
+    # The article's order: DataFrame.sample(frac=1) permutes with numpy's global generator.
     shuffled = [examples[i] for i in np.random.RandomState(SEED).permutation(len(examples))]
     folds = stratified_folds(bins(np.array([example.label for example in shuffled])))
     train, validation = (tuple(shuffled[i] for i in np.flatnonzero(chosen)) for chosen in (folds != fold, folds == fold))

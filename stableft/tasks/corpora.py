@@ -1,13 +1,20 @@
-"""The public corpora: where their own files are published, and the SHA-256 of what they hold.
+"""Public corpora: the addresses of their published files, and the SHA-256 of the contents.
 
-What is hashed is the content (`content_sha256`): the bytes without a byte-order mark, or, for JSON lines, the objects. The hashes
-are of the copies that the results of this repository were computed on, which came by way of other public repositories as plain
-files: GLUE's RTE (compared row by row with the hub's), CoLA, STS-B; the two files of MRPC from which GLUE's script makes
-``train.tsv`` and ``dev.tsv``, as `format_mrpc` does; CLUE's ``train.json`` and ``dev.json`` of TNEWS and CLUENER; ResumeNER from
-its authors. The addresses are those of GLUE's and CLUE's own download scripts, and of the authors' repository at one commit.
-Whether the archives hold these very rows could not be tried where this was written: the hash decides.
+`content_sha256` hashes the content: the bytes without a byte-order mark or, for JSON lines, the
+objects. The hashes are those of the copies behind this repository's results. These copies came as
+plain files from other public repositories:
 
-Not on record, so that only the hub has them: SST-2, QNLI, QQP and MNLI.
+- GLUE's RTE (compared row by row with the hub's), CoLA and STS-B.
+- The two files of MRPC from which GLUE's script makes ``train.tsv`` and ``dev.tsv``, as
+  `format_mrpc` does.
+- CLUE's ``train.json`` and ``dev.json`` of TNEWS and CLUENER.
+- ResumeNER from its authors.
+
+The addresses are those in GLUE's and CLUE's own download scripts, and of the authors' repository at
+one commit. It could not be tested here that the archives contain exactly these rows: the hash
+decides.
+
+Not recorded, and so available from the hub only: SST-2, QNLI, QQP and MNLI.
 """
 
 import hashlib
@@ -23,7 +30,7 @@ from stableft.core.errors import MissingInput
 from stableft.tasks import clue, commonlit, glue, ner
 
 MARK = b"\xef\xbb\xbf"
-LARGEST = 2**30  # bytes of a file in an archive
+LARGEST = 2**30  # bytes of a file in an archive: a larger one could fill the memory
 GLUE_DATA = "https://dl.fbaipublicfiles.com/glue/data"
 MRPC_DATA = "https://dl.fbaipublicfiles.com/senteval/senteval_data"
 CLUE_DATA = "https://storage.googleapis.com/cluebenchmark/tasks"
@@ -34,16 +41,16 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Original:
-    """A corpus as it was published.
+    """A corpus in its published form.
 
     Attributes:
-        name: What `data fetch` calls it.
-        tasks: Those that are read from it.
-        folders: Where tasks look for it below the data folder; it is put into the first.
-        files: Names of its files there -> `content_sha256` of each.
-        urls: What is downloaded, by name; none: nobody may hand it out.
-        make: From what was downloaded to the files.
-        instead: What to do where there is no address.
+        name: Its name in `data fetch`.
+        tasks: Tasks that are read from it.
+        folders: Its accepted places below the data folder; it is written to the first.
+        files: File name -> `content_sha256`.
+        urls: Download name -> address; empty if the corpus may not be distributed.
+        make: Makes the files from the downloads.
+        instead: Advice for a corpus without an address.
     """
 
     name: str
@@ -56,28 +63,31 @@ class Original:
 
 
 def content_sha256(name: str, content: bytes) -> str:
-    """SHA-256 of what a file holds: of its bytes without a byte-order mark; for ``.json`` of its objects, one a line, keys sorted.
+    """Returns the SHA-256 of a file's content, without a byte-order mark.
+
+    For ``.json`` the hash is over the objects, one on each line, with sorted keys.
 
     Raises:
-        MissingInput: JSON lines that are none.
+        MissingInput: A ``.json`` file is not valid JSON lines.
     """
     content = content.removeprefix(MARK)
     if name.endswith(".json"):
         try:
             rows = [json.loads(line) for line in content.decode().split("\n") if line.strip()]
         except ValueError as error:
-            raise MissingInput(f"{name}: no JSON lines ({error})") from error
+            raise MissingInput(f"{name}: not valid JSON lines ({error})") from error
         content = b"".join(json.dumps(r, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for r in rows)
     return hashlib.sha256(content).hexdigest()
 
 
 def unzipped(archives: Files, wanted: Sequence[str]) -> Files:
-    """The wanted files of archives, by name, in whatever folder of theirs; nothing is written.
+    """Extracts the wanted files from zip archives in memory, from any folder inside them.
 
     Raises:
-        MissingInput: no archive, one that would write outside of its folder, or one that lacks a file or has two of the name.
+        MissingInput: An archive is damaged, would write outside its folder, or has a file larger
+            than `LARGEST` or two of one name; or a wanted file is in none.
     """
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for archive, content in archives.items():
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as opened:
@@ -85,18 +95,18 @@ def unzipped(archives: Files, wanted: Sequence[str]) -> Files:
                     _refuse_escape(archive, member)
                     path = PurePosixPath(member.filename)
                     if path.name in wanted and "__MACOSX" not in path.parts:
-                        if path.name in found:
+                        if path.name in files:
                             raise MissingInput(f"{archive} has two files {path.name}")
                         if member.file_size > LARGEST:
                             raise MissingInput(
-                                f"{archive}: {member.filename} has {member.file_size:,} bytes, more than a corpus has"
+                                f"{archive}: {member.filename} has {member.file_size:,} bytes, more than any corpus file"
                             )
-                        found[path.name] = opened.read(member)
+                        files[path.name] = opened.read(member)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-            raise MissingInput(f"{archive} is no whole archive ({error})") from error
-    if absent := [name for name in wanted if name not in found]:
+            raise MissingInput(f"{archive} is not a complete archive ({error})") from error
+    if absent := [name for name in wanted if name not in files]:
         raise MissingInput(f"{', '.join(archives)} lacks {', '.join(absent)}")
-    return found
+    return files
 
 
 def _refuse_escape(archive: str, member: zipfile.ZipInfo) -> None:
@@ -107,15 +117,17 @@ def _refuse_escape(archive: str, member: zipfile.ZipInfo) -> None:
 
 
 def as_they_are(downloads: Files, wanted: Sequence[str]) -> Files:
-    """Plain files."""
+    """Returns the wanted downloads unchanged."""
     return {name: downloads[name] for name in wanted}
 
 
 def format_mrpc(downloads: Files, wanted: Sequence[str]) -> Files:
-    """MRPC's training file divided as GLUE's script does: the pairs of ``dev_ids.tsv`` into ``dev.tsv``, the others, in order.
+    """Splits MRPC's training file into ``train.tsv`` and ``dev.tsv`` as GLUE's script does.
+
+    The pairs listed in ``dev_ids.tsv`` go to ``dev.tsv``, the others to ``train.tsv``, in order.
 
     Raises:
-        MissingInput: a row without five columns.
+        MissingInput: A row does not have five columns.
     """
     pairs = {tuple(line.strip().split("\t")) for line in _lines(downloads["dev_ids.tsv"])}
     header, *rows = _lines(downloads["msr_paraphrase_train.txt"])
@@ -199,17 +211,20 @@ ORIGINALS: tuple[Original, ...] = (
         {"train.csv": "ecf3fe2e77bd58dcc89e196dc4127a37adfe71496ebb3b9063f1e6e1bd3663f6"},
         {},
         as_they_are,
-        "the rules of Kaggle's competition commonlitreadabilityprize let nobody else hand it out: download train.csv there",
+        "by the rules of its competition commonlitreadabilityprize only Kaggle may distribute it: download train.csv there",
     ),
 )  # fmt: skip
 
 
 def original(task: str) -> Original | None:
-    """What a task is read from, by its name or that of the corpus; None if it is on the hub alone, or made here."""
+    """Returns the corpus of a task, found by the name of either.
+
+    None for a task that is only on the hub, or made by this package.
+    """
     return next((each for each in ORIGINALS if task in (each.name, *each.tasks)), None)
 
 
 def hub_source(task: str) -> glue.GlueTask | None:
-    """The GLUE task of that name, in full or as its 1k subset, that only the hub has."""
-    found = (entry for entry in glue.GLUE if task in (entry.source.name, f"{entry.source.name}_1k"))
-    return next((entry for entry in found if original(entry.source.name) is None), None)
+    """Returns the GLUE task of a name, also of its 1k subset, if only the hub has it."""
+    named = (entry for entry in glue.GLUE if task in (entry.source.name, f"{entry.source.name}_1k"))
+    return next((entry for entry in named if original(entry.source.name) is None), None)

@@ -1,4 +1,4 @@
-"""What a task's data are, in numbers: sizes, labels, lengths, repeats."""
+"""Statistics of a task's data: sizes, labels, lengths, repeats."""
 
 import math
 from collections import Counter
@@ -18,23 +18,31 @@ Label = int | float | tuple[int, ...]
 
 
 def summarise(task: Task, data: TaskData) -> dict[str, Any]:
-    """The numbers, as JSON values.
+    """Returns statistics of a task's data, as JSON values.
 
     Args:
-        task: Names the classes and the score.
-        data: What it loads.
+        task: Gives the names of the classes and of the score.
+        data: The data of this task.
 
     Returns:
-        ``pairs``: whether there are second texts; ``fingerprint``; and for each split that is not empty: ``examples``; ``labels``
-        (class name -> count; for tagging, tag -> count of words), with it for tagging ``entities`` (kind -> count), or ``scores``
-        (min, mean, max, std with n); ``constant_score``: the best that one and the same prediction for all gets, None if
-        undefined; ``words`` and ``characters``: quantiles of the length of an example, both texts of a pair together, words being
-        what white space separates or what is tagged, without what is between them; ``repeats``: rows whose input was there before
-        in the split; ``conflicts``: rows whose input has another label too, in any split; ``shared``: for each other split, rows
-        whose input is there as well.
+        ``pairs`` (True if there are second texts), ``fingerprint``, and ``splits``. For each split
+        that is not empty it has:
+
+        - ``examples``: their number.
+        - ``labels``: class name -> count; for tagging, tag -> count of words.
+        - ``entities``, for tagging: kind -> count.
+        - ``scores``, for regression instead of ``labels``: min, mean, max, and std (dividing by n).
+        - ``constant_score``: the best score of a constant prediction; None if undefined.
+        - ``words``, ``characters``: quantiles of the length of an example, both texts of a pair
+          together. Words are separated by white space; for tagging they are the tagged words, and
+          white space between them is not counted.
+        - ``repeats``: rows with the same input as an earlier row of the split.
+        - ``conflicts``: rows whose input also occurs with another label, in any split.
+        - ``shared``: for each other split, rows whose input also occurs there.
     """
     splits = {name: rows for name in ("train", "validation", "test") if (rows := getattr(data, name))}
     inputs = {name: [_input(example) for example in rows] for name, rows in splits.items()}
+    # All labels of each input, over all splits: more than one is a conflict.
     labels: dict[Input, set[Label]] = {}
     for example in (example for rows in splits.values() for example in rows):
         labels.setdefault(_input(example), set()).add(_label(example))
@@ -91,7 +99,7 @@ def _words(example: Example) -> int:
 
 
 def _quantiles(lengths: Sequence[int]) -> dict[str, int]:
-    # Lengths that occur, not means of two of them.
+    # Quantiles that are lengths of examples, not means of two lengths.
     values = np.quantile(lengths, list(QUANTILES.values()), method="inverted_cdf")
     return dict(zip(QUANTILES, map(int, values), strict=True))
 

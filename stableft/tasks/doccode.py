@@ -1,17 +1,22 @@
-"""doccode: which words of a sentence are code? A tagging task made from the docstrings of installed packages, like docs15.
+"""doccode: a tagging task that marks the code words in sentences of docstrings.
 
-It stands in for named-entity recognition where corpora are out of reach. The entities are what the authors marked: by double
-backticks, or by a role such as ``:class:``. The marks are removed, and of ``~package.name`` all but the name, as Sphinx does. A
-word is a run of letters, digits, underscores and of dots, hyphens and apostrophes inside it; any other character is one too.
+Like docs15 it is made from installed packages. It takes the place of named-entity recognition where
+no corpus is available. The entities are the authors' marks: double backticks, or a role such as
+``:class:``. The marks are removed, and ``~package.name`` is cut to the name, as Sphinx does. A word
+is a run of letters, digits and underscores, with dots, hyphens and apostrophes inside it; any other
+character is a word too.
 
-A sentence has 8 to 40 words and at least one mark; each mark is of at most three whole words. Sentences with other marks (single
-backticks, links, mathematics, emphasis) or other characters are left out. Of sentences that share any 8 words in a row only the
-first in alphabetical order stays, as in docread. 1,000 / 277 / 1,000 sentences with 1.5 entities each.
+A sentence has 8 to 40 words and at least one mark; each mark covers at most three whole words.
+Sentences with other marks (single backticks, links, mathematics, emphasis) or other characters are
+left out. Of sentences that share any 8 words in a row only the first in alphabetical order is kept,
+as in docread. The task has 1,000 / 277 / 1,000 sentences with 1.5 entities each.
 
-To be no matter of spelling, at least half of a sentence's entities have no `telling` word. "A word is an entity if it has an
-underscore or if brackets () follow" has an F1 of 0.10 on test, "if it is telling or brackets follow" 0.21, "if it mostly is one in
-train" 0.47; logistic regression (C=10) on the word, its shape and the two words on either side, fitted on train, 0.63. All words
-``B-code`` would have 0.15. Authors are not consistent: one marks True, another does not, so that 1 is out of reach.
+So that spelling alone doesn't solve the task, at least half of a sentence's entities have no
+`telling` word. F1 on test of simple rules: "has an underscore or is followed by brackets ()" 0.10;
+"is telling or is followed by brackets" 0.21; "is mostly an entity in train" 0.47; ``B-code`` for
+all words 0.15. Logistic regression (C=10) on the word, its shape and the two words on either side,
+fitted on train, has 0.63. Authors are not consistent: one marks True, another does not, so an F1 of
+1 is out of reach.
 """
 
 import re
@@ -37,19 +42,26 @@ TELLING = re.compile(r"_|\d|[a-z][A-Z]|\w\.\w|^[b-zB-HJ-Z]$")
 
 
 class Marked(NamedTuple):
-    """Text without marks, and [start, end) of what was marked, in order."""
+    """Text without its marks, and the [start, end) ranges of the marked parts, in order."""
 
     text: str
     ranges: list[tuple[int, int]]
 
 
 def telling(word: str) -> bool:
-    """Whether a word's spelling alone suggests code: an underscore, digit, inner dot or capital, or a letter that is no word."""
+    """Returns True if a word's spelling alone suggests code.
+
+    It does with an underscore, a digit, an inner dot or capital, or as a single letter that is no
+    word.
+    """
     return TELLING.search(word) is not None
 
 
 def blocks(docstring: str) -> Iterator[str]:
-    """Runs of lines of the same indentation, so that descriptions of parameters are among them."""
+    """Yields runs of lines of the same indentation.
+
+    Descriptions of parameters are among them.
+    """
     lines = docstring.expandtabs().splitlines()
     for indent, run in groupby(lines, key=lambda line: len(line) - len(line.lstrip()) if line.strip() else -1):
         if indent >= 0:
@@ -61,22 +73,22 @@ def unmark(text: str) -> Marked:
     pieces: list[str] = []
     ranges: list[tuple[int, int]] = []
     length = position = 0
-    for found in CODE.finditer(text):
-        before = text[position : found.start()]
-        code = (found["code"] or (found["role"].rpartition(".")[2] if "~" in found["dots"] else found["role"])).strip()
+    for mark in CODE.finditer(text):
+        before = text[position : mark.start()]
+        code = (mark["code"] or (mark["role"].rpartition(".")[2] if "~" in mark["dots"] else mark["role"])).strip()
         pieces += (before, code)
         ranges.append((length + len(before), length + len(before) + len(code)))
-        length, position = ranges[-1][1], found.end()
+        length, position = ranges[-1][1], mark.end()
     return Marked("".join([*pieces, text[position:]]), ranges)
 
 
 def sentences(block: str) -> Iterator[Marked]:
-    """The sentences of a block that have marked code and only plain characters."""
+    """Yields the sentences of a block with marked code and only plain characters."""
     if not CODE.search(block) or NOT_PROSE.search(block):
         return
     text, ranges = unmark(CITATION.sub("", " ".join(block.split())))
     start = 0
-    for end in (found.end() for found in SENTENCE_END.finditer(text)):
+    for end in (match.end() for match in SENTENCE_END.finditer(text)):
         start += len(text[start:end]) - len(text[start:end].lstrip())
         inside = [(first - start, last - start) for first, last in ranges if start <= first and last <= end]
         begins = inside and (text[start].isupper() or inside[0][0] == 0)
@@ -86,7 +98,12 @@ def sentences(block: str) -> Iterator[Marked]:
 
 
 def tag(sentence: Marked) -> TaggedExample | None:
-    """Its words and tags; None if it doesn't fit: in length, marks of parts of words, or too much that is telling."""
+    """Splits a sentence into words and tags them.
+
+    Returns:
+        The example; None if the length does not fit, a mark covers parts of words, or too many
+        entities have a `telling` word.
+    """
     words = list(WORD.finditer(sentence.text))
     spans = [
         [i for i, word in enumerate(words) if word.start() < last and word.end() > first] for first, last in sentence.ranges
@@ -106,21 +123,21 @@ def tag(sentence: Marked) -> TaggedExample | None:
 
 
 def read_sentences(sources: Iterable[str]) -> list[TaggedExample]:
-    """The sentences of these packages that fit and are `apart`; no package is imported."""
-    found: dict[str, TaggedExample] = {}
+    """Reads the usable sentences of packages that are `apart`; imports no package."""
+    examples: dict[str, TaggedExample] = {}
     with without_collection():
         for doc in chain.from_iterable(map(read_docstrings, sources)):
             for sentence in chain.from_iterable(map(sentences, blocks(doc.text))):
                 if example := tag(sentence):
-                    found.setdefault(sentence.text, example)
-    return [found[text] for text in apart(list(found))]
+                    examples.setdefault(sentence.text, example)
+    return [examples[text] for text in apart(list(examples))]
 
 
 def load_doccode() -> TaskData:
-    """1,000 / 277 / 1,000 sentences drawn without replacement.
+    """Draws 1,000 / 277 / 1,000 sentences without replacement.
 
     Raises:
-        MissingInput: a package is not installed, or their docstrings do not give that many sentences.
+        MissingInput: A package is not installed, or the docstrings give too few sentences.
     """
     return cut(drawn("doccode", "sentences", read_sentences(SOURCES)), SIZES)
 

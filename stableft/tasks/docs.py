@@ -1,23 +1,29 @@
-"""docs15 and docpair: two real-text tasks made from the docstrings of installed packages, so that nothing is downloaded.
+"""docs15 and docpair: two real-text tasks made from docstrings of installed packages.
 
-A *summary* is the first sentence of the docstring of a public function, class or method (test, benchmark and vendored folders left
-out). It must be plain ASCII English: no identifiers, formulas or "see ...". The examples depend on the package versions only
-(`sources`), which requirements.lock pins.
+Nothing is downloaded. A *summary* is the first sentence of the docstring of a public function,
+class or method (test, benchmark and vendored folders left out). It must be plain ASCII English: no
+identifiers, formulas or "see ...". The examples depend on the package versions only (`sources`);
+requirements.lock pins them.
 
-``docs15`` mirrors TNEWS-1k: which of 15 subjects does a summary of 4 to 16 words come from? 1,000 training examples (66 or 67 per
-subject), 2,625 for validation (175 each), no test split; 12.3 WordPiece tokens on average, 36 at most. Summaries that name a
-library or any label, or that two subjects share, are left out. Logistic regression (C=10) on the mean-pooled, normalised output of
-the frozen MiniLM encoder, fitted on the training split, reaches 0.675 on validation; fine-tuning for 3 epochs (batch 16, 1e-4, one
-seed) 0.614, still rising. The 15 were chosen out of 26 candidates for being subjects, with a probe of 25 as a guide; they are not
-the 15 easiest to tell apart (images, plotting and tables are weakest: 0.46, 0.43 and 0.55 of their examples).
+``docs15`` mirrors TNEWS-1k: from which of 15 subjects does a summary of 4 to 16 words come? There
+are 1,000 training examples (66 or 67 for each subject), 2,625 for validation (175 each), and no
+test split; 12.3 WordPiece tokens on average, 36 at most. Summaries that name a library or any
+label, or that two subjects share, are left out. Logistic regression (C=10) on the mean-pooled,
+normalised output of the frozen MiniLM encoder, fitted on the training split, has an accuracy of
+0.675 on validation. Fine-tuning for 3 epochs (batch 16, 1e-4, one seed) reaches 0.614, still
+rising. The 15 subjects were chosen from 26 candidates for being subjects, guided by a probe of 25.
+They are not the 15 easiest to tell apart: images, plotting and tables are weakest, with 0.46, 0.43
+and 0.55 of their examples right.
 
-``docpair`` mirrors RTE (binary, 2,490 / 277 examples; 1,000 for test): does a summary of 4 to 9 words describe the function of
-this name, written as words? Half do. Each summary and each name is used once over all splits. In a mismatch two functions of the
-same file have exchanged their summaries, and both halves are in the same split (the second half of the last couple may be left
-out). Functions whose name is wholly in the summary are left out, and mismatches prefer couples that share words, so that "any
-shared word means match" (`shared_words`) scores 0.62 on train, 0.63 on validation and 0.61 on test. Fine-tuning for 3 epochs (batch
-32, 1e-4, one seed) reaches 0.689 on validation and test together. 15.9 tokens on average, 38 at most. Mismatches are not checked
-by hand: some exchanged summaries fit both functions.
+``docpair`` mirrors RTE (binary, 2,490 / 277 examples; 1,000 for test): does a summary of 4 to 9
+words describe the function of this name, written as words? Half do. Each summary and each name is
+used once over all splits. In a mismatch two functions of the same file have exchanged their
+summaries. Both halves of the exchange are in the same split, but the second half of the last couple
+may be left out. Functions are left out if their whole name is in the summary, and mismatches prefer
+couples that share words. So "any shared word means match" (`shared_words`) has an accuracy of only
+0.62 on train, 0.63 on validation and 0.61 on test. Fine-tuning for 3 epochs (batch 32, 1e-4, one
+seed) reaches 0.689 on validation and test together. There are 15.9 tokens on average, 38 at most.
+Mismatches are not checked by hand: some exchanged summaries fit both functions.
 """
 
 import hashlib
@@ -43,7 +49,7 @@ from stableft.tasks.readers import docstrings
 from stableft.tasks.readers.docstrings import ROLE, read_docstrings, without_collection
 from stableft.tasks.readers.example_cache import load_or_make
 
-# Sub-packages or files (patterns ending in .py) whose summaries belong to each subject; labels in this order.
+# Subject -> its sub-packages or files (patterns ending in .py); labels are in this order.
 TOPICS: dict[str, tuple[str, ...]] = {
     "graphs": ("networkx/algorithms", "networkx/generators", "networkx/classes", "networkx/linalg", "networkx/drawing"),
     "statistics": ("scipy/stats", "sympy/stats", "torch/distributions"),
@@ -86,7 +92,13 @@ SENTENCE_END = re.compile(r"(?<=[^.\s][^.\s])[.!?:](?=\s|$)")
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """A public definition: the file that holds it (relative to site-packages), its name inside the file, and its summary."""
+    """A documented public definition.
+
+    Attributes:
+        file: Its file, relative to site-packages.
+        name: Its name inside the file.
+        summary: First sentence of its docstring.
+    """
 
     file: str
     name: str
@@ -94,7 +106,10 @@ class Doc:
 
 
 def first_sentence(docstring: str) -> str:
-    """The first sentence of the first paragraph in one line, without RST roles, backticks, asterisks and the final stop."""
+    """Returns the first sentence of a docstring's first paragraph, in one line.
+
+    RST roles, backticks, asterisks and the final full stop are removed.
+    """
     text = " ".join(re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0].split())
     text = re.sub(r"[`*]", "", ROLE.sub(r"\1", text))
     end = SENTENCE_END.search(text)
@@ -102,17 +117,17 @@ def first_sentence(docstring: str) -> str:
 
 
 def read_docs(source: str) -> list[Doc]:
-    """The summaries of `read_docstrings`, in its order."""
+    """Returns the summaries of `read_docstrings`, in its order."""
     return [Doc(doc.file, doc.name, first_sentence(doc.text)) for doc in read_docstrings(source)]
 
 
 def is_plain(summary: str) -> bool:
-    """Whether a summary is one line of ASCII English without identifiers, formulas or directions to look elsewhere."""
+    """Returns True for one line of ASCII English without identifiers, formulas or references."""
     return PLAIN_ENGLISH.fullmatch(summary) is not None and NOT_PLAIN.search(summary) is None
 
 
 def gives_no_topic_away(summary: str) -> bool:
-    """Whether a summary is 4 to 16 plain words among which are neither a library's name nor any of the 15 labels."""
+    """Returns True for 4 to 16 plain words without a library's name or any of the 15 labels."""
     return (
         4 <= len(summary.split()) <= 16
         and is_plain(summary)
@@ -123,15 +138,18 @@ def gives_no_topic_away(summary: str) -> bool:
 
 @cache
 def _documented() -> dict[str, tuple[Doc, ...]]:
-    """Every documented public definition of each topic's sources, in order of source, path and line."""
+    """Reads all documented public definitions of each topic's sources.
+
+    They are in order of source, path and line.
+    """
     with without_collection():
         return {topic: tuple(chain.from_iterable(map(read_docs, sources))) for topic, sources in TOPICS.items()}
 
 
-def short_of(task: str, what: str, found: int, needed: int, packages: Iterable[str]) -> MissingInput:
-    """The error that docstrings of these packages give too few examples."""
+def short_of(task: str, things: str, count: int, needed: int, packages: Iterable[str]) -> MissingInput:
+    """Returns the error for packages whose docstrings give too few examples."""
     return MissingInput(
-        f"{task}: the docstrings of {', '.join(sorted(packages))} give {found} {what}, {needed} are needed; "
+        f"{task}: the docstrings of {', '.join(sorted(packages))} give {count} {things}, {needed} are needed; "
         f"the installed versions are not the pinned ones: pip install -r requirements.lock"
     )
 
@@ -141,7 +159,14 @@ def _packages(*topics: str) -> set[str]:
 
 
 def sources() -> dict[str, str]:
-    """Versions of the packages whose docstrings are read: distribution name -> version, sorted by name."""
+    """Returns the versions of the packages that docstrings are read from.
+
+    Returns:
+        Distribution name -> version, sorted by name.
+
+    Raises:
+        MissingInput: A package is not installed.
+    """
     versions: dict[str, str] = {}
     for distribution in sorted(DISTRIBUTIONS.get(package, package) for package in _packages(*TOPICS)):
         try:
@@ -152,7 +177,10 @@ def sources() -> dict[str, str]:
 
 
 def _topic_pools() -> dict[str, list[str]]:
-    """Usable summaries of each topic in alphabetical order; one that two topics share is in neither."""
+    """Returns the usable summaries of each topic, in alphabetical order.
+
+    A summary shared by two topics is in neither.
+    """
     pools = {
         topic: {doc.summary.casefold(): doc.summary for doc in reversed(docs) if gives_no_topic_away(doc.summary)}
         for topic, docs in _documented().items()
@@ -162,12 +190,18 @@ def _topic_pools() -> dict[str, list[str]]:
 
 
 def load_docs15() -> TaskData:
-    """1,000 training and 15 x `VALIDATION_PER_TOPIC` validation examples, balanced; no test split."""
+    """Draws 1,000 training and 15 x `VALIDATION_PER_TOPIC` validation examples.
+
+    Both splits are balanced; there is no test split.
+
+    Raises:
+        MissingInput: A package is not installed, or a topic has too few summaries.
+    """
     rng = stream(0, "docs15")
     train: list[Example] = []
     validation: list[Example] = []
     for label, (topic, pool) in enumerate(_topic_pools().items()):
-        quota = len(range(label, DOCS15_TRAIN, len(TOPICS)))  # 67 for the first ten topics, 66 for the others
+        quota = len(range(label, DOCS15_TRAIN, len(TOPICS)))  # 67 for the first ten topics, else 66
         if len(pool) < quota + VALIDATION_PER_TOPIC:
             raise short_of("docs15", f"summaries on {topic}", len(pool), quota + VALIDATION_PER_TOPIC, _packages(topic))
         examples = [Example(pool[i], None, label) for i in rng.permutation(len(pool))]
@@ -181,15 +215,16 @@ def _shuffled(examples: Sequence[Example], rng: np.random.Generator) -> tuple[Ex
 
 
 def readable(name: str) -> str:
-    """A dotted identifier as lower-case words: ``DataFrame.to_csv`` -> ``data frame to csv``."""
+    """Writes a dotted identifier as words: ``DataFrame.to_csv`` -> ``data frame to csv``."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[._]+", " ", name)
     return " ".join(spaced.lower().split())
 
 
 def shared_words(name: str, summary: str) -> int:
-    """How many words of a readable name occur in a summary.
+    """Counts the words of a readable name that occur in a summary.
 
-    Two words count as one if the shorter (of 3 letters or more) begins the longer, or if they share their first 5 letters.
+    Two words are the same if the shorter (of 3 letters or more) begins the longer, or if they share
+    their first 5 letters.
     """
     theirs = _content_words(summary)
     return sum(any(_same_stem(word, other) for other in theirs) for word in _content_words(name))
@@ -205,12 +240,18 @@ def _same_stem(a: str, b: str) -> bool:
 
 
 def _coincide(name: str, summary: str) -> bool:
-    """Whether every word of the name is in the summary, so that string matching alone would call them a match."""
+    """Returns True if every word of the name is in the summary.
+
+    String matching alone would then call the two a match.
+    """
     return shared_words(name, summary) >= len(_content_words(name))
 
 
 def _pair_groups() -> list[list[tuple[str, str]]]:
-    """(readable name, summary) of each usable function, grouped by file; no name and no summary is there twice."""
+    """Returns (readable name, summary) of each usable function, grouped by file.
+
+    No name and no summary occurs twice.
+    """
     names: set[str] = set()
     summaries: set[str] = set()
     groups: dict[str, list[tuple[str, str]]] = {}
@@ -225,7 +266,10 @@ def _pair_groups() -> list[list[tuple[str, str]]]:
 
 
 def _couples(group: list[tuple[str, str]], rng: np.random.Generator) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """Pairs up the functions of one file, each with the free one whose exchange of summaries shares most words."""
+    """Yields couples of functions of one file.
+
+    Each function is paired with the free one whose exchanged summaries share the most words.
+    """
     free = [group[i] for i in rng.permutation(len(group))]
     while len(free) > 1:
         one = free.pop()
@@ -239,7 +283,13 @@ def _exchange_score(one: tuple[str, str], other: tuple[str, str]) -> int:
 
 
 def load_docpair() -> TaskData:
-    """2,490 / 277 / 1,000 examples, half of them matches (138 of the 277), made of couples drawn without replacement."""
+    """Draws 2,490 / 277 / 1,000 examples from couples, without replacement.
+
+    Half of each split are matches (138 of the 277).
+
+    Raises:
+        MissingInput: A package is not installed, or there are too few couples.
+    """
     rng = stream(0, "docpair")
     couples = [couple for group in _pair_groups() for couple in _couples(group, rng)]
     couples = [couple for couple in couples if _exchange_score(*couple) >= 0]
@@ -257,12 +307,16 @@ def load_docpair() -> TaskData:
 
 
 def kept(task: str, make: Callable[[], TaskData], *code_files: str) -> Callable[[], TaskData]:
-    """Parsing the packages takes seconds, so what came of it is kept for the same packages, Python, and code.
+    """Wraps a task's loader so that its examples are cached on disk.
+
+    Parsing the packages takes seconds. The cache is valid for the same packages, Python version and
+    code.
 
     Args:
-        task: Begins the file's name.
+        task: First part of the cache file's name.
         make: Makes the examples.
-        code_files: Source files, besides this one and those it reads and draws with, that decide what is made.
+        code_files: Source files that affect the examples, besides this module and those it reads
+            and draws with.
     """
 
     def load() -> TaskData:

@@ -1,25 +1,29 @@
-"""GLUE tasks (Wang et al., 2019), in GLUE's own TSV layout or from the hub's ``nyu-mll/glue``.
+"""GLUE tasks (Wang et al., 2019), from GLUE's own TSV files or the hub's ``nyu-mll/glue``.
 
-GLUE's test sets are unlabelled. Labelled rows take their place, as in Zhang et al. (2021, section 3, and their released code;
-protocol section 2.5):
+GLUE's test sets are unlabelled. Labelled rows take their place, as in Zhang et al. (2021, section
+3, and their released code; protocol section 2.5):
 
-- ``rte``, ``mrpc``, ``stsb``, ``cola``, and ``mnli``, which is there to be fine-tuned on first: all of ``train``; the (matched)
-  development set is halved by `stratified_halves`, for which each distinct score of STS-B is a class. A deviation from the paper's
-  Table 3, which prints 139/139, 204/205, 690/690 and 521/521: the code, which is followed here, gives 138/139, 203/205, 722/778 and
+- ``rte``, ``mrpc``, ``stsb``, ``cola``, and ``mnli`` (for intermediate fine-tuning): all of
+  ``train``; the (matched) development set is halved by `stratified_halves`, with each distinct
+  score of STS-B as a class. A deviation from the paper's Table 3: it prints 139/139, 204/205,
+  690/690 and 521/521. The code is followed here, and it gives 138/139, 203/205, 722/778 and
   521/522.
-- ``sst2_1k``, ``qnli_1k``, ``qqp_1k``, ``mnli_1k``: 1,000 training and 1,000 other validation examples from ``train`` by `draw`;
-  the whole (matched) development set is the test set.
-- ``rte_1k``, ``mrpc_1k``, ``stsb_1k``, ``cola_1k``: 1,000 training examples by `draw`; validation and test are the halves of the
-  development set, the same as in the full tasks.
+- ``sst2_1k``, ``qnli_1k``, ``qqp_1k``, ``mnli_1k``: 1,000 training and 1,000 other validation
+  examples from ``train`` by `draw`; the whole (matched) development set is the test set.
+- ``rte_1k``, ``mrpc_1k``, ``stsb_1k``, ``cola_1k``: 1,000 training examples by `draw`; validation
+  and test are the halves of the development set, the same as in the full tasks.
 
-The last of these is our choice. The paper doesn't say where these four have their validation examples from, and the code can take
-them from ``train`` too. On STS-B that would be the very training examples (protocol P8): after 100 epochs their correlation would
-be near 1, but Figure 8 reads 0.85 to 0.89, beside test scores of 0.847 and 0.880 (Table 1). What speaks against the halves: on CoLA
-the validation scores in Figure 8 lie above the test scores, other than on the full data. But where the code cuts ``train`` it also
-shuffles the development set, before it halves it; its halves are then others, which may explain as much. Ours stay those of the
-full tasks, so that both are scored on the same examples.
+The last item is our choice. For these four tasks the paper doesn't name the source of the
+validation examples, and the code can take them from ``train`` too. On STS-B that would be the very
+training examples (protocol P8): after 100 epochs their correlation would be near 1, but Figure 8
+shows 0.85 to 0.89, with test scores of 0.847 and 0.880 (Table 1). One observation is against the
+halves: on CoLA, Figure 8 shows validation scores above the test scores, unlike on the full data.
+But where the code cuts ``train``, it also shuffles the development set before it halves it. Its
+halves are then different, and this may explain as much. Ours are those of the full tasks, so that
+both are scored on the same examples.
 
-Regression (STS-B) is on the raw scores from 0 to 5 with the mean squared error; predictions are not clipped. So does the code.
+Regression (STS-B) is on the raw scores from 0 to 5 with the mean squared error; predictions are not
+clipped. The released code does the same.
 """
 
 import math
@@ -40,17 +44,19 @@ TSV = ("train.tsv", "dev.tsv")
 
 @dataclass(frozen=True, slots=True)
 class GlueTask:
-    """One row of the table: what is particular to a GLUE task.
+    """One row of the table of GLUE tasks.
 
     Attributes:
-        source: Where its rows lie, and how they are named there.
-        labels: Class names in GLUE's order, which is the order of the hub's class numbers too; none for regression.
+        source: Location and column names of its rows.
+        labels: Class names in GLUE's order, also that of the hub's class numbers; empty for
+            regression.
         score: The metric that Zhang et al. report (Table 3).
         title: Its name and question, for listings.
-        sizes: Of the full task, for listings; "" for a task of which only the 1k subset is offered.
-        large: Its 1k subset takes validation examples from ``train``, and all of the development set for test.
-        columns: Those of TSV files without a header.
-        metrics: What the released code logs beside the score (protocol section 2.6).
+        sizes: Sizes of the full task, for listings; "" if only the 1k subset is offered.
+        large: The 1k subset takes validation examples from ``train``, and the whole development set
+            for test.
+        columns: Column names of TSV files without a header.
+        metrics: Metrics logged next to the score by the released code (protocol section 2.6).
     """
 
     source: Source
@@ -91,7 +97,7 @@ GLUE = (
         sizes="2,490 train, development set halved into 138 validation and 139 test",
     ),
     GlueTask(
-        # No number of the pair: that of its first sentence occurs once in a file.
+        # A pair has no number of its own; the number of its first sentence is unique in a file.
         _source(
             "mrpc", "MRPC",
             local=Fields("#1 String", "Quality", BINARY, pair="#2 String", ident="#1 ID"),
@@ -150,8 +156,8 @@ GLUE = (
         large=True,
     ),
     GlueTask(
-        # Two of its training questions are empty in GLUE's own file. Its first release had broken rows besides, which are refused:
-        # the second (QQP-clean) is needed, from which the hub's rows come too.
+        # Two training questions are empty in GLUE's own file. The first release also had broken rows;
+        # they are refused. The second release (QQP-clean) is needed; the hub's rows come from it too.
         _source(
             "qqp", "QQP",
             local=Fields("question1", "is_duplicate", BINARY, pair="question2", ident="id", empty=True),
@@ -180,19 +186,22 @@ GLUE = (
 
 
 def draw(labels: Sequence[int | float], share: int, *, last: bool = False) -> list[int]:
-    """A class-balanced draw by the rule of Zhang et al.'s released code; the same for every run seed.
+    """Draws a class-balanced subset by the rule of Zhang et al.'s released code.
 
-    The indices of each label, labels in order of first appearance, are shuffled, all by one generator of seed 0; the first
-    ``share`` of each are drawn, or the last.
+    The draw is the same for every run seed. One generator of seed 0 shuffles the indices of each
+    label, labels in order of first appearance. The first ``share`` of each label are drawn, or the
+    last.
 
     Args:
-        labels: Class of each example. If all are of one class, this is a plain random draw: so for regression. A deviation: the
-            code draws these by torch's generator, and the same ones for training and validation (protocol P8).
-        share: Examples of each label, in the code 1,000 // number of labels: for MNLI 333, so that a draw has 999.
+        labels: Class of each example. With a single class, as for regression, this is a plain
+            random draw. A deviation: for regression the code draws with torch's generator, and the
+            same examples for training and validation (protocol P8).
+        share: Examples of each label; in the code 1,000 // number of labels. For MNLI it is 333, so
+            a draw has 999.
         last: Draw from the other end.
 
     Returns:
-        Indices, ascending; all of a label that has too few.
+        Indices, ascending; all indices of a label with fewer than ``share``.
     """
     groups: dict[int | float, list[int]] = {}
     for index, label in enumerate(labels):
@@ -213,7 +222,7 @@ def _read(entry: GlueTask) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
 def _halves(entry: GlueTask, dev: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     validation, test = stratified_halves([example.label for example in dev])
     if not validation:
-        raise MissingInput(f"{entry.source.name}: {len(dev)} development examples, no two of a label, can't be halved")
+        raise MissingInput(f"{entry.source.name}: {len(dev)} development examples can't be halved: no two have the same label")
     return tuple(dev[i] for i in validation), tuple(dev[i] for i in test)
 
 
@@ -221,17 +230,20 @@ def load(entry: GlueTask) -> TaskData:
     """Reads a GLUE task and halves its development set by `stratified_halves`.
 
     Raises:
-        MissingInput: The data are nowhere to be found, a row is malformed, or there are too few to be halved.
+        MissingInput: The data are not found, a row is malformed, or there are too few rows to
+            halve.
     """
     train, dev = _read(entry)
     return TaskData(train, *_halves(entry, dev))
 
 
 def load_1k(entry: GlueTask) -> TaskData:
-    """Reads a GLUE task and cuts its training set to 1,000 examples by `draw`; the module says what the other splits are.
+    """Reads a GLUE task and cuts its training set to 1,000 examples by `draw`.
+
+    The other splits are described in the module's docstring.
 
     Raises:
-        MissingInput: The data are nowhere to be found, a row is malformed, or a class has too few examples.
+        MissingInput: The data are not found, a row is malformed, or a class has too few examples.
     """
     train, dev = _read(entry)
     labels = [example.label if entry.labels else 0 for example in train]
@@ -246,7 +258,7 @@ def load_1k(entry: GlueTask) -> TaskData:
 
 
 def _shares(entry: GlueTask) -> tuple[int, int]:
-    """Examples of each class in a draw, and number of classes."""
+    """Returns the examples of each class in a draw, and the number of classes."""
     classes = max(1, len(entry.labels))
     return NUM_TRAIN // classes, classes
 

@@ -1,16 +1,20 @@
-"""Named entities in Chinese: CLUENER2020 (Xu et al., 2020) and ResumeNER (Zhang & Yang, 2018). Each character is a word.
+"""Chinese named entities: CLUENER2020 (Xu et al., 2020) and ResumeNER (Zhang & Yang, 2018).
 
-``cluener``: news, ten kinds of entities, in CLUE's JSON lines; a span's end is its last character. CLUE keeps the labels of its
-test file, so that the official development set is halved, as those of GLUE are: of its 1,343 sentences in an order drawn once and
-for all, 671 are for validation and 672 for test. They are not stratified, as a sentence has entities of many kinds. Results on
-halves are not those of the leaderboard. Of two entities one inside the other, the outer one counts, as a tag can name only one;
-there are two such in the training file, both in one sentence, and none in the development file. Others that overlap are an error;
-there are none.
+Each character is a word.
 
-``resume_ner``: Chinese résumés, eight kinds, in the authors' BMES files, which are the official splits. Two sentences of the
-training file end inside an entity: what there is of it on either side counts as one. The files' repeats stay: five test sentences
-and one development sentence are in the training file too, one sentence is in both the development and the test file, 18 are
-repeated within the training file and one within the test file.
+``cluener``: news with ten kinds of entities, in CLUE's JSON lines; a span's end is its last
+character. CLUE does not publish the labels of its test file, so the official development set is
+halved, like those of GLUE. Its 1,343 sentences are put in a fixed random order; 671 are for
+validation and 672 for test. They are not stratified, because a sentence has entities of many kinds.
+Results on halves are not comparable with the leaderboard. Of two nested entities the outer one
+counts, as a tag can name only one. There are two such nestings in the training file, both in one
+sentence, and none in the development file. Any other overlap is an error; there is none.
+
+``resume_ner``: Chinese résumés with eight kinds of entities, in the authors' BMES files. These are
+the official splits. Two sentences of the training file end inside an entity; each part counts as an
+entity. Repeats in the files are kept: five test sentences and one development sentence are also in
+the training file, one sentence is in both the development and the test file, 18 are repeated within
+the training file and one within the test file.
 """
 
 import json
@@ -36,14 +40,14 @@ Span = tuple[int, int, str]
 
 
 def outermost(place: str, spans: Sequence[Span]) -> list[Span]:
-    """Spans in the order of the text, without those inside another one.
+    """Sorts spans in the order of the text and drops those inside another one.
 
     Args:
-        place: Where they stand, for the message.
+        place: Their place, for the message.
         spans: First word, word after the last, and kind of each.
 
     Raises:
-        MissingInput: Two overlap, neither being inside the other, or are the same words.
+        MissingInput: Two spans overlap without nesting, or cover the same words.
     """
     outer: list[Span] = []
     for start, end, kind in sorted(spans, key=lambda span: (span[0], -span[1], span[2])):
@@ -57,10 +61,12 @@ def outermost(place: str, spans: Sequence[Span]) -> list[Span]:
 
 
 def read_cluener(path: Path) -> tuple[TaggedExample, ...]:
-    """The sentences of a file with one ``{"text": .., "label": {kind: {mention: [[first, last], ..]}}}`` a line.
+    """Reads the sentences of a CLUENER file, one JSON object a line.
+
+    An object is ``{"text": .., "label": {kind: {mention: [[first, last], ..]}}}``.
 
     Raises:
-        MissingInput: it has none, or one that is malformed: with path, line and reason.
+        MissingInput: There is no sentence, or a malformed one; gives path, line and reason.
     """
     labels = bio_labels(CLUENER_KINDS)
     examples: list[TaggedExample] = []
@@ -86,7 +92,7 @@ def _parse(place: str, line: str) -> tuple[str, dict[str, object]]:
         case {"text": str(written), "label": dict(label)}:
             return text(Record(place, {"text": written}), "text"), label
         case {"text": str()}:
-            raise MissingInput(f"{place}: no 'label' that is an object; the test file has none, and can't be used")
+            raise MissingInput(f"{place}: 'label' must be an object; the test file has none and can't be used")
         case _:
             raise MissingInput(f"{place}: expected an object with 'text', a string, and 'label'")
 
@@ -95,8 +101,8 @@ def _spans(place: str, sentence: str, label: dict[str, object]) -> Iterator[Span
     for kind, mentions in label.items():
         if kind not in CLUENER_KINDS:
             raise MissingInput(f"{place}: unknown kind {quoted(kind)}, expected one of {', '.join(CLUENER_KINDS)}")
-        for mention, found in mentions.items() if isinstance(mentions, dict) else [("", mentions)]:
-            for span in found if isinstance(found, list) else [found]:
+        for mention, ranges in mentions.items() if isinstance(mentions, dict) else [("", mentions)]:
+            for span in ranges if isinstance(ranges, list) else [ranges]:
                 match span:
                     case [int(start), int(last)] if 0 <= start <= last < len(sentence) and sentence[start : last + 1] == mention:
                         yield start, last + 1, kind
@@ -105,8 +111,11 @@ def _spans(place: str, sentence: str, label: dict[str, object]) -> Iterator[Span
 
 
 def halves(examples: Sequence[TaggedExample], name: str) -> tuple[tuple[TaggedExample, ...], tuple[TaggedExample, ...]]:
-    """Two halves, the first no larger, drawn by the stream of that name and seed 0; both in the given order."""
-    # Sorting uniform numbers, since numpy promises no lasting draw for permutation().
+    """Splits examples at random into halves, the first one smaller if their number is odd.
+
+    The draw uses the stream ``name`` of seed 0. Both halves are in the given order.
+    """
+    # Sorts uniform numbers: numpy doesn't guarantee that permutation() never changes.
     order = np.argsort(stream(0, name).random(len(examples)), kind="stable")
     first = set(order[: len(examples) // 2].tolist())
     return (
@@ -116,10 +125,10 @@ def halves(examples: Sequence[TaggedExample], name: str) -> tuple[tuple[TaggedEx
 
 
 def load_cluener() -> TaskData:
-    """The official training set; the halves of the official development set.
+    """Loads the official training set, and the halves of the official development set.
 
     Raises:
-        MissingInput: the files are not there, or malformed.
+        MissingInput: The files are missing or malformed.
     """
     paths = _files("cluener", CLUENER_FOLDERS, CLUENER_FILES)
     train, dev = map(read_cluener, paths)
@@ -129,10 +138,10 @@ def load_cluener() -> TaskData:
 
 
 def load_resume() -> TaskData:
-    """The official splits.
+    """Loads the official splits.
 
     Raises:
-        MissingInput: the files are not there, or malformed.
+        MissingInput: The files are missing or malformed.
     """
     files = read_tagged(*_files("resume_ner", RESUME_FOLDERS, RESUME_FILES), cut=True)
     return TaskData(*(to_examples(sentences, bio_labels(RESUME_KINDS)) for sentences in files))

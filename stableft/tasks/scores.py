@@ -1,13 +1,15 @@
-"""Headline metrics: by which number a run on a task is judged, and which one a model that learnt nothing would get.
+"""Headline scores and other metrics of predictions, and the best score of a constant prediction.
 
-A run that finishes at or below `Score.constant` is a failed run (Mosbach et al., 2021, section 3.2, after Dodge et al., 2020: at
-or below the majority classifier). Both sides come from the same function, so a run stuck on the best constant class hits the bound
-exactly, without a rounding difference. Every score is higher when better; an error enters as its negative.
+A run that finishes at or below `Score.constant` is a failed run (Mosbach et al., 2021, section 3.2,
+after Dodge et al., 2020: at or below the majority classifier). The same function computes both
+sides, so a run stuck on the best constant class equals the bound exactly, without a rounding
+difference. Every score is higher when better; an error enters as its negative.
 
-A prediction that isn't finite (a diverged model's) counts as wrong: in F1 and MCC as the other class, in a mean squared error as
-infinitely far off, a correlation with it is 0, and no entity has such a tag.
+A prediction that isn't finite (of a diverged model) counts as wrong. In F1 and MCC it counts as the
+other class, and a mean squared error with it is infinite. A correlation with it is 0, and it
+belongs to no entity.
 
-`evaluate` and `constant` compute any of them by name; tags come with what delimits the examples.
+`evaluate` and `constant` compute any metric by name; tags need the offsets of the examples too.
 """
 
 import math
@@ -28,12 +30,13 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A named number about predictions; only a `Score` is sure to be higher when better.
+    """A named function of labels and predictions; only a `Score` is always higher when better.
 
     Attributes:
-        name: What it is logged as.
+        name: Its name in logs.
         summary: One line for listings.
-        measure: The metric itself, on checked labels and predictions of equal length; a prediction that isn't finite is NaN.
+        measure: The function, for checked labels and predictions of equal length; predictions that
+            aren't finite arrive as NaN.
     """
 
     name: str
@@ -41,15 +44,15 @@ class Metric:
     measure: Measure
 
     def compute(self, labels: ArrayLike, predictions: ArrayLike) -> float:
-        """The metric of ``predictions``.
+        """Computes the metric of ``predictions``.
 
         Args:
             labels: Shape (N,), N >= 1, finite; class indices for classification.
-            predictions: Shape (N,). One that isn't finite (a diverged model's) is an error of that model and counts as wrong.
+            predictions: Shape (N,). Values that aren't finite (of a diverged model) count as wrong.
 
         Raises:
-            ValueError: No labels, shapes that differ or aren't (N,), a label that isn't finite, or, where a metric is of two
-                classes, a label or prediction that is finite but neither 0 nor 1.
+            ValueError: There are no labels, shapes differ or aren't (N,), or a label isn't finite.
+                Also if a metric of two classes gets a finite value other than 0 or 1.
         """
         truth, guess = _labels(labels), np.asarray(predictions, dtype=np.float64)
         if guess.shape != truth.shape:
@@ -59,16 +62,16 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Score(Metric):
-    """A metric that runs are judged by: higher when better.
+    """A metric that judges runs: higher is better.
 
     Attributes:
-        candidates: The constant predictions among which `constant` takes the best, given the labels.
+        candidates: Returns the constant predictions to compare in `constant`, given the labels.
     """
 
     candidates: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
     def constant(self, labels: ArrayLike) -> float:
-        """The best score that one and the same prediction for every example gets on these labels.
+        """Returns the best score that a constant prediction gets on these labels.
 
         Raises:
             ValueError: As in `compute`.
@@ -87,12 +90,12 @@ def _labels(labels: ArrayLike) -> NDArray[np.float64]:
 
 
 def accuracy(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Share of predictions that equal their label; NaN equals nothing."""
+    """Returns the share of predictions equal to their label; NaN equals nothing."""
     return float(np.count_nonzero(predictions == labels)) / labels.size
 
 
 class _Counts(NamedTuple):
-    """Python integers, which don't overflow when multiplied."""
+    """Cells of a confusion matrix, as Python integers: their products can't overflow."""
 
     true_positive: int
     false_positive: int
@@ -111,33 +114,45 @@ def _counts(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> _C
 
 
 def f1(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """F1 of class 1: the harmonic mean of its precision and recall, 2 TP / (2 TP + FP + FN); 0 where that is 0 / 0."""
+    """Computes the F1 of class 1, the harmonic mean of its precision and recall.
+
+    2 TP / (2 TP + FP + FN); 0 where that is 0 / 0.
+    """
     counts = _counts(labels, predictions)
     wrong = counts.false_positive + counts.false_negative
     return 2 * counts.true_positive / (2 * counts.true_positive + wrong) if counts.true_positive or wrong else 0.0
 
 
 def mcc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Matthews correlation coefficient of two classes, in [-1, 1]; 0 where it is undefined (one class alone in either)."""
+    """Computes the Matthews correlation coefficient of two classes, in [-1, 1].
+
+    0 if it is undefined: labels or predictions have a single class.
+    """
     tp, fp, fn, tn = _counts(labels, predictions)
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     return (tp * tn - fp * fn) / math.sqrt(product) if product else 0.0
 
 
 def pearson(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Pearson's correlation, in [-1, 1]; 0 where it is undefined: constant labels or predictions, or a NaN (protocol P10)."""
+    """Computes Pearson's correlation, in [-1, 1].
+
+    0 if it is undefined: constant labels or predictions, or a NaN (protocol P10).
+    """
     deviations: list[NDArray[np.float64]] = []
     for values in (labels, predictions):
         if np.isnan(values).any() or values.min() == values.max():
             return 0.0
-        scaled = values / np.abs(values).max()  # so that no square overflows or vanishes
+        scaled = values / np.abs(values).max()  # squares then neither overflow nor vanish
         deviation = scaled - scaled.mean()
         deviations.append(deviation / np.linalg.norm(deviation))
     return float(np.clip(deviations[0] @ deviations[1], -1, 1))
 
 
 def spearman(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Spearman's correlation: Pearson's of the ranks, ties at their mean rank; 0 where that is."""
+    """Computes Spearman's correlation: `pearson` of the ranks, with mean ranks for ties.
+
+    0 if it is undefined.
+    """
     if np.isnan(predictions).any():
         return 0.0
     return pearson(_ranks(labels), _ranks(predictions))
@@ -149,30 +164,34 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def rmse(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Root of the mean squared error over all examples, in the unit of the labels; infinite with a NaN."""
+    """Computes the root mean squared error over all examples, in the unit of the labels.
+
+    Infinite with a NaN.
+    """
     return math.inf if np.isnan(predictions).any() else math.sqrt(np.mean((predictions - labels) ** 2))
 
 
 def batch_rmse(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Mean of `rmse` over batches of 64 consecutive examples, the last one as small as the remainder.
+    """Computes the mean of `rmse` over batches of 64 consecutive examples.
 
-    At most `rmse` where the batches divide the examples. What the article on CommonLit reports (protocol section 7, S2, iv).
+    The last batch has the remainder. The mean is at most `rmse` if 64 divides the number of
+    examples. The article on CommonLit reports this metric (protocol section 7, S2, iv).
     """
     starts = range(0, labels.size, BATCH)
     return float(np.mean([rmse(labels[start : start + BATCH], predictions[start : start + BATCH]) for start in starts]))
 
 
 def negative_rmse(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """`rmse` with its sign turned, as a score must be higher when better."""
+    """Computes the negated `rmse`, because a score must be higher when better."""
     return -rmse(labels, predictions)
 
 
 def _mean(labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(1,) the constant of least squared error."""
+    """Returns (1,) the constant of least squared error."""
     return labels.mean(keepdims=True)
 
 
-# Constant predictions correlate with nothing, so any of them will do as the only candidate.
+# A constant prediction correlates with nothing, so any one is enough as the only candidate.
 SCORES: Mapping[str, Score] = {
     score.name: score
     for score in (
@@ -196,7 +215,8 @@ METRICS: Mapping[str, Metric] = {
     },
 }
 
-# Of tags: labels and predictions of the words of all examples, where the examples begin, and the tags' names; see `entities.spans`.
+# Arguments: tags of the words of all examples, predicted tags, offsets of the examples, names of
+# the tags; see `entity_spans.spans`.
 TAGGING_SCORES: Mapping[str, TaggingMeasure] = {"entity_f1": entities.f1}
 TAGGING_METRICS: Mapping[str, TaggingMeasure] = {
     **TAGGING_SCORES,
@@ -208,17 +228,19 @@ TAGGING_METRICS: Mapping[str, TaggingMeasure] = {
 def evaluate(
     name: str, labels: ArrayLike, predictions: ArrayLike, *, offsets: ArrayLike | None = None, names: tuple[str, ...] = ()
 ) -> float:
-    """The metric of that name.
+    """Computes a metric by name.
 
     Args:
         name: A name in `METRICS`, or in `TAGGING_METRICS`.
-        labels: (N,) as `Metric.compute` takes them; for tagging, the tags of the words of all M examples.
+        labels: (N,) as in `Metric.compute`; for tagging, the tags of the words of all M examples.
         predictions: (N,) likewise; a tag that isn't finite is ``O``.
-        offsets: (M + 1,) where each example's words begin, and N; needed by the metrics of entities, ignored by the others.
-        names: What the tags are called, see `entities.spans`; needed and ignored likewise.
+        offsets: (M + 1,) start of each example's words, then N; required for metrics of entities,
+            ignored for others.
+        names: Names of the tags, see `entity_spans.spans`; required and ignored likewise.
 
     Raises:
-        ValueError: As in `Metric.compute` and `entities.spans`, or no offsets for a metric of entities.
+        ValueError: As in `Metric.compute` and `entity_spans.spans`, or a metric of entities has no
+            offsets.
     """
     if name not in TAGGING_METRICS:
         return METRICS[name].compute(labels, predictions)
@@ -232,11 +254,13 @@ def evaluate(
 
 
 def constant(name: str, labels: ArrayLike, *, offsets: ArrayLike | None = None, names: tuple[str, ...] = ()) -> float:
-    """The best score that one and the same prediction for every example, or tag for every word, gets on these labels.
+    """Returns the best score of a constant prediction for every example, or tag for every word.
 
     Args:
         name: A name in `SCORES`, or in `TAGGING_SCORES`.
-        labels: As in `evaluate`, as are the others.
+        labels: As in `evaluate`.
+        offsets: As in `evaluate`.
+        names: As in `evaluate`.
 
     Raises:
         ValueError: As in `evaluate`.

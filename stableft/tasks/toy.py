@@ -1,10 +1,12 @@
-"""Tiny synthetic tasks for tests and first trials: no download, the same on every machine, learnt within seconds.
+"""Tiny synthetic tasks for tests and first trials.
 
-Texts are short strings of invented words. In ``toy`` a text belongs to the class whose marker words are more frequent in it,
-without label noise; filler words carry nothing. Classes are balanced in each split, so that a constant prediction scores one half.
-``toyscore`` is its regression: how many of a text's four marker words are soft, 0 to 4, all five equally often (to within one).
-``toytag`` has the marker words as entities of two kinds, in runs of one to three of a kind between fillers.
-Texts of a task differ from one another across all splits.
+They need no download, are the same on every machine and are learnt within seconds. Texts are short
+strings of invented words. A text of ``toy`` belongs to the class whose marker words are more
+frequent in it, without label noise; filler words carry no information. Classes are balanced in each
+split, so a constant prediction has an accuracy of one half. ``toyscore`` is the regression: the
+number of soft words, 0 to 4, among a text's four marker words, all five equally often (to within
+one). In ``toytag`` the marker words are entities of two kinds, in runs of one to three of a kind
+between fillers. All texts of a task are different, also across splits.
 """
 
 from collections.abc import Callable
@@ -27,11 +29,14 @@ FILLERS: tuple[str, ...] = (
 VOCABULARY: tuple[str, ...] = (*MARKERS[0], *MARKERS[1], *FILLERS)
 
 SIZES = (64, 32, 32)
-KINDS = ("harsh", "soft")  # by the index of their markers
+KINDS = ("harsh", "soft")  # in the order of `MARKERS`
 
 
 def _text(rng: np.random.Generator, label: int) -> str:
-    """A text of 4 to 11 words: 2 to 4 markers of its class, at most one of the other, and 2 to 6 fillers."""
+    """Draws a text of 4 to 11 words.
+
+    It has 2 to 4 markers of its class, at most one of the other, and 2 to 6 fillers.
+    """
     own = int(rng.integers(2, 5))
     other = int(rng.integers(0, 2))
     fillers = int(rng.integers(2, 7))
@@ -40,14 +45,20 @@ def _text(rng: np.random.Generator, label: int) -> str:
 
 
 def _scored_text(rng: np.random.Generator, score: int) -> str:
-    """A text of 6 to 10 words: 4 markers, ``score`` of them soft, and 2 to 6 fillers."""
+    """Draws a text of 6 to 10 words: 4 markers, ``score`` of them soft, and 2 to 6 fillers."""
     fillers = int(rng.integers(2, 7))
     words = [*rng.choice(MARKERS[0], 4 - score), *rng.choice(MARKERS[1], score), *rng.choice(FILLERS, fillers)]
     return " ".join(str(words[i]) for i in rng.permutation(len(words)))
 
 
 def load(name: str, write: Callable[[np.random.Generator, int], str], labels: int) -> TaskData:
-    """64 training, 32 validation and 32 test examples; labels take turns."""
+    """Makes 64 training, 32 validation and 32 test examples, with labels in turn.
+
+    Args:
+        name: Name of the task and of its random stream.
+        write: Draws a text of a label.
+        labels: Number of labels.
+    """
     rng = stream(0, name)
     texts: dict[str, int] = {}
     while len(texts) < sum(SIZES):
@@ -60,7 +71,11 @@ TAGS = bio_labels(KINDS)
 
 
 def _sentence(rng: np.random.Generator) -> TaggedExample:
-    """Two to four runs of markers, each of one kind and 1 to 3 words, and 1 or 2 fillers before each run and at the end."""
+    """Draws a sentence with two to four runs of markers.
+
+    A run has 1 to 3 words of one kind. There are 1 or 2 fillers before each run, and one at the
+    end.
+    """
     words: list[str] = []
     tags: list[int] = []
     for _ in range(int(rng.integers(2, 5))):
@@ -72,7 +87,7 @@ def _sentence(rng: np.random.Generator) -> TaggedExample:
 
 
 def load_tags() -> TaskData:
-    """64 training, 32 validation and 32 test sentences."""
+    """Makes 64 training, 32 validation and 32 test sentences."""
     rng = stream(0, "toytag")
     sentences: dict[tuple[str, ...], TaggedExample] = {}
     while len(sentences) < sum(SIZES):

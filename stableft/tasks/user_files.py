@@ -1,18 +1,22 @@
-"""The user's own files as a task: ``csv:PATH``, ``tsv:PATH`` or ``jsonl:PATH``; ``bio:PATH`` is in `stableft.tasks.user_tags`.
+"""Tasks from the user's own files: ``csv:PATH``, ``tsv:PATH`` or ``jsonl:PATH``.
 
-PATH is one file, or a folder with ``train``, ``validation`` and, if there is one, ``test`` in files of that format. Columns go by
-name, as do the keys of a JSON object; others are ignored:
+``bio:PATH`` is in `stableft.tasks.user_tags`. PATH is one file, or a folder with ``train``,
+``validation`` and optionally ``test`` in files of that format. Columns (or the keys of a JSON
+object) are found by name; others are ignored:
 
-- ``text``, and ``pair`` where there is a second text.
-- ``label``: a class, any text; classes are numbered in sorted order. Or ``score``: a number, predicted as it is written.
+- ``text``, and ``pair`` for a second text.
+- ``label``: a class, any text; classes are numbered in sorted order. Or ``score``: a number,
+  predicted without scaling.
 - ``split``, in a single file only: ``train``, ``validation`` or ``test``.
 
-A single file without ``split`` is split once and for all, whatever the run's seed: a tenth of its rows for validation, a tenth for
-test, the rest for training; drawn by a stream of seed 0, each class by its share.
+A single file without ``split`` gets a fixed split, independent of the run's seed: a tenth of its
+rows for validation, a tenth for test, the rest for training. It is drawn by a stream of seed 0,
+stratified by class.
 
-The first malformed row stops the load with its place and the reason. So does an input that occurs in two splits, or twice in a file
-that is to be split; repeats within a split stay. Every split must hold two different labels, or no score could tell a run that
-learnt something.
+The first malformed row stops the load; the error names its place and the reason. It is also an
+error if an input occurs in two splits, or twice in a file without ``split``. Repeats within a given
+split are kept. Every split must have at least two different labels: otherwise no score could detect
+learning.
 """
 
 import math
@@ -36,33 +40,35 @@ Splits = Mapping[str, Sequence[Record]]
 
 
 def is_own(name: str) -> bool:
-    """Whether a task is named by format and path."""
+    """Tells whether a task is named by format and path."""
     form, colon, _ = name.partition(":")
     return bool(colon) and form in (*READERS, own_tags.FORM)
 
 
 def read(name: str) -> Task:
-    """The task that a user's files make; what it loads is what was read here.
+    """Makes a task of a user's files; they are read now, not when the task is loaded.
 
     Args:
         name: Such as ``csv:/data/reviews.csv``.
 
     Returns:
-        A task whose name says nothing of where the files lie: ``reviews.csv``.
+        The task. Its name does not include the folder: ``reviews.csv``.
 
     Raises:
-        UsageError: no path, or one that gives no name.
-        MissingInput: a file that is not there, or is malformed, with path, line and reason.
+        UsageError: There is no path, or it gives no name.
+        MissingInput: A file is missing or malformed; gives path, line and reason.
     """
+    # Check the path and derive the task's name from it.
     form, _, written = name.partition(":")
     if not written.strip():
         raise UsageError(f"task {quoted(name)}: write a path after the colon, such as {form}:data/reviews.{form}")
     if len(written) > LONGEST_PATH or not written.isprintable():
-        raise UsageError(f"task {quoted(name)}: no path is that long, or has characters that can't be printed")
+        raise UsageError(f"task {quoted(name)}: the path is too long or has unprintable characters")
     path = Path(os.path.abspath(os.path.expanduser(written)))
     short = task_name(form, path)
     if form == own_tags.FORM:
         return own_tags.read(short, path)
+    # Read the rows and convert their labels to class indices or scores.
     splits = _read_splits(form, path)
     regression = "score" in splits["train"][0].values
     classes = () if regression else tuple(sorted({_class(record) for record in splits["train"]}))
@@ -70,6 +76,7 @@ def read(name: str) -> Task:
     data = {split: tuple(_example(record, label) for record in records) for split, records in splits.items()}
     _check_overlap(splits)
     _check_variety(path, data)
+    # Describe the data for listings.
     inputs = "text pairs" if data["train"][0].pair is not None else "texts"
     sizes = ", ".join(f"{len(examples)} {split}" for split, examples in data.items())
     return Task(
@@ -84,18 +91,22 @@ def read(name: str) -> Task:
 
 
 def task_name(form: str, path: Path) -> str:
-    """The name under which results on a file stand in tables and figures: ASCII letters, digits, ``_`` and ``-``, then the format.
+    """Returns the name of a file's results in tables and figures.
 
-    No registered task has a dot in its name, so that none is called the same.
+    It is ASCII letters, digits, ``_`` and ``-``, then a dot and the format. Registered tasks have
+    no dot in their names, so the two can't clash.
+
+    Raises:
+        UsageError: The file's name has no ASCII letter or digit.
     """
     name = re.sub(r"[^A-Za-z0-9_]+", "-", path.name.removesuffix(f".{form}"))[:LONGEST_NAME].strip("-_")
     if not name:
-        raise UsageError(f"{path}: a task is called after its file, which needs an ASCII letter or digit in its name; rename it")
+        raise UsageError(f"{path}: a task gets the name of its file, but this one has no ASCII letter or digit; rename it")
     return f"{name}.{form}"
 
 
 def _read_splits(form: str, path: Path) -> Splits:
-    if os.path.isdir(path):  # unlike Path's method it has an answer for a name that is too long
+    if os.path.isdir(path):  # Path.is_dir raises an error for a name that is too long
         return _read_folder(form, path)
     if not os.path.isfile(path):
         raise MissingInput(f"{path}: no such file or folder")
@@ -123,31 +134,31 @@ def _read_folder(form: str, folder: Path) -> Splits:
     splits = {split: list(READERS[form](path)) for split, path in paths.items() if split != "test" or path.exists()}
     columns = list(splits["train"][0].values)
     for split, records in splits.items():
-        found = list(records[0].values)
-        if "split" in found:
-            raise MissingInput(f"{paths[split]}:1: a column 'split' in a file that is a split; give one file or the folder")
-        if set(found) != set(columns):
-            raise MissingInput(f"{paths[split]}:1: columns {', '.join(found)}; {paths['train']} has {', '.join(columns)}")
+        names = list(records[0].values)
+        if "split" in names:
+            raise MissingInput(f"{paths[split]}:1: a column 'split' in the file of one split; remove it, or give a single file")
+        if set(names) != set(columns):
+            raise MissingInput(f"{paths[split]}:1: columns {', '.join(names)}; {paths['train']} has {', '.join(columns)}")
     return splits
 
 
 def _divided(path: Path, records: Sequence[Record]) -> Splits:
     if len(records) < MIN_ROWS:
-        raise MissingInput(f"{path}: {len(records)} rows; to be split they must be {MIN_ROWS}, or add a column 'split'")
-    seen: dict[tuple[str, str | None], str] = {}
+        raise MissingInput(f"{path}: {len(records)} rows; at least {MIN_ROWS} are needed to split them; or add a column 'split'")
+    places: dict[tuple[str, str | None], str] = {}
     for record in records:
-        if (first := seen.setdefault(_input(record), record.place)) != record.place:
-            raise MissingInput(f"{record.place}: the input of {first} again; remove one, or add a column 'split'")
+        if (first := places.setdefault(_input(record), record.place)) != record.place:
+            raise MissingInput(f"{record.place}: repeats the input of {first}; remove one, or add a column 'split'")
     labels = None if "score" in records[0].values else [_class(record) for record in records]
     names = divide(labels, len(records))
     return {split: [r for r, name in zip(records, names, strict=True) if name == split] for split in SPLITS}
 
 
 def _check_overlap(splits: Splits) -> None:
-    seen: dict[tuple[str, str | None], tuple[str, str]] = {}
+    origins: dict[tuple[str, str | None], tuple[str, str]] = {}
     for split, records in splits.items():
         for record in records:
-            other, place = seen.setdefault(_input(record), (split, record.place))
+            other, place = origins.setdefault(_input(record), (split, record.place))
             if other != split:
                 raise MissingInput(f"{record.place}: this input of {split} is also in {other}, at {place}; remove one")
 
@@ -171,7 +182,7 @@ def _class(record: Record) -> str:
     if not label.strip():
         raise MissingInput(f"{record.place}: label is empty")
     if not label.isprintable():
-        raise MissingInput(f"{record.place}: label {quoted(label)} has characters that can't be printed")
+        raise MissingInput(f"{record.place}: label {quoted(label)} has unprintable characters")
     return label
 
 

@@ -1,10 +1,13 @@
-"""The user's own tagged words as a task: ``bio:PATH``, in one of the schemes that `stableft.tasks.readers.tag_columns` reads.
+"""Tagging tasks from the user's own files: ``bio:PATH``.
 
-PATH is one file, or a folder with ``train.bio``, ``validation.bio`` and, if there is one, ``test.bio``, all in one scheme. A single
-file is split as in `stableft.tasks.user_files`: a tenth of its sentences for validation, a tenth for test, the rest for training,
-once and for all. The kinds of entities in train make the labels; another one elsewhere is an error. So is a sentence that occurs
-in two
-splits, or twice in a file that is to be split, and a split without any entity: no score could tell a run that learnt something.
+The tags are in one of the schemes of `stableft.tasks.readers.tag_columns`. PATH is one file, or a
+folder with ``train.bio``, ``validation.bio`` and optionally ``test.bio``, all in one scheme. A
+single file gets a fixed random split: a tenth of its sentences for validation, a tenth for test,
+the rest for training. Unlike in `stableft.tasks.user_files` it is not stratified.
+
+The labels are made of the kinds of entities in train; another kind elsewhere is an error. It is
+also an error if a sentence occurs in two splits, or twice in a single file, or if a split has no
+entity: no score could then detect learning.
 """
 
 import os
@@ -23,14 +26,14 @@ Splits = Mapping[str, Sequence[Sentence]]
 
 
 def read(name: str, path: Path) -> Task:
-    """The task that a user's tagged files make; what it loads is what was read here.
+    """Makes a task of a user's tagged files; they are read now, not when the task is loaded.
 
     Args:
-        name: What it is called.
+        name: The name of the task.
         path: The file or folder.
 
     Raises:
-        MissingInput: a file that is not there, or is malformed, with path, line and reason.
+        MissingInput: A file is missing or malformed; gives path, line and reason.
     """
     if not (os.path.isdir(path) or os.path.isfile(path)):
         raise MissingInput(f"{path}: no such file or folder")
@@ -66,19 +69,19 @@ def _read_folder(folder: Path) -> Splits:
 def _divided(path: Path) -> Splits:
     (sentences,) = read_tagged(path)
     if len(sentences) < MIN_ROWS:
-        raise MissingInput(f"{path}: {len(sentences)} sentences; to be split they must be {MIN_ROWS}, or give a folder of splits")
-    seen: dict[tuple[str, ...], str] = {}
+        raise MissingInput(f"{path}: {len(sentences)} sentences; at least {MIN_ROWS} are needed to split them; or give a folder")
+    places: dict[tuple[str, ...], str] = {}
     for sentence in sentences:
-        if (first := seen.setdefault(sentence.words, sentence.place())) != sentence.place():
-            raise MissingInput(f"{sentence.place()}: the sentence of {first} again; remove one, or give a folder of splits")
+        if (first := places.setdefault(sentence.words, sentence.place())) != sentence.place():
+            raise MissingInput(f"{sentence.place()}: repeats the sentence of {first}; remove one, or give a folder of splits")
     names = divide(None, len(sentences))
     return {split: [s for s, name in zip(sentences, names, strict=True) if name == split] for split in SPLITS}
 
 
 def _check_overlap(splits: Splits) -> None:
-    seen: dict[tuple[str, ...], tuple[str, str]] = {}
+    origins: dict[tuple[str, ...], tuple[str, str]] = {}
     for split, sentences in splits.items():
         for sentence in sentences:
-            other, place = seen.setdefault(sentence.words, (split, sentence.place()))
+            other, place = origins.setdefault(sentence.words, (split, sentence.place()))
             if other != split:
                 raise MissingInput(f"{sentence.place()}: this sentence of {split} is also in {other}, at {place}; remove one")

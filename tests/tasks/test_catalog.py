@@ -1,4 +1,4 @@
-"""What holds for every registered task, whatever its kind: labels, score and metrics fit, and those without a download load."""
+"""All registered tasks: labels, score and metrics fit the kind; tasks without a download load."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""TNEWS: what cleaning drops, and the two evaluation sets."""
+"""TNEWS: the rows dropped by cleaning, and the two evaluation sets."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""CommonLit: the article's folds, a real CSV, and every way in which a row can be wrong."""
+"""CommonLit: the article's folds, reading of CSV, and all kinds of malformed rows."""
 
 import csv
 import math

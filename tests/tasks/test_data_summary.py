@@ -1,4 +1,4 @@
-"""What `data check` says, against examples counted by hand and a naive reading of quantiles."""
+"""Data statistics of `data check`, against hand-counted examples and naive quantiles."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""doccode: marks become tags and vanish, spelling alone does not give them, no sentence twice, the same in every process."""
+"""doccode: marks become tags, spelling alone does not solve it, no repeats, reproducible."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""docread: prose and nothing else, labels that can be counted by hand, no paragraph twice, the same in every process."""
+"""docread: plain prose only, labels checked by hand, no repeats, the same in every process."""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""docs15 and docpair: balanced, free of leaks and shortcuts, the same in every process, and made without importing a package."""
+"""docs15 and docpair: balanced, without leaks and shortcuts, the same in every process.
+
+No package is imported to make them.
+"""
 
 import json
 import os

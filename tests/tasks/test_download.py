@@ -1,4 +1,4 @@
-"""The one step that goes online, against a server on this machine that has invented files and bad days."""
+"""Downloads: corpora and encoders from a local server with invented files and faults."""
 
 import hashlib
 import io
@@ -152,7 +152,7 @@ def test_a_part_that_is_no_part_of_it_is_thrown_away(rte: Original, server: Serv
     fetch.corpus(rte, tmp_path)
     shutil.rmtree(tmp_path / "RTE")
     part.write_bytes(b"x" * 50)
-    with pytest.raises(MissingInput, match="no whole archive"):
+    with pytest.raises(MissingInput, match="not a complete archive"):
         fetch.corpus(rte, tmp_path)
     fetch.corpus(rte, tmp_path)
 
@@ -222,8 +222,8 @@ def test_archives_that_lead_out_of_their_folder_are_refused(content: bytes):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"no archive", "no whole archive"),
-        (archive()[:-30], "no whole archive"),
+        (b"no archive", "is not a complete archive"),
+        (archive()[:-30], "is not a complete archive"),
         (archive().replace(b"RTE/dev.tsv", b"RTE/deb.tsv"), "lacks dev.tsv"),
         (archive("again/dev.tsv"), "two files dev.tsv"),
     ],
@@ -241,7 +241,7 @@ def test_content_is_compared_not_the_way_it_is_written():
     assert content_sha256("a.json", plain) != content_sha256("a.json", plain.replace(b"Stein", b"Stern"))
     assert content_sha256("a.tsv", plain) != content_sha256("a.tsv", other)
     assert content_sha256("a.tsv", TSV) == hashlib.sha256(TSV).hexdigest() == content_sha256("a.tsv", b"\xef\xbb\xbf" + TSV)
-    with pytest.raises(MissingInput, match=r"a\.json: no JSON lines"):
+    with pytest.raises(MissingInput, match=r"a\.json: not valid JSON lines"):
         content_sha256("a.json", b"{")
 
 

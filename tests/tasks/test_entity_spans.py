@@ -1,4 +1,4 @@
-"""Entity scores: hand-made cases, an independent count of spans, examples' edges, constant tags."""
+"""Entity scores: hand-made cases, an independent count, edges of examples, constant tags."""
 
 import numpy as np
 import pytest

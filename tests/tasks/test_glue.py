@@ -1,4 +1,4 @@
-"""GLUE, and the reading helpers that the families share: files, the hub's cache, every way in which a row can be wrong."""
+"""GLUE and the shared reading helpers: files, the hub's cache, all kinds of malformed rows."""
 
 import json
 import os
@@ -591,5 +591,5 @@ def test_development_rows_that_cannot_be_halved_are_refused(tmp_path: Path, monk
     monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))
     for file in ("train.tsv", "dev.tsv"):
         write(tmp_path / "RTE" / file, ["0\ta\tb\tentailment", "1\tc\td\tnot_entailment"])
-    with pytest.raises(MissingInput, match="rte: 2 development examples, no two of a label, can't be halved"):
+    with pytest.raises(MissingInput, match="rte: 2 development examples can't be halved: no two have the same label"):
         glue.load(glue.GLUE[0])

@@ -1,4 +1,4 @@
-"""CLUENER and ResumeNER: the real files' numbers, spans and halves by hand, malformed rows."""
+"""CLUENER and ResumeNER: counts of the real files, spans and halves by hand, malformed rows."""
 
 import json
 from collections import Counter
@@ -139,7 +139,7 @@ def test_of_nested_entities_the_outer_one_counts(tmp_path: Path) -> None:
         ('{"text": 1, "label": {}}', "expected an object with 'text'"),
         ('{"text": "", "label": {}}', "text is empty"),
         ('{"text": "\\ud800", "label": {}}', "text is not valid Unicode"),
-        ('{"id": 0, "text": "甲"}', "no 'label' that is an object"),
+        ('{"id": 0, "text": "甲"}', "'label' must be an object"),
         (row("甲", person={"甲": [[0, 0]]}), "unknown kind 'person', expected one of address, book"),
         (row("甲乙", name={"甲": [[0, 1]]}), "name '甲' is not at [0, 1] of the text"),
         (row("甲乙", name={"乙": [[-1, 1]]}), "name '乙' is not at [-1, 1]"),

@@ -1,4 +1,4 @@
-"""Scores: hand-made cases, independent libraries, the constant bound, and what isn't a number."""
+"""Scores: hand-made cases, independent libraries, the constant bound, non-finite predictions."""
 
 import math
 import subprocess

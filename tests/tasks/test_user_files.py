@@ -1,4 +1,4 @@
-"""The user's own files: three formats, three layouts, one name wherever they lie, and every way in which a row can be wrong."""
+"""The user's own files: formats, layouts, names, and all kinds of malformed rows."""
 
 import csv
 import io
@@ -224,7 +224,7 @@ def held_out(labels: list[str] | None) -> list[list[int]]:
 
 
 def test_the_split_never_changes() -> None:
-    """Drawn anew, every result on such a file would be orphaned."""
+    """A different split would make every earlier result on such a file useless."""
     assert held_out(["x"] * 27 + ["y"] * 3) == [[19, 21, 24], [1, 10, 27]]
     assert held_out(None) == [[19, 24, 27], [1, 10, 21]]
 
@@ -263,7 +263,7 @@ REST = "b,y,train\nc,x,validation\nd,y,validation\n"
         (HEAD + "b,y,dev\n", ":3", "unknown split 'dev', expected one of train, validation, test"),
         (HEAD + " ,y,train\n" + REST, ":3", "text is empty"),
         (HEAD + "e,,train\n" + REST, ":3", "label is empty"),
-        (HEAD + "e,z\x1b[31m,train\n" + REST, ":3", "label 'z\\x1b[31m' has characters that can't be printed"),
+        (HEAD + "e,z\x1b[31m,train\n" + REST, ":3", "label 'z\\x1b[31m' has unprintable characters"),
         (HEAD + REST + "e,z,validation\n", ":6", "label 'z' never occurs in train, which has x, y"),
         (HEAD + REST + "a,x,validation\n", ":6", "this input of validation is also in train, at {path}:2"),
         (HEAD + "b,x,train\nc,x,validation\nd,x,validation\n", "", "train has 2 rows, all of one label"),
@@ -277,8 +277,8 @@ REST = "b,y,train\nc,x,validation\nd,y,validation\n"
         ("text,score,split\na,1,train\nb,1_0,train\nc,1,validation\n", ":3", "score '1_0' is not a finite number"),
         ("text,score,split\na,1,train\nb,good,train\nc,1,validation\n", ":3", "score 'good' is not a finite number"),
         ("text,score,split\na,1,train\nb,1.0,train\nc,1,validation\n", "", "train has 2 rows, all of one label"),
-        (unsplit({"x": 10, "y": 9}), "", "19 rows; to be split they must be 20"),
-        (unsplit({"x": 10, "y": 10}) + "text 3,x\n", ":22", "the input of {path}:5 again"),
+        (unsplit({"x": 10, "y": 9}), "", "19 rows; at least 20 are needed to split them"),
+        (unsplit({"x": 10, "y": 10}) + "text 3,x\n", ":22", "repeats the input of {path}:5;"),
     ],
 )
 def test_a_malformed_table_is_named_and_stops(content: str, place: str, reason: str, tmp_path: Path) -> None:
@@ -360,12 +360,12 @@ def test_nothing_there(tmp_path: Path) -> None:
     ("path", "error"), [("x" * 300, MissingInput), ("y/" * 3000, UsageError), ("a\0b", UsageError), ("a\nb", UsageError)]
 )
 def test_a_path_that_cannot_be_is_refused(form: str, path: str, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"no such file or folder|no path is that long"):
+    with pytest.raises(error, match=r"no such file or folder|the path is too long or has unprintable"):
         own.read(f"{form}:{path}")
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
-    """Reading it would wait for ever."""
+    """Reading a pipe would block for ever."""
     os.mkfifo(tmp_path / "my.bio")
     assert "no such file" in refusal(f"bio:{tmp_path / 'my.bio'}")
 

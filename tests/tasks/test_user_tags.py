@@ -1,4 +1,4 @@
-"""The user's own tagged words: one file or a folder, labels from train, refusals."""
+"""The user's own tagged words: single files and folders, labels from train, refusals."""
 
 import pickle
 from pathlib import Path
@@ -96,5 +96,5 @@ def test_folders_that_cant_be_used(splits: dict[str, str], message: str, tmp_pat
 def test_files_that_cant_be_used(tmp_path: Path) -> None:
     path = tmp_path / "my.bio"
     assert refusal(path) == f"{path}: no such file or folder"
-    assert refusal(single(path, 19)).startswith(f"{path}: 19 sentences; to be split they must be 20")
-    assert refusal(single(path, 20, "\nword3 O\nAda O\n")).startswith(f"{path}:61: the sentence of {path}:10 again")
+    assert refusal(single(path, 19)).startswith(f"{path}: 19 sentences; at least 20 are needed to split them")
+    assert refusal(single(path, 20, "\nword3 O\nAda O\n")).startswith(f"{path}:61: repeats the sentence of {path}:10;")

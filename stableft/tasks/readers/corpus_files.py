@@ -1,9 +1,10 @@
-"""Reading helpers that the task families share: find the data, read it strictly, turn rows into examples.
+"""Reading helpers of the task families: find the data, read it strictly, make examples.
 
-Data come from the folder named by ``STABLEFT_DATA``, or else from that which ``data fetch`` fills, or else from the local
-cache of the Hugging Face hub; never from the network. Explicit beats implicit: once the variable is set, the other two are
-not looked at, so a mistyped folder can't silently be replaced by other data.
-The first malformed row stops the load with its place and the reason; a row is never skipped, repaired or guessed.
+Data come from the folder in ``STABLEFT_DATA``, else from the folder that ``data fetch`` fills, else
+from the local cache of the Hugging Face hub; never from the network. Explicit beats implicit: if
+the variable is set, the other two are ignored, so a mistyped folder can't silently be replaced by
+other data. The first malformed row stops the load; the error names its place and the reason. A row
+is never skipped, repaired or guessed.
 """
 
 import json
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "STABLEFT_DATA"
 HUB_SPLITS = ("train", "validation")
-DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")  # float() reads more, such as 1_0
+DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")  # float() accepts more, such as 1_0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """How one origin names a row's parts.
+    """Column names of a row in one origin.
 
     Attributes:
         text: Column or key of the text.
         label: Column or key of the label.
-        classes: The labels as this origin writes them, in class order; or, for regression, where they may lie.
+        classes: The labels as written in this origin, in class order; for regression, their range.
         pair: Column of the second text, if the task has one.
         ident: Column of a row number that must be unique, if there is one.
-        empty: Whether texts may be empty.
+        empty: True if texts may be empty.
     """
 
     text: str
@@ -67,10 +68,10 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the labelled training and development rows of one task may lie.
+    """Locations of the labelled training and development rows of one task.
 
     Attributes:
-        name: What messages call the task.
+        name: The task's name in messages.
         folders: Accepted places below ``STABLEFT_DATA``, in order of preference.
         files: File names of the training and the development rows.
         local: The parts of a row in these files.
@@ -92,14 +93,24 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row as it was written, and its place: ``path:line`` or dataset and row, counted from 1."""
+    """A row as written in a file or dataset.
+
+    Attributes:
+        place: ``path:line``, or dataset and row, counted from 1.
+        values: Column -> text.
+    """
 
     place: str
     values: Mapping[str, str]
 
 
 def read_train_dev(source: Source, read: Callable[[Path], Iterable[Record]]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """The training and the development examples of a source, from local files (by ``read``) or from the hub."""
+    """Reads the training and the development examples of a source.
+
+    Args:
+        source: Their locations.
+        read: Reads a local file; without local files the hub's cache is read.
+    """
     paths = local_files(source)
     if paths is None:
         train, dev = (to_examples(read_hub(source, split), source.hub) for split in source.splits)
@@ -109,26 +120,28 @@ def read_train_dev(source: Source, read: Callable[[Path], Iterable[Record]]) -> 
 
 
 def local_files(source: Source) -> tuple[Path, ...] | None:
-    """`find_local` of a source that the hub has too."""
+    """Calls `find_local` for a source that is also on the hub."""
     return find_local(
         source.name, source.folders, source.files, f", or unset {DATA_VARIABLE} to use the cache of the Hugging Face hub"
     )
 
 
 def find_local(name: str, folders: Sequence[str], files: Sequence[str], otherwise: str = "") -> tuple[Path, ...] | None:
-    """A task's files below ``STABLEFT_DATA``: the first accepted folder that holds all of them.
+    """Finds a task's files below ``STABLEFT_DATA``, in the first complete accepted folder.
 
     Args:
-        name: What messages call the task.
+        name: The task's name in messages.
         folders: Accepted places, in order of preference.
         files: File names.
-        otherwise: What else can be done if they are not there.
+        otherwise: Other advice for the message, if the files are missing.
 
     Returns:
-        Their paths; None if the variable is unset or empty, and `stableft.core.files.data_folder` does not have them.
+        Their paths; None if the variable is unset or empty, and `stableft.core.files.data_folder`
+        does not have them.
 
     Raises:
-        MissingInput: The variable is set, but no accepted folder is complete; names every path that was tried.
+        MissingInput: The variable is set, but no accepted folder is complete; names every path
+            tried.
     """
     value = os.environ.get(DATA_VARIABLE)
     if not value:
@@ -155,7 +168,11 @@ def _wanted(folders: Sequence[str], files: Sequence[str]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file's text, line ends as they are, without a byte-order mark."""
+    """Reads a UTF-8 file without its byte-order mark; line ends are not changed.
+
+    Raises:
+        MissingInput: The file can't be read, or is not UTF-8.
+    """
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -166,19 +183,27 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends (LF or CRLF); no other character ends a line."""
+    """Reads the lines of a UTF-8 file, without their ends (LF or CRLF).
+
+    No other character ends a line.
+    """
     text = read_text(path)
     lines = text.removesuffix("\n").split("\n") if text else []
     return [line.removesuffix("\r") for line in lines]
 
 
 def read_tsv(path: Path, names: tuple[str, ...], columns: tuple[str, ...] | None = None) -> Iterator[Record]:
-    """The rows of a tab-separated file as GLUE writes it, without quoting: a bare double quote is text.
+    """Yields the rows of a tab-separated file in GLUE's format.
+
+    There is no quoting: a bare double quote is text.
 
     Args:
         path: The file.
-        names: Columns that must be there; others are read over, but every row must have all of them.
-        columns: Those of a file without a header; None: its first line names them.
+        names: Required columns; others are ignored, but every row must have all of them.
+        columns: Column names of a file without a header; None: its first line names them.
+
+    Raises:
+        MissingInput: There are no rows, a column is missing, or a row is malformed.
     """
     lines = read_lines(path)
     first = 1 if columns else 2
@@ -195,16 +220,22 @@ def read_tsv(path: Path, names: tuple[str, ...], columns: tuple[str, ...] | None
 
 
 def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
-    """Yields the rows of a file with one JSON object a line; only ``keys`` are kept, and each must hold a string."""
+    """Yields the rows of a file with one JSON object a line.
+
+    Only ``keys`` are kept; each must have a string.
+
+    Raises:
+        MissingInput: There are no rows, or one is malformed.
+    """
     for place, row in json_objects(path):
         yield Record(place, {key: _string(place, row, key) for key in keys})
 
 
 def json_objects(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yields the objects of a file with one JSON object a line, each with its place, ``path:line``.
+    """Yields the objects of a file with one JSON object a line, with their places ``path:line``.
 
     Raises:
-        MissingInput: the file has no lines, or at the first line that is no JSON object.
+        MissingInput: There are no lines, or one is no JSON object.
     """
     lines = read_lines(path)
     if not lines:
@@ -230,7 +261,13 @@ def _string(place: str, row: dict[str, object], key: str) -> str:
 
 
 def read_hub(source: Source, split: str) -> Iterator[Record]:
-    """The rows of one split of the source's hub dataset, from the local cache; labels by class name."""
+    """Yields the rows of one split of the source's hub dataset, from the local cache.
+
+    Labels are class names.
+
+    Raises:
+        MissingInput: The dataset is not in the cache, lacks a column, or has no rows.
+    """
     data = _load_hub(source, split)
     where = f"{source.repo} ({source.config}, {split})"
     absent = [name for name in source.hub.names if name not in data.column_names]
@@ -246,7 +283,7 @@ def read_hub(source: Source, split: str) -> Iterator[Record]:
 def _load_hub(source: Source, split: str) -> "Dataset":
     try:
         return cached_dataset(source.repo, source.config, split)
-    except Exception as error:  # no common base: OSError, ValueError, httpx and Arrow errors all mean "not to be had"
+    except Exception as error:  # OSError, ValueError, httpx and Arrow errors have no common base
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise MissingInput(
             f"{source.name}: no data. {DATA_VARIABLE} is not set, and the Hugging Face dataset {source.repo} "
@@ -257,10 +294,10 @@ def _load_hub(source: Source, split: str) -> "Dataset":
 
 
 def _written(value: Any, kind: Any) -> str:
-    """A cell of a hub's feature as text; no value is an empty text.
+    """Converts a cell of a hub dataset to text; None becomes an empty text.
 
-    Class numbers become names, so that no class order of the hub is relied on, and single-precision numbers are written with
-    the digits that tell them from their neighbours: 3.8, not 3.799999952316284.
+    Class numbers become names, so the hub's order of classes does not matter. Single-precision
+    numbers are written with just enough digits to identify them: 3.8, not 3.799999952316284.
     """
     names = getattr(kind, "names", None)
     if names is not None and isinstance(value, int) and 0 <= value < len(names):
@@ -271,11 +308,11 @@ def _written(value: Any, kind: Any) -> str:
 
 
 def to_examples(records: Iterable[Record], names: Fields) -> tuple[Example, ...]:
-    """Checks rows and turns them into examples, in order; texts stay exactly as they were written.
+    """Checks rows and converts them to examples, in order; texts are not changed.
 
     Raises:
-        MissingInput: At the first row with an empty text, an unknown label, a score that is no number or out of its interval, or a
-            row number that was there before.
+        MissingInput: A row has an empty text, an unknown label, a score that is no number or out of
+            range, or a repeated row number.
     """
     to_label = _label_reader(names.classes)
     seen: dict[str, str] = {}
@@ -307,10 +344,10 @@ def _label_reader(classes: tuple[str, ...] | Interval) -> Callable[[Record, str]
 
 
 def number(record: Record, name: str, interval: Interval) -> float:
-    """The number in one cell, in decimal notation.
+    """Parses the number in one cell, in decimal notation.
 
     Raises:
-        MissingInput: It is none, or not in the interval.
+        MissingInput: It is not a number, or not in the interval.
     """
     written = record.values[name]
     value = float(written) if DECIMAL.fullmatch(written) else math.nan
@@ -321,16 +358,16 @@ def number(record: Record, name: str, interval: Interval) -> float:
 
 
 def text(record: Record, name: str, *, empty: bool = False) -> str:
-    """The text in one cell, as it is written.
+    """Returns the text in one cell, unchanged.
 
     Raises:
-        MissingInput: It is empty, unless that is allowed, or not valid Unicode.
+        MissingInput: It is empty and ``empty`` is False, or it is not valid Unicode.
     """
     value = record.values[name]
     if not empty and not value.strip():
         raise MissingInput(f"{record.place}: {name} is empty")
     try:
         value.encode()
-    except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, which no tokenizer or hash accepts
+    except UnicodeEncodeError as error:  # half a surrogate pair, possible in JSON, breaks tokenizers and hashes
         raise MissingInput(f"{record.place}: {name} is not valid Unicode ({error.reason})") from error
     return value

@@ -1,4 +1,7 @@
-"""The docstrings of installed packages. Source files are found on the path and read with `ast`; no package is imported."""
+"""Docstrings of installed packages.
+
+Source files are found on the path and parsed with `ast`; no package is imported.
+"""
 
 import ast
 import gc
@@ -18,7 +21,13 @@ ROLE = re.compile(r":[a-zA-Z:]+:`~?([^`<]*?)(?:\s*<[^`]*>)?`")
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """A public definition: the file that holds it (relative to site-packages), its name inside the file, and its docstring."""
+    """A documented public definition.
+
+    Attributes:
+        file: Its file, relative to site-packages.
+        name: Its name inside the file.
+        text: Its docstring.
+    """
 
     file: str
     name: str
@@ -26,7 +35,10 @@ class Docstring:
 
 
 def _definitions(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Name and docstring of each documented public function, class and method; also of ``add_newdoc(.., name, doc)`` calls."""
+    """Yields name and docstring of each documented public function, class and method.
+
+    ``add_newdoc(.., name, doc)`` calls are included.
+    """
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             if doc := ast.get_docstring(node):
@@ -42,7 +54,7 @@ def _definitions(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[tuple[s
 
 
 def _root(package: str) -> Path:
-    """The installed package's folder, found without importing it."""
+    """Returns an installed package's folder, without importing the package."""
     spec = util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingInput(f"package {package!r} is not installed, and its docstrings are needed: pip install -r requirements.lock")
@@ -50,27 +62,36 @@ def _root(package: str) -> Path:
 
 
 def documented(path: Path) -> list[tuple[str, str]]:
-    """Name and docstring of each documented public definition of a source file, which is parsed, not imported.
+    """Parses a source file for its documented public definitions.
+
+    Returns:
+        Name and docstring of each.
 
     Raises:
-        MissingInput: it can't be read or parsed.
+        MissingInput: The file can't be read or parsed.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # invalid escapes in other people's files
+        with warnings.catch_warnings(action="ignore"):  # invalid escapes in the packages' files
             tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deeply
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: deep nesting
         reason = getattr(error, "msg", None) or str(error) or "nested too deeply"
-        what = f"{path} can't be read ({reason})"
-        raise MissingInput(f"{what}; install its package again: pip install -r requirements.lock") from error
+        problem = f"{path} can't be read ({reason})"
+        raise MissingInput(f"{problem}; install its package again: pip install -r requirements.lock") from error
     return list(_definitions(tree.body))
 
 
 def source_files(source: str) -> list[tuple[str, Path]]:
-    """The files of a package, sub-package or file (``package/pattern``), tests left out: name from site-packages on, and path."""
+    """Lists the source files of a package, sub-package or file (``package/pattern``).
+
+    Tests are left out.
+
+    Returns:
+        Name relative to site-packages, and path, of each.
+    """
     package, _, pattern = source.partition("/")
     root = _root(package)
-    found = root.glob(pattern) if pattern.endswith(".py") else (root / pattern).rglob("*.py")
-    files = sorted((path.relative_to(root.parent).as_posix(), path) for path in found)
+    paths = root.glob(pattern) if pattern.endswith(".py") else (root / pattern).rglob("*.py")
+    files = sorted((path.relative_to(root.parent).as_posix(), path) for path in paths)
     return [
         (file, path)
         for file, path in files
@@ -79,14 +100,20 @@ def source_files(source: str) -> list[tuple[str, Path]]:
 
 
 def read_docstrings(source: str) -> Iterator[Docstring]:
-    """The docstrings of a package, sub-package or file (``package/pattern``) in order of path and line; nothing is imported."""
+    """Yields the docstrings of a package, sub-package or file (``package/pattern``).
+
+    They are in order of path and line; nothing is imported.
+    """
     for file, path in source_files(source):
         yield from (Docstring(file, name, text) for name, text in documented(path))
 
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Syntax trees are many small objects without cycles: looking for garbage between them takes a third of the time."""
+    """Switches garbage collection off inside a ``with`` block.
+
+    Syntax trees are many small objects without cycles: collection would take a third of the time.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:

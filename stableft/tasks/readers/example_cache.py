@@ -1,4 +1,4 @@
-"""Examples that take seconds to make, kept as JSON."""
+"""Disk cache of examples that take seconds to make, as JSON."""
 
 import json
 from collections.abc import Callable
@@ -12,14 +12,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def load_or_make(path: Path, make: Callable[[], TaskData]) -> TaskData:
-    """The examples in a file, or those that ``make`` gives, which are then put there.
+    """Reads examples from a file, or makes them and writes the file.
 
-    A damaged file is made again: the fingerprint in it must be that of the examples. A folder that can't be written is no error:
-    it would only have saved time.
+    A damaged file is made again: the fingerprint stored in it must be that of its examples. A
+    folder that can't be written is no error, because the cache only saves time.
 
     Args:
-        path: Its name stands for everything that the examples depend on.
-        make: Makes them.
+        path: The file; its name must identify everything that affects the examples.
+        make: Makes the examples.
     """
     try:
         return _read(path)

@@ -1,11 +1,14 @@
-"""Column files of tagged words: a word, a tab or a space, and its tag on each line; a blank line between sentences.
+"""Column files of tagged words: a word, a tab or space, and its tag on each line.
 
-Four schemes are told from one another by their tags, and become BIO2, which `stableft.tasks.Task.labels` is written in:
+A blank line separates sentences. The four schemes are recognised by their tags, and converted to
+BIO2, the scheme of `stableft.tasks.Task.labels`:
 
-- BIO2: an entity is B-x I-x I-x. Its elder, BIO (IOB1), begins with I-x too, and with B-x only right after an entity of kind x.
+- BIO2: an entity is B-x I-x I-x. In the older BIO (IOB1) an entity begins with I-x too; B-x is used
+  only right after another entity of kind x.
 - BMES: B-x M-x E-x, or S-x for one word. BIOES: the same with I-x in place of M-x.
 
-What a scheme forbids stops the reading with its place and the reason, as does any other malformed line.
+The first malformed line or forbidden tag stops the reading; the error names its place and the
+reason.
 """
 
 import re
@@ -22,7 +25,14 @@ TAG = re.compile(r"O|[BIMES]-(\S{1,100})")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words with their tags as they are written, and where: the first word's line; each word has a line of its own."""
+    """Words with their tags as written in a file, each word on a line of its own.
+
+    Attributes:
+        path: The file.
+        line: Line of the first word.
+        words: At least one.
+        tags: One for each word.
+    """
 
     path: Path
     line: int
@@ -30,19 +40,19 @@ class Sentence:
     tags: tuple[str, ...]
 
     def place(self, word: int = 0) -> str:
-        """``path:line`` of a word."""
+        """Returns ``path:line`` of a word."""
         return f"{self.path}:{self.line + word}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """Which tag may follow which.
+    """Rules for the order of tags.
 
     Attributes:
-        name: What messages call it.
-        inside: Prefixes that go on with an entity; all others but ``O`` begin one.
+        name: Its name in messages.
+        inside: Prefixes that continue an entity; all others but ``O`` begin one.
         unfinished: Prefixes that an inside prefix of the same kind may follow.
-        closed: Whether one must, even where the sentence ends.
+        closed: True if one must follow, even at the end of a sentence.
     """
 
     name: str
@@ -57,14 +67,15 @@ BIOES = Scheme("BIOES", inside="IE", unfinished="BI", closed=True)
 
 
 def read_tagged(*paths: Path, cut: bool = False) -> tuple[list[Sentence], ...]:
-    """The sentences of files that are in one scheme, with tags in BIO2.
+    """Reads the sentences of files of one scheme, and converts their tags to BIO2.
 
     Args:
         paths: The files.
-        cut: Whether the end of a sentence may cut an entity in two; then each part is one. Else that is an error.
+        cut: Accept an entity cut in two by the end of a sentence; each part is then an entity.
+            Otherwise it is an error.
 
     Raises:
-        MissingInput: a file that is not there, has no sentence, or is malformed, with path, line and reason.
+        MissingInput: A file is missing, empty or malformed; gives path, line and reason.
     """
     files = [_read(path) for path in paths]
     everything = [sentence for sentences in files for sentence in sentences]
@@ -77,15 +88,15 @@ def read_tagged(*paths: Path, cut: bool = False) -> tuple[list[Sentence], ...]:
 
 
 def kind_of(tag: str) -> str:
-    """The kind of entity that a tag is of: "" for ``O``."""
+    """Returns the kind of entity of a tag: "" for ``O``."""
     return tag[2:]
 
 
 def to_examples(sentences: Sequence[Sentence], labels: Sequence[str]) -> tuple[TaggedExample, ...]:
-    """Sentences with tags in BIO2 as examples.
+    """Converts sentences with tags in BIO2 to examples.
 
     Raises:
-        MissingInput: A tag that is not among the labels.
+        MissingInput: A tag is not among the labels.
     """
     index = {label: position for position, label in enumerate(labels)}
     for sentence in sentences:
@@ -137,12 +148,15 @@ def _scheme(sentences: Iterable[Sentence]) -> Scheme:
 
 
 def _pairs(tags: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each tag with the one before it, which is ``O`` for the first."""
+    """Yields the tag before and the tag itself; ``O`` is before the first."""
     return zip(("O", *tags[:-1]), tags, strict=True)
 
 
 def _is_bio1(sentences: Iterable[Sentence]) -> bool:
-    """Whether B-x stands only right after an entity of its kind. The first entity of a BIO2 file says no."""
+    """Tells whether B-x occurs only right after an entity of its kind.
+
+    In a BIO2 file the first entity already breaks this rule.
+    """
     pairs = [pair for sentence in sentences for pair in _pairs(sentence.tags)]
     return any(tag[0] == "I" for _, tag in pairs) and all(tag[0] != "B" or kind_of(tag) == kind_of(last) for last, tag in pairs)
 
@@ -154,19 +168,20 @@ def _from_bio1(tags: Sequence[str]) -> Iterator[str]:
 
 def _to_bio2(tags: Sequence[str], scheme: Scheme) -> Iterator[str]:
     for last, tag in _pairs(tags):
-        goes_on = tag[0] in scheme.inside and last != "O"  # not so where a sentence's end has cut an entity
-        yield tag if tag == "O" else f"{'I' if goes_on else 'B'}-{kind_of(tag)}"
+        # After O an inside tag begins an entity: the second part of one cut by a sentence's end.
+        continues = tag[0] in scheme.inside and last != "O"
+        yield tag if tag == "O" else f"{'I' if continues else 'B'}-{kind_of(tag)}"
 
 
 def _check(sentence: Sentence, scheme: Scheme, *, cut: bool) -> None:
     for word, (last, tag) in enumerate(_pairs(sentence.tags)):
-        goes_on = tag[0] in scheme.inside
+        continues = tag[0] in scheme.inside
         open_before = last[0] in scheme.unfinished
         fits = open_before and kind_of(last) == kind_of(tag)
-        if goes_on and not fits and not (cut and word == 0):
+        if continues and not fits and not (cut and word == 0):
             before = f"follows {last}" if word else "begins a sentence"
             raise MissingInput(f"{sentence.place(word)}: {tag} {before}, which {scheme.name} forbids")
-        if scheme.closed and open_before and not goes_on:
+        if scheme.closed and open_before and not continues:
             raise MissingInput(f"{sentence.place(word)}: {tag} follows {last}, which {scheme.name} forbids: the entity has no end")
     end = sentence.tags[-1]
     if scheme.closed and end[0] in scheme.unfinished and not cut:

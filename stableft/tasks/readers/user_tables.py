@@ -1,7 +1,8 @@
-"""Rows of a user's file, as CSV, TSV or one JSON object a line, with the columns that a task is made of.
+"""Rows of a user's file: CSV, TSV or one JSON object a line.
 
-CSV may quote, as Python's csv module reads it; TSV has no quoting, as GLUE's has none; all is UTF-8, with or without a byte order
-mark. The first malformed row stops the reading with its place and the reason. `divide` splits what comes without splits.
+CSV may quote, as Python's csv module reads it; TSV has no quoting, like GLUE's. All files are
+UTF-8, with or without a byte-order mark. The first malformed row stops the reading; the error names
+its place and the reason. `divide` splits rows without a ``split``.
 """
 
 import csv
@@ -15,21 +16,24 @@ from stableft.core.seeds import stream
 from stableft.tasks.readers.corpus_files import Record, json_objects, read_lines
 
 SPLITS = ("train", "validation", "test")
-MIN_ROWS = 20  # of a file that is to be split: two rows for validation and two for test
+MIN_ROWS = 20  # of a file without splits: two rows for validation and two for test
 COLUMNS = ("text", "pair", "label", "score", "split")
 
 
 def divide(labels: Sequence[str] | None, count: int) -> list[str]:
-    """The fixed split of rows that have none, see `stableft.tasks.user_files`.
+    """Returns the fixed split of rows without a ``split``, see `stableft.tasks.user_files`.
 
     Args:
-        labels: (count,) classes, or None: drawn without regard to labels.
+        labels: (count,) classes to stratify by; None for a plain draw.
         count: Number of rows.
+
+    Returns:
+        (count,) name of each row's split.
     """
-    # Sorting uniform numbers, since numpy promises no lasting draw for permutation().
+    # Sorts uniform numbers: numpy doesn't guarantee that permutation() never changes.
     order = np.argsort(stream(0, "own").random(count), kind="stable")
     if labels is not None:
-        # Ranks within a class, spread evenly over (0, 1): the smallest keep each class's share.
+        # Spread the ranks within a class evenly over (0, 1): the smallest ones keep its share.
         rank, classes = np.empty(count), np.array(labels)
         for label in np.unique(classes):
             members = order[classes[order] == label]
@@ -57,7 +61,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             raise MissingInput(f"{path}:{line}: bad CSV ({error})") from error
         yield line, cells
-        line = reader.line_num + 1  # a quoted cell may go over several lines
+        line = reader.line_num + 1  # a quoted cell may span several lines
 
 
 def _read_tsv(path: Path) -> Iterator[Record]:
@@ -89,7 +93,11 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
 
 
 def _written(place: str, name: str, value: object) -> str:
-    """A JSON value as text: strings, class numbers, and scores as numbers."""
+    """Converts a JSON value to text: strings, class numbers, and scores as numbers.
+
+    Raises:
+        MissingInput: The value has another type.
+    """
     accepted = {"label": (str, int), "score": (int, float)}.get(name, (str,))
     if isinstance(value, bool) or not isinstance(value, accepted):
         wanted = {"label": "a string or a whole number", "score": "a number"}.get(name, "a string")

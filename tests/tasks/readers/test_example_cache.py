@@ -1,4 +1,4 @@
-"""Kept examples are those that were made; whatever is wrong with the file, they are made again."""
+"""Cached examples: equal to those made; a damaged file is made again."""
 
 import json
 from pathlib import Path

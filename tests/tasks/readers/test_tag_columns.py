@@ -1,4 +1,4 @@
-"""Column files: four schemes that say the same, what each forbids, and every way in which a line can be wrong."""
+"""Column files: four equivalent schemes, their forbidden tags, and all kinds of malformed lines."""
 
 from pathlib import Path
 
