@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from benchmarks.subject import Evaluated, Spec, Trained
 from benchmarks.work import Example as Synthetic
 from benchmarks.work import Shape, splits
-from stableft.core import registry as discover
 from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.core.grid import Grid, Protocol
 from stableft.execution import runner
@@ -25,6 +24,7 @@ from stableft.execution.worker import Job, run_one
 from stableft.models.encoders import resolve
 from stableft.storage.store import Store
 from stableft.tasks import Example, TaskData
+from stableft.tasks.catalog import get_task
 from stableft.tasks.clue import CLASSES
 from stableft.tasks.glue import RTE_LABELS
 from stableft.tasks.toy import VOCABULARY
@@ -101,7 +101,7 @@ class Engine:
         data = TaskData(*(tuple(map(_example, part)) for part in made))
         self._encoder = resolve(str(spec.encoder))
         self._execution = Execution(device="cpu", packed=spec.options["packed"])
-        self._data = finetune.encode(discover.task(spec.shape.task), data, self._encoder, spec.shape.max_length)
+        self._data = finetune.encode(get_task(spec.shape.task), data, self._encoder, spec.shape.max_length)
         self._config = self._configuration(1)
         self._setup = finetune.build(self._config, self._data, self._encoder, self._execution)
 

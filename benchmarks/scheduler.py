@@ -13,8 +13,7 @@ from benchmarks.process import Command, run_command
 from benchmarks.program import Order
 from benchmarks.statistic import Row, interleave
 from benchmarks.variants import Context
-from experiments.protocol import protocol
-from stableft.core import registry as discover
+from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, select
 from stableft.execution import runner
 from stableft.storage.frames import metrics_frame, predictions_frame
@@ -58,7 +57,7 @@ def _overhead(context: Context, runs: int, rounds: int) -> list[Row]:
 
 
 def _grid(cells: int) -> Grid:
-    whole = discover.experiment(EXPERIMENT).grid(protocol(PROTOCOL))
+    whole = get_experiment(EXPERIMENT).grid(get_protocol(PROTOCOL))
     return select(whole, seeds=range(cells // (len(whole.arms) * len(whole.tasks))))
 
 

@@ -11,7 +11,6 @@ Every number has its source next to it; section numbers refer to protocol.md of 
 
 from collections.abc import Mapping
 
-from stableft.core import registry as discover
 from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.core.grid import Protocol
 
@@ -186,12 +185,3 @@ PAPER = Protocol(
 )
 
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (SMOKE, LAPTOP, SMALL, PAPER)}
-
-
-def protocol(name: str) -> Protocol:
-    """Returns the protocol with the given name.
-
-    Raises:
-        UsageError: There is none.
-    """
-    return discover.named(name, PROTOCOLS, "protocol")

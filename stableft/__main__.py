@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import stableft
-from stableft.cli import data_commands, report_commands, run_commands, selection, views
+from stableft.cli import data_commands, report_commands, run_commands, views
 from stableft.cli.common import Exit, FiguresFolder, Json, ResultsFolder, Scale, err, out, settings, show, verb
-from stableft.core import registry as discover
+from stableft.core.experiments import all_experiments, all_protocols, get_experiment, get_protocol
 from stableft.core.files import write_whole
 from stableft.execution import provenance
 from stableft.storage.store import Store
@@ -49,12 +49,11 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Writes one offline page per scale, report.html: claims, figures, tables, runs. `figures` and `tables` come before it."""
-    from experiments.protocol import PROTOCOLS
     from stableft.reporting import html_page as page
     from stableft.reporting import render as publish
 
     scales = dict.fromkeys(scale for scale, _ in publish.collected(Store(results), protocol))
-    written = [page.write(Store(results), scale, figures, page.judge_at(PROTOCOLS.get(scale))) for scale in scales]
+    written = [page.write(Store(results), scale, figures, page.judge_at(all_protocols().get(scale))) for scale in scales]
     show(views.written(written), as_json)
 
 
@@ -71,13 +70,12 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Judges the claims of the sources on collected results: no torch, no network."""
-    from experiments.protocol import PROTOCOLS
     from stableft.reporting.claims.judge import judge_all, scales
     from stableft.reporting.claims.markdown import page
 
-    modules = {name: discover.experiment(name) for name in experiments or discover.experiments()}
+    modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
-    judgements = judge_all(modules, [selection.protocol(protocol)] if protocol else scales(PROTOCOLS.values(), store), store)
+    judgements = judge_all(modules, [get_protocol(protocol)] if protocol else scales(all_protocols().values(), store), store)
     if output is None and not experiments and not protocol:
         output = Path("CLAIMS.md")
     if output:
@@ -94,9 +92,7 @@ def ls(
     as_json: Json = False,
 ) -> None:
     """Lists what there is, one line each."""
-    from experiments.protocol import PROTOCOLS
-
-    show(views.listing(what, PROTOCOLS), as_json)
+    show(views.listing(what, all_protocols()), as_json)
 
 
 @app.command()
@@ -114,7 +110,7 @@ def doctor(
         from stableft.execution.determinism import check
 
         with err.status("a short run, in several ways", spinner="line"):
-            comparisons = check(discover.experiment("adam").grid(selection.protocol(protocol)))
+            comparisons = check(get_experiment("adam").grid(get_protocol(protocol)))
         return show(views.determinism(protocol, comparisons), as_json)
     view = views.doctor(results)
     show(view, as_json)

@@ -20,12 +20,11 @@ from stableft.cli.selection import (
     Seeds,
     Set,
     Tasks,
-    all_grids,
     command,
     request,
 )
-from stableft.core import registry as discover
 from stableft.core.errors import NothingSelected, UsageError
+from stableft.core.experiments import all_experiments, all_grids, get_experiment
 from stableft.execution import runner
 from stableft.execution.gpus import parse_gpus
 from stableft.execution.supervisor import Status, retries
@@ -241,7 +240,7 @@ def failures(
 ) -> None:
     """Runs that failed and were not done since: why, where their logs are, what does them again."""
     if experiment:
-        discover.experiment(experiment)
+        get_experiment(experiment)
     store = Store(results)
     found = [note for note in states.failures(store) if experiment in (None, note.experiment) and protocol in (None, note.protocol)]
     show(run_views.failures(found, store), as_json)
@@ -259,7 +258,7 @@ def logs_(
     from stableft.execution import logs
 
     store = Store(results)
-    if what in discover.experiments():
+    if what in all_experiments():
         if follow:
             raise UsageError("--follow shows one run: name it by its first digits, which `failures` and `status --json` tell")
         noted = [note for note in states.failures(store) if note.experiment == what and protocol in (None, note.protocol)]

@@ -1,15 +1,15 @@
 """What a command is about: the options that choose runs of an experiment, and the command to type next."""
 
 import shlex
-from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import typer
 
 from stableft.cli import views
-from stableft.core import registry as discover
-from stableft.core.grid import Grid, Protocol, on_tasks, parse_seeds, select
+from stableft.core.experiments import get_experiment, get_protocol
+from stableft.core.grid import Grid, on_tasks, parse_seeds, select
 from stableft.execution.inputs import Inputs
+from stableft.tasks.catalog import own_tasks
 
 Experiment = Annotated[str, typer.Argument(help="An experiment; `ls experiments` names them.")]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="Scale: smoke, laptop, small or paper.")]
@@ -39,36 +39,17 @@ def request(
         UsageError: a name that is not known, or a setting that can't be.
         MissingInput: own files that are not there, or malformed.
     """
-    whole = discover.experiment(experiment).grid(protocol(protocol_name))
+    whole = get_experiment(experiment).grid(get_protocol(protocol_name))
     changes = views.parse_overrides(overrides or [])
     if encoder:
         changes["encoder"] = encoder
     if precision:
         changes["precision"] = precision
     chosen = names(tasks)
-    if own := discover.own_tasks(chosen or []):
+    if own := own_tasks(chosen or []):
         whole, chosen = on_tasks(whole, [task.name for task in own]), None
     whole = select(whole, seeds=parse_seeds(seeds) if seeds else None, overrides=changes)
     return Request(select(whole, arms=names(arms), tasks=chosen), whole, Inputs(own))
-
-
-def protocol(name: str) -> Protocol:
-    """The protocol of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from experiments.protocol import protocol
-
-    return protocol(name)
-
-
-def all_grids() -> Iterator[Grid]:
-    """Every experiment at every scale."""
-    from experiments.protocol import PROTOCOLS
-
-    for module in discover.experiments().values():
-        yield from (module.grid(protocol) for protocol in PROTOCOLS.values())
 
 
 def names(text: str | None) -> list[str] | None:

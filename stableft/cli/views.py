@@ -14,15 +14,17 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput, StableftError, UsageError, quoted
+from stableft.core.experiments import all_experiments
 from stableft.core.grid import Protocol
+from stableft.core.technique import all_techniques
 from stableft.execution import provenance
 from stableft.execution.determinism import LEVELS, Comparison, level
 from stableft.execution.plan import Plan
 from stableft.models.encoders import EMBEDDED, TINY, resolve
 from stableft.reporting.claims import Judgement
 from stableft.tasks import Task
+from stableft.tasks.catalog import all_tasks, get_task
 from stableft.tasks.data_summary import QUANTILES, summarise
 from stableft.tasks.download import Fetched
 
@@ -146,11 +148,11 @@ def listing(what: str, protocols: Mapping[str, Protocol]) -> View:
         UsageError: not a kind of thing that can be listed.
     """
     kinds = {
-        "experiments": lambda: {name: _first_line(module.__doc__) for name, module in discover.experiments().items()},
+        "experiments": lambda: {name: _first_line(module.__doc__) for name, module in all_experiments().items()},
         "protocols": lambda: {name: protocol.summary for name, protocol in protocols.items()},
-        "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in discover.techniques().items()},
+        "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in all_techniques().items()},
         "tasks": lambda: {
-            **{name: task.summary for name, task in discover.tasks().items()},
+            **{name: task.summary for name, task in all_tasks().items()},
             "csv:PATH, tsv:PATH or jsonl:PATH": "your own file or folder, with columns text, pair, label or score, split",
             "bio:PATH": "your own tagged words, one and its tag a line (BIO, BIOES or BMES), or a folder of splits",
         },
@@ -229,7 +231,7 @@ def doctor(results: Path) -> View:
             checks.append((f"weights {name}", False, str(error)))
     for name in ("docs15", "docpair", "docread", "doccode"):
         try:
-            data = discover.task(name).load()
+            data = get_task(name).load()
             sizes = f"{len(data.train)}/{len(data.validation)}/{len(data.test)} examples"
             checks.append((f"task {name}", True, f"{sizes}, fingerprint {data.fingerprint[:12]}"))
         except MissingInput as error:

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -18,12 +17,8 @@ from pydantic import (
 )
 
 from stableft.core.errors import UsageError, quoted
-from stableft.core.technique import CARD as CARD
-from stableft.core.technique import Frozen, Technique
-from stableft.core.technique import Stage as Stage
+from stableft.core.technique import Frozen, PositiveInt, Seed, Technique, get_technique
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as results are kept, seeds are 64-bit integers and steps 32-bit ones
-PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 # Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own. 3:
 # attention works on other groups, which changes the order of dropout's draws.
 IDENTITY_SCHEMA = 3
@@ -140,10 +135,10 @@ class SurfaceConfig(Frozen):
         """The points of either axis, ascending; 0 and 1 are exact."""
         return [i / self.resolution for i in range(-self.margin, self.resolution + self.margin + 1)]
 
-    def other(self, config: "RunConfig") -> "RunConfig":
-        """The other run."""
+    def source_overrides(self) -> Mapping[str, Any]:
+        """Returns how the other run differs from this one, as dotted overrides."""
         given = {"adam.bias_correction": self.bias_correction, "adam.lr": self.lr}
-        return with_overrides(config, {"surface": None, **{name: value for name, value in given.items() if value is not None}})
+        return {"surface": None, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _read_technique(value: object) -> object:
@@ -152,8 +147,7 @@ def _read_technique(value: object) -> object:
         return value
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise ValueError('write a technique as {"name": ..., and its fields}; `stableft ls techniques` names them')
-    # By name: the registry knows tasks and techniques, of which the core must not know.
-    kind = importlib.import_module("stableft.core.registry").technique(value["name"])
+    kind = get_technique(value["name"])
     try:
         return kind.model_validate(value)
     except ValidationError as error:
@@ -218,9 +212,9 @@ class RunConfig(Frozen):
     def _has_a_plane(self) -> Self:
         if self.surface is None:
             return self
-        if self.surface.other(self).adam == self.adam:
+        if with_overrides(self, self.surface.source_overrides()).adam == self.adam:
             raise ValueError("surface: the other run is this one; give it another bias_correction or lr")
-        if first := [technique.name for technique in self.techniques or () if technique.source(self) is not None]:
+        if first := [technique.name for technique in self.techniques or () if technique.source_overrides() is not None]:
             raise ValueError(f"surface: not of a run that itself starts from another ({', '.join(first)})")
         return self
 
@@ -230,10 +224,10 @@ class RunConfig(Frozen):
         return self.seed if own is None else own
 
     def sources(self) -> dict[str, "RunConfig"]:
-        """The runs whose weights this one needs, by what asks for them: a technique, or ``surface``; empty as a rule."""
-        asked = {technique.name: technique.source(self) for technique in self.techniques or ()}
-        asked["surface"] = self.surface and self.surface.other(self)
-        return {name: source for name, source in asked.items() if source is not None}
+        """Returns the runs whose weights this one needs, by who needs them: a technique, or ``surface``. Most runs need none."""
+        needed = {technique.name: technique.source_overrides() for technique in self.techniques or ()}
+        needed["surface"] = self.surface and self.surface.source_overrides()
+        return {name: with_overrides(self, overrides) for name, overrides in needed.items() if overrides is not None}
 
 
 def canonical_json(value: object) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,23 +55,51 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Yields a draft beside a folder that is not there, then renames it: readers see all of it or nothing.
+
+    Its files are not flushed to disk: either the writer does it, or readers know damaged ones.
+
+    Args:
+        path: The target, absent or empty; its parent is created.
+
+    Yields:
+        The draft, an empty folder.
+
+    Raises:
+        OSError: the disk is full, the parent can't be written to, or the target holds files, as when another process was faster.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp", ignore_cleanup_errors=True
+    ) as scratch:
+        draft = Path(scratch) / path.name
+        draft.mkdir()
+        yield draft
+        draft.rename(path)
+
+
 def drafts(folder: Path) -> Iterator[tuple[Path, int]]:
-    """The drafts anywhere below a folder, as `replaced` names them, each with the number of its process."""
+    """Yields the drafts anywhere below a folder, files and folders, each with the number of its process."""
     for path in sorted(folder.glob("**/.*.tmp")):
         if process := re.fullmatch(r"\..+\.(\d+)\.[^.]+\.tmp", path.name):
             yield path, int(process[1])
 
 
 def drop_drafts(folder: Path, pid: int | None = None, *, of: str | None = None) -> None:
-    """Removes drafts that dead processes left in a folder; nobody reads them.
+    """Removes drafts that dead processes left in a folder.
 
     Args:
         folder: Where they were to become files.
         pid: Only those of the process of that number.
-        of: Only those of the file of that name.
+        of: Only those of the file or folder of that name.
     """
     for draft in folder.glob(f".{of or '*'}.{pid or '*'}.*.tmp"):
-        draft.unlink(missing_ok=True)
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

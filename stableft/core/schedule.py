@@ -1,4 +1,4 @@
-"""Learning rates over a run, in closed form: the schedule, and what techniques make of it. Needs no torch."""
+"""Schedule of a run: its steps, when it is evaluated, and its learning rates in closed form."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,36 @@ from numpy.typing import NDArray
 
 from stableft.core.adam_bias import bias_ratio
 from stableft.core.config import RunConfig
-from stableft.core.outline import warmup_steps
+
+
+def steps_per_epoch(config: RunConfig, num_train: int) -> int:
+    """Returns the steps per epoch: ceil(N / batch size)."""
+    return -(-num_train // config.batch_size)
+
+
+def schedule_steps(config: RunConfig, num_train: int) -> tuple[int, int]:
+    """Returns the optimizer steps T = epochs x ceil(N / batch size), and the warm-up steps W."""
+    schedule = config.schedule
+    num_steps = schedule.num_steps or (schedule.num_epochs or 0) * steps_per_epoch(config, num_train)
+    return num_steps, warmup_steps(config, num_steps)
+
+
+def warmup_steps(config: RunConfig, num_steps: int) -> int:
+    """Returns the warm-up steps of a run of that many steps: W = int(warmup_ratio x T) unless given."""
+    schedule = config.schedule
+    return schedule.warmup_steps if schedule.warmup_steps is not None else int((schedule.warmup_ratio or 0.0) * num_steps)
+
+
+def evaluation_steps(config: RunConfig, num_steps: int, num_train: int) -> tuple[int, ...]:
+    """Returns the steps after which to evaluate: the regular ones, and the last.
+
+    Before ``start_epoch``, if it is set, these are the ends of epochs.
+    """
+    every = config.evaluation.every or max(1, num_steps // (config.evaluation.num_points or 1))
+    epoch = steps_per_epoch(config, num_train)
+    start = (config.evaluation.start_epoch or 0) * epoch
+    regular = {*range(epoch, start + 1, epoch), *range(start + every, num_steps, every)}
+    return (*sorted(step for step in regular if step < num_steps), num_steps)
 
 
 def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:

@@ -6,11 +6,8 @@ its own, derived from ``(seed, name)`` alone.
 """
 
 import hashlib
-from typing import Literal
 
 import numpy as np
-
-StreamName = Literal["sample", "init", "order", "dropout", "reinit", "mixout"]
 
 
 def stream_entropy(seed: int, name: str) -> int:

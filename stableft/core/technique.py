@@ -1,17 +1,20 @@
-"""A technique is a value too: the base of all of them, and when each acts."""
+"""Technique: the base class of all techniques, the stages in which they act, and techniques by name."""
 
 import inspect
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-if TYPE_CHECKING:
-    from stableft.core.config import RunConfig
-    from stableft.core.outline import Outline
+from stableft.core.outline import Outline
+from stableft.core.registry import modules, named
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as results are kept, seeds are 64-bit integers and steps 32-bit ones
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 
 
 class Frozen(BaseModel):
@@ -57,38 +60,31 @@ class Technique(Frozen):
     def null(cls) -> Self:
         """The setting that must reproduce the baseline bit for bit."""
 
-    def check(self, outline: "Outline", config: "RunConfig") -> None:
-        """Refuses what can't be done. Asked when a grid is planned, and again, with everything known, before `apply`.
+    def check(self, outline: Outline) -> None:
+        """Refuses an impossible run: when a grid is planned, and again, with everything known, before `apply`.
 
         Args:
             outline: What is known of the run.
-            config: The whole configuration.
 
         Raises:
             UsageError: with the reason.
         """
 
     @abstractmethod
-    def apply(self, setup: Any, config: "RunConfig") -> Any:
-        """Changes a setup.
+    def apply(self, setup: Any) -> Any:
+        """Returns a changed setup.
 
         Args:
-            setup: A `stableft.training.loop.Setup`, which the core can't name, being free of torch. Its model may be changed in
+            setup: The setup of `stableft.training`, which the core can't name, being free of torch. Its model may be changed in
                 place. Techniques go by the roles and depths of its groups, never by the engine, so that they work on each.
-            config: The whole configuration.
-
-        Returns:
-            The changed setup, likewise.
         """
 
-    def source(self, config: "RunConfig") -> "RunConfig | None":
-        """The run that must be finished before this one starts, since its encoder is what this one starts from.
-
-        Args:
-            config: The whole configuration.
+    def source_overrides(self) -> Mapping[str, Any] | None:
+        """Returns how the source differs from this run: the run that is done first, and whose encoder this one starts from.
 
         Returns:
-            None if there is none, as for most. A source can't have a source itself.
+            Dotted overrides of this run's configuration; None, as for most, if there is no source. A source can't have a source
+            itself.
         """
         return None
 
@@ -130,3 +126,23 @@ class Technique(Frozen):
         if isinstance(fields, Mapping) and fields.get("name") == cls.name:
             return {key: value for key, value in fields.items() if key != "name"}
         return fields
+
+
+@cache
+def all_techniques() -> dict[str, type[Technique]]:
+    """Returns all techniques by name: the classes that the modules under ``stableft/techniques/`` define."""
+    return {
+        kind.name: kind
+        for module in modules("stableft.techniques")
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Technique) and kind.__module__ == module.__name__
+    }
+
+
+def get_technique(name: str) -> type[Technique]:
+    """Returns the technique of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return named(name, all_techniques(), "technique")

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig, run_id
 from stableft.core.errors import MissingInput, UsageError
-from stableft.core.outline import check, outline
+from stableft.core.feasibility import check, outline
 from stableft.models.encoders import Encoder, resolve
 from stableft.tasks import Task, TaskData
+from stableft.tasks.catalog import get_task
 
 
 class Inputs:
@@ -24,7 +24,7 @@ class Inputs:
         self._encoders: dict[str, Encoder | MissingInput] = {}
 
     def task(self, name: str) -> Task:
-        return self.own.get(name) or discover.task(name)
+        return self.own.get(name) or get_task(name)
 
     def data(self, task: str) -> TaskData:
         return _once(self._data, task, lambda: self.task(task).load())

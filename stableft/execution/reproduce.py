@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stableft.cli import selection
-from stableft.core import registry as discover
 from stableft.core.config import run_id
 from stableft.core.errors import UsageError
+from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, on_tasks, select
 from stableft.execution import checkout
 from stableft.execution import worker_environment as environment
@@ -126,7 +125,7 @@ def _grid(row: Row) -> Grid | None:
     """The experiment at its protocol, as the code here has it."""
     scale, *own = row["protocol"].split("+")
     try:
-        whole = discover.experiment(row["experiment"]).grid(selection.protocol(scale))
+        whole = get_experiment(row["experiment"]).grid(get_protocol(scale))
         return on_tasks(whole, own) if own else whole
     except UsageError:
         return None

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig
 from stableft.core.errors import Damaged, MissingInput, UsageError
 from stableft.core.grid import Grid
+from stableft.core.registry import named
 from stableft.execution import checkout
 from stableft.execution import worker_environment as environment
 from stableft.execution.backends import BACKENDS, Cluster, default_workers
@@ -99,7 +99,7 @@ def run_grid(
         raise MissingInput("\n".join(wanted.problems))
     if execution.device.startswith("cpu") and any(planned.cell.config.precision == "tf32" for planned in wanted.missing):
         raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
-    opened = discover.named(execution.backend, BACKENDS, "backend")
+    opened = named(execution.backend, BACKENDS, "backend")
     execution.cluster.check(execution.backend, execution.workers)
     if not wanted.jobs:
         return

@@ -16,11 +16,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig
 from stableft.core.errors import NoDevice, StableftError
+from stableft.core.feasibility import outline
 from stableft.core.files import locked
-from stableft.core.outline import outline
 from stableft.execution import provenance
 from stableft.execution import run_provenance as circumstances
 from stableft.execution.attempts import keeper_of
@@ -30,6 +29,7 @@ from stableft.storage.run_state import told_in
 from stableft.storage.run_summary import ended
 from stableft.storage.store import RunRecord, Store
 from stableft.tasks import Task, TaskData, scores
+from stableft.tasks.catalog import get_task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,7 +192,7 @@ def _encoded(job: Job) -> "Data":
     from stableft.models.tokens import Data
     from stableft.training.loop import encode
 
-    task, length = job.task or discover.task(job.config.task), job.config.max_length
+    task, length = job.task or get_task(job.config.task), job.config.max_length
     key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)
     if key not in _ENCODED:
 

@@ -1,10 +1,9 @@
-"""Where an encoder's files are, and the fingerprint of their content. Needs no torch."""
+"""Encoders on disk: where their files are, the fingerprint of their content, and how they are fetched. Needs no torch."""
 
 import hashlib
 import importlib.metadata
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from stableft.core.errors import MissingInput
-from stableft.core.files import cache_folder
-from stableft.core.hub import cached_files
+from stableft.core.errors import MissingInput, UsageError
+from stableft.core.files import cache_folder, replaced_folder
+from stableft.core.hub import cached_files, fetch_files
 from stableft.core.seeds import stream
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -126,6 +125,24 @@ def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
     return from_folder(name, _from_hub(name))
 
 
+def fetch_encoder(name: str) -> Encoder:
+    """Fetches an encoder of the hub into its local cache, where ``--encoder`` finds it offline. Weights: safetensors alone.
+
+    Raises:
+        UsageError: not a hub id.
+        MissingInput: it can't be had, or has no ``model.safetensors``.
+    """
+    if name in known_names() or is_folder(name):
+        raise UsageError(f"encoder {name!r} is not of the hub: there is nothing to fetch")
+    folder = fetch_files(name, HUB_FILES)
+    if not (folder / WEIGHT_FILES[0]).is_file():
+        raise MissingInput(
+            f"{name} has no {WEIGHT_FILES[0]}, and weights in other formats are not fetched: they can hold code. "
+            "Save it with save_pretrained(safe_serialization=True), and name that folder."
+        )
+    return resolve(name)
+
+
 def known_names() -> tuple[str, ...]:
     """Encoders that are neither folders nor of the hub."""
     return (*EMBEDDED, TINY)
@@ -203,20 +220,16 @@ def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32)
         return folder
     from safetensors.numpy import save_file
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        draft = Path(scratch) / "draft"
-        draft.mkdir()
-        save_file(_random_weights(len(vocabulary), layers, hidden), draft / "model.safetensors", metadata={"format": "pt"})
-        (draft / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-        settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
-        (draft / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-        (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-        try:
-            draft.rename(folder)
-        except OSError:  # another process was faster; its files are the same
-            if not (folder / "config.json").is_file():
-                raise
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
+    try:
+        with replaced_folder(folder) as draft:
+            save_file(_random_weights(len(vocabulary), layers, hidden), draft / "model.safetensors", metadata={"format": "pt"})
+            (draft / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+            (draft / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+            (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    except OSError:  # another process was faster; its files are the same
+        if not (folder / "config.json").is_file():
+            raise
     return folder
 
 

@@ -3,9 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stableft.core.files import replaced_folder
 from stableft.models.tokens import Tokens
 
 LAYOUT = 2  # 2: the content of each file is known
@@ -66,9 +65,7 @@ def _sha256(folder: Path, splits: list[str]) -> str:
 
 
 def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with replaced_folder(folder) as draft:  # fails if another worker was first: its tokens are the same
         np.save(draft / "pieces.npy", pieces)
         for name, tokens in splits.items():
             for field in fields(Tokens):
@@ -78,9 +75,6 @@ def _write(folder: Path, splits: Splits, pieces: np.ndarray) -> None:
         (draft / "splits.json").write_text(json.dumps(content), encoding="utf-8")
         if folder.exists() and not _readable(folder):
             shutil.rmtree(folder, ignore_errors=True)
-        os.rename(draft, folder)  # fails if another worker was first: its tokens are the same
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _readable(folder: Path) -> bool:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from stableft.core.errors import Damaged, MissingInput, UsageError
-from stableft.core.files import write_whole
+from stableft.core.files import replaced_folder, write_whole
 from stableft.models.encoders import TOKENIZER_FILES, Encoder
 from stableft.models.loading import OURS, Unreadable
 from stableft.models.model import Model
@@ -70,12 +69,9 @@ def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Seq
     with torch.device("meta"):  # names and shapes only; the weights follow
         classifier = AutoModelForSequenceClassification.from_config(settings, dtype=torch.float32)
     classifier.load_state_dict(_weights(model, encoder, unread_decay, classifier.base_model_prefix), strict=True, assign=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as scratch:
-        draft = Path(scratch) / "draft"
+    with replaced_folder(folder) as draft:
         classifier.save_pretrained(draft)
         _copy_tokenizer(encoder, draft)
-        draft.rename(folder)
 
 
 def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[str, Tensor]:

@@ -15,8 +15,8 @@ from xml.etree.ElementTree import ParseError
 import jinja2
 import pandas as pd
 
-from stableft.core import registry as discover
 from stableft.core.errors import Damaged, MissingInput, NotLogged
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.core.grid import Protocol
 from stableft.reporting import artifact_metadata as origin
@@ -99,7 +99,7 @@ def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
         return "", lambda name, results: []
 
     def judge(name: str, results: Results | None) -> Sequence[Judgement]:
-        experiment = discover.experiment(name)
+        experiment = get_experiment(name)
         return judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(protocol), results)
 
     return protocol.summary, judge
@@ -125,7 +125,7 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
     names = {name for scale, name in store.collected() if scale == protocol}
     sections: list[Section] = []
     judgements: list[Judgement] = []
-    for name in discover.experiments():
+    for name in all_experiments():
         results = store.load(protocol, name) if name in names else None
         judgements += judge(name, results)
         if results is not None:
@@ -154,7 +154,7 @@ def section(name: str, results: Results, folder: Path) -> Section:
     Raises:
         MissingInput: as for `write`.
     """
-    module = discover.experiment(name)
+    module = get_experiment(name)
     title, *paragraphs = re.split(r"\n\s*\n", (module.__doc__ or name).strip())
     entries: list[Entry] = []
     left_out: list[str] = []

@@ -7,8 +7,8 @@ from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.reporting.report import BOTH, makes_one_of, render_all
 from stableft.storage.store import Store
 
@@ -30,11 +30,11 @@ def collected(store: Store, protocol: str | None = None, experiments: Sequence[s
         MissingInput: nothing matches.
     """
     for name in experiments:
-        discover.experiment(name)
+        get_experiment(name)
     found = [
         (scale, name)
         for scale, name in store.collected()
-        if protocol in (None, scale) and (not experiments or name in experiments) and name in discover.experiments()
+        if protocol in (None, scale) and (not experiments or name in experiments) and name in all_experiments()
     ]
     if not found:
         raise MissingInput(f"no collected results in {store.root.resolve()} that match; `python -m stableft run adam` makes some")
@@ -68,20 +68,20 @@ def render(
     done: dict[Place, Written] = {place: {} for place in places}
     for (place, _), written in zip(jobs, parallel(calls), strict=True):
         done[place] |= written
-    ordered = [done[place][name] for place in places for name in discover.experiment(place[1]).REPORT if name in done[place]]
+    ordered = [done[place][name] for place in places for name in get_experiment(place[1]).REPORT if name in done[place]]
     return [path for paths, _ in ordered for path in paths], [why for _, reasons in ordered for why in reasons]
 
 
 def _parts(store: Store, place: Place, makes: Collection[type], processes: int) -> list[list[str]]:
     """Which entries a process makes from tables that it has read once; those of a large place are shared among all processes."""
-    names = [name for name, item in discover.experiment(place[1]).REPORT.items() if makes_one_of(item, makes)]
+    names = [name for name, item in get_experiment(place[1]).REPORT.items() if makes_one_of(item, makes)]
     shares = processes if _size(store, place) > LARGE else 1
     return [part for part in (names[first::shares] for first in range(shares)) if part]
 
 
 def _render(store: Store, place: Place, entries: Sequence[str], figures: Path, makes: Collection[type]) -> Written:
     results, folder = store.load(*place), figures / place[0] / place[1]
-    report = discover.experiment(place[1]).REPORT
+    report = get_experiment(place[1]).REPORT
     written: Written = {}
     for name in entries:
         left_out: list[str] = []

@@ -1,6 +1,5 @@
 """The files of an experiment's collected tables, which are replaced together: a reader finds the old ones or the new."""
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stableft.core.errors import Damaged, MissingInput
+from stableft.core.files import drop_drafts, replaced_folder
 from stableft.storage.parquet import SCHEMA_VERSION, newer, read_parquet, write_parquet
 
 COLLECTION = b"stableft"  # in the metadata: which tables belong together
@@ -27,13 +27,12 @@ def write(folder: Path, tables: Mapping[str, pa.Table], collection: str) -> None
     Raises:
         OSError: the disk is full or the folder can't be written to; the old tables are then as they were.
     """
-    draft = folder / ".draft"
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
-    for name, table in tables.items():
-        said = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
-        write_parquet(table.replace_schema_metadata(said), draft / f"{name}.parquet")
-    _move(folder)
-    draft.rename(folder / NEXT)
+    drop_drafts(folder, of=NEXT)  # of a process that was killed
+    with replaced_folder(folder / NEXT) as draft:
+        for name, table in tables.items():
+            said = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
+            write_parquet(table.replace_schema_metadata(said), draft / f"{name}.parquet")
+        _move(folder)
     _move(folder)
 
 

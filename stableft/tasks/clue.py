@@ -139,11 +139,6 @@ def _read() -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     return read_train_dev(SOURCE, partial(read_json_lines, keys=SOURCE.local.names))
 
 
-def tnews_counts() -> TnewsCounts:
-    """Reads TNEWS and counts what `clean` drops."""
-    return clean(*_read())[1]
-
-
 def load_tnews() -> TaskData:
     """Loads 1,000 training titles, and the official development file for validation."""
     train, dev = _read()

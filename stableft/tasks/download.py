@@ -1,4 +1,4 @@
-"""The one step that goes online: corpora into the data folder, encoders into the hub's cache. Checked, locked, whole or not."""
+"""Download of corpora into the data folder, and of datasets into the hub's cache: checked, locked, whole or not at all."""
 
 import hashlib
 import http.client
@@ -8,14 +8,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from stableft.core import hub
-from stableft.core import registry as discover
-from stableft.core.errors import MissingInput, UsageError
+from stableft.core.errors import MissingInput
 from stableft.core.files import data_folder, locked, write_whole
-from stableft.models.encoders import HUB_FILES, WEIGHT_FILES, Encoder, is_folder, known_names, resolve
+from stableft.tasks.catalog import get_task
 from stableft.tasks.corpora import ORIGINALS, Files, Original, content_sha256, hub_source, original
 from stableft.tasks.readers.corpus_files import DATA_VARIABLE
 
@@ -142,24 +140,6 @@ def _receive(url: str, part: Path) -> bool:
     return length is None or received == int(length)
 
 
-def encoder(name: str) -> Encoder:
-    """Puts an encoder of the hub into its local cache, where ``--encoder`` finds it offline. Weights: safetensors alone.
-
-    Raises:
-        UsageError: not a hub id.
-        MissingInput: it can't be had, or has no ``model.safetensors``.
-    """
-    if name in known_names() or is_folder(name):
-        raise UsageError(f"encoder {name!r} is not of the hub: there is nothing to fetch")
-    folder = hub.fetch_files(name, HUB_FILES)
-    if not (folder / WEIGHT_FILES[0]).is_file():
-        raise MissingInput(
-            f"{name} has no {WEIGHT_FILES[0]}, and weights in other formats are not fetched: they can hold code. "
-            "Save it with save_pretrained(safe_serialization=True), and name that folder."
-        )
-    return resolve(name)
-
-
 @dataclass(frozen=True)
 class Fetched:
     """What came of one corpus or encoder.
@@ -175,39 +155,37 @@ class Fetched:
     problem: str = ""
 
 
-def everything(tasks: Sequence[str], encoders: Sequence[str], told: Told = lambda _: None) -> list[Fetched]:
-    """Fetches what tasks and encoders need, each whatever becomes of the others.
+def wanted_names(texts: Sequence[str]) -> list[str]:
+    """Returns the names of corpora and tasks to fetch, each once; those of one corpus are that corpus.
 
     Args:
-        tasks: Names, also several in one with commas; ``all``: every corpus on record.
-        encoders: Hub ids.
-        told: Told of each download.
+        texts: Names, also several in one with commas; ``all``: every corpus on record.
 
     Raises:
-        UsageError: an unknown name, or none: nothing was fetched.
+        UsageError: an unknown name.
     """
-    names = list(dict.fromkeys(name for text in tasks for name in text.replace(",", " ").split()))
-    if not names and not encoders:
-        raise UsageError("name tasks, or all, or --encoder HUB-ID")
+    names = list(dict.fromkeys(name for text in texts for name in text.replace(",", " ").split()))
     if "all" in names:
         names = [each.name for each in ORIGINALS]
     for name in names:
         if not (original(name) or hub_source(name)):
-            discover.task(name)
-    unique = dict.fromkeys(found.name if (found := original(name)) else name for name in names)
-    steps: list[tuple[str, Callable[[], str]]] = [(name, partial(_task, name, told)) for name in unique]
-    steps += [(name, partial(_encoder, name)) for name in encoders]
-    return [_tried(name, step) for name, step in steps]
+            get_task(name)
+    return list(dict.fromkeys(found.name if (found := original(name)) else name for name in names))
 
 
-def _tried(name: str, step: Callable[[], str]) -> Fetched:
-    try:
-        return Fetched(name, step())
-    except MissingInput as error:
-        return Fetched(name, problem=str(error))
+def fetch(name: str, told: Told) -> str:
+    """Fetches what a task needs, unless it is there.
 
+    Args:
+        name: A corpus or task, see `wanted_names`.
+        told: Told of each download.
 
-def _task(name: str, told: Told) -> str:
+    Returns:
+        Where it is, and whether it was there before.
+
+    Raises:
+        MissingInput: it can't be had, or is not what is on record.
+    """
     if found := original(name):
         paths, new = corpus(found, root(), told)
         return f"{'fetched into' if new else 'there already:'} {paths[0].parent}, content as on record"
@@ -217,8 +195,3 @@ def _task(name: str, told: Told) -> str:
         hub.fetch_dataset(source.repo, source.config, source.splits)
         return f"{source.repo} ({source.config}) is in the hub's cache; no sha256 of it is on record: `data check {source.name}_1k`"
     return "made from what is installed: nothing to fetch"
-
-
-def _encoder(name: str) -> str:
-    found = encoder(name)
-    return f"in the hub's cache, fingerprint {found.fingerprint}"

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig, Stage, Technique
+from stableft.core.config import RunConfig
+from stableft.core.outline import Outline
+from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.core.outline import Outline
     from stableft.training.loop import Setup
 
 Scale = Annotated[float, Field(gt=0)]
@@ -53,7 +54,7 @@ class GroupedLLRD(Technique):
         """One rate for all."""
         return cls(bottom=1.0, middle=1.0, top=1.0)
 
-    def check(self, outline: "Outline", config: RunConfig) -> None:
+    def check(self, outline: Outline) -> None:
         """Refuses an encoder whose layers share their weights (ALBERT) and so have one rate."""
         if self != self.null():
             outline.refuse_shared_blocks(self.name)

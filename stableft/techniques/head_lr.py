@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig, Stage, Technique
+from stableft.core.config import RunConfig
+from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
     from stableft.training.loop import Setup

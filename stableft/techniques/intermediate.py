@@ -1,12 +1,14 @@
 """An intermediate task: fine-tune on another task first."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from stableft.core.config import EvaluationConfig, PositiveInt, RunConfig, Seed, Stage, Technique, with_overrides
+from stableft.core.config import RunConfig
 from stableft.core.errors import UsageError
+from stableft.core.technique import PositiveInt, Seed, Stage, Technique
 
 if TYPE_CHECKING:
     from stableft.training.loop import Setup
@@ -72,23 +74,23 @@ class Intermediate(Technique):
         """The checkpoint is the start."""
         return cls()
 
-    def source(self, config: RunConfig) -> RunConfig | None:
-        """The first run."""
+    def source_overrides(self) -> Mapping[str, Any] | None:
+        """Returns how the first run differs from this one; None without a task."""
         if self.task is None:
             return None
         streams = ("sample_seed", "init_seed", "order_seed", "dropout_seed")
-        changes = {
+        changes: dict[str, Any] = {
             "task": self.task,
             "head": "linear",  # every kind of task can have it, and nothing is kept of it
             "techniques": None,
             "reinit_seed": None,
-            "evaluation": EvaluationConfig(num_points=1, test_points="last"),
+            "evaluation": {"num_points": 1, "test_points": "last"},
             **({} if self.seed is None else {"seed": self.seed, **dict.fromkeys(streams)}),
         }
         if self.num_epochs is not None or self.num_steps is not None:
             changes |= {"schedule.num_epochs": self.num_epochs, "schedule.num_steps": self.num_steps}
         given = {"num_train": self.num_train, "adam.lr": self.lr, "batch_size": self.batch_size}
-        return with_overrides(config, changes | {name: value for name, value in given.items() if value is not None})
+        return changes | {name: value for name, value in given.items() if value is not None}
 
     def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
         """Overwrites everything but the head.

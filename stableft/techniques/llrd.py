@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig, Stage, Technique
+from stableft.core.config import RunConfig
+from stableft.core.outline import Outline
+from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.core.outline import Outline
     from stableft.training.loop import Setup
 
 
@@ -55,7 +56,7 @@ class LLRD(Technique):
         """One rate for all."""
         return cls(decay=1.0)
 
-    def check(self, outline: "Outline", config: RunConfig) -> None:
+    def check(self, outline: Outline) -> None:
         """Refuses an encoder whose layers share their weights (ALBERT) and so have one rate."""
         if self != self.null():
             outline.refuse_shared_blocks(self.name)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig, Stage, Technique
+from stableft.core.config import RunConfig
 from stableft.core.errors import UsageError
+from stableft.core.outline import Outline
 from stableft.core.seeds import stream_entropy
+from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.core.outline import Outline
     from stableft.models.model import Place
     from stableft.training.loop import Setup
 
@@ -63,7 +64,7 @@ class Reinit(Technique):
         """Nothing is drawn anew."""
         return cls(pooler=False, num_layers=0)
 
-    def check(self, outline: "Outline", config: RunConfig) -> None:
+    def check(self, outline: Outline) -> None:
         """Refuses more blocks than the encoder has, and any of one whose layers share their weights."""
         if self.num_layers:
             outline.refuse_shared_blocks(f"{self.name} with num_layers > 0")

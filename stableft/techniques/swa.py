@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from stableft.core.config import PositiveInt, RunConfig, Stage, Technique
+from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
+from stableft.core.outline import Outline
+from stableft.core.technique import PositiveInt, Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.core.outline import Outline
     from stableft.training.loop import Setup
 
 
@@ -80,7 +81,7 @@ class SWA(Technique):
             raise MissingInput(f"swa: starts after {self.start_epoch} epochs, and how many steps an epoch has is not known")
         return self.start_epoch * steps_per_epoch
 
-    def check(self, outline: "Outline", config: RunConfig) -> None:
+    def check(self, outline: Outline) -> None:
         """Refuses a start that is not before the run's end."""
         start = self._start(outline.steps_per_epoch)
         if start is not None and start >= outline.num_steps:
@@ -98,7 +99,7 @@ class SWA(Technique):
         """Says when averaging starts, how, and at which rates training goes on."""
         from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-        from stableft.core.outline import steps_per_epoch
+        from stableft.core.schedule import steps_per_epoch
         from stableft.training.loop import Average
 
         epoch = steps_per_epoch(config, len(setup.train_indices))

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.config import RunConfig
 from stableft.core.errors import UsageError
-from stableft.core.outline import Outline, check, evaluation_steps, schedule_steps, steps_per_epoch
-from stableft.core.schedule import lr_factor
+from stableft.core.feasibility import check
+from stableft.core.outline import Outline
+from stableft.core.schedule import evaluation_steps, lr_factor, schedule_steps, steps_per_epoch
 from stableft.core.seeds import stream, stream_entropy
 from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import adam
-from stableft.core import registry as discover
 from stableft.storage.store import Store
+from stableft.tasks.catalog import get_task
 from tests.conftest import Quick, wait_for
 
 SMOKE = ("adam", "--protocol", "smoke")
@@ -360,7 +360,7 @@ def test_data_are_checked(tmp_path: Path, quick: Quick, parsed_once: None, task:
     spec = f"csv:{write_own(tmp_path / 'my.csv')}" if task == "csv" else task
     code, text, _ = quick(tmp_path, "data", "check", spec)
     _, raw, _ = quick(tmp_path, "data", "check", spec, "--json")
-    said, data = json.loads(raw), discover.task(spec).load()
+    said, data = json.loads(raw), get_task(spec).load()
     assert (code, said["task"], said["fingerprint"]) == (0, "my.csv" if task == "csv" else task, data.fingerprint)
     assert {name: split["examples"] for name, split in said["splits"].items()} == {
         name: len(rows) for name in ("train", "validation", "test") if (rows := getattr(data, name))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from experiments.protocol import PROTOCOLS
-from stableft.core.config import RunConfig, Stage, Technique, canonical_json, field_names, run_id, with_overrides
+from stableft.core.config import RunConfig, canonical_json, field_names, run_id, with_overrides
 from stableft.core.errors import UsageError
+from stableft.core.technique import Stage, Technique
 from stableft.techniques.reinit import Reinit
 from tests.conftest import BASE, ConfigFactory
 

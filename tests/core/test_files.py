@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from stableft.core.files import cache_folder, claimed, drop_drafts, held, locked, write_whole
+from stableft.core.files import cache_folder, claimed, drafts, drop_drafts, held, locked, replaced_folder, write_whole
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -45,6 +45,55 @@ def test_only_the_drafts_of_a_dead_process_go(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
     drop_drafts(tmp_path, dead.pid)
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with replaced_folder(folder) as draft:
+        (draft / "a.txt").write_text("a")
+        assert not folder.exists()
+        assert [process for _, process in drafts(tmp_path)] == [os.getpid()]
+    assert (folder / "a.txt").read_text() == "a"
+    assert list(folder.parent.iterdir()) == [folder]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert folder.stat().st_mode == plain.stat().st_mode, "others may read it, as the user's settings have it"
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with replaced_folder(tmp_path / "folder") as draft:
+            (draft / "a.txt").write_text("a")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="space"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_never_replaced(tmp_path: Path) -> None:
+    def write(text: str) -> None:
+        with replaced_folder(tmp_path / "folder") as draft:
+            (draft / "a.txt").write_text(text)
+
+    (tmp_path / "folder").mkdir()
+    write("first")
+    with pytest.raises(OSError, match="folder"):
+        write("second")
+    assert (tmp_path / "folder" / "a.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_folders_of_dead_processes_go_too(tmp_path: Path) -> None:
+    die = "import os; from pathlib import Path; from stableft.core.files import replaced_folder\n"
+    die += f"with replaced_folder(Path({str(tmp_path / 'folder')!r})) as draft:\n    (draft / 'a').touch()\n    os.abort()"
+    dead = subprocess.Popen([sys.executable, "-c", die])
+    dead.wait()
+    assert [process for _, process in drafts(tmp_path)] == [dead.pid]
+    drop_drafts(tmp_path, of="other")
+    assert len(list(tmp_path.iterdir())) == 1
+    drop_drafts(tmp_path, of="folder")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import adam, lr_grid
-from experiments.protocol import PROTOCOLS, protocol
+from experiments.protocol import PROTOCOLS
 from stableft.core.config import field_names, run_id
 from stableft.core.errors import UsageError
 from stableft.core.grid import Cell, Grid, on_tasks, parse_seeds, select
@@ -71,12 +71,6 @@ def test_shared_cells_are_the_same_runs() -> None:
 
     both = identities(adam.grid(SMALL)) & identities(lr_grid.grid(SMALL))
     assert len(both) == 2 * len(SMALL.tasks) * lr_grid.FEW_SEEDS
-
-
-def test_unknown_protocols() -> None:
-    assert protocol("smoke") is PROTOCOLS["smoke"]
-    with pytest.raises(UsageError, match="unknown protocol 'big'; known: smoke, laptop, small, paper"):
-        protocol("big")
 
 
 # --- cells and parts -----------------------------------------------------------------------------------------------------------

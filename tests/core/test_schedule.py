@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stableft.core import schedule
-from stableft.core.config import Technique
+from stableft.core.technique import Technique
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.techniques.grouped_llrd import GroupedLLRD
@@ -59,3 +59,26 @@ def test_many_factors_multiply(toy_config: ConfigFactory) -> None:
     found = {(role, depth): schedule.lr_scale(config, role, depth, 2) for role, depth in
              (("embeddings", 0), ("encoder", 1), ("encoder", 2), ("pooler", 3), ("head", 3))}  # fmt: skip
     assert list(found.values()) == pytest.approx([0.2, 0.4, 0.8, 1.0, 3.0])
+
+
+# --- frequent points from some epoch on ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "num_steps", "expected"),
+    [
+        ({"every": 3, "start_epoch": 1}, 24, [8, 11, 14, 17, 20, 23, 24]),
+        ({"every": 3, "start_epoch": 2}, 24, [8, 16, 19, 22, 24]),
+        ({"every": 8, "start_epoch": 1}, 24, [8, 16, 24]),
+        ({"every": 100, "start_epoch": 2}, 20, [8, 16, 20]),
+        ({"num_points": 4, "start_epoch": 2}, 24, [8, 16, 22, 24]),
+        ({"every": 1, "start_epoch": 2}, 18, [8, 16, 17, 18]),
+    ],
+    ids=str,
+)
+def test_frequent_points_begin_after_an_epoch(
+    toy_config: ConfigFactory, evaluation: dict[str, int], num_steps: int, expected: list[int]
+) -> None:
+    """Written out by hand, for epochs of 8 steps; the last is always there, none twice."""
+    config = toy_config(evaluation=evaluation)
+    assert list(schedule.evaluation_steps(config, num_steps, num_train=64)) == expected

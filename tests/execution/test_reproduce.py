@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stableft.cli import selection
-from stableft.core import registry as discover
 from stableft.core.config import run_id
 from stableft.core.errors import MissingInput, UsageError
+from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, parse_seeds, select
 from stableft.execution import checkout
 from stableft.execution import reproduce as rebuild
@@ -62,7 +62,7 @@ def identities(command: str) -> list[str]:
 
 
 def grid(overrides: Mapping[str, Any] | None = None, **part: Any) -> Grid:
-    return select(discover.experiment("adam").grid(selection.protocol("laptop")), overrides=overrides or {}, **part)
+    return select(get_experiment("adam").grid(get_protocol("laptop")), overrides=overrides or {}, **part)
 
 
 @pytest.mark.parametrize(

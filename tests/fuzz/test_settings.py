@@ -11,17 +11,20 @@ from typer.testing import CliRunner
 from experiments.protocol import PROTOCOLS
 from stableft.__main__ import app
 from stableft.cli import views
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig, canonical_json, field_names, run_id, with_overrides
 from stableft.core.errors import StableftError, UsageError
+from stableft.core.experiments import get_experiment
+from stableft.core.feasibility import outline
 from stableft.core.grid import on_tasks, parse_seeds, select
-from stableft.core.outline import evaluation_steps, outline
+from stableft.core.schedule import evaluation_steps
+from stableft.core.technique import all_techniques
 from stableft.execution.inputs import Inputs
+from stableft.tasks.catalog import own_tasks
 from tests.fuzz.inputs import NASTY, answer, fuzz
 
 BASE = PROTOCOLS["smoke"].configs["toy"]
 TOKENS = [token.decode("utf-8", "replace") for token in NASTY]
-TECHNIQUES = [technique.null().model_dump(mode="json") for technique in discover.techniques().values()]
+TECHNIQUES = [technique.null().model_dump(mode="json") for technique in all_techniques().values()]
 FIELDS = [*field_names(), "adam", "schedule", "evaluation", "surface.lr", "adam.lr.x", "adam.", ".", "", "techniques.0", "nonsense"]
 VALUES = [
     0, 1, -1, 2, 0.5, 1e-5, 10**18, 10**400, 2**63, -(2**63), 1e308, 5e-324, True, False, None, "", "x", [], {},
@@ -105,11 +108,11 @@ def test_seeds(tmp_path: Path) -> None:
 
 def test_selections_of_arms_and_tasks(tmp_path: Path) -> None:
     """Names go in as typed: those that a grid has, files that are not there, and anything else."""
-    grid = discover.experiment("adam").grid(PROTOCOLS["smoke"])
+    grid = get_experiment("adam").grid(PROTOCOLS["smoke"])
 
     def choose(names: list[str], arms: list[str]) -> None:
         def selected() -> Any:
-            own = discover.own_tasks(names)
+            own = own_tasks(names)
             whole = on_tasks(grid, [task.name for task in own]) if own else grid
             return select(whole, arms=arms, tasks=None if own else names)
 

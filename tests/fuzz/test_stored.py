@@ -15,7 +15,7 @@ import torch
 from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
-from stableft.core.outline import check, outline
+from stableft.core.feasibility import check, outline
 from stableft.execution import runner
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder, resolve

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stableft.core import registry as discover
+from stableft.core import experiments as experiments_by_name
 from stableft.reporting import html_page as page
 from stableft.reporting import report
 from stableft.reporting.claims import Claim, Judgement, Verdict
@@ -85,7 +85,8 @@ JUDGEMENTS = (
 def register(patch: pytest.MonkeyPatch, **experiments: Any) -> None:
     """Makes these the only experiments that there are; by default ``probe``."""
     known = experiments or {"probe": SimpleNamespace(__doc__=DOC, REPORT=REPORT)}
-    patch.setattr(discover, "experiments", lambda: known)
+    for module in (experiments_by_name, page):
+        patch.setattr(module, "all_experiments", lambda: known)
 
 
 def build(folder: Path, patch: pytest.MonkeyPatch, found: Results | None = None) -> Path:

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from stableft.core import registry as discover
-from stableft.core.config import RunConfig, Technique, run_id
+from stableft.core.config import RunConfig, run_id
+from stableft.core.technique import Technique
 from stableft.models.encoders import TOKENIZER_FILES, Encoder, resolve
 from stableft.models.tokens import Data
 from stableft.models.weights import save_weights
+from stableft.tasks.catalog import get_task
 from stableft.training.evaluation import Predictions, Row
 from stableft.training.loop import Setup, build, encode, train
 from stableft.training.runtime import Execution
@@ -46,7 +47,7 @@ def sources(config: RunConfig, encoder: Encoder) -> dict[str, Path]:
 def _weights(config: RunConfig, encoder: Encoder) -> Path:
     path = WEIGHTS / f"{run_id(config, data='', weights=encoder.fingerprint)}.safetensors"
     if not path.is_file():
-        task = discover.task(config.task)
+        task = get_task(config.task)
         data = encode(task, task.load(), encoder, config.max_length)
         setup = prepare(config, encoder, data)
         run(setup, config, data)

@@ -7,9 +7,10 @@ import pytest
 
 from experiments.protocol import PAPER
 from experiments.published import CURVES, PUBLISHED
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput
+from stableft.core.experiments import get_experiment
 from stableft.reporting import published
+from stableft.tasks.catalog import all_tasks, get_task
 
 LINE = "zhang2021,Table 1,exact,bert,adam,rte,corrected,test,accuracy,20,0.695,0.025,,,,,"
 
@@ -85,7 +86,7 @@ def test_the_same_number_under_several_experiments_is_the_same() -> None:
 
 def test_tasks_and_arms_exist_or_are_marked() -> None:
     for name, rows in PUBLISHED.groupby("experiment"):
-        grid = discover.experiment(str(name)).grid(PAPER)
+        grid = get_experiment(str(name)).grid(PAPER)
         for row in rows.itertuples():
             assert published.is_own(str(row.task)) or row.task in grid.tasks, row
             assert published.is_own(str(row.arm)) or row.arm in grid.arms, row
@@ -94,8 +95,8 @@ def test_tasks_and_arms_exist_or_are_marked() -> None:
 
 def test_scores_are_ours_but_for_the_mean_of_two() -> None:
     for row in PUBLISHED.drop_duplicates(["task", "score_name"]).itertuples():
-        if row.task in discover.tasks() and row.score_name not in ("pearson", "accuracy_and_f1"):
-            assert discover.task(str(row.task)).score == row.score_name
+        if row.task in all_tasks() and row.score_name not in ("pearson", "accuracy_and_f1"):
+            assert get_task(str(row.task)).score == row.score_name
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_random_encoder_is_one_that_stableft_reads(tmp_path: Path, tiny_encode
 
 
 def test_task_files_are_what_the_loaders_read(tmp_path: Path, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch):
-    from stableft.core import registry as discover
+    from stableft.tasks.catalog import get_task
 
     monkeypatch.setenv("STABLEFT_DATA", str(tmp_path / "data"))
     for shape in (small(RTE), small(TNEWS)):
@@ -158,7 +158,7 @@ def test_task_files_are_what_the_loaders_read(tmp_path: Path, tiny_encoder: Enco
         (tmp_path / "data").mkdir(exist_ok=True)
         for folder in (work.folder / "data").iterdir():
             folder.rename(tmp_path / "data" / folder.name)
-        loaded = discover.task(shape.task).load()
+        loaded = get_task(shape.task).load()
         assert len(loaded.train) == (64 if shape.pairs else 1000)
         assert len(loaded.validation) + len(loaded.test) == shape.num_validation
 

@@ -13,7 +13,7 @@ import pytest
 from experiments import lr_grid
 from experiments.adam import ARMS
 from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
-from stableft.core import registry as discover
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Protocol
 from stableft.reporting import tables
 from stableft.storage.frames import trajectory_sha256, typed
@@ -45,10 +45,10 @@ def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: 
         assert (swept.groupby("lr")["seed"].nunique() >= 3).all()
 
 
-@pytest.mark.parametrize("name", list(discover.experiments()))
+@pytest.mark.parametrize("name", list(all_experiments()))
 def test_committed_results_are_complete_pairs(project: Path, name: str):
     runs = committed(project, "laptop", name).runs
-    grid = discover.experiment(name).grid(LAPTOP)
+    grid = get_experiment(name).grid(LAPTOP)
     counts = runs.groupby(["task", "arm"])["seed"].nunique().unstack()
     assert set(counts.columns) == set(grid.arms)
     assert (counts == len(grid.seeds)).all(axis=None)
@@ -89,7 +89,7 @@ def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
     "name", ["article", "bias", "control", "head_lr", "longer", "lr_grid", "pooler", "precision", "reinit", "seeds", "techniques"]
 )
 def test_costs_are_those_of_the_committed_runs(project: Path, name: str):
-    said = " ".join((discover.experiment(name).__doc__ or "").split())
+    said = " ".join((get_experiment(name).__doc__ or "").split())
     laptop = re.search(r"Cost: (\d+) runs,[^(]*? (\d+) minutes on 2 cores[^(]*\(sum of the runs' own times / 2", said)
     small = re.search(r"At small (\d+) runs,[^.]*? (\d+) minutes", said)
     assert laptop
@@ -104,7 +104,7 @@ def test_precision_found_what_it_says(project: Path):
     results = committed(project, "laptop", "precision")
     runs = tables.final_scores(results)
     score, failed = (runs.pivot(index="seed", columns="arm", values=name) for name in ("score", "failed"))
-    said = " ".join((discover.experiment("precision").__doc__ or "").split())
+    said = " ".join((get_experiment("precision").__doc__ or "").split())
     assert f"paired scores differ by {(score['bf16'] - score['fp32']).abs().max():.3f} at most" in said
     assert f"paired scores differ by up to {(score['bf16 edge'] - score['fp32 edge']).abs().max():.3f}" in said
     assert (failed["bf16"] == failed["fp32"]).all()
@@ -134,19 +134,19 @@ SOURCES = {
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_at_paper_scale_the_counts_are_those_of_the_sources(name: str):
-    grid = discover.experiment(name).grid(PAPER)
+    grid = get_experiment(name).grid(PAPER)
     assert Counter(cell.task for cell in grid.cells()) == SOURCES[name]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda protocol: protocol.name)
 def test_every_experiment_has_a_grid_of_different_runs_at_every_scale(protocol: Protocol):
-    for name, module in discover.experiments().items():
+    for name, module in all_experiments().items():
         cells = module.grid(protocol).cells()
         assert len({cell.config.model_dump_json() for cell in cells}) == len(cells) > 0, name
 
 
 def test_every_experiment_says_what_it_asks_and_expects():
-    for module in discover.experiments().values():
+    for module in all_experiments().values():
         text = module.__doc__ or ""
         for part in ("Question:", "Source:", "Prediction:", "Found (laptop):", "Cost:"):
             assert part in text, (module.__name__, part)
@@ -160,7 +160,7 @@ def test_article_found_what_it_says(project: Path):
     average, last = (ends.loc[ends["scope"] == scope, "value"].mean() for scope in ("average", ""))
     points = metrics.query("split == 'validation' and metric == 'score' and scope == ''")
     times = points.groupby(["arm", "seed"]).size().reset_index(name="times")
-    said = " ".join((discover.experiment("article").__doc__ or "").split())
+    said = " ".join((get_experiment("article").__doc__ or "").split())
     assert f"its squared error is lower ({average:.3f} against {last:.3f})" in said
     assert set(times.query("arm == '+frequent'")["times"]) == {27}
     assert set(times.query("arm == '+swa'")["times"]) == {5}
@@ -170,7 +170,7 @@ def test_article_found_what_it_says(project: Path):
 def test_reinit_found_what_it_says(project: Path):
     """Its differences and training losses, against the tables that print them."""
     results = committed(project, "laptop", "reinit")
-    said = " ".join((discover.experiment("reinit").__doc__ or "").split())
+    said = " ".join((get_experiment("reinit").__doc__ or "").split())
     scores = tables.score_table(results).set_index(["task", "arm"])["difference"]
     costs = [f"{-scores['docs15', f'pooler+{n}']:.3f}" for n in range(1, 7)]
     assert f"every number of blocks costs, {', '.join(costs[:5])} and {costs[5]} for one to six" in said
@@ -184,7 +184,7 @@ def test_reinit_found_what_it_says(project: Path):
 def test_head_lr_found_what_it_says(project: Path):
     """The means of its docstring, against the table that prints them; the second rate is ahead in every setting."""
     pairs = tables.rate_pair_table(committed(project, "laptop", "head_lr"))
-    said = " ".join((discover.experiment("head_lr").__doc__ or "").split())
+    said = " ".join((get_experiment("head_lr").__doc__ or "").split())
     assert (pairs["difference"] > 0).all()
     assert len(pairs) == 9
     for row in pairs[pairs["setting"] != "epochs=3"].to_dict("records"):
@@ -195,7 +195,7 @@ def _means(project: Path, protocol: str, name: str) -> tuple[dict[tuple[str, str
     """Mean scores by task and arm, and what the docstring says in one line."""
     table = tables.score_table(committed(project, protocol, name))
     means = {(str(task), str(arm)): float(mean) for task, arm, mean in table[["task", "arm", "mean"]].itertuples(index=False)}
-    return means, " ".join((discover.experiment(name).__doc__ or "").split())
+    return means, " ".join((get_experiment(name).__doc__ or "").split())
 
 
 def test_techniques_found_what_it_says(project: Path):

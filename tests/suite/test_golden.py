@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from experiments.protocol import SMOKE
-from stableft.core import registry as discover
-from stableft.core.config import RunConfig, SurfaceConfig, Technique, with_overrides
+from stableft.core.config import RunConfig, SurfaceConfig, with_overrides
+from stableft.core.technique import Technique, all_techniques
 from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, MixedLinear
 from stableft.models.packed_attention import layout, packed_attention
 from stableft.models.tokens import Batch, Data
 from stableft.tasks import Example, TaggedExample, clue, doccode, docread, docs, ner
+from stableft.tasks.catalog import get_task
 from stableft.tasks.readers.user_tables import divide
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.head_lr import HeadLR
@@ -53,7 +54,7 @@ def prepared(tiny_encoder: Encoder) -> Prepared:
     def prepared(task: str = "toy", **changes: Any) -> tuple[RunConfig, Setup, Data]:
         config = with_overrides(SMOKE.configs[task], {**SHORT, **changes})
         if task not in data:
-            data[task] = encode(discover.task(task), discover.task(task).load(), tiny_encoder, config.max_length)
+            data[task] = encode(get_task(task), get_task(task).load(), tiny_encoder, config.max_length)
         return config, trials.prepare(config, tiny_encoder, data[task]), data[task]
 
     return prepared
@@ -299,7 +300,7 @@ def test_a_short_run(prepared: Prepared, name: str) -> None:
 
 
 def test_each_technique_has_a_short_run() -> None:
-    assert {technique.name for technique in TECHNIQUES} == set(discover.techniques())
+    assert {technique.name for technique in TECHNIQUES} == set(all_techniques())
 
 
 def test_no_short_run_passes_for_another() -> None:

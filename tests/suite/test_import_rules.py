@@ -4,7 +4,10 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,39 @@ def test_statistics_are_functions_of_arrays(project: Path) -> None:
 )
 def test_an_import_would_be_noticed(source: str, known: bool) -> None:
     assert knows(source, "stableft.techniques") is known
+
+
+def graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Which module imports which, also inside functions and for types alone."""
+    return {name: {target for target in imports(source) if target in sources} - {name} for name, source in sources.items()}
+
+
+def test_no_imports_form_a_circle(project: Path) -> None:
+    order = list(TopologicalSorter(graph(sources(project, "stableft"))).static_order())
+    assert len(order) > 100
+
+
+def test_the_core_is_a_line(project: Path) -> None:
+    known = graph(sources(project, "stableft"))
+    line = [f"stableft.core.{name}" for name in ("registry", "outline", "technique", "config", "schedule", "feasibility")]
+    for position, name in enumerate(line):
+        assert not known[name] & set(line[position + 1 :]), name
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import p.b", "from p import b", "from p.b import f", "def g():\n    import p.b", "if TYPE_CHECKING:\n    from p.b import f"],
+)
+def test_a_circle_would_be_noticed(source: str) -> None:
+    tangle = {"p": "", "p.a": source, "p.b": "from p.c import f", "p.c": "from p import a"}
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph(tangle)).prepare()
+    assert graph({**tangle, "p.c": "import numpy"}) == {"p": set(), "p.a": graph(tangle)["p.a"], "p.b": {"p.c"}, "p.c": set()}
+
+
+def test_no_two_modules_have_one_name(project: Path) -> None:
+    names = Counter(path.name for path in (project / "stableft").rglob("*.py"))
+    assert {name for name, number in names.items() if number > 1} <= {"__init__.py", "__main__.py"}
 
 
 def test_no_module_is_too_long(project: Path) -> None:

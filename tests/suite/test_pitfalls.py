@@ -21,7 +21,7 @@ from experiments import reinit, techniques
 from experiments.protocol import PROTOCOLS
 from stableft import statistics
 from stableft.core.config import RunConfig, field_names, run_id
-from stableft.core.outline import evaluation_steps, schedule_steps
+from stableft.core.schedule import evaluation_steps, schedule_steps
 from stableft.core.seeds import stream
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder

@@ -41,7 +41,7 @@ FORBIDDEN = {
     "verify": False,
 }
 # Which may import by a name: only names of this package and of experiments, never of what a user or a file says.
-IMPORTERS = {"stableft/core/config.py", "stableft/core/registry.py"}
+IMPORTERS = {"stableft/core/experiments.py", "stableft/core/registry.py"}
 
 
 def name_of(node: ast.expr) -> str:

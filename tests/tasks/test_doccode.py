@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput
 from stableft.tasks import TaggedExample, TaskData, doccode
+from stableft.tasks.catalog import get_task
 from stableft.tasks.readers.docstrings import Docstring
 from stableft.tasks.scores import evaluate
 
@@ -69,7 +69,7 @@ def test_no_sentence_is_there_twice_not_even_with_a_word_changed(data: TaskData)
 
 def test_the_task_is_registered() -> None:
     (task,) = doccode.TASKS
-    assert discover.task("doccode") is task
+    assert get_task("doccode") is task
     assert (task.kind, task.labels, task.score) == ("tagging", ("O", "B-code", "I-code"), "entity_f1")
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput
 from stableft.tasks import TaskData, docread
+from stableft.tasks.catalog import get_task
 from stableft.tasks.readers.docstrings import Docstring
 from stableft.tasks.scores import SCORES
 
@@ -39,7 +39,7 @@ def test_sizes_and_labels(data: TaskData) -> None:
 def test_the_task_is_registered_with_a_score_that_exists() -> None:
     (task,) = docread.TASKS
     assert (task.kind, task.labels, SCORES[task.score].name) == ("regression", (), "spearman")
-    assert discover.task("docread") is task
+    assert get_task("docread") is task
 
 
 def test_texts_are_prose(data: TaskData) -> None:

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stableft.__main__ import app
+from stableft.cli.data_commands import everything
 from stableft.cli.views import VIEW_SCHEMA
 from stableft.core import hub
 from stableft.core.errors import MissingInput, UsageError
@@ -408,5 +409,5 @@ def test_what_only_the_hub_has_goes_into_its_cache(command: Command, monkeypatch
 
 def test_nothing_to_fetch_is_refused_before_anything_is_fetched(rte: Original, server: Server, tmp_path: Path):
     with pytest.raises(UsageError, match="unknown task"):
-        fetch.everything(["rte", "nothing"], [])
+        everything(["rte", "nothing"], [], print)
     assert server.asked == []

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput, UsageError
 from stableft.tasks import Example, Task, TaskData
 from stableft.tasks import user_files as own
+from stableft.tasks.catalog import all_tasks, get_task, own_tasks
 
 SPLIT = "text,label,split\na,x,train\nb,y,train\nc,x,validation\nd,y,validation\n"
 EXPECTED = TaskData(
@@ -157,7 +157,7 @@ def test_any_text_survives_quoted_csv_and_jsonl(texts: list[str]) -> None:
 )
 def test_a_name_is_safe_everywhere(path: str, name: str) -> None:
     assert own.task_name("csv", Path("/data") / path) == name
-    assert name not in discover.tasks()
+    assert name not in all_tasks()
 
 
 @pytest.mark.parametrize("path", ["评论.csv", "---.csv", "", "..", "/"])
@@ -167,7 +167,7 @@ def test_a_path_without_a_name_is_refused(path: str) -> None:
 
 
 def test_no_registered_task_is_called_like_a_file() -> None:
-    assert not [name for name in discover.tasks() if "." in name or own.is_own(name)]
+    assert not [name for name in all_tasks() if "." in name or own.is_own(name)]
 
 
 def test_it_is_the_same_task_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,14 +191,14 @@ def test_a_task_travels_to_another_process_without_its_file(tmp_path: Path) -> N
 
 def test_the_look_up_answers_for_files_and_for_names(tmp_path: Path) -> None:
     spec = f"csv:{write(tmp_path / 'my.csv', SPLIT)}"
-    assert discover.task(spec).name == "my.csv"
-    assert discover.task("toy").name == "toy"
-    assert [task.name for task in discover.own_tasks([spec])] == ["my.csv"]
-    assert discover.own_tasks(["toy", "rte"]) == discover.own_tasks([]) == []
+    assert get_task(spec).name == "my.csv"
+    assert get_task("toy").name == "toy"
+    assert [task.name for task in own_tasks([spec])] == ["my.csv"]
+    assert own_tasks(["toy", "rte"]) == own_tasks([]) == []
     with pytest.raises(UsageError, match="own files are run on their own"):
-        discover.own_tasks(["toy", spec])
+        own_tasks(["toy", spec])
     with pytest.raises(UsageError, match=r"unknown task 'xlsx:my\.xlsx'"):
-        discover.task("xlsx:my.xlsx")
+        get_task("xlsx:my.xlsx")
 
 
 # --- files without splits ---

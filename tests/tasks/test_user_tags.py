@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stableft.core import registry as discover
 from stableft.core.errors import MissingInput, UsageError
 from stableft.tasks import TaggedExample, TaskData
 from stableft.tasks import user_files as own
+from stableft.tasks.catalog import get_task, own_tasks
 
 TRAIN = "Ada B-per\nByron I-per\nsang O\n\nWex B-loc\n"
 VALIDATION = "in O\nWex B-loc\n"
@@ -64,8 +64,8 @@ def test_a_single_file_is_split_once_and_for_all(tmp_path: Path) -> None:
 
 def test_it_is_found_by_its_name_and_travels_without_its_file(tmp_path: Path) -> None:
     path = single(tmp_path / "my.bio")
-    task = discover.task(f"bio:{path}")
-    assert [found.name for found in discover.own_tasks([f"bio:{path}"])] == ["my.bio"]
+    task = get_task(f"bio:{path}")
+    assert [found.name for found in own_tasks([f"bio:{path}"])] == ["my.bio"]
     path.unlink()
     assert pickle.loads(pickle.dumps(task)).load() == task.load()
     with pytest.raises(UsageError, match="write a path after the colon, such as bio:data"):

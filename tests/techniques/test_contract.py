@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from stableft.cli import views
-from stableft.core import registry as discover
-from stableft.core.config import CARD, RunConfig, Stage, Technique, run_id, with_overrides
+from stableft.core.config import RunConfig, run_id, with_overrides
 from stableft.core.errors import UsageError
+from stableft.core.registry import modules
+from stableft.core.technique import CARD, Stage, Technique, all_techniques
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from tests.conftest import ConfigFactory
@@ -33,18 +34,18 @@ def identity(config: RunConfig) -> str:
     return run_id(config, data="d", weights="w")
 
 
-@pytest.fixture(params=discover.techniques().values(), ids=lambda kind: kind.name)
+@pytest.fixture(params=all_techniques().values(), ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> type[Technique]:
     return request.param
 
 
 def test_there_are_techniques() -> None:
-    assert "reinit" in discover.techniques()
+    assert "reinit" in all_techniques()
 
 
 def test_one_in_each_file_and_of_its_name() -> None:
-    names = [module.__name__.removeprefix("stableft.techniques.") for module in discover.modules("stableft.techniques")]
-    assert list(discover.techniques()) == names
+    names = [module.__name__.removeprefix("stableft.techniques.") for module in modules("stableft.techniques")]
+    assert list(all_techniques()) == names
 
 
 def test_it_is_final_and_has_a_stage(kind: type[Technique]) -> None:
@@ -126,12 +127,12 @@ def test_on_a_tagging_model_too(
     assert np.isfinite(changed.losses).all()
 
 
-PAIRS = list(itertools.combinations(discover.techniques().values(), 2))
+PAIRS = list(itertools.combinations(all_techniques().values(), 2))
 pairs = pytest.mark.parametrize("pair", PAIRS, ids=["+".join(kind.name for kind in pair) for pair in PAIRS])
 
 
 def test_what_is_excluded_exists_and_has_a_reason(kind: type[Technique]) -> None:
-    assert set(kind.excludes) <= set(discover.techniques()) - {kind.name}
+    assert set(kind.excludes) <= set(all_techniques()) - {kind.name}
     assert all(len(reason) > 15 for reason in kind.excludes.values())
     assert all(name in kind.card()["Interactions"] for name in kind.excludes)
 
@@ -139,7 +140,7 @@ def test_what_is_excluded_exists_and_has_a_reason(kind: type[Technique]) -> None
 @pytest.fixture(scope="module")
 def alone(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> dict[str, trials.Trial]:
     """A packed run of each technique by itself."""
-    configs = {name: toy_config(PAIR_STEPS, techniques=(example(kind),)) for name, kind in discover.techniques().items()}
+    configs = {name: toy_config(PAIR_STEPS, techniques=(example(kind),)) for name, kind in all_techniques().items()}
     return {
         name: trials.run(trials.prepare(config, lively_encoder, toy_data), config, toy_data) for name, config in configs.items()
     }

@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from experiments.protocol import SMOKE
 from stableft.cli import views
-from stableft.core import registry as discover
-from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, run_id, with_overrides
+from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig, run_id, with_overrides
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Grid
+from stableft.core.technique import Stage
 from stableft.execution import runner, worker
 from stableft.execution.supervisor import Supervisor
 from stableft.execution.worker import Job, run_one
@@ -28,6 +28,7 @@ from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.models.weights import load_encoder, read_weights, save_weights
 from stableft.storage.store import Store
+from stableft.tasks.catalog import get_task
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
@@ -112,7 +113,7 @@ def test_tensor_by_tensor_it_is_what_the_first_run_left(
     config = toy_config(techniques=(FIRST,))
     left = load_file(trials.sources(config, lively_encoder)["intermediate"])
     first = config.sources()["intermediate"]
-    task = discover.task("toyscore")
+    task = get_task("toyscore")
     data = encode(task, task.load(), lively_encoder, first.max_length)
     again = trials.prepare(first, lively_encoder, data)
     trials.run(again, first, data)
@@ -169,7 +170,7 @@ def test_between_tagging_and_other_kinds_all_but_the_pooler_is_carried_over(
     assert torch.equal(start[block], left[block])
     tagging = toy_config(task="toytag", techniques=(EXAMPLE,), head="bilstm_crf")
     assert tagging.sources()["intermediate"].head == "linear"
-    task = discover.task("toytag")
+    task = get_task("toytag")
     setup = trials.prepare(tagging, lively_encoder, encode(task, task.load(), lively_encoder, tagging.max_length))
     there = load_file(trials.sources(tagging, lively_encoder)["intermediate"])
     assert torch.equal(trials.state(setup)[block], there[block])
@@ -194,7 +195,7 @@ def test_unread_embeddings_are_what_plain_decay_makes_of_them(
     toy_config: ConfigFactory, lively_encoder: Encoder, tmp_path: Path
 ) -> None:
     """Step by step, with the rates that were logged."""
-    task = discover.task("toyscore")
+    task = get_task("toyscore")
     config = toy_config({"adam.weight_decay": 0.1, "adam.lr": 1e-2}, task="toyscore")
     job = Job("first", config, lively_encoder, task.load(), tmp_path)
     path = Store(tmp_path).weights_path("first")
@@ -263,7 +264,7 @@ def job(toy_config: ConfigFactory, tiny_encoder: Encoder, tmp_path: Path) -> Job
 
 
 def make(config: RunConfig, encoder: Encoder, results: Path) -> Job:
-    data = discover.task(config.task).load()
+    data = get_task(config.task).load()
     sources = {name: make(source, encoder, results) for name, source in config.sources().items()}
     identity = run_id(config, data=data.fingerprint, weights=encoder.fingerprint, sources=[s.run_id for s in sources.values()])
     return Job(identity, config, encoder, data, results, sources=sources)
@@ -388,7 +389,7 @@ def test_identities(toy_config: ConfigFactory) -> None:
 
 
 def test_a_source_has_no_source(toy_config: ConfigFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Intermediate, "source", lambda self, config: with_overrides(config, {"task": "toyscore"}))
+    monkeypatch.setattr(Intermediate, "source_overrides", lambda self: {"task": "toyscore"})
     config = toy_config(techniques=(EXAMPLE,))
     monkeypatch.setattr(RunConfig, "sources", lambda self: {"intermediate": self})
     with pytest.raises(UsageError, match=r"intermediate: the run on toy .* can't itself start from another"):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from stableft.core.config import Technique
 from stableft.core.errors import UsageError
+from stableft.core.technique import Technique
 from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, Linear, MixedLinear
 from stableft.models.tokens import Data

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from stableft.core.config import Technique
 from stableft.core.errors import UsageError
 from stableft.core.schedule import lr_factor
+from stableft.core.technique import Technique
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.techniques.llrd import LLRD

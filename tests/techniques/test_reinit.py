@@ -14,9 +14,9 @@ from scipy import stats
 
 from experiments import adam, reinit
 from experiments.protocol import LAPTOP, PROTOCOLS, SMOKE
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig, run_id
 from stableft.core.errors import UsageError
+from stableft.core.experiments import get_experiment
 from stableft.core.grid import select
 from stableft.core.seeds import stream_entropy
 from stableft.execution.runner import Execution, Inputs, collect, plan, run_grid
@@ -305,4 +305,4 @@ def test_from_the_grid_to_the_file_and_back(tmp_path: Path) -> None:
     first = collected.metrics.query("split == 'train' and metric == 'loss' and step == 1")["value"]
     assert first.nunique() == 4
     shown = {"train_loss", "score_distribution", "validation_distribution", "distances", "scores", "convergence", "stability"}
-    assert shown <= set(discover.experiment("reinit").REPORT)
+    assert shown <= set(get_experiment("reinit").REPORT)

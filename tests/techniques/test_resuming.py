@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 import torch
 
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig
+from stableft.core.technique import all_techniques
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.storage.frames import metrics_frame, predictions_frame, trajectory_sha256, typed
+from stableft.tasks.catalog import get_task
 from stableft.training import evaluator as points
 from stableft.training.checkpointing import Keeper, State
 from stableft.training.evaluation import Predictions, Row, evaluation_point
@@ -80,7 +81,7 @@ def undisturbed_and_resumed(
     return whole, last
 
 
-CASES: Mapping[str, Any] = {"plain": None, "uncorrected": None, **discover.techniques()}
+CASES: Mapping[str, Any] = {"plain": None, "uncorrected": None, **all_techniques()}
 
 
 def with_technique(name: str, config: ConfigFactory, precision: str = "fp32") -> RunConfig:
@@ -124,7 +125,7 @@ def test_interrupted_three_times_with_every_technique_on_both_engines(
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", range(1, 8))
 def test_at_every_step(stop: int, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, tmp_path: Path) -> None:
-    techniques = tuple(example(discover.techniques()[name]) for name in ("mixout", "pretrained_weight_decay", "swa"))
+    techniques = tuple(example(all_techniques()[name]) for name in ("mixout", "pretrained_weight_decay", "swa"))
     config = toy_config({**SHORT, "evaluation.num_examples": 10, "adam.eps_placement": "v"}, techniques=techniques)
     whole, resumed = undisturbed_and_resumed(config, lively_encoder, toy_data, tmp_path / "run.safetensors", [stop])
     assert trajectory(resumed) == trajectory(whole)
@@ -141,7 +142,7 @@ def test_tagging_with_a_crf(
 
 def test_regression(toy_config: ConfigFactory, lively_encoder: Encoder, tmp_path: Path) -> None:
     config = toy_config(SHORT, task="toyscore")
-    task = discover.task("toyscore")
+    task = get_task("toyscore")
     data = encode(task, task.load(), lively_encoder, config.max_length)
     whole, resumed = undisturbed_and_resumed(config, lively_encoder, data, tmp_path / "x", [5])
     assert trajectory(resumed) == trajectory(whole)
@@ -174,6 +175,6 @@ def test_a_surface_goes_on_from_the_point_that_was_next(
 
 
 def test_blocks_that_share_their_weights(toy_config: ConfigFactory, toy_data: Data, albert: Encoder, tmp_path: Path) -> None:
-    swa = example(discover.techniques()["swa"])
+    swa = example(all_techniques()["swa"])
     whole, resumed = undisturbed_and_resumed(toy_config(SHORT, techniques=(swa,)), albert, toy_data, tmp_path / "x", [5])
     assert trajectory(resumed) == trajectory(whole)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AlbertConfig, AlbertModel
 
-from stableft.core.config import Technique
 from stableft.core.errors import UsageError
+from stableft.core.technique import Technique
 from stableft.models.encoders import Encoder, resolve
 from stableft.models.tokens import Data
 from stableft.techniques.grouped_llrd import GroupedLLRD

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import SWALR, AveragedModel
 
-from stableft.core.config import Technique
 from stableft.core.errors import UsageError
 from stableft.core.schedule import lr_factor
+from stableft.core.technique import Technique
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.techniques.mixout import Mixout

@@ -14,9 +14,10 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 
 import stableft.training.evaluation
 from stableft.core.adam_bias import bias_ratio, metered_steps
-from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig, Stage, Technique
-from stableft.core.outline import evaluation_steps, schedule_steps
+from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.core.schedule import evaluation_steps, schedule_steps
 from stableft.core.seeds import stream
+from stableft.core.technique import Stage, Technique
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data, Tokens
 from stableft.tasks import TaskData

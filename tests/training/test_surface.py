@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from experiments import surface as experiment
 from experiments.protocol import PROTOCOLS, SMOKE
 from stableft.__main__ import app
-from stableft.core import registry as discover
 from stableft.core.config import RunConfig, SurfaceConfig, with_overrides
 from stableft.core.errors import MissingInput, UsageError
+from stableft.core.experiments import get_experiment
 from stableft.execution import runner
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
@@ -27,6 +27,7 @@ from stableft.models.weights import save_weights
 from stableft.reporting import report
 from stableft.reporting.figures import loss_surface
 from stableft.storage.store import Store
+from stableft.tasks.catalog import get_task
 from stableft.training import evaluation
 from stableft.training.evaluation import Predictions, Row
 from stableft.training.loop import Setup, build, encode, train
@@ -47,7 +48,7 @@ class Trained:
     """A run by hand: its setup, its parameters before and after, and everything it logged."""
 
     def __init__(self, config: RunConfig, encoder: Encoder, sources: Mapping[str, Path] | None = None) -> None:
-        task = discover.task(config.task)
+        task = get_task(config.task)
         self.config = config
         self.data: Data = encode(task, task.load(), encoder, config.max_length)
         self.setup: Setup = build(config, self.data, encoder, Execution(), sources)
@@ -232,7 +233,7 @@ def test_the_other_run_is_an_arm_and_adams(protocol: Any) -> None:
     arms: dict[str, dict[str, RunConfig]] = {}
     for cell in experiment.grid(protocol).cells():
         arms.setdefault(cell.arm, {})[cell.task] = cell.config
-    adam = {cell.task: cell.config for cell in discover.experiment("adam").grid(protocol).cells() if cell.arm == "uncorrected"}
+    adam = {cell.task: cell.config for cell in get_experiment("adam").grid(protocol).cells() if cell.arm == "uncorrected"}
     for task, config in arms["corrected"].items():
         assert config.sources() == {"surface": arms["uncorrected"][task]}
         assert config.adam == arms["uncorrected"][task].adam.model_copy(update={"bias_correction": True})

@@ -227,6 +227,16 @@ def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
     Raises:
         MissingInput: There are no rows, or one is malformed.
     """
+    for place, row in json_objects(path):
+        yield Record(place, {key: _string(place, row, key) for key in keys})
+
+
+def json_objects(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yields the objects of a file with one JSON object a line, with their places ``path:line``.
+
+    Raises:
+        MissingInput: There are no lines, or one is no JSON object.
+    """
     lines = read_lines(path)
     if not lines:
         raise MissingInput(f"{path}:1: the file has no rows")
@@ -238,7 +248,7 @@ def read_json_lines(path: Path, keys: tuple[str, ...]) -> Iterator[Record]:
             raise MissingInput(f"{place}: bad JSON ({error})") from error
         if not isinstance(row, dict):
             raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
-        yield Record(place, {key: _string(place, row, key) for key in keys})
+        yield place, row
 
 
 def _string(place: str, row: dict[str, object], key: str) -> str:

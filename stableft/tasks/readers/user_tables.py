@@ -6,7 +6,6 @@ its place and the reason. `divide` splits rows without a ``split``.
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from stableft.core.errors import MissingInput
 from stableft.core.seeds import stream
-from stableft.tasks.readers.corpus_files import Record, read_lines
+from stableft.tasks.readers.corpus_files import Record, json_objects, read_lines
 
 SPLITS = ("train", "validation", "test")
 MIN_ROWS = 20  # of a file without splits: two rows for validation and two for test
@@ -82,18 +81,8 @@ def _table(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record
 
 
 def _read_jsonl(path: Path) -> Iterator[Record]:
-    lines = read_lines(path)
-    if not lines:
-        raise MissingInput(f"{path}:1: the file has no rows")
     columns: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        place = f"{path}:{number}"
-        try:
-            row: object = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise MissingInput(f"{place}: bad JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
+    for place, row in json_objects(path):
         found = [name for name in COLUMNS if name in row]
         if not columns:
             _check_columns(place, list(row))

@@ -18,7 +18,6 @@ import pytest
 from distributed import Client, KilledWorker
 
 from stableft.core.errors import MissingInput, Unreachable, UsageError
-from stableft.core.registry import task
 from stableft.execution.backends import Cluster
 from stableft.execution.backends import dask_backend as cluster
 from stableft.execution.backends import dask_client as connection
@@ -31,6 +30,7 @@ from stableft.models.encoders import Encoder
 from stableft.storage import run_state as states
 from stableft.storage.store import Store
 from stableft.tasks import TaskData
+from stableft.tasks.catalog import get_task
 from tests.conftest import TAGGED, ConfigFactory, wait_for
 from tests.helpers.misbehaving import obey
 
@@ -48,7 +48,7 @@ def heavy(job: MakeJob, toy_config: ConfigFactory) -> Job:
     """A job on a user's own files, which starts from another run; both on data of some size."""
     data = TAGGED.load()
     own = dataclasses.replace(TAGGED, name="own", load=partial(TaskData, data.train, data.validation, data.test))
-    source = dataclasses.replace(job("source"), data=task("toy").load())
+    source = dataclasses.replace(job("source"), data=get_task("toy").load())
     return dataclasses.replace(job("fine"), data=data, task=own, sources={"intermediate": source})
 
 

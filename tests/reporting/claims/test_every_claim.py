@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from experiments.protocol import LAPTOP, PAPER, PROTOCOLS, SMALL
-from stableft.core import registry as discover
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Grid, select
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.judge import judge, judge_all, scales
 from stableft.storage.store import Results, Store
 from tests.helpers.worlds import World, results
 
-CLAIMS = [(name, claim) for name, module in discover.experiments().items() for claim in module.CLAIMS]
+CLAIMS = [(name, claim) for name, module in all_experiments().items() for claim in module.CLAIMS]
 WORLDS = (
     World(seeds=2, trend=0.05),
     World(trend=0.3, init=0.05),
@@ -35,7 +35,7 @@ WORLDS = (
 
 
 def test_every_experiment_has_claims_with_names_of_their_own() -> None:
-    for name, module in discover.experiments().items():
+    for name, module in all_experiments().items():
         names = [claim.name for claim in module.CLAIMS]
         assert names, name
         assert len(set(names)) == len(names), name
@@ -49,14 +49,14 @@ def test_it_says_what_where_and_of_which_encoder(name: str, claim: Claim) -> Non
     assert claim.expected
     assert claim.about
     assert claim.minimum_n >= 3
-    tasks = {task for protocol in PROTOCOLS.values() for task in discover.experiment(name).grid(protocol).tasks}
+    tasks = {task for protocol in PROTOCOLS.values() for task in get_experiment(name).grid(protocol).tasks}
     assert set(claim.tasks) <= tasks, "a task that no protocol has"
 
 
 @pytest.mark.parametrize(("name", "claim"), CLAIMS, ids=lambda part: getattr(part, "name", part))
 def test_it_can_come_out_either_way(name: str, claim: Claim) -> None:
     seen = set()
-    tasks = [task for task in discover.experiment(name).grid(PAPER).tasks if not claim.tasks or task in claim.tasks]
+    tasks = [task for task in get_experiment(name).grid(PAPER).tasks if not claim.tasks or task in claim.tasks]
     for world in WORLDS:
         (judgement,) = judge([claim], *cached(name, tasks[0], world))
         seen.add(judgement.verdict)
@@ -67,12 +67,12 @@ def test_it_can_come_out_either_way(name: str, claim: Claim) -> None:
 
 @cache
 def cached(name: str, task: str, world: World) -> tuple[Grid, Results]:
-    grid = select(discover.experiment(name).grid(PAPER), tasks=[task])
+    grid = select(get_experiment(name).grid(PAPER), tasks=[task])
     return grid, results(grid, world)
 
 
 def test_without_results_nothing_is_run(tmp_path: Path) -> None:
-    judgements = judge_all(discover.experiments(), [PAPER], Store(tmp_path))
+    judgements = judge_all(all_experiments(), [PAPER], Store(tmp_path))
     assert len(judgements) == len(CLAIMS)
     assert {judgement.verdict for judgement in judgements} == {"not run"}
     assert all(judgement.seconds is None for judgement in judgements)
@@ -82,7 +82,7 @@ def test_committed_results_are_judged(project: Path) -> None:
     """At laptop every claim has a verdict, unless its tasks or arms aren't there; none is about an encoder that did not run."""
     store = Store(project / "results")
     assert LAPTOP in scales(PROTOCOLS.values(), store)
-    judgements = judge_all(discover.experiments(), [LAPTOP, SMALL], store)
+    judgements = judge_all(all_experiments(), [LAPTOP, SMALL], store)
     assert len(judgements) == 2 * len(CLAIMS)
     for judgement in judgements:
         assert judgement.wording not in ("confirmed", "contradicted") or judgement.claim.about == "any encoder", judgement
@@ -93,4 +93,4 @@ def test_committed_results_are_judged(project: Path) -> None:
             assert judgement.seconds is not None
             assert judgement.seconds > 0
     judged = {judgement.experiment for judgement in judgements if judgement.protocol == "laptop" and judgement.verdict != "not run"}
-    assert judged == set(discover.experiments())
+    assert judged == set(all_experiments())

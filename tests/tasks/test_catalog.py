@@ -2,12 +2,12 @@
 
 import pytest
 
-from stableft.core import registry as discover
 from stableft.tasks import Example, TaggedExample, Task, bio_labels
 from stableft.tasks import data_summary as summary
+from stableft.tasks.catalog import all_tasks, get_task
 from stableft.tasks.scores import METRICS, SCORES, TAGGING_METRICS, TAGGING_SCORES
 
-TASKS = list(discover.tasks().values())
+TASKS = list(all_tasks().values())
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -23,7 +23,7 @@ def test_labels_score_and_metrics_fit_the_kind(task: Task) -> None:
 
 @pytest.mark.parametrize("name", ["toy", "toyscore", "docread", "doccode"])
 def test_examples_are_of_the_kind(name: str) -> None:
-    task = discover.task(name)
+    task = get_task(name)
     data = task.load()
     for split in (data.train, data.validation, data.test):
         assert {type(example) for example in split} == {TaggedExample if task.kind == "tagging" else Example}

@@ -9,10 +9,12 @@ import pytest
 from transformers import AlbertConfig, AutoModel, BertConfig, DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
 from experiments.protocol import SMOKE
-from stableft.core.config import Technique
 from stableft.core.errors import MissingInput, UsageError
+from stableft.core.feasibility import check, outline
 from stableft.core.grid import Grid
-from stableft.core.outline import Outline, check, evaluation_steps, outline
+from stableft.core.outline import Outline
+from stableft.core.schedule import evaluation_steps
+from stableft.core.technique import Technique
 from stableft.execution import runner
 from stableft.models import introspection as inspection
 from stableft.models.encoders import Encoder
@@ -73,29 +75,6 @@ def test_the_length_is_what_build_finds(
         expected[0],
         evaluation_steps(config, expected[0], len(setup.train_indices)),
     )
-
-
-# --- frequent points from some epoch on ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("evaluation", "num_steps", "expected"),
-    [
-        ({"every": 3, "start_epoch": 1}, 24, [8, 11, 14, 17, 20, 23, 24]),
-        ({"every": 3, "start_epoch": 2}, 24, [8, 16, 19, 22, 24]),
-        ({"every": 8, "start_epoch": 1}, 24, [8, 16, 24]),
-        ({"every": 100, "start_epoch": 2}, 20, [8, 16, 20]),
-        ({"num_points": 4, "start_epoch": 2}, 24, [8, 16, 22, 24]),
-        ({"every": 1, "start_epoch": 2}, 18, [8, 16, 17, 18]),
-    ],
-    ids=str,
-)
-def test_frequent_points_begin_after_an_epoch(
-    toy_config: ConfigFactory, evaluation: dict[str, int], num_steps: int, expected: list[int]
-) -> None:
-    """Written out by hand, for epochs of 8 steps; the last is always there, none twice."""
-    config = toy_config(evaluation=evaluation)
-    assert list(evaluation_steps(config, num_steps, num_train=64)) == expected
 
 
 def test_building_knows_how_long_an_epoch_is(toy_config: ConfigFactory, tiny_encoder: Encoder, toy_data: Data) -> None:
@@ -167,7 +146,7 @@ def test_a_plan_names_every_arm_that_cant_be_once(tmp_path: Path) -> None:
 
 def test_a_first_run_that_cant_be_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = {"techniques": (SWA(start_step=99),), "task": "toyscore"}
-    monkeypatch.setattr(Intermediate, "source", lambda self, config: config.model_copy(update=first))
+    monkeypatch.setattr(Intermediate, "source_overrides", lambda self: first)
     with pytest.raises(UsageError, match=r"toy / a: the run on toyscore that intermediate starts from: swa: the start, after 99"):
         runner.plan(grid(a={"techniques": (Intermediate(task="toyscore"),)}), Store(tmp_path), runner.Inputs())
 

@@ -1,0 +1,39 @@
+"""Catalog of tasks: those that the modules of this package declare, and those that a user's files make."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from stableft.core.errors import UsageError, listed
+from stableft.core.registry import modules, named
+from stableft.tasks import Task
+from stableft.tasks import user_files as own
+
+
+@cache
+def all_tasks() -> dict[str, Task]:
+    """Returns all declared tasks by name."""
+    return {task.name: task for module in modules("stableft.tasks") for task in getattr(module, "TASKS", ())}
+
+
+def get_task(name: str) -> Task:
+    """Returns the task of that name, or that a user's files make (``csv:PATH`` and the like, see `stableft.tasks.user_files`).
+
+    Raises:
+        UsageError: there is none.
+        MissingInput: the files are absent or malformed.
+    """
+    return own.read(name) if own.is_own(name) else named(name, all_tasks(), "task")
+
+
+def own_tasks(names: Sequence[str]) -> list[Task]:
+    """Returns the tasks of a selection of the user's own files; none if all names are of declared tasks.
+
+    Raises:
+        UsageError: it has both kinds of names.
+        MissingInput: as for `get_task`.
+    """
+    files = [name for name in names if own.is_own(name)]
+    if files and len(files) < len(names):
+        others = listed(name for name in names if name not in files)
+        raise UsageError(f"own files are run on their own: {listed(files)} now, {others} with another command")
+    return [get_task(name) for name in files]
