@@ -16,9 +16,11 @@ from benchmarks.variants import Context
 from experiments.protocol import protocol
 from stableft.core import registry as discover
 from stableft.core.grid import Grid, select
-from stableft.execution import runner
+from stableft.execution import planning
+from stableft.execution.inputs import Inputs
 from stableft.storage.frames import metrics_frame, predictions_frame
-from stableft.storage.store import RunRecord, Store
+from stableft.storage.records import RunRecord
+from stableft.storage.store import Store
 
 EXPERIMENT = "adam"
 PROTOCOL = "smoke"
@@ -67,7 +69,7 @@ def _planning(context: Context, cells: int, rounds: int) -> list[Row]:
 
     def plan(_: int) -> float:
         started = time.perf_counter()
-        found = runner.plan(grid, Store(context.folder / "nothing"), runner.Inputs())
+        found = planning.plan(grid, Store(context.folder / "nothing"), Inputs())
         assert len(found.missing) == cells
         return time.perf_counter() - started
 
@@ -77,7 +79,7 @@ def _planning(context: Context, cells: int, rounds: int) -> list[Row]:
 def _reporting(context: Context, runs: int) -> list[Row]:
     """Every command from runs that are there to a page of them, as a user types it; the first one plans and collects."""
     grid, store = _grid(runs), Store(context.folder / "records")
-    _write_records(grid, store, runner.Inputs())
+    _write_records(grid, store, Inputs())
     folder = context.folder / "reported"
     folder.mkdir()
     results, figures, of = ["--results", str(store.root)], ["--figures", str(folder / "figures")], ["--protocol", PROTOCOL]
@@ -98,7 +100,7 @@ def _reporting(context: Context, runs: int) -> list[Row]:
     ]
 
 
-def _write_records(grid: Grid, store: Store, inputs: runner.Inputs) -> None:
+def _write_records(grid: Grid, store: Store, inputs: Inputs) -> None:
     rng = np.random.default_rng(0)
     metrics, predictions = _frames(rng)
     facts = {

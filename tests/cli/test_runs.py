@@ -12,7 +12,7 @@ from experiments import adam
 from experiments.protocol import SMOKE as PROTOCOL
 from stableft.cli import watch as watching
 from stableft.core.grid import select
-from stableft.execution import runner
+from stableft.execution import collect, planning, runner
 from stableft.execution.inputs import Inputs
 from stableft.execution.supervisor import Supervisor
 from stableft.storage import run_state as states
@@ -35,10 +35,10 @@ def done(folder: Path, seeds: list[int]) -> Store:
     """Results of the smoke grid as if it had been run; the last run diverged."""
     store, inputs = Store(folder / "out"), Inputs()
     grid = select(adam.grid(PROTOCOL), seeds=seeds)
-    runs = [p.run_id or "" for p in runner.plan(grid, store, inputs).cells]
+    runs = [p.run_id or "" for p in planning.plan(grid, store, inputs).cells]
     for run_id in runs:
         store.write(record(run_id, outcome="diverged" if run_id == runs[-1] else "ok"))
-    runner.collect(grid, store, inputs)
+    collect.collect(grid, store, inputs)
     return store
 
 
