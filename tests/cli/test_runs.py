@@ -113,7 +113,7 @@ def test_fail_fast_says_that_not_all_was_done(tmp_path: Path, quick: Quick):
 
 @pytest.mark.usefixtures("obedient")
 def test_a_failed_run_is_not_tried_again_because_another_is_damaged(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runner, "collect", lambda grid, store, inputs, told: told("x.parquet is damaged."))
+    monkeypatch.setattr(collect, "collect", lambda grid, store, inputs, warn: warn("x.parquet is damaged."))
     code, out, err = quick(tmp_path, "run", *ONE_ARM, "--seeds", "2", "--max-retries", "0")
     assert code == 1
     assert "x.parquet is damaged.\nThese runs are done again." in err
