@@ -8,7 +8,7 @@ from benchmarks.process import run_program
 from benchmarks.statistic import Row, interleave
 from benchmarks.variants import Context
 
-NAMES = {"serial": "serial", "threads": "threads", "loky": "loky", "dask": "dask", "gather": "dask --gather"}
+NAMES = {"serial": "serial", "local": "local", "dask": "dask", "gather": "dask --gather"}
 RUNS = 1000
 
 

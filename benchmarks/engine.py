@@ -18,9 +18,12 @@ from benchmarks.work import Example as Synthetic
 from benchmarks.work import Shape, splits
 from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.core.grid import Grid, Protocol
-from stableft.execution import runner
+from stableft.execution import planning, runner
 from stableft.execution import worker_environment as environment
-from stableft.execution.worker import Job, run_one
+from stableft.execution.backends.base import default_workers
+from stableft.execution.inputs import Inputs
+from stableft.execution.job import Job
+from stableft.execution.run_job import run_one
 from stableft.models.encoders import resolve
 from stableft.storage.store import Store
 from stableft.tasks import Example, TaskData
@@ -47,7 +50,7 @@ def onednn_product(left: Any, right: Any) -> Any:
 
 def workers() -> int:
     """Returns the number of training processes that the runner uses on this machine."""
-    return runner.default_workers()
+    return default_workers()
 
 
 def encoder_folder(name: str) -> Path:
@@ -184,12 +187,12 @@ def run_grid(config: RunConfig, seeds: Sequence[int], results: Path, *, packed: 
         ``ends``: times at which each run ended; ``seconds``: duration of each run inside its
         process; ``peak_mb``: largest peak memory of the runs.
     """
-    store, inputs = Store(results), runner.Inputs()
-    wanted = runner.plan(grid_of(config, seeds), store, inputs)
+    store, inputs = Store(results), Inputs()
+    wanted = planning.plan(grid_of(config, seeds), store, inputs)
     ends: list[float] = []
     seconds: list[float] = []
     done: list[str] = []
-    for status in runner.run_grid(wanted, store, inputs, runner.Execution(workers=processes, packed=packed)):
+    for status in runner.run_grid(wanted, store, inputs, runner.ExecutionOptions(workers=processes, packed=packed)):
         if status.state != "done":
             raise RuntimeError(f"a run of the grid ended as {status.state}: {status.detail}")
         ends.append(time.time())
@@ -209,10 +212,10 @@ def toy_configuration() -> RunConfig:
 
 def run_in_process(config: RunConfig, seeds: Sequence[int], results: Path) -> dict[str, Any]:
     """Runs the same grid in this process, one run after another, without runner and without writing."""
-    inputs = runner.Inputs()
+    inputs = Inputs()
     store = Store(results)
     ends: list[float] = []
-    for planned in runner.plan(grid_of(config, seeds), store, inputs).cells:
+    for planned in planning.plan(grid_of(config, seeds), store, inputs).cells:
         config = planned.cell.config
         assert planned.run_id is not None
         run_one(Job(planned.run_id, config, inputs.encoder(config.encoder), inputs.data(config.task), results))

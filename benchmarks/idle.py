@@ -12,9 +12,10 @@ import psutil
 
 from benchmarks import engine
 from stableft.execution import worker_environment as environment
-from stableft.execution.backends import BACKENDS, Cluster
+from stableft.execution.backends.backend_registry import BACKENDS
+from stableft.execution.backends.base import Cluster
+from stableft.execution.job import Job
 from stableft.execution.supervisor import Supervisor
-from stableft.execution.worker import Job
 from stableft.models.encoders import resolve
 from stableft.tasks.toy import TASKS, VOCABULARY
 
@@ -50,7 +51,7 @@ def measure(name: str, runs: int, workers: int) -> dict[str, float]:
             for kind, count in (("warm", 4 * workers), ("timed", runs))
         )
         with BACKENDS["dask" if name == "gather" else name](local, lambda _: None) as backend:
-            # One call, because loky's processes live as long as one; its first runs are not timed.
+            # One call; its first runs are not timed.
             statuses = backend(supervisor, [*warm, *timed], workers)
             for _ in warm:
                 assert next(statuses).state == "done"

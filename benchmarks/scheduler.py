@@ -15,9 +15,11 @@ from benchmarks.statistic import Row, interleave
 from benchmarks.variants import Context
 from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, select
-from stableft.execution import runner
+from stableft.execution import planning
+from stableft.execution.inputs import Inputs
 from stableft.storage.frames import metrics_frame, predictions_frame
-from stableft.storage.store import RunRecord, Store
+from stableft.storage.records import RunRecord
+from stableft.storage.store import Store
 
 EXPERIMENT = "adam"
 PROTOCOL = "smoke"
@@ -66,7 +68,7 @@ def _planning(context: Context, cells: int, rounds: int) -> list[Row]:
 
     def plan(_: int) -> float:
         started = time.perf_counter()
-        planned = runner.plan(grid, Store(context.folder / "nothing"), runner.Inputs())
+        planned = planning.plan(grid, Store(context.folder / "nothing"), Inputs())
         assert len(planned.missing) == cells
         return time.perf_counter() - started
 
@@ -79,7 +81,7 @@ def _reporting(context: Context, runs: int) -> list[Row]:
     The first command plans and collects.
     """
     grid, store = _grid(runs), Store(context.folder / "records")
-    _write_records(grid, store, runner.Inputs())
+    _write_records(grid, store, Inputs())
     folder = context.folder / "reported"
     folder.mkdir()
     # The commands of a user, from collecting to checking, one after another.
@@ -101,7 +103,7 @@ def _reporting(context: Context, runs: int) -> list[Row]:
     ]
 
 
-def _write_records(grid: Grid, store: Store, inputs: runner.Inputs) -> None:
+def _write_records(grid: Grid, store: Store, inputs: Inputs) -> None:
     rng = np.random.default_rng(0)
     metrics, predictions = _frames(rng)
     facts = {

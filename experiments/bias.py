@@ -26,7 +26,7 @@ from stableft.core.errors import NotLogged
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report, tables
 from stableft.reporting.claims import ANY_ENCODER, Claim, Evidence
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 NUM_SEEDS = 3
 

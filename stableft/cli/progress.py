@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from stableft.cli.run_views import name
-from stableft.execution.plan import Plan
+from stableft.execution.job import Job
+from stableft.execution.planning import Plan
 from stableft.execution.supervisor import Status
-from stableft.execution.worker import Job
 from stableft.reporting.markup import duration
 from stableft.storage.run_state import STATE_OF
 

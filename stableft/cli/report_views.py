@@ -10,13 +10,14 @@ from rich.console import RenderableType
 
 from stableft.cli.views import VIEW_SCHEMA, View
 from stableft.execution import reproduce as rebuild
-from stableft.execution.reproduce import Rebuilding, spans
+from stableft.execution.reproduce import Reproduction, join_spans
 from stableft.reporting import experiment_summary as lineage
 from stableft.reporting import markup
 from stableft.reporting.artifact_metadata import Origin, run_set
 from stableft.reporting.compare_results import Comparison, counts
 from stableft.reporting.experiment_summary import Source
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 
 FEW = 3  # run ids that are printed
 
@@ -30,7 +31,7 @@ def traced(path: Path, said: Origin, results: Results, store: Store) -> View:
     seeds = sorted(map(int, runs["seed"].unique()))
     command = f"python -m stableft run {said.experiment} --protocol {said.protocol}"
     sources = lineage.sources(runs)
-    rebuilt = rebuild.of_runs(runs.to_dict("records"), store)
+    rebuilt = rebuild.reproductions(runs.to_dict("records"), store)
     data = {
         "schema": VIEW_SCHEMA, "file": str(path), **asdict(said), "commits": list(said.commits), "collected_run_set": found,
         "current": found == said.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
@@ -43,7 +44,7 @@ def traced(path: Path, said: Origin, results: Results, store: Store) -> View:
         f"{said.entry} of {said.experiment} at {said.protocol}",
         f"run set {said.run_set}: {verdict}",
         *([f"commits that the file names: {', '.join(said.commits)}"] if said.commits else []),
-        f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {spans(seeds)}",
+        f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {join_spans(seeds)}",
         f"first run ids: {', '.join(ids[:FEW])}" + (f" and {len(ids) - FEW} more (--json has all)" if len(ids) > FEW else ""),
         _sources({"": sources}),
         *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (source.facts for source in sources)))),
@@ -61,7 +62,7 @@ def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: St
         places: Where it stands in experiments: rows of their tables of runs.
         store: Where it is from.
     """
-    rebuilt = rebuild.of_runs(places[:1], store)
+    rebuilt = rebuild.reproductions(places[:1], store)
     cells = [{name: place[name] for name in ("experiment", "protocol", "arm", "task", "seed")} for place in places]
     text: list[RenderableType] = [
         f"run {run['run_id']}: {run['outcome']}",
@@ -74,7 +75,7 @@ def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: St
     return View(text, {"schema": VIEW_SCHEMA, **run, "places": cells, "rebuild": [asdict(each) for each in rebuilt]})
 
 
-def _rebuilding(rebuilt: Sequence[Rebuilding], lead: str) -> list[str]:
+def _rebuilding(rebuilt: Sequence[Reproduction], lead: str) -> list[str]:
     lines: list[str] = []
     for each in rebuilt:
         which = "" if len(rebuilt) == 1 else f" ({len(each.runs)} of the runs)"

@@ -25,7 +25,9 @@ from stableft.cli.selection import (
 )
 from stableft.core.errors import NothingSelected, UsageError
 from stableft.core.experiments import all_experiments, all_grids, get_experiment
-from stableft.execution import runner
+from stableft.execution import collect, planning, runner
+from stableft.execution.backends import backend_registry
+from stableft.execution.backends.base import Cluster, default_workers
 from stableft.execution.gpus import parse_gpus
 from stableft.execution.supervisor import Status, retries
 from stableft.storage import run_state as states
@@ -38,7 +40,7 @@ Threads = Annotated[int, typer.Option(min=1, help="CPU threads of each run; othe
 Device = Annotated[str | None, typer.Option(help="A torch device; by default cpu, or cuda with --gpus.")]
 Gpus = Annotated[str | None, typer.Option(help="Numbers of GPUs, such as 0,1: each run is on one of them.")]
 PerGpu = Annotated[int | None, typer.Option(min=1, help="Runs at a time on each of --gpus; by default 1.")]
-Backend = Annotated[str, typer.Option(help="threads (a process each), serial, loky or dask (docs/clusters.md).")]
+Backend = Annotated[str, typer.Option(help="local (a process each), serial or dask (docs/clusters.md).")]
 Scheduler = Annotated[str | None, typer.Option(help="Dask: the scheduler's address, or its file.")]
 LocalCluster = Annotated[int | None, typer.Option(min=1, help="Dask: that many workers here, on loopback.")]
 Gather = Annotated[bool, typer.Option("--gather", help="Dask: records come back over it; workers need no shared disk.")]
@@ -64,11 +66,11 @@ def plan(
 ) -> None:  # fmt: skip
     """What a run would do: counts, what is missing, time and disk. Starts nothing."""
     asked = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_)
-    _show_plan(runner.plan(asked.grid, Store(results), asked.inputs), Store(results), jobs or runner.default_workers(), as_json)
+    _show_plan(planning.plan(asked.grid, Store(results), asked.inputs), Store(results), jobs or default_workers(), as_json)
 
 
-def _show_plan(planned: runner.Plan, store: Store, workers: int, as_json: bool) -> None:
-    show(views.plan(planned, *runner.estimate(planned, store, workers), workers), as_json)
+def _show_plan(planned: planning.Plan, store: Store, workers: int, as_json: bool) -> None:
+    show(views.plan(planned, *planning.estimate(planned, store, workers), workers), as_json)
 
 
 @app.command()
@@ -78,7 +80,7 @@ def run(
     experiment: Experiment, protocol: ProtocolName = "laptop", seeds: Seeds = None, tasks: Tasks = None, arms: Arms = None,
     encoder: EncoderName = None, precision: Precision = None, set_: Set = None, results: ResultsFolder = RESULTS,
     jobs: Jobs = None, threads: Threads = 1, device: Device = None, gpus: Gpus = None, per_gpu: PerGpu = None,
-    backend: Backend = "threads", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
+    backend: Backend = "local", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
     tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
     max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False,
     identify: Identify = False, checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
@@ -87,8 +89,8 @@ def run(
     execution = _execution(context, command(context, "retry"))
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
     if not dry_run:
-        runner.set_aside_cut_short(store, err.print)
-    planned = runner.plan(asked.grid, store, asked.inputs)
+        collect.set_aside_cut_short(store, err.print)
+    planned = planning.plan(asked.grid, store, asked.inputs)
     if dry_run:
         return _show_plan(planned, store, _workers(execution), as_json)
     if not planned.cells:
@@ -104,7 +106,7 @@ def retry(
     encoder: EncoderName = None, precision: Precision = None, set_: Set = None, results: ResultsFolder = RESULTS,
     only: Annotated[str | None, typer.Option(help="Only these states or kinds of failure, such as oom,timeout; else all.")] = None,
     jobs: Jobs = None, threads: Threads = 1, device: Device = None, gpus: Gpus = None, per_gpu: PerGpu = None,
-    backend: Backend = "threads", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
+    backend: Backend = "local", scheduler: Scheduler = None, local_cluster: LocalCluster = None, gather: Gather = False,
     tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
     max_retries: MaxRetries = "1", timeout: Timeout = None, fail_fast: FailFast = False, padded: Padded = False,
     identify: Identify = False, checkpoint_minutes: Minutes = 10, dry_run: DryRun = False, as_json: Json = False,
@@ -114,7 +116,7 @@ def retry(
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
     kinds = states.parse_failures(only)
     failed = {note.run_id: note for note in states.failures(store) if kinds & {note.state, note.kind}}
-    planned = runner.plan(asked.grid, store, asked.inputs, chosen=lambda run_id: run_id in failed)
+    planned = planning.plan(asked.grid, store, asked.inputs, chosen=lambda run_id: run_id in failed)
     said = run_views.to_retry(planned, [failed[run_id] for run_id in planned.jobs])
     if dry_run or not planned.cells:
         return show(said, as_json)
@@ -122,7 +124,7 @@ def retry(
     _perform(context, asked, planned, store, execution, as_json)
 
 
-def _execution(context: typer.Context, again: str) -> runner.Execution:
+def _execution(context: typer.Context, again: str) -> runner.ExecutionOptions:
     """From the options that `run` and `retry` both have, which only this function reads.
 
     Raises:
@@ -138,11 +140,12 @@ def _execution(context: typer.Context, again: str) -> runner.Execution:
         raise UsageError(f"--gpus {gpus} and --device {device} contradict each other: leave one out")
     if numbers and jobs not in (None, slots):
         raise UsageError(f"--gpus {gpus} with {per_gpu or 1} on each are {slots} runs at a time, --jobs {jobs}: leave --jobs out")
-    if numbers and given["backend"] != "threads":
-        raise UsageError(f"--gpus needs --backend threads, not {given['backend']}")
+    backend = backend_registry.canonical(given["backend"])
+    if numbers and backend != "local":
+        raise UsageError(f"--gpus needs --backend local, not {given['backend']}")
     tls = {name: Path(given[name]) if given[name] else None for name in ("tls_ca", "tls_cert", "tls_key")}
-    return runner.Execution(
-        backend=given["backend"],
+    return runner.ExecutionOptions(
+        backend=backend,
         workers=jobs,
         threads=given["threads"],
         device=device or ("cuda" if numbers else "cpu"),
@@ -150,7 +153,7 @@ def _execution(context: typer.Context, again: str) -> runner.Execution:
         max_retries=retries(given["max_retries"]),
         timeout=given["timeout"],
         fail_fast=given["fail_fast"],
-        cluster=runner.Cluster(given["scheduler"], given["local_cluster"], given["gather"], **tls),
+        cluster=Cluster(given["scheduler"], given["local_cluster"], given["gather"], **tls),
         gpus=numbers,
         per_gpu=per_gpu or 1,
         again=again,
@@ -159,12 +162,12 @@ def _execution(context: typer.Context, again: str) -> runner.Execution:
     )
 
 
-def _workers(execution: runner.Execution) -> int:
-    return len(execution.gpus) * execution.per_gpu or execution.workers or runner.default_workers()
+def _workers(execution: runner.ExecutionOptions) -> int:
+    return len(execution.gpus) * execution.per_gpu or execution.workers or default_workers()
 
 
 def _perform(
-    context: typer.Context, asked: Request, planned: runner.Plan, store: Store, execution: runner.Execution, as_json: bool
+    context: typer.Context, asked: Request, planned: planning.Plan, store: Store, execution: runner.ExecutionOptions, as_json: bool
 ) -> None:
     """Runs, collects, and says what came of it and what to type next. Runs whose records are found damaged are done once more."""
     verb = context.info_name or "run"
@@ -175,12 +178,12 @@ def _perform(
     for last in (False, True):
         failures += _run(missing, store, asked, execution, verb, context)
         damaged.clear()
-        collected = runner.collect(asked.whole, store, asked.inputs, damaged.append)
+        collected = collect.collect(asked.whole, store, asked.inputs, damaged.append)
         if last or not damaged or verb != "run":
             break
         err.print(*damaged, "These runs are done again.", sep="\n", markup=False)
         failed = {status.job.run_id for status in failures}
-        missing = runner.plan(asked.grid, store, asked.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
+        missing = planning.plan(asked.grid, store, asked.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
     show(run_views.finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
         err.print(*damaged, f"This does these runs again: {command(context, 'run')}", sep="\n", markup=False)
@@ -191,7 +194,7 @@ def _perform(
 
 
 def _run(
-    planned: runner.Plan, store: Store, asked: Request, execution: runner.Execution, verb: str, context: typer.Context
+    planned: planning.Plan, store: Store, asked: Request, execution: runner.ExecutionOptions, verb: str, context: typer.Context
 ) -> list[Status]:
     """Runs what a plan lacks; those that failed."""
     failures: list[Status] = []
@@ -220,13 +223,13 @@ def status(
     if watch and as_json:
         raise UsageError("--watch is for people: leave out --json, or --watch")
     asked, store = request(experiment, protocol, seeds, tasks, arms, encoder, precision, set_), Store(results)
-    planned = runner.plan(asked.grid, store, asked.inputs)
+    planned = planning.plan(asked.grid, store, asked.inputs)
     if watch:
         try:
             watching.watch(out, watching.Watch(planned, store))
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
-        planned = runner.plan(asked.grid, store, asked.inputs)
+        planned = planning.plan(asked.grid, store, asked.inputs)
     show(run_views.status(planned, store), as_json)
 
 
@@ -255,17 +258,17 @@ def logs_(
     follow: Annotated[bool, typer.Option("--follow", help="Of a run: go on as it writes, until it ends.")] = False,
 ) -> None:
     """The log of a run, or of all failed runs of an experiment. Logs of done runs are not kept."""
-    from stableft.execution import logs
+    from stableft.execution import run_logs
 
     store = Store(results)
     if what in all_experiments():
         if follow:
             raise UsageError("--follow shows one run: name it by its first digits, which `failures` and `status --json` tell")
         noted = [note for note in states.failures(store) if note.experiment == what and protocol in (None, note.protocol)]
-        show(logs.of_failures(noted, store), as_json=False)
+        show(run_views.failure_logs(noted, store), as_json=False)
         return
     try:
-        for part in logs.follow(store, logs.find(store, what), follow):
+        for part in run_logs.follow(store, run_logs.find(store, what), follow):
             out.print(part, end="")
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -289,4 +292,4 @@ def gc(
     found = garbage.find(store, all_grids(), runs, only_copies)
     if yes:
         garbage.delete(store, found)
-    show(garbage.view(found, deleted=yes), as_json)
+    show(run_views.garbage(found, deleted=yes), as_json)

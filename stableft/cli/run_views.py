@@ -1,5 +1,6 @@
 """What the command line shows of the runs of a grid: their states, what came of a command, failures, and what to type next."""
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -10,21 +11,24 @@ from rich.console import RenderableType
 
 from stableft.cli.report_views import aligned
 from stableft.cli.views import VIEW_SCHEMA, View
-from stableft.execution.plan import Plan, Planned
+from stableft.execution.cleanup import Garbage, Item
+from stableft.execution.planning import Plan, Planned
 from stableft.execution.supervisor import Status
 from stableft.reporting.markup import duration
 from stableft.storage import run_state as states
 from stableft.storage import run_summary as outcomes
-from stableft.storage.run_state import FAILED, STATES, Failure, Seen
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.run_state import FAILED, STATES, Failure, RunStatus
+from stableft.storage.store import Store
 
 FEW = 10  # failures that a view which is not about them lists
-Cells = Sequence[tuple[Planned, Seen]]
+LAST_LINES = 20  # of each log, where there are several
+Cells = Sequence[tuple[Planned, RunStatus]]
 
 
 def look(planned: Plan, store: Store) -> Cells:
     """The cells of a grid with their states; one whose inputs are absent is pending."""
-    return [(p, states.look(store, p.run_id, p.collected) if p.run_id else Seen("pending")) for p in planned.cells]
+    return [(p, states.run_status(store, p.run_id, p.collected) if p.run_id else RunStatus("pending")) for p in planned.cells]
 
 
 def status(planned: Plan, store: Store) -> View:
@@ -38,7 +42,7 @@ def status(planned: Plan, store: Store) -> View:
     shown = sorted(shown, key=["done", "running", "pending", *FAILED].index)
     rows = [[task, arm, *(str(found[state]) for state in shown)] for (task, arm), found in counts.items()]
     names = [*STATES, "diverged", "only_collected"]
-    running = [(p, seen.doing) for p, seen in cells if seen.state == "running"]
+    running = [(p, seen.progress) for p, seen in cells if seen.state == "running"]
     failed = [seen.failure for _, seen in cells if seen.failure]
     grid = planned.grid
     data = {
@@ -61,12 +65,12 @@ def status(planned: Plan, store: Store) -> View:
     return View(text, data)
 
 
-def _counted(p: Planned, seen: Seen, store: Store) -> list[str]:
+def _counted(p: Planned, seen: RunStatus, store: Store) -> list[str]:
     if seen.state != "done" or p.run_id is None:
         return [seen.state]
     if not store.has(p.run_id):
         return ["done", "only_collected"]
-    brief = outcomes.of_record(store, p.run_id)
+    brief = outcomes.summarise_record(store, p.run_id)
     return ["done", "diverged"] if brief and brief.outcome == "diverged" else ["done"]
 
 
@@ -78,7 +82,7 @@ def name(p: Planned) -> str:
     return f"{p.cell.task} / {p.cell.arm} / {p.cell.seed}"
 
 
-def far(doing: states.Doing | None) -> str:
+def far(doing: states.RunProgress | None) -> str:
     """How far a run has come."""
     if doing is None or not doing.total:
         return ", starting"
@@ -178,3 +182,58 @@ def _place(p: Planned) -> dict[str, Any]:
 
 def _data(failure: Failure, store: Store) -> dict[str, Any]:
     return {**failure.model_dump(), "log": str(store.log_path(failure.run_id))}
+
+
+def failure_logs(failures: Sequence[Failure], store: Store) -> View:
+    """Returns the ends of the logs of failed runs."""
+    text, data = [], []
+    for failure in failures:
+        try:
+            lines = store.log_path(failure.run_id).read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = [failure.why]
+        left_out = [f"({len(lines) - LAST_LINES} lines before)"] if len(lines) > LAST_LINES else []
+        text += [f"== {failure.name} ({failure.run_id}): {failure.state}", *left_out, *lines[-LAST_LINES:]]
+        data.append({**failure.model_dump(), "lines": lines})
+    return View(text or ["no run has failed, of those that are not done since"], {"schema": VIEW_SCHEMA, "logs": data})
+
+
+def garbage(found: Garbage, deleted: bool) -> View:
+    """Returns counts and sizes by kind, and the kept items."""
+    rows = [_item_row(kind, items) for kind, items in _by_kind(found.items).items()]
+    total = sum(item.size for item in found.items)
+    done = "deleted" if deleted else "may be deleted; --yes does"
+    text: list[RenderableType] = [aligned(["kind", "number", "size", "where"], rows, numeric=[1, 2])] if rows else []
+    text.append(f"{len(found.items)} files and folders of {_megabytes(total)} {done}" if rows else "nothing may be deleted")
+    for kind, items in _by_kind(found.kept).items():
+        size = _megabytes(sum(item.size for item in items))
+        text.append(
+            f"kept: {len(items)} {kind} ({size}) that stand nowhere else, such as {items[0].path}; --only-copies deletes them"
+        )
+    if found.running:
+        text.append(f"{found.running} runs are running: drafts, tokens, weights and locks were left alone")
+    data = {
+        "schema": VIEW_SCHEMA, "deleted": deleted, "bytes": total, "running": found.running, "items": _item_data(found.items),
+        "kept": _item_data(found.kept),
+    }  # fmt: skip
+    return View(text, data)
+
+
+def _by_kind(items: Sequence[Item]) -> dict[str, list[Item]]:
+    kinds: dict[str, list[Item]] = {}
+    for item in items:
+        kinds.setdefault(item.kind, []).append(item)
+    return kinds
+
+
+def _item_row(kind: str, items: Sequence[Item]) -> list[str]:
+    where = str(items[0].path) if len(items) == 1 else f"{items[0].path.parent}{os.sep}"
+    return [kind, str(len(items)), _megabytes(sum(item.size for item in items)), where]
+
+
+def _item_data(items: Sequence[Item]) -> list[dict[str, object]]:
+    return [{"kind": item.kind, "path": str(item.path), "bytes": item.size} for item in items]
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

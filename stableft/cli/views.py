@@ -19,8 +19,8 @@ from stableft.core.experiments import all_experiments
 from stableft.core.grid import Protocol
 from stableft.core.technique import all_techniques
 from stableft.execution import provenance
-from stableft.execution.determinism import LEVELS, Comparison, level
-from stableft.execution.plan import Plan
+from stableft.execution.determinism import LEVELS, RepeatCheck, level
+from stableft.execution.planning import Plan
 from stableft.models.encoders import EMBEDDED, TINY, resolve
 from stableft.reporting.claims import Judgement
 from stableft.tasks import Task
@@ -248,7 +248,7 @@ def doctor(results: Path) -> View:
     return View([table], {"schema": VIEW_SCHEMA, "ok": all(ok for _, ok, _ in checks), "checks": data})
 
 
-def determinism(protocol: str, comparisons: Sequence[Comparison]) -> View:
+def determinism(protocol: str, comparisons: Sequence[RepeatCheck]) -> View:
     """Each way beside the first run, and the level that they amount to."""
     found = level(comparisons)
     table = Table(show_header=False, box=None, pad_edge=False)

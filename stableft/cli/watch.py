@@ -13,11 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from stableft.cli import run_views
-from stableft.execution import plan as planning
-from stableft.execution.plan import Plan
+from stableft.execution import planning
+from stableft.execution.planning import Plan
 from stableft.reporting.markup import duration
 from stableft.storage import run_summary as outcomes
-from stableft.storage.run_state import FAILED, STATES, Doing, Failure, Seen
+from stableft.storage.run_state import FAILED, STATES, Failure, RunProgress, RunStatus
 from stableft.storage.store import Store
 
 SECONDS = 1.0  # between looks
@@ -39,7 +39,7 @@ class Snapshot:
 
     title: str
     counts: Counter[str]
-    running: Sequence[tuple[str, Doing | None]]
+    running: Sequence[tuple[str, RunProgress | None]]
     failed: Sequence[Failure]
     left: float | None
 
@@ -76,7 +76,7 @@ class Watch:
         self._collected = {p.run_id for p in self._cells if p.collected}
         self._store = store
         self._known = planning.typical_seconds(planned.grid.protocol.name, store)
-        self._briefs: dict[str, outcomes.Brief] = {}
+        self._briefs: dict[str, outcomes.RunSummary] = {}
         self._idle = IDLE_LOOKS
 
     def look(self) -> Snapshot:
@@ -91,14 +91,14 @@ class Watch:
                     times[p.cell.task].append(brief.seconds)
         typical = {**self._known, **{task: statistics.median(found) for task, found in times.items()}}
         left = [
-            _left(seen.doing, typical.get(p.cell.task)) for p, seen in cells if seen.state in ("pending", "running")
+            _left(seen.progress, typical.get(p.cell.task)) for p, seen in cells if seen.state in ("pending", "running")
         ]  # fmt: skip
         known = [seconds for seconds in left if seconds is not None]
         grid = self._plan.grid
         return Snapshot(
             f"{grid.name} ({grid.protocol.name})",
             counts,
-            [(run_views.name(p), seen.doing) for p, seen in cells if seen.state == "running"],
+            [(run_views.name(p), seen.progress) for p, seen in cells if seen.state == "running"],
             [seen.failure for _, seen in cells if seen.failure],
             sum(known) / counts["running"] if counts["running"] and len(known) == len(left) else None,
         )
@@ -109,15 +109,15 @@ class Watch:
         self._idle = 0 if any(seen.state == "running" for _, seen in cells) else self._idle + 1
         if self._idle <= IDLE_LOOKS:
             return cells
-        return [(p, Seen("done") if seen.state == "pending" and p.run_id in self._collected else seen) for p, seen in cells]
+        return [(p, RunStatus("done") if seen.state == "pending" and p.run_id in self._collected else seen) for p, seen in cells]
 
-    def _brief(self, run_id: str) -> outcomes.Brief | None:
-        if run_id not in self._briefs and (brief := outcomes.of_record(self._store, run_id)):
+    def _brief(self, run_id: str) -> outcomes.RunSummary | None:
+        if run_id not in self._briefs and (brief := outcomes.summarise_record(self._store, run_id)):
             self._briefs[run_id] = brief
         return self._briefs.get(run_id)
 
 
-def _left(doing: Doing | None, typical: float | None) -> float | None:
+def _left(doing: RunProgress | None, typical: float | None) -> float | None:
     """Seconds that a run has still to go: by its own pace, if it has one, else by what such runs take."""
     if doing and doing.step and doing.total:
         return doing.seconds / doing.step * (doing.total - doing.step)

@@ -141,16 +141,16 @@ def _lock(handle: int) -> None:
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[BinaryIO | None]:
-    """Claims a name; while a process has it, no other can. One that dies lets go of it.
+def try_lock(path: Path) -> Iterator[BinaryIO | None]:
+    """Locks a file without waiting; while a process has it, no other can. One that dies lets go of it.
 
-    Where the system has no such locks (Windows, some network folders) everybody's claim holds, and work may be done twice.
+    Where the system has no such locks (Windows, some network folders) every process gets it, and work may be done twice.
 
     Args:
-        path: A file, there as long as the claim; its folder is created.
+        path: A file, which exists as long as the lock; its folder is created.
 
     Yields:
-        The file, in which the owner may say what it is doing (`held` reads it); None if another process has the name.
+        The file, in which the owner may write (`lock_content` reads it); None if another process has the lock.
 
     Raises:
         OSError: it can't be written.
@@ -171,15 +171,15 @@ def claimed(path: Path) -> Iterator[BinaryIO | None]:
             if not _is(path, file.fileno()):  # its owner has removed it since we opened it
                 continue
             try:
-                file.truncate(0)  # what a process that died had to say
+                file.truncate(0)  # the text of a process that died
                 yield file
             finally:
                 path.unlink(missing_ok=True)
             return
 
 
-def held(path: Path) -> bytes | None:
-    """What the owner of a claimed name says in its file; None if nobody has it, or if the system can't tell."""
+def lock_content(path: Path) -> bytes | None:
+    """Returns the owner's text in a locked file; None if no process has the lock, or if the system can't tell."""
     try:
         import fcntl
 

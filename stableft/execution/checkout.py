@@ -1,4 +1,4 @@
-"""The code that computes runs as git knows it: its commit, and the patch that turns that commit into it."""
+"""Checkout: the code that computes runs, as a commit and the patch on top of it."""
 
 import hashlib
 import os

@@ -1,14 +1,14 @@
-"""Does a run give the same bits again on this machine? One short run is done in several ways, and all that it logs compared.
+"""Determinism: does one short run in several ways on this machine, and compares all logged values bit by bit.
 
-Its fingerprint (``trajectory_sha256``) covers all values of metrics and predictions, bit by bit. The answer is one of `LEVELS`:
+The fingerprint of a run (``trajectory_sha256``) covers all values of metrics and predictions. The result is one of `LEVELS`:
 
 - ``bit-exact``: all ways give the same rows: repeated, killed and resumed from a checkpoint, and on every other backend, in one
   of two processes beside another arm.
 - ``same-hardware``: repeated in the same layout of processes it gives the same rows, in some other way it does not. So a run can be
-  computed again here by the command that made it; which way differs is said.
+  computed again here by the command that made it; the report names the way that differs.
 - ``statistical``: the same command gives other rows when it is repeated. Only distributions over seeds can be compared.
 
-Nothing is said about other machines and versions, nor about other numbers of CPU threads, which change the last bits by design.
+The check covers neither other machines and versions nor other numbers of CPU threads, which change the last bits by design.
 """
 
 import importlib.util
@@ -26,8 +26,11 @@ import pandas as pd
 
 from stableft.core.errors import StableftError
 from stableft.core.grid import Grid, select
-from stableft.execution.backends import BACKENDS, Cluster
-from stableft.execution.runner import Execution, Inputs, job, plan, run_grid
+from stableft.execution.backends.backend_registry import BACKENDS
+from stableft.execution.backends.base import Cluster
+from stableft.execution.inputs import Inputs
+from stableft.execution.planning import plan
+from stableft.execution.runner import ExecutionOptions, job, run_grid
 from stableft.execution.supervisor import Status, Supervisor
 from stableft.execution.worker import serve
 from stableft.storage.store import Store
@@ -44,7 +47,7 @@ REPEATED = "repeated"
 
 
 class Rows(NamedTuple):
-    """What one way gave: the fingerprint of all rows, and those of metrics."""
+    """Rows of a run: the fingerprint of all, and the metrics."""
 
     trajectory: str
     metrics: pd.DataFrame
@@ -54,8 +57,8 @@ Way = Callable[[Path], Rows]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One way beside the first run.
+class RepeatCheck:
+    """The comparison of one way with the first run.
 
     Attributes:
         way: Its name.
@@ -70,14 +73,14 @@ class Comparison:
         return not self.difference
 
 
-def level(comparisons: Sequence[Comparison]) -> Level:
-    """What these say together; one of them is `REPEATED`."""
-    if all(comparison.equal for comparison in comparisons):
+def level(checks: Sequence[RepeatCheck]) -> Level:
+    """Returns the level of determinism that the checks prove together; one of them is `REPEATED`."""
+    if all(check.equal for check in checks):
         return "bit-exact"
-    return "same-hardware" if next(c for c in comparisons if c.way == REPEATED).equal else "statistical"
+    return "same-hardware" if next(check for check in checks if check.way == REPEATED).equal else "statistical"
 
 
-def compare(ways: Mapping[str, Way], folder: Path) -> Iterator[Comparison]:
+def compare(ways: Mapping[str, Way], folder: Path) -> Iterator[RepeatCheck]:
     """Does a run in each way and compares it with the first.
 
     Args:
@@ -87,11 +90,11 @@ def compare(ways: Mapping[str, Way], folder: Path) -> Iterator[Comparison]:
     (first, *others) = ways
     reference = ways[first](folder / first)
     for way in others:
-        yield Comparison(way, first_difference(reference, ways[way](folder / way)))
+        yield RepeatCheck(way, first_difference(reference, ways[way](folder / way)))
 
 
 def first_difference(one: Rows, other: Rows) -> str:
-    """In words; empty if all rows, metrics and predictions, are the same bit by bit."""
+    """Returns the first difference in words; empty if all rows, metrics and predictions, are the same bit by bit."""
     if one.trajectory == other.trajectory:
         return ""
     for a, b in zip(*(rows.metrics.itertuples(index=False, name=None) for rows in (one, other)), strict=False):
@@ -100,8 +103,8 @@ def first_difference(one: Rows, other: Rows) -> str:
     return "a prediction, or the number of rows"
 
 
-def check(grid: Grid) -> list[Comparison]:
-    """All `ways` of a grid's first cell compared, in a temporary folder.
+def check(grid: Grid) -> list[RepeatCheck]:
+    """Compares all `ways` of a grid's first cell, in a temporary folder.
 
     Raises:
         MissingInput: data or weights are absent.
@@ -112,34 +115,34 @@ def check(grid: Grid) -> list[Comparison]:
 
 
 def ways(grid: Grid, inputs: Inputs) -> dict[str, Way]:
-    """Those of the first cell of a grid, shortened to `STEPS` steps; beside it, where there are two processes, another arm.
+    """Returns the ways to do the first cell of a grid in `STEPS` steps; a second process, where there is one, does another arm.
 
     Args:
-        grid: Its cells need no other run's weights.
-        inputs: What they start from.
+        grid: A grid whose cells need no other run's weights.
+        inputs: Their data and encoders.
     """
     both = select(grid, arms=list(grid.arms)[:2], tasks=grid.tasks[:1], seeds=grid.seeds[:1], overrides=SHORT)
     alone = select(both, arms=list(both.arms)[:1])
-    serial = partial(_run, alone, alone, inputs, Execution("serial"))
+    serial = partial(_run, alone, alone, inputs, ExecutionOptions("serial"))
     return {
         "first": serial,
         REPEATED: serial,
         "killed and resumed": partial(_resumed, alone, inputs),
-        **{f"{name}, two processes": partial(_run, alone, both, inputs, execution) for name, execution in _others().items()},
+        **{f"{name}, two processes": partial(_run, alone, both, inputs, options) for name, options in _others().items()},
     }
 
 
-def _others() -> dict[str, Execution]:
-    """Two processes at a time, by each backend that is installed."""
-    found = {name: Execution(name, workers=2) for name in BACKENDS.keys() - {"serial", "dask"}}
+def _others() -> dict[str, ExecutionOptions]:
+    """Returns options for two processes at a time, by each backend that is installed."""
+    options = {name: ExecutionOptions(name, workers=2) for name in BACKENDS.keys() - {"serial", "dask"}}
     if importlib.util.find_spec("distributed"):
-        found["dask"] = Execution("dask", cluster=Cluster(local=2))
-    return dict(sorted(found.items()))
+        options["dask"] = ExecutionOptions("dask", cluster=Cluster(local=2))
+    return dict(sorted(options.items()))
 
 
-def _run(alone: Grid, grid: Grid, inputs: Inputs, execution: Execution, folder: Path) -> Rows:
+def _run(alone: Grid, grid: Grid, inputs: Inputs, options: ExecutionOptions, folder: Path) -> Rows:
     store = Store(folder)
-    _refuse_failed(run_grid(plan(grid, store, inputs), store, inputs, execution))
+    _refuse_failed(run_grid(plan(grid, store, inputs), store, inputs, options))
     return _rows(alone, inputs, store)
 
 
@@ -148,20 +151,20 @@ def _resumed(alone: Grid, inputs: Inputs, folder: Path) -> Rows:
     ((run_id, config),) = plan(alone, store, inputs).jobs.items()
     supervisor = Supervisor(lambda *_: None, target=partial(serve_but_die_once, step=STEPS // 2))
     try:
-        _refuse_failed([supervisor(job(run_id, config, store, inputs, Execution()))])
+        _refuse_failed([supervisor(job(run_id, config, store, inputs, ExecutionOptions()))])
     finally:
         supervisor.stop()
     if store.read(run_id).provenance["resumed_at"] != [STEPS // 2]:
-        raise StableftError(f"run {run_id} was killed after {STEPS // 2} steps, but did not go on from its checkpoint")
+        raise StableftError(f"run {run_id} was killed after {STEPS // 2} steps, but did not resume from its checkpoint")
     return _rows(alone, inputs, store)
 
 
 def serve_but_die_once(connection: Connection, step: int) -> None:
-    """A training process like any other that kills itself after that step of each run that it begins, with a checkpoint written."""
+    """Serves as any training process, but writes a checkpoint and kills itself after that step of each run that it begins."""
     from stableft.training.checkpointing import Keeper, State
 
     def between_steps(self: Keeper, done: int, state: State) -> None:
-        if done == step:  # never of a run that goes on from there
+        if done == step:  # never in a run that resumes from there
             self.write(done, state)
             os.kill(os.getpid(), signal.SIGKILL)
 

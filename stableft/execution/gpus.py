@@ -1,4 +1,4 @@
-"""Which GPUs a grid may use, and how many runs at a time on each."""
+"""GPUs: which ones a grid may use, and how many runs at a time on each."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from stableft.core.errors import NoDevice, UsageError
 
 
 def parse_gpus(text: str) -> list[int]:
-    """``0,1`` -> [0, 1].
+    """Parses ``0,1`` into [0, 1].
 
     Raises:
         UsageError: anything else, or the same number twice.
@@ -19,7 +19,7 @@ def parse_gpus(text: str) -> list[int]:
 
 
 def slots(gpus: Sequence[int], per_gpu: int, count: int) -> list[str]:
-    """What each training process gets as its ``CUDA_VISIBLE_DEVICES``, GPU by GPU in turn, so that few runs are spread out.
+    """Returns the ``CUDA_VISIBLE_DEVICES`` of each training process, GPU by GPU in turn, so that few runs are spread out.
 
     Args:
         gpus: Numbers of GPUs, from 0, among those that this process may use: a scheduler may have given it some.

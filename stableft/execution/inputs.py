@@ -1,4 +1,4 @@
-"""What runs start from: data and encoders, and what follows from them before any run starts."""
+"""Inputs of runs: data and encoders, and the identities and checks that follow from them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ class Inputs:
         return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
 
     def run_id(self, config: RunConfig) -> str:
-        """The identity of a run.
+        """Returns the identity of a run.
 
         Raises:
             MissingInput: its data or weights, or those of a run that it needs, are absent.
@@ -53,7 +53,7 @@ class Inputs:
         )
 
     def check(self, config: RunConfig) -> None:
-        """Refuses a run that can't be, as far as that is known before weights are loaded; so also those that it starts from.
+        """Refuses a run that is not feasible, as far as that is known before weights are loaded; likewise its source runs.
 
         Raises:
             UsageError: with the reason.
@@ -69,6 +69,7 @@ class Inputs:
 
 
 def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
+    """Returns the value of a key, found at the first call; raises its `MissingInput` at every call."""
     if key not in known:
         try:
             known[key] = find()

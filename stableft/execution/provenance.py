@@ -1,4 +1,4 @@
-"""Where and how a run was computed: enough to rebuild it, and nothing that names a person or a host."""
+"""Provenance of the code and the machine: enough to rebuild a run, and nothing that names a person or a host."""
 
 import hashlib
 import importlib.metadata
@@ -15,12 +15,12 @@ from stableft.execution import checkout
 from stableft.execution.checkout import ROOT
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pyarrow", "datasets", "joblib", "stableft")
-# What of the environment chooses the kernels that compute, and so can change a number. Threads are set in the process.
+# Variables that choose the kernels, and so can change a number. Threads are set in the process.
 ARITHMETIC = (
     "MKL_CBWR", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
     "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )  # fmt: skip
-# That, and what changes how fast numbers come or what they start from.
+# Those, and variables that change speed or inputs.
 ENVIRONMENT = (
     *ARITHMETIC, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_PROC_BIND", "KMP_AFFINITY",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "TOKENIZERS_PARALLELISM",
@@ -31,23 +31,23 @@ ENVIRONMENT = (
 
 @cache
 def static() -> dict[str, Any]:
-    """Versions, lock file and hardware: the same for all runs of one process. The code is `stableft.execution.checkout`'s."""
+    """Returns versions, lock file and hardware: the same for all runs of one process. For the code see `checkout`."""
     return {"python": platform.python_version(), "packages": _versions(), "lock": lock(ROOT), "hardware": _hardware()}
 
 
 def commit() -> str | None:
-    """The commit of this code, with a plus sign if it was changed since; None outside a git checkout."""
-    found = checkout.here()
-    return found.commit and found.commit[:12] + "+" * bool(found.patch)
+    """Returns the commit of this code, with a plus sign if it was changed since; None outside a git checkout."""
+    here = checkout.here()
+    return here.commit and here.commit[:12] + "+" * bool(here.patch)
 
 
 def environment(names: Sequence[str] = ENVIRONMENT) -> dict[str, str]:
-    """Those of these variables that are set."""
+    """Returns the variables of these names that are set."""
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def lock(root: Path) -> dict[str, Any] | None:
-    """The list of pinned versions, and whether they are what is installed; None if it is not there.
+    """Returns the fingerprint of the pinned versions, and their differences from the installed ones; None without a lock file.
 
     Args:
         root: The folder of ``requirements.lock``.
@@ -63,8 +63,8 @@ def lock(root: Path) -> dict[str, Any] | None:
     differs = {}
     for line in content.decode(errors="replace").splitlines():
         name, pinned, version = line.partition("==")
-        if pinned and not name.startswith("#") and (found := _version(name.strip())) != version.strip():
-            differs[name.strip()] = found
+        if pinned and not name.startswith("#") and (installed := _version(name.strip())) != version.strip():
+            differs[name.strip()] = installed
     return {"sha256": hashlib.sha256(content).hexdigest(), "differs": differs}
 
 
@@ -77,7 +77,7 @@ def _version(name: str) -> str | None:
 
 @cache
 def code_sha256() -> str:
-    """The fingerprint of this package's source files: equal as long as no line of it changes, whatever is committed beside it."""
+    """Returns the fingerprint of this package's source files: equal as long as no line of them changes."""
     root = Path(stableft.__file__).resolve().parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

@@ -1,46 +1,46 @@
-"""What a run's record says of how it was computed, all of it together."""
+"""Provenance of a finished run, for its record. Imported only in training processes, since it imports torch."""
 
 import hashlib
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from stableft.core import anonymize as identity
 from stableft.execution import checkout, provenance
+from stableft.execution.job import Job
+from stableft.models.tokens import Data
+from stableft.training.checkpointing import Cost
+from stableft.training.evaluation import evaluation_subset
+from stableft.training.loop import Setup
+from stableft.training.runtime import Execution, flags
 
-if TYPE_CHECKING:
-    from stableft.execution.worker import Job
-    from stableft.models.tokens import Data
-    from stableft.training.checkpointing import Cost
-    from stableft.training.loop import Setup
 
-
-def config_of(job: "Job") -> dict[str, Any]:
-    """The configuration of a run as its record has it: an encoder's folder without those above it, unless names are asked for."""
+def recorded_config(job: Job) -> dict[str, Any]:
+    """Returns the configuration for the run's record: an encoder's folder loses those above it unless names are asked for."""
     config = job.config.model_dump(mode="json")
     return config if job.identify else {**config, "encoder": job.encoder.anonymous_name}
 
 
-def of_run(job: "Job", setup: "Setup", data: "Data", cost: "Cost") -> dict[str, Any]:
-    """The provenance of a run that has just ended, in the process that computed it.
+def describe_run(job: Job, setup: Setup, data: Data, cost: Cost) -> dict[str, Any]:
+    """Returns the provenance of a run that has just ended, in the process that computed it.
 
     Args:
         job: The run.
-        setup: What it was trained with.
-        data: What it was trained and evaluated on.
-        cost: Of all attempts that have a part in it.
+        setup: The set-up of its training.
+        data: The data of its training and evaluation.
+        cost: Time and memory of all its attempts.
 
     Returns:
-        JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``, ``lock``, ``hardware``, ``environment``,
-        ``torch``, ``execution``, ``samples``; what `stableft.training.checkpointing.Cost` says; ``started_utc``, ``ended_utc``
-        (ISO 8601); ``attempts``: how often it was started; ``identity`` only if the job asks for it.
+        JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``, ``lock``, ``hardware``,
+        ``environment``, ``torch``, ``execution``, ``samples``; the fields of `stableft.training.checkpointing.Cost`;
+        ``started_utc``, ``ended_utc`` (ISO 8601); ``attempts``: how often it was started; ``identity`` only if the
+        job asks for it.
     """
-    from stableft.training.runtime import Execution, flags
-
     return {
         "git": job.code or checkout.here().keep(checkout.patches(job.results), identify=job.identify),
         **provenance.static(),
@@ -62,14 +62,13 @@ def of_run(job: "Job", setup: "Setup", data: "Data", cost: "Cost") -> dict[str, 
     }
 
 
-def samples(job: "Job", setup: "Setup", data: "Data") -> dict[str, dict[str, Any]]:
-    """Which examples of the data a run used: by split their number and `ids_sha256`.
+def samples(job: Job, setup: Setup, data: Data) -> dict[str, dict[str, Any]]:
+    """Returns which examples a run used: by split their number and `ids_sha256`.
 
-    ``train`` is what was drawn to train on. ``subset``, where there is one, is the part of validation that the points before the
-    end are evaluated on. An example's id is its index in the split; what stands there says the fingerprint of the data.
+    ``train`` are the examples drawn for training. ``subset``, where there is one, is the part of validation
+    for evaluations before the end. An example's id is its index in the split, and the fingerprint of the data
+    identifies its content.
     """
-    from stableft.training.evaluation import evaluation_subset
-
     used = {name: np.arange(len(tokens)) for name, tokens in data.splits.items() if len(tokens)}
     used["train"] = setup.train_indices
     subset = evaluation_subset(data, job.config.evaluation.num_examples)
@@ -79,7 +78,7 @@ def samples(job: "Job", setup: "Setup", data: "Data") -> dict[str, dict[str, Any
 
 
 def ids_sha256(ids: NDArray[np.int64]) -> str:
-    """SHA-256 of ids in ascending order, 8 bytes each, little-endian: the same for the same examples, in whatever order."""
+    """Returns the SHA-256 of ids in ascending order, 8 bytes each, little-endian: equal for the same examples in any order."""
     return hashlib.sha256(np.sort(ids).astype("<i8").tobytes()).hexdigest()
 
 
@@ -88,7 +87,5 @@ def _utc(seconds: float) -> str:
 
 
 def device_name(device: str) -> str | None:
-    """What a GPU is called; None for a CPU."""
-    import torch
-
+    """Returns the name of a GPU; None for a CPU."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else None

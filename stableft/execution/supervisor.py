@@ -1,4 +1,4 @@
-"""A run in a process of its own: whatever happens to that process, one status comes back."""
+"""Supervisor: does each run in a process of its own, and returns one status whatever happens to that process."""
 
 import multiprocessing
 import os
@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stableft.core.errors import UsageError
-from stableft.execution.worker import Job, serve
+from stableft.execution.job import Job
+from stableft.execution.worker import serve
 from stableft.storage.store import Store
 
-State = Literal["done", "refused", "device", "io", "oom", "crashed", "killed", "timeout", "stopped", "busy"]
-# Further tries by the kind of failure. What is not here would only be repeated; so, as a rule, would a run that takes too long.
+ExitKind = Literal["done", "refused", "device", "io", "oom", "crashed", "killed", "timeout", "stopped", "busy"]
+# Further tries by the kind of failure. Other failures would only be repeated, and so, as a rule, would a timeout.
 RETRIES: Mapping[str, int] = {"oom": 1, "crashed": 1, "killed": 1, "timeout": 0}
-Report = Callable[[Job, int, int, float], None]
+ProgressCallback = Callable[[Job, int, int, float], None]  # job, step, number of steps, training loss
 # Training processes are forked from one that has imported everything and started nothing: they begin within milliseconds, and share
 # its memory. Elsewhere than on Linux libraries start threads when they are imported, which a fork would lose.
 if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
-    _CONTEXT.set_forkserver_preload(["stableft.execution.worker", "stableft.training.loop", "stableft.models.token_cache"])
+    _CONTEXT.set_forkserver_preload(["stableft.execution.worker", "stableft.execution.run_job"])
 else:
     _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -43,7 +44,7 @@ class Status:
     """
 
     job: Job
-    state: State
+    state: ExitKind
     detail: str
     seconds: float = 0.0
     attempts: int = 1
@@ -53,7 +54,7 @@ class Supervisor:
     """Keeps a training process for each thread that calls it, restarts one that dies, and tries its run again.
 
     Args:
-        report: Called on progress, from the supervising thread.
+        report: Called on progress, in the supervising thread.
         max_retries: Further tries of a failed run, for the kinds in `RETRIES` or by kind; the last failure decides. Diverged runs
             are done.
         timeout: Seconds that a run may take; None: any.
@@ -64,7 +65,7 @@ class Supervisor:
 
     def __init__(
         self,
-        report: Report,
+        report: ProgressCallback,
         max_retries: int | Mapping[str, int] = RETRIES,
         timeout: float | None = None,
         target: Callable[[Connection], None] = serve,
@@ -82,31 +83,31 @@ class Supervisor:
         self._stopping = self._draining = False
 
     def __call__(self, job: Job) -> Status:
-        """Does one run and says how it ended. Never raises for anything that happens to the run."""
+        """Does one run and returns its status. Never raises for anything that happens to the run."""
         started, attempts = time.monotonic(), 0
         while True:
             attempts += 1
-            state, detail, seconds = self._attempt(replace(job, attempts=job.attempts + attempts - 1))
-            if attempts > self._retries.get(state, 0) or self._draining:
-                return Status(job, state, detail, seconds if state == "done" else time.monotonic() - started, attempts)
+            kind, detail, seconds = self._attempt(replace(job, attempts=job.attempts + attempts - 1))
+            if attempts > self._retries.get(kind, 0) or self._draining:
+                return Status(job, kind, detail, seconds if kind == "done" else time.monotonic() - started, attempts)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What another supervisor needs, beside its own report, to treat runs as this one does."""
+        """Returns the arguments, beside its own report, by which another supervisor treats runs as this one does."""
         return {"max_retries": self._retries, "timeout": self._timeout, "target": self._target}
 
     @property
     def halted(self) -> bool:
-        """No more runs are started."""
+        """Tells whether no more runs are started."""
         return self._stopping or self._draining
 
     @property
     def stopped(self) -> bool:
-        """Nor are those in flight waited for."""
+        """Tells whether those in flight are not waited for either."""
         return self._stopping
 
     def drain(self) -> None:
-        """Starts no more runs; those in flight go on to their end."""
+        """Starts no more runs; those in flight continue to their end."""
         self._draining = True
 
     def stop(self) -> None:
@@ -117,7 +118,7 @@ class Supervisor:
         for worker in list(self._workers):
             worker.gone()
 
-    def _attempt(self, job: Job) -> tuple[State, str, float]:
+    def _attempt(self, job: Job) -> tuple[ExitKind, str, float]:
         if self.halted:
             return "stopped", "not started", 0.0
         worker = self._take()
@@ -126,7 +127,7 @@ class Supervisor:
         finally:
             self._give_back(worker)
 
-    def _supervise(self, worker: "_Worker", job: Job) -> tuple[State, str, float]:
+    def _supervise(self, worker: "_Worker", job: Job) -> tuple[ExitKind, str, float]:
         before = _oom_kills()
         worker.results = job.results
         try:
@@ -142,25 +143,25 @@ class Supervisor:
                     return "timeout", f"took more than {self._timeout:g} s", 0.0
                 if not worker.connection.poll():
                     raise EOFError
-                answer = worker.connection.recv()
-                if answer[0] == "progress":
-                    self.report(job, *answer[1:])
-                elif answer[0] == "done":
-                    return "done", answer[1], answer[2]
-                elif answer[0] == "busy":
+                reply = worker.connection.recv()
+                if reply[0] == "progress":
+                    self.report(job, *reply[1:])
+                elif reply[0] == "done":
+                    return "done", reply[1], reply[2]
+                elif reply[0] == "busy":
                     return "busy", "another command is at it", 0.0
                 else:
-                    return answer[0], answer[1], 0.0
+                    return reply[0], reply[1], 0.0
         except (EOFError, OSError):
             worker.process.join(10)
             worker.gone()
             code = worker.process.exitcode
-            how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            ending = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             if self._stopping:
                 return "stopped", "stopped", 0.0
             if code == -signal.SIGKILL and _oom_kills() > before:
                 return "oom", "its process was killed when the system ran out of memory", 0.0
-            return "killed", f"its process ended with {how}", 0.0
+            return "killed", f"its process ended with {ending}", 0.0
 
     def _take(self) -> "_Worker":
         with self._lock:
@@ -172,7 +173,7 @@ class Supervisor:
         worker = _Worker(self._target, slot)
         with self._lock:
             self._workers.append(worker)
-        if self._stopping:  # since we looked
+        if self._stopping:  # since the check
             worker.process.kill()
         return worker
 
@@ -189,7 +190,7 @@ class Supervisor:
 
 
 def retries(text: str) -> dict[str, int]:
-    """``2`` -> that many further tries of every kind that is retried; ``oom=0,killed=3`` -> those in place of `RETRIES`.
+    """Parses ``2``, further tries of every kind in `RETRIES`, or ``oom=0,killed=3``, which replaces some of `RETRIES`.
 
     Raises:
         UsageError: anything else.
@@ -204,7 +205,7 @@ def retries(text: str) -> dict[str, int]:
 
 
 def _oom_kills() -> int:
-    """How many processes this system has killed for want of memory since it started (Linux; elsewhere 0)."""
+    """Returns how many processes this system has killed for lack of memory since it started (Linux; elsewhere 0)."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -213,14 +214,14 @@ def _oom_kills() -> int:
 
 
 def count_gpus() -> int:
-    """How many GPUs torch finds: asked in a process of its own, since this one shall not import torch."""
+    """Returns how many GPUs torch finds, asked in another process, since this one must not import torch."""
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_send_gpus, args=(theirs,), daemon=True)
     process.start()
     theirs.close()
     try:
         return ours.recv()
-    except EOFError:  # it died of what it found
+    except EOFError:  # the process died
         return 0
     finally:
         process.join(10)
@@ -233,7 +234,7 @@ def _send_gpus(connection: Connection) -> None:
 
 
 def _begin(target: Callable[[Connection], None], connection: Connection, slot: str | None) -> None:
-    """The main function of a process: nothing has asked for a GPU yet, so that it never sees another, nor has a context on one."""
+    """Runs the main function of a process that sees one GPU. Nothing has asked for a GPU before, so it opens no other."""
     if slot is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
     connection.send(("ready",))
@@ -251,7 +252,7 @@ class _Worker:
         self._ready = False
 
     def started(self) -> None:
-        """Waits until the process is there, which is no part of any run's time: the first has to import everything.
+        """Waits until the process has started, which is no part of any run's time: the first imports everything.
 
         Raises:
             EOFError: it died before.
@@ -264,7 +265,7 @@ class _Worker:
             self._ready = True
 
     def gone(self) -> None:
-        """To be called after its death: what it was writing is removed."""
+        """Removes the drafts of the process, after its death."""
         wait([self.process.sentinel], 10)  # not join(), which only one thread may call
         if self.results is not None and self.process.pid is not None:
             Store(self.results).drop_drafts(self.process.pid)

@@ -1,8 +1,8 @@
-"""What a training process finds in its environment."""
+"""Environment variables of training processes."""
 
 import os
 
-# Set before a training process starts, unless the user has.
+# Set before a training process starts, unless the user has set them.
 VARIABLES = {
     # Without these, glibc gives every large temporary back to the system and faults it in again: about 5 % of a step.
     "GLIBC_TUNABLES": ":".join(

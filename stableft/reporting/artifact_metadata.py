@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 # The sentences that every caption ends with (`stableft.reporting.report.describe`); LaTeX escapes the underscores.
 CAPTION = re.compile(r"Experiment (\S+), protocol (\S+); scored: .* Run set ([0-9a-f]{12})\.", re.DOTALL)

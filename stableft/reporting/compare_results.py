@@ -13,7 +13,8 @@ from scipy import stats
 from stableft.core.errors import MissingInput
 from stableft.reporting import tables
 from stableft.reporting.experiment_summary import Source, sources
-from stableft.storage.store import METRIC_COLUMNS, Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import METRIC_COLUMNS, Store
 
 Verdict = Literal["equal", "within interval", "different", "undecided", "only in A", "only in B"]
 

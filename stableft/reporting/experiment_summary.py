@@ -14,7 +14,8 @@ from stableft.reporting import artifact_metadata as origin
 from stableft.reporting import tables
 from stableft.reporting import training_curves as series
 from stableft.storage.parquet import read_parquet
-from stableft.storage.store import CELL, Results, Store
+from stableft.storage.records import CELL, Results
+from stableft.storage.store import Store
 
 MAX_FAILED = 300  # that are listed, of an experiment
 CURVE = (120, 32)  # width and height of a curve, in pixels

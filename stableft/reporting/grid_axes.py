@@ -8,7 +8,7 @@ import pandas as pd
 from stableft import statistics
 from stableft.core.errors import MissingInput
 from stableft.reporting.run_scores import both_splits, difference, final_scores, last_scores
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 
 def learning_rates(results: Results) -> pd.DataFrame:

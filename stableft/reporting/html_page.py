@@ -25,7 +25,8 @@ from stableft.reporting import markup
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.inline_svg import inline
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 
 MAX_ROWS = 1000  # of a figure's numbers; the file has all
 LONG_NUMBER = re.compile(r"-?\d+\.\d{6,}(e-?\d+)?")

@@ -32,7 +32,7 @@ from stableft.reporting.figures import draw, style
 from stableft.reporting.figures import learning_rates as learning_rate_figure
 from stableft.reporting.figures import seed_map as seed_map_figure
 from stableft.reporting.figures import training_length as length_figure
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 FEW_ARMS = 4  # with more, a caption counts them instead of listing each
 

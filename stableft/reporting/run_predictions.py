@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stableft.core.errors import MissingInput
 from stableft.statistics import Vector
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 
 @dataclass(frozen=True)

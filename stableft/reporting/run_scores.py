@@ -7,7 +7,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 DIVERGED_RULE = "A run that diverged or has no defined score counts as failed and is scored at the majority score."
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import NotLogged
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 BLOCK = "layer."  # the scope of what is logged for the lowest block is layer.01
 

@@ -1,4 +1,4 @@
-"""The state of a run, as every command shows it: from its record, its claim and the note of its last failure."""
+"""The state of a run, as every command shows it: from its record, its lock file and its failure note."""
 
 import contextlib
 import math
@@ -14,19 +14,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stableft.core.anonymize import without_names
 from stableft.core.errors import MissingInput, UsageError
-from stableft.core.files import held, write_whole
+from stableft.core.files import lock_content, write_whole
 from stableft.storage.store import Store
 
-State = Literal["pending", "running", "done", "failed", "oom", "timeout", "killed"]
-STATES: tuple[State, ...] = get_args(State)
-FAILED: tuple[State, ...] = ("failed", "oom", "timeout", "killed")
+RunState = Literal["pending", "running", "done", "failed", "oom", "timeout", "killed"]
+STATES: tuple[RunState, ...] = get_args(RunState)
+FAILED: tuple[RunState, ...] = ("failed", "oom", "timeout", "killed")
 # By how a run's process ended, see `stableft.execution.supervisor.Status`.
-STATE_OF: Mapping[str, State] = {
+STATE_OF: Mapping[str, RunState] = {
     "done": "done", "oom": "oom", "timeout": "timeout", "killed": "killed",
     "refused": "failed", "device": "failed", "io": "failed", "crashed": "failed",
 }  # fmt: skip
-CLAIM_SECONDS = 2.0
-CLAIM_BYTES = 255
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_BYTES = 255
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -49,7 +49,7 @@ class Failure(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run_id: str
-    state: State
+    state: RunState
     kind: str
     detail: str
     attempts: int
@@ -73,16 +73,16 @@ class Failure(BaseModel):
         return first if self.kind == self.state else f"{self.kind}: {first}"
 
 
-class Doing(BaseModel):
-    """How far a run has come that some process is doing: the content of its claim.
+class RunProgress(BaseModel):
+    """Progress of a running run: the content of its lock file.
 
     Attributes:
         pid: The training process.
-        step: Optimizer steps done; those of runs that had to be done first count.
-        total: All of them; 0: not known yet.
+        step: Optimizer steps done; those of source runs count.
+        total: Number of steps; 0: not known yet.
         loss: Of that step; None: none yet, or not finite.
         seconds: Since the process began with the run.
-        updated: In UTC, ISO 8601; for people, nothing is reckoned with it.
+        updated: In UTC, ISO 8601; shown to people, and not used in any computation.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,18 +96,18 @@ class Doing(BaseModel):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A run as it is at this moment.
+class RunStatus:
+    """State of a run at this moment.
 
     Attributes:
         state: Of `STATES`.
         failure: Of the last try, if it failed.
-        doing: Of a run that is running, once its process has said something.
+        progress: Of a running run, once its process has reported any.
     """
 
-    state: State
+    state: RunState
     failure: Failure | None = None
-    doing: Doing | None = None
+    progress: RunProgress | None = None
 
 
 def parse_failures(text: str | None) -> set[str]:
@@ -123,56 +123,57 @@ def parse_failures(text: str | None) -> set[str]:
     return asked
 
 
-def look(store: Store, run_id: str, collected: bool = False) -> Seen:
-    """What is known of a run.
+def run_status(store: Store, run_id: str, collected: bool = False) -> RunStatus:
+    """Returns the status of a run.
 
     Args:
         store: The results folder.
         run_id: Its identity.
         collected: Whether the experiment's tables have it, which counts if nothing newer is known.
     """
-    if (said := held(store.claim_path(run_id))) is not None:
-        return Seen("running", doing=_parsed(Doing, said))
+    if (heartbeat := lock_content(store.lock_path(run_id))) is not None:
+        return RunStatus("running", progress=_parsed(RunProgress, heartbeat))
     if store.has(run_id):
-        return Seen("done")
+        return RunStatus("done")
     if (failure := read(store.failure_path(run_id))) is not None:
-        return Seen(failure.state, failure)
-    return Seen("done" if collected else "pending")
+        return RunStatus(failure.state, failure)
+    return RunStatus("done" if collected else "pending")
 
 
 def note(store: Store, failure: Failure) -> None:
-    """Writes a failure down, and adds it to the end of the run's log.
+    """Writes a failure note, and adds the failure to the end of the run's log.
 
-    A disk that is full, or a folder that can't be written to, is what failed: then nothing is noted.
+    Nothing is noted if the disk is full or the folder can't be written to: that is then the failure itself.
     """
     log, earlier = store.log_path(failure.run_id), None
-    with contextlib.suppress(OSError, MissingInput):  # a note that is damaged says nothing
+    with contextlib.suppress(OSError, MissingInput):  # a damaged note counts as none
         earlier = read(store.failure_path(failure.run_id))
     attempts = failure.attempts + (earlier.attempts if earlier else 0)
     failure = failure.model_copy(update={"detail": without_names(failure.detail), "attempts": attempts})
     with contextlib.suppress(OSError):
         for path in (log, store.failure_path("")):
             path.parent.mkdir(parents=True, exist_ok=True)
-        said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-        log.write_text(without_names(f"{said}{failure.kind}: {failure.detail}\n"), encoding="utf-8")
+        logged = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        log.write_text(without_names(f"{logged}{failure.kind}: {failure.detail}\n"), encoding="utf-8")
         write_whole(store.failure_path(failure.run_id), failure.model_dump_json(indent=1).encode())
 
 
-def told_in(claim: BinaryIO, progress: Callable[[int, int, float], None]) -> Callable[[int, int, float], None]:
-    """Progress (step, total, loss) that every few seconds also stands in the run's claim, where other commands read it."""
-    started, told = time.monotonic(), -math.inf
+def with_heartbeat(lock: BinaryIO, progress: Callable[[int, int, float], None]) -> Callable[[int, int, float], None]:
+    """Wraps a progress callback so that it also writes to the run's lock file every `HEARTBEAT_SECONDS`."""
+    started, written = time.monotonic(), -math.inf
 
     def write(step: int, total: int, loss: float) -> None:
-        nonlocal told
-        told = time.monotonic()
+        nonlocal written
+        written = time.monotonic()
         finite = loss if math.isfinite(loss) else None
-        doing = Doing(pid=os.getpid(), step=step, total=total, loss=finite, seconds=round(told - started, 1), updated=now())
-        with contextlib.suppress(OSError):  # of a full disk the run itself will tell
-            claim.seek(0)
-            claim.write(doing.model_dump_json().encode().ljust(CLAIM_BYTES) + b"\n")  # of one length: a reader finds all of it
+        seconds = round(written - started, 1)
+        heartbeat = RunProgress(pid=os.getpid(), step=step, total=total, loss=finite, seconds=seconds, updated=now())
+        with contextlib.suppress(OSError):  # the run itself will report a full disk
+            lock.seek(0)
+            lock.write(heartbeat.model_dump_json().encode().ljust(HEARTBEAT_BYTES) + b"\n")  # of one length, never torn
 
     def both(step: int, total: int, loss: float) -> None:
-        if time.monotonic() - told >= CLAIM_SECONDS:
+        if time.monotonic() - written >= HEARTBEAT_SECONDS:
             write(step, total, loss)
         progress(step, total, loss)
 
@@ -181,7 +182,7 @@ def told_in(claim: BinaryIO, progress: Callable[[int, int, float], None]) -> Cal
 
 
 def read(path: Path) -> Failure | None:
-    """A note, or None if there is none.
+    """Returns a failure note, or None if there is none.
 
     Raises:
         MissingInput: it is not as it was written.
@@ -190,26 +191,26 @@ def read(path: Path) -> Failure | None:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
-    if (found := _parsed(Failure, content)) is None:
+    if (failure := _parsed(Failure, content)) is None:
         raise MissingInput(f"{path} is no note of a failed run; delete it, the run itself is not touched by that")
-    return found
+    return failure
 
 
 def failures(store: Store) -> Iterator[Failure]:
-    """The notes of all runs that failed and were not done since, by experiment and place."""
-    found = [note for path in store.failure_path("").parent.glob("*.json") if (note := read(path)) is not None]
-    for note in sorted(found, key=lambda note: (note.protocol, note.experiment, note.task, note.arm, note.seed)):
-        if look(store, note.run_id).state in FAILED:
+    """Yields the failure notes of runs that are still failed, by experiment and cell."""
+    notes = [note for path in store.failure_path("").parent.glob("*.json") if (note := read(path)) is not None]
+    for note in sorted(notes, key=lambda note: (note.protocol, note.experiment, note.task, note.arm, note.seed)):
+        if run_status(store, note.run_id).state in FAILED:
             yield note
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Returns the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _parsed(model: type[M], content: bytes) -> M | None:
     try:
         return model.model_validate_json(content)
-    except ValidationError:  # nothing said yet, or half a sentence
+    except ValidationError:  # nothing written yet, or only part
         return None

@@ -1,4 +1,4 @@
-"""What came of runs that are done, without reading their rows."""
+"""Run summary: outcome and timing of finished runs, from the parquet footer alone."""
 
 import json
 from collections.abc import Mapping
@@ -7,16 +7,17 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stableft.storage.store import FOOTER, TRAJECTORY, Store
+from stableft.storage.records import FOOTER, TRAJECTORY
+from stableft.storage.store import Store
 
 
-class Brief(NamedTuple):
-    """Of a run that is done.
+class RunSummary(NamedTuple):
+    """Outcome and timing of a finished run.
 
     Attributes:
         task: Its name.
         outcome: ``ok`` or ``diverged``.
-        seconds: That it took; None if nobody measured.
+        seconds: How long it took; None if this was not measured.
         trajectory: SHA-256 of its rows; None in tables from before it was kept.
     """
 
@@ -26,29 +27,29 @@ class Brief(NamedTuple):
     trajectory: str | None
 
 
-def of_record(store: Store, run_id: str) -> Brief | None:
-    """From the footer of a record; None if there is none that can be read."""
+def summarise_record(store: Store, run_id: str) -> RunSummary | None:
+    """Returns the summary of a run from its record; None without a readable record."""
     try:
         footer = json.loads((pq.read_schema(store.path(run_id)).metadata or {})[FOOTER])
     except (OSError, pa.ArrowInvalid, KeyError, ValueError):
         return None
-    return Brief(footer["config"]["task"], footer["outcome"], footer["provenance"].get("seconds"), footer.get(TRAJECTORY))
+    return RunSummary(footer["config"]["task"], footer["outcome"], footer["provenance"].get("seconds"), footer.get(TRAJECTORY))
 
 
-def ended(store: Store, run_id: str) -> tuple[str, float] | None:
-    """How a run ended that has a record, and the seconds it took; None without one.
+def recorded_outcome(store: Store, run_id: str) -> tuple[str, float] | None:
+    """Returns outcome and seconds of a run that has a record; None without one.
 
-    Whoever is about to do a run asks this once the run is theirs: another command may have done it since, or a process that died
-    before it could say so.
+    A process asks this once it holds the lock of a run: another command may have done the run since, or a process that
+    died before it could report it.
     """
     if not store.has(run_id):
         return None
-    brief = of_record(store, run_id)
-    return (brief.outcome, brief.seconds or 0.0) if brief else ("its record can't be read", 0.0)
+    summary = summarise_record(store, run_id)
+    return (summary.outcome, summary.seconds or 0.0) if summary else ("its record can't be read", 0.0)
 
 
-def of_tables(store: Store, protocol: str, experiment: str) -> Mapping[str, Brief]:
-    """By identity, from the collected tables; empty if there are none.
+def summarise_tables(store: Store, protocol: str, experiment: str) -> Mapping[str, RunSummary]:
+    """Returns the summaries of collected runs by identity; empty without tables.
 
     Raises:
         MissingInput: they are damaged, or of a newer version.
@@ -57,4 +58,4 @@ def of_tables(store: Store, protocol: str, experiment: str) -> Mapping[str, Brie
         return {}
     runs = store.load_runs(protocol, experiment)
     runs = runs.reindex(columns=["run_id", "task", "outcome", "seconds", TRAJECTORY]).astype(object)
-    return {run_id: Brief(*row) for run_id, *row in runs.where(runs.notna(), None).itertuples(index=False, name=None)}
+    return {run_id: RunSummary(*row) for run_id, *row in runs.where(runs.notna(), None).itertuples(index=False, name=None)}

@@ -1,4 +1,4 @@
-"""What stored results must be, so that who reads them meets nothing else: types of columns, and the JSON beside them."""
+"""Schema of stored results, checked on every read: types of columns, and the JSON beside them."""
 
 import json
 from pathlib import Path
@@ -47,8 +47,8 @@ class Hardware(BaseModel):
     memory_mb: int | None = None
 
 
-class Execution(BaseModel):
-    """How a run was computed there."""
+class StoredExecution(BaseModel):
+    """Device and threads of a run."""
 
     device: Text | None = None
     device_name: Text | None = None
@@ -56,34 +56,34 @@ class Execution(BaseModel):
 
 
 class Provenance(BaseModel):
-    """What is read of where and how a run was computed (`stableft.execution.provenance.static`, `stableft.execution.worker`)."""
+    """The parts of a run's provenance that reports read (`stableft.execution.provenance`, `stableft.execution.run_provenance`)."""
 
     git: Git | None = None
     python: Text | None = None
     packages: dict[Text, Text] | None = None
     hardware: Hardware | None = None
-    execution: Execution | None = None
+    execution: StoredExecution | None = None
     started: float | None = Field(default=None, ge=0, lt=1e11, allow_inf_nan=False)
     seconds: float | None = None
     peak_memory_mb: float | None = None
 
 
 class Evaluation(BaseModel):
-    """What captions say of a configuration's evaluation."""
+    """Settings of evaluation that captions name."""
 
     num_examples: int | None = None
     draft: Text | None = None
 
 
 class Config(BaseModel):
-    """What reports read of a configuration; newer ones may have any other fields, and older ones other bounds."""
+    """The parts of a configuration that reports read; newer ones may have other fields, and older ones other bounds."""
 
     encoder: Text | None = None
     evaluation: Evaluation | None = None
 
 
 class Facts(BaseModel):
-    """What a footer says about a run; any other is one more column of the collected ``runs``, and so a single value."""
+    """Facts about a run in its footer; any other fact is one more column of the collected ``runs``, so a single value."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Text | int | float | bool | None]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -125,13 +125,13 @@ def read_footer(text: bytes, path: Path, run_id: str) -> Json:
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
         raise newer(path, schema)
     try:
-        found = Footer.model_validate(footer, strict=True)
-        Facts.model_validate(found.facts)
-        Config.model_validate(found.config)
-        Provenance.model_validate(found.provenance)
+        parsed = Footer.model_validate(footer, strict=True)
+        Facts.model_validate(parsed.facts)
+        Config.model_validate(parsed.config)
+        Provenance.model_validate(parsed.provenance)
     except ValidationError as error:
         raise Damaged(path, f"{path} is damaged ({_first(error)}). Delete it and run again.") from None
-    if found.run_id != run_id:
+    if parsed.run_id != run_id:
         raise Damaged(path, f"{path} is damaged (it is another run's). Delete it and run again.")
     return footer
 
@@ -182,16 +182,16 @@ def _check_runs(table: pa.Table) -> None:
                 raise ValueError(f"{column}: {_first(error)}") from None
 
 
-def _is(found: pa.DataType, kind: str) -> bool:
-    if pa.types.is_dictionary(found):
-        found = found.value_type
+def _is(stored: pa.DataType, kind: str) -> bool:
+    if pa.types.is_dictionary(stored):
+        stored = stored.value_type
     if kind == "text":
-        return pa.types.is_string(found) or pa.types.is_large_string(found)
+        return pa.types.is_string(stored) or pa.types.is_large_string(stored)
     if kind == "integers":
-        return pa.types.is_integer(found)
+        return pa.types.is_integer(stored)
     if kind == "numbers":
-        return pa.types.is_floating(found) or pa.types.is_integer(found)
-    return pa.types.is_list(found) and pa.types.is_floating(found.value_type)
+        return pa.types.is_floating(stored) or pa.types.is_integer(stored)
+    return pa.types.is_list(stored) and pa.types.is_floating(stored.value_type)
 
 
 def _first(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Results on disk: one parquet file per run, written whole or not at all, and the collected tables of an experiment."""
+"""Store: the results folder, with one parquet file per run and the collected tables of each experiment."""
 
 import contextlib
 import hashlib
@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO
 
 import joblib
 import pandas as pd
 import pyarrow as pa
 
 from stableft.core.errors import Damaged, MissingInput
-from stableft.core.files import claimed, drop_drafts, folder_locked
-from stableft.storage import schema as stored
-from stableft.storage import table_files as collected
+from stableft.core.files import drop_drafts, folder_locked, try_lock
+from stableft.storage import schema, table_files
 from stableft.storage.frames import (
     METRIC_COLUMNS,
     PREDICTION_COLUMNS,
@@ -28,63 +27,9 @@ from stableft.storage.frames import (
     typed,
 )
 from stableft.storage.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_parquet
+from stableft.storage.records import CELL, FOOTER, FOOTER_SHA256, TRAJECTORY, CellKey, Results, RunRecord
 
-FOOTER = b"stableft"
-FOOTER_SHA256 = b"stableft_sha256"
-TRAJECTORY = "trajectory_sha256"
-Outcome = Literal["ok", "diverged"]
-PLACE = "place"
-CELL = ["experiment", "arm", "task", "seed", "run_id"]
-
-
-class Place(NamedTuple):
-    """A run's place in an experiment: one run may stand in several."""
-
-    experiment: str
-    arm: str
-    task: str
-    seed: int
-    run_id: str
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a finished run leaves.
-
-    Attributes:
-        run_id: Its identity.
-        outcome: ``diverged``: a non-finite loss ended it, which is data.
-        config: The resolved configuration as JSON values.
-        facts: What the collected ``runs`` table says about it: ``score_name``, ``score_split``, ``majority_score``,
-            ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it needed other runs' weights.
-        provenance: Where and how it was computed.
-        metrics: Columns step, split, metric, scope, value.
-        predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
-    """
-
-    run_id: str
-    outcome: Outcome
-    config: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-    metrics: pd.DataFrame
-    predictions: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Results:
-    """The collected tables of one experiment at one protocol.
-
-    Attributes:
-        runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts, seconds, peak_memory_mb, and config
-            and provenance as JSON.
-        metrics: experiment, arm, task, seed, run_id, step, split, metric, scope, value.
-        predictions: experiment, arm, task, seed, run_id, split, example, label, prediction, probabilities.
-    """
-
-    runs: pd.DataFrame
-    metrics: pd.DataFrame
-    predictions: pd.DataFrame
+POSITION = "position"  # of a cell among those collected
 
 
 @dataclass(frozen=True)
@@ -97,38 +42,38 @@ class Store:
         return self.root / "runs" / f"{run_id}.parquet"
 
     def log_path(self, run_id: str) -> Path:
-        """Where a run's process writes what it has to say; kept only if the run fails."""
+        """Returns the log of a run's process, which is kept only if the run fails."""
         return self.root / "logs" / f"{run_id}.log"
 
     def weights_path(self, run_id: str) -> Path:
-        """The encoder that a run ended with; kept only of runs that others start from."""
+        """Returns the file of a run's final encoder, which is kept only for runs that others start from."""
         return self.root / "weights" / f"{run_id}.safetensors"
 
     def checkpoint_path(self, run_id: str) -> Path:
-        """Where a run that takes long keeps its state between two steps; gone as soon as its record is there."""
+        """Returns the checkpoint of an unfinished run; writing the record removes it."""
         return self.root / "checkpoints" / f"{run_id}.safetensors"
 
     def failure_path(self, run_id: str) -> Path:
-        """Why the last try at a run failed (`stableft.storage.run_state.Failure`); there until the run is done."""
+        """Returns the failure note of a run (`stableft.storage.run_state.Failure`); it exists until the run is done."""
         return self.root / "failures" / f"{run_id}.json"
 
-    def claim_path(self, run_id: str) -> Path:
-        """What the process that does a run holds, and says how far it has come (`stableft.storage.run_state.Doing`)."""
-        return self.root / "claims" / run_id
+    def lock_path(self, run_id: str) -> Path:
+        """Returns the lock file of a run; the process that does the run writes its progress there (`RunProgress`)."""
+        return self.root / "locks" / run_id
 
     def has(self, run_id: str) -> bool:
         return self.path(run_id).is_file()
 
-    def claimed(self, run_id: str) -> contextlib.AbstractContextManager[BinaryIO | None]:
-        """A run is this process's to do, if it gets the file; see `stableft.core.files.claimed`."""
-        return claimed(self.claim_path(run_id))
+    def try_lock(self, run_id: str) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        """Locks a run for this process; None if another process has it. See `stableft.core.files.try_lock`."""
+        return try_lock(self.lock_path(run_id))
 
     def quarantine(self, run_id: str) -> Path:
-        """Takes a damaged record out of the way; see `set_aside`."""
+        """Sets a damaged record aside; see `set_aside`."""
         return self.set_aside(self.path(run_id))
 
     def set_aside(self, path: Path) -> Path:
-        """Takes a damaged file out of the way: to ``damaged/``, where nothing reads it and nobody loses it."""
+        """Moves a damaged file to ``damaged/``, which nothing reads, and returns the new path."""
         target = self.root / "damaged" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         while target.exists():
@@ -136,11 +81,11 @@ class Store:
         return path.rename(target)
 
     def cut_short(self) -> list[str]:
-        """The runs whose records are no whole parquet files, by the first and last bytes."""
+        """Returns the runs with a truncated record, judged by the first and last bytes of the file."""
         return sorted(path.stem for path in (self.root / "runs").glob("*.parquet") if not looks_whole(path))
 
     def drop_drafts(self, pid: int) -> None:
-        """Removes what a process that was killed had begun to write."""
+        """Removes the drafts of a process that was killed."""
         for path in (self.path(""), self.weights_path(""), self.checkpoint_path("")):
             drop_drafts(path.parent, pid)
 
@@ -176,7 +121,7 @@ class Store:
         )
 
     def trajectory(self, run_id: str) -> str:
-        """The fingerprint of a record's rows; errors as in `read`."""
+        """Returns the fingerprint of a record's rows; errors as in `read`."""
         return trajectory_sha256(self._read(run_id)[1])
 
     def _read(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
@@ -184,7 +129,7 @@ class Store:
         table = read_parquet(path)
         metadata = table.schema.metadata or {}
         text = metadata.get(FOOTER, b"")
-        footer = stored.read_footer(text, path, run_id)
+        footer = schema.read_footer(text, path, run_id)
         if FOOTER_SHA256 in metadata and metadata[FOOTER_SHA256] != _sha256(text):
             raise Damaged(path, f"{path} is damaged: its footer is not the one that was written. Delete it and run again.")
         try:
@@ -198,46 +143,46 @@ class Store:
     def folder(self, protocol: str, experiment: str) -> Path:
         return self.root / protocol / experiment
 
-    def collect(self, protocol: str, experiment: str, places: Sequence[Place], keep: Set[Place] = frozenset()) -> Results:
-        """Gathers runs into the experiment's tables and writes them; the order of ``places`` is the order of the rows.
+    def collect(self, protocol: str, experiment: str, cells: Sequence[CellKey], keep: Set[CellKey] = frozenset()) -> Results:
+        """Gathers runs into the experiment's tables and writes them; the order of ``cells`` is the order of the rows.
 
         Args:
             protocol: Names the folder.
             experiment: Likewise.
-            places: The finished cells, by arm, task and seed; none twice.
+            cells: The finished cells, by arm, task and seed; none twice.
             keep: Those of them whose rows are taken over from the tables that are there.
         """
         old = self.load(protocol, experiment) if keep else None
-        old_runs = {} if old is None else {_cell(row): row for row in old.runs.to_dict("records")}
+        old_runs = {} if old is None else {_run_and_arm(row): row for row in old.runs.to_dict("records")}
         runs: list[Mapping[Any, Any]] = []
         tables: list[pa.Table] = []
         with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # most of the reading is pyarrow's, which lets others run
-            read = pool.map(self._read, [place.run_id for place in places if place not in keep])
-            for number, place in enumerate(places):
-                if place in keep:
-                    runs.append(old_runs[place.run_id, place.arm])
+            read = pool.map(self._read, [cell.run_id for cell in cells if cell not in keep])
+            for number, cell in enumerate(cells):
+                if cell in keep:
+                    runs.append(old_runs[cell.run_id, cell.arm])
                     continue
                 footer, table = next(read)
-                runs.append({**place._asdict(), "protocol": protocol, **_run_row(footer)})
+                runs.append({**cell._asdict(), "protocol": protocol, **_run_row(footer)})
                 table = table.replace_schema_metadata(None)
-                tables.append(table.append_column(PLACE, pa.repeat(pa.scalar(number, pa.int32()), len(table))))
+                tables.append(table.append_column(POSITION, pa.repeat(pa.scalar(number, pa.int32()), len(table))))
         rows = pa.concat_tables(tables).to_pandas() if tables else None
         results = Results(
             pd.DataFrame(runs).astype({name: "category" for name in CELL if name != "seed"}),
-            _gather(rows, "metric", METRIC_COLUMNS, places, None if old is None else old.metrics, keep),
-            _gather(rows, "prediction", PREDICTION_COLUMNS, places, None if old is None else old.predictions, keep),
+            _gather(rows, "metric", METRIC_COLUMNS, cells, None if old is None else old.metrics, keep),
+            _gather(rows, "prediction", PREDICTION_COLUMNS, cells, None if old is None else old.predictions, keep),
         )
         new = {name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in vars(results).items()}
         identity = results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv()
-        collected.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
+        table_files.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
         return results
 
     def collecting(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps other commands from collecting into this folder meanwhile, and from setting tables aside."""
+        """Keeps other commands from collecting into this folder, and from setting tables aside."""
         return folder_locked(self.root)
 
     def load(self, protocol: str, experiment: str, *, predictions: bool = True) -> Results:
-        """The collected tables.
+        """Returns the collected tables.
 
         Args:
             protocol: Of this scale.
@@ -261,7 +206,7 @@ class Store:
         return Results(runs, *(frame.astype(shared) for frame in others))
 
     def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
-        """Of the collected tables the small one, `Results.runs`; errors as `load`."""
+        """Returns the smallest collected table, `Results.runs`; errors as `load`."""
         return plain_strings(self._tables(protocol, experiment, ["runs"])["runs"].to_pandas())
 
     def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
@@ -270,40 +215,40 @@ class Store:
             raise MissingInput(
                 f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
             )
-        tables = collected.read(folder, names)
+        tables = table_files.read(folder, names)
         for name, table in tables.items():
-            stored.check(table, folder / f"{name}.parquet")
+            schema.check(table, folder / f"{name}.parquet")
         # Without what pandas notes beside the columns, which may be damaged.
         return {name: table.replace_schema_metadata(None) for name, table in tables.items()}
 
     def collected(self) -> list[tuple[str, str]]:
-        """(protocol, experiment) of all collected results; tables set aside (named with an @) are left out."""
-        found = (path.parent for path in self.root.glob("*/*/runs.parquet"))
-        return sorted((folder.parent.name, folder.name) for folder in found if "@" not in folder.name)
+        """Returns (protocol, experiment) of all collected results, without tables set aside (named with an @)."""
+        folders = (path.parent for path in self.root.glob("*/*/runs.parquet"))
+        return sorted((folder.parent.name, folder.name) for folder in folders if "@" not in folder.name)
 
 
-def _cell(row: Mapping[Any, Any]) -> tuple[str, str]:
+def _run_and_arm(row: Mapping[Any, Any]) -> tuple[str, str]:
     return row["run_id"], row["arm"]
 
 
 def _gather(
-    rows: pd.DataFrame | None, kind: str, columns: list[str], places: Sequence[Place], old: pd.DataFrame | None, keep: Set[Place]
+    rows: pd.DataFrame | None, kind: str, columns: list[str], cells: Sequence[CellKey], old: pd.DataFrame | None, keep: Set[CellKey]
 ) -> pd.DataFrame:
-    """The rows of that kind, new ones and those that are kept, in the order of the places, each with its cell."""
+    """Returns the rows of one kind, new and kept ones, in the order of the cells, each with its cell."""
     parts: list[pd.DataFrame] = []
     if rows is not None:
-        part = rows_of(rows, kind, [PLACE, *columns])
+        part = rows_of(rows, kind, [POSITION, *columns])
         for name in CELL:
-            values = pd.Series([getattr(place, name) for place in places], dtype="int64" if name == "seed" else "category")
-            part[name] = values.array.take(part[PLACE].to_numpy())
+            values = pd.Series([getattr(cell, name) for cell in cells], dtype="int64" if name == "seed" else "category")
+            part[name] = values.array.take(part[POSITION].to_numpy())
         parts.append(part)
     if old is not None:
-        numbers = {(place.run_id, place.arm): number for number, place in enumerate(places) if place in keep}
+        numbers = {(cell.run_id, cell.arm): number for number, cell in enumerate(cells) if cell in keep}
         number = pd.MultiIndex.from_frame(old[["run_id", "arm"]]).map(numbers)
-        parts.append(old.assign(**{PLACE: number}).dropna(subset=[PLACE]))
+        parts.append(old.assign(**{POSITION: number}).dropna(subset=[POSITION]))
     whole = joined(parts)
     if len(parts) > 1:
-        whole = whole.sort_values(PLACE, kind="stable", ignore_index=True)
+        whole = whole.sort_values(POSITION, kind="stable", ignore_index=True)
     return whole[CELL + columns]
 
 

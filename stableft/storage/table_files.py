@@ -1,4 +1,4 @@
-"""The files of an experiment's collected tables, which are replaced together: a reader finds the old ones or the new."""
+"""Table files: the collected tables of an experiment, which are replaced together."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ def write(folder: Path, tables: Mapping[str, pa.Table], collection: str) -> None
     drop_drafts(folder, of=NEXT)  # of a process that was killed
     with replaced_folder(folder / NEXT) as draft:
         for name, table in tables.items():
-            said = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
-            write_parquet(table.replace_schema_metadata(said), draft / f"{name}.parquet")
+            metadata = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
+            write_parquet(table.replace_schema_metadata(metadata), draft / f"{name}.parquet")
         _move(folder)
     _move(folder)
 
 
 def _move(folder: Path) -> None:
-    """Puts new tables in the place of the old ones; goes on where a process that was killed has left off."""
+    """Puts new tables in the place of the old ones; completes the move of a process that was killed."""
     if (folder / NEXT).is_dir():
         for path in (folder / NEXT).iterdir():
             path.replace(folder / path.name)
@@ -45,7 +45,7 @@ def _move(folder: Path) -> None:
 
 
 def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
-    """Tables of one collection, also while another is being put in their place.
+    """Returns tables of one collection, also while another is being put in their place.
 
     Raises:
         MissingInput: they are absent, damaged, or written by a newer version.
@@ -61,12 +61,12 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
         except MissingInput as error:  # moved since we looked, or not there at all
             absent = error
         else:
-            said = {name: table.schema.metadata or {} for name, table in tables.items()}
+            metadata = {name: table.schema.metadata or {} for name, table in tables.items()}
             for name, path in paths.items():
-                schema = said[name].get(SCHEMA, b"1")
+                schema = metadata[name].get(SCHEMA, b"1")
                 if schema.isdigit() and int(schema) > SCHEMA_VERSION:
                     raise newer(path, int(schema))
-            if len({metadata.get(COLLECTION) for metadata in said.values()}) == 1:
+            if len({each.get(COLLECTION) for each in metadata.values()}) == 1:
                 return tables
         time.sleep(0.1)
     raise absent or Damaged(

@@ -193,7 +193,7 @@ def test_listings_have_a_line_each(tmp_path: Path, quick: Quick, what: str):
         (("run", *SMOKE, "--gpus", "0,0"), 2, "write the numbers of GPUs, each once"),
         (("run", *SMOKE, "--gpus", "0", "--device", "cpu"), 2, "--gpus 0 and --device cpu contradict each other"),
         (("run", *SMOKE, "--gpus", "0,1", "--per-gpu", "2", "--jobs", "3"), 2, "are 4 runs at a time, --jobs 3"),
-        (("run", *SMOKE, "--gpus", "0", "--backend", "serial"), 2, "--gpus needs --backend threads"),
+        (("run", *SMOKE, "--gpus", "0", "--backend", "serial"), 2, "--gpus needs --backend local"),
         (("retry", *SMOKE, "--per-gpu", "2"), 2, "name these too"),
         (("retry", *SMOKE, "--only", "diverged"), 2, "no kind of failure is called 'diverged'"),
         (("status", *SMOKE, "--watch", "--json"), 2, "leave out --json"),

@@ -12,7 +12,7 @@ from experiments import adam
 from experiments.protocol import SMOKE as PROTOCOL
 from stableft.cli import watch as watching
 from stableft.core.grid import select
-from stableft.execution import runner
+from stableft.execution import collect, planning, runner
 from stableft.execution.inputs import Inputs
 from stableft.execution.supervisor import Supervisor
 from stableft.storage import run_state as states
@@ -35,10 +35,10 @@ def done(folder: Path, seeds: list[int]) -> Store:
     """Results of the smoke grid as if it had been run; the last run diverged."""
     store, inputs = Store(folder / "out"), Inputs()
     grid = select(adam.grid(PROTOCOL), seeds=seeds)
-    runs = [p.run_id or "" for p in runner.plan(grid, store, inputs).cells]
+    runs = [p.run_id or "" for p in planning.plan(grid, store, inputs).cells]
     for run_id in runs:
         store.write(record(run_id, outcome="diverged" if run_id == runs[-1] else "ok"))
-    runner.collect(grid, store, inputs)
+    collect.collect(grid, store, inputs)
     return store
 
 
@@ -113,7 +113,7 @@ def test_fail_fast_says_that_not_all_was_done(tmp_path: Path, quick: Quick):
 
 @pytest.mark.usefixtures("obedient")
 def test_a_failed_run_is_not_tried_again_because_another_is_damaged(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runner, "collect", lambda grid, store, inputs, told: told("x.parquet is damaged."))
+    monkeypatch.setattr(collect, "collect", lambda grid, store, inputs, warn: warn("x.parquet is damaged."))
     code, out, err = quick(tmp_path, "run", *ONE_ARM, "--seeds", "2", "--max-retries", "0")
     assert code == 1
     assert "x.parquet is damaged.\nThese runs are done again." in err

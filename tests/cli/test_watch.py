@@ -12,10 +12,11 @@ from experiments.protocol import SMOKE
 from stableft.cli import watch as watching
 from stableft.core.grid import select
 from stableft.execution.inputs import Inputs
-from stableft.execution.plan import plan
+from stableft.execution.planning import plan
 from stableft.storage import run_state as states
-from stableft.storage.run_state import Doing
-from stableft.storage.store import Place, Store
+from stableft.storage.records import CellKey
+from stableft.storage.run_state import RunProgress
+from stableft.storage.store import Store
 from tests.storage.test_run_state import failure
 from tests.storage.test_store import record
 
@@ -27,25 +28,25 @@ class Clockwork:
 
     def __init__(self, store: Store) -> None:
         self.store, self.runs = store, [p.run_id or "" for p in plan(GRID, store, Inputs()).cells]
-        self.looks, self.claim = 0, None
+        self.looks, self.lock = 0, None
 
     def tick(self, _: float) -> None:
         number, phase = divmod(self.looks, 3)
         self.looks += 1
         if phase == 0:
-            self.claim = self.store.claimed(self.runs[number])
-            self.file = self.claim.__enter__()
+            self.lock = self.store.try_lock(self.runs[number])
+            self.file = self.lock.__enter__()
         elif phase == 1:
             assert self.file is not None
-            doing = Doing(pid=1, step=2, total=8, loss=0.25, seconds=10.0, updated="2099-01-01T00:00:00+00:00")
-            self.file.write(doing.model_dump_json().encode())
+            progress = RunProgress(pid=1, step=2, total=8, loss=0.25, seconds=10.0, updated="2099-01-01T00:00:00+00:00")
+            self.file.write(progress.model_dump_json().encode())
         else:
             if number == 1:
                 states.note(self.store, failure(self.runs[number], "oom"))
             else:
                 self.store.write(record(self.runs[number], outcome="diverged" if number == 2 else "ok"))
-            assert self.claim is not None
-            self.claim.__exit__(None, None, None)
+            assert self.lock is not None
+            self.lock.__exit__(None, None, None)
 
 
 def watched(store: Store, terminal: bool) -> str:
@@ -92,7 +93,7 @@ def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_doe
     cells = plan(GRID, store, Inputs()).cells
     for p in cells:
         store.write(record(p.run_id or ""))
-    store.collect("smoke", "adam", [Place("adam", p.cell.arm, p.cell.task, p.cell.seed, p.run_id or "") for p in cells])
+    store.collect("smoke", "adam", [CellKey("adam", p.cell.arm, p.cell.task, p.cell.seed, p.run_id or "") for p in cells])
     for p in cells:
         store.path(p.run_id or "").unlink()
     planned = plan(GRID, store, Inputs())

@@ -15,7 +15,8 @@ from stableft.core.grid import Grid
 from stableft.core.outline import Outline
 from stableft.core.schedule import evaluation_steps
 from stableft.core.technique import Technique
-from stableft.execution import runner
+from stableft.execution import planning
+from stableft.execution.inputs import Inputs
 from stableft.models import introspection as inspection
 from stableft.models.encoders import Encoder
 from stableft.models.model import Model
@@ -138,7 +139,7 @@ def test_a_plan_names_every_arm_that_cant_be_once(tmp_path: Path) -> None:
         first={"techniques": (Intermediate(task="toyscore", num_steps=5), SWA(start_step=1))},
     )
     with pytest.raises(UsageError) as caught:
-        runner.plan(wanted, Store(tmp_path), runner.Inputs())
+        planning.plan(wanted, Store(tmp_path), Inputs())
     refused = dict(line.split(": ", 1) for line in str(caught.value).splitlines())
     assert list(refused) == ["toy / deep", "toy / late", "toy / crf"]
     assert refused["toy / deep"] == "reinit: num_layers 9 is more than the 2 blocks of this encoder"
@@ -148,12 +149,12 @@ def test_a_first_run_that_cant_be_is_refused_too(tmp_path: Path, monkeypatch: py
     first = {"techniques": (SWA(start_step=99),), "task": "toyscore"}
     monkeypatch.setattr(Intermediate, "source_overrides", lambda self: first)
     with pytest.raises(UsageError, match=r"toy / a: the run on toyscore that intermediate starts from: swa: the start, after 99"):
-        runner.plan(grid(a={"techniques": (Intermediate(task="toyscore"),)}), Store(tmp_path), runner.Inputs())
+        planning.plan(grid(a={"techniques": (Intermediate(task="toyscore"),)}), Store(tmp_path), Inputs())
 
 
 def test_where_inputs_are_missing_the_plan_says_so_and_nothing_is_refused(tmp_path: Path) -> None:
-    planned = runner.plan(
-        grid(a={"encoder": str(tmp_path / "absent"), "techniques": (Reinit(num_layers=9),)}), Store(tmp_path), runner.Inputs()
+    planned = planning.plan(
+        grid(a={"encoder": str(tmp_path / "absent"), "techniques": (Reinit(num_layers=9),)}), Store(tmp_path), Inputs()
     )
     assert len(planned.problems) == 1
     assert "does not exist" in planned.problems[0]

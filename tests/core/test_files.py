@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from stableft.core.files import cache_folder, claimed, drafts, drop_drafts, held, locked, replaced_folder, write_whole
+from stableft.core.files import cache_folder, drafts, drop_drafts, lock_content, locked, replaced_folder, try_lock, write_whole
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -105,33 +105,33 @@ def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
-def test_a_claim_is_one_process_s_until_it_dies(tmp_path: Path):
-    name = tmp_path / "claims" / "x"
-    hold = "import time; from pathlib import Path; from stableft.core.files import claimed\n"
-    hold += f"with claimed(Path({str(name)!r})) as mine:\n"
+def test_a_lock_is_one_process_s_until_it_dies(tmp_path: Path):
+    name = tmp_path / "locks" / "x"
+    hold = "import time; from pathlib import Path; from stableft.core.files import try_lock\n"
+    hold += f"with try_lock(Path({str(name)!r})) as mine:\n"
     owner = subprocess.Popen(
         [sys.executable, "-c", hold + " mine.write(b'at it'); print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
     )
     assert owner.stdout is not None
     owner.stdout.readline()
-    with claimed(name) as mine:
+    with try_lock(name) as mine:
         assert not mine
-    assert held(name) == b"at it"
+    assert lock_content(name) == b"at it"
     owner.kill()
     owner.communicate()
-    assert held(name) is None, "what a dead process said is nobody's claim"
+    assert lock_content(name) is None, "a dead process holds no lock"
     assert name.read_bytes() == b"at it"
-    with claimed(name) as mine, claimed(name) as another:
+    with try_lock(name) as mine, try_lock(name) as another:
         assert mine
         assert not another
-        assert held(name) == b""
-    assert held(name) is None
+        assert lock_content(name) == b""
+    assert lock_content(name) is None
     assert not list(name.parent.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
-def test_a_claim_on_a_file_that_its_owner_removed_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Between opening and locking, the owner finishes and a third process claims the name anew."""
+def test_a_lock_on_a_file_that_its_owner_removed_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Between opening and locking, the owner finishes and a third process locks the name again."""
     import fcntl
 
     flock, calls, third = fcntl.flock, [], None
@@ -146,7 +146,7 @@ def test_a_claim_on_a_file_that_its_owner_removed_meanwhile_is_none(tmp_path: Pa
         flock(file, flags)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with claimed(tmp_path / "x") as mine:
+    with try_lock(tmp_path / "x") as mine:
         assert not mine
     assert len(calls) == 2
     assert third is not None

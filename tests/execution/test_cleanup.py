@@ -9,11 +9,13 @@ import pytest
 
 from experiments import adam
 from experiments.protocol import SMOKE
+from stableft.cli import run_views
 from stableft.core.grid import Grid, select
 from stableft.execution import cleanup as garbage
 from stableft.execution.inputs import Inputs
 from stableft.storage import run_state as states
-from stableft.storage.store import Place, Store
+from stableft.storage.records import CellKey
+from stableft.storage.store import Store
 from stableft.techniques.intermediate import Intermediate
 from tests.storage.test_run_state import at_work, failure
 from tests.storage.test_store import record
@@ -29,14 +31,16 @@ def store(tmp_path: Path) -> Store:
     for run_id in (DONE, COLLECTED):
         store.write(record(run_id, score=0.5))
         states.note(store, failure(run_id))
-    store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, COLLECTED)])
+    store.collect("smoke", "adam", [CellKey("adam", "x", "toy", 0, COLLECTED)])
     states.note(store, failure(FAILED))
-    for name in ("claims/x", "checkpoints/d.x", "tokens/x/y.npy", "weights/x.lock", "damaged/x", "smoke/adam/.draft/runs.parquet"):
-        (store.root / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in ("locks", "claims", "checkpoints", "tokens/x", "weights", "damaged", "smoke/adam/.draft"):
+        (store.root / name).mkdir(parents=True, exist_ok=True)
     for run_id in (DONE, FAILED):
         (store.root / "checkpoints" / f"{run_id}.pt").write_bytes(b"12345")
         (store.root / "damaged" / f"{run_id}.parquet").write_bytes(b"12345")
-    for path in (store.log_path(PENDING), store.claim_path(PENDING), store.root / "tokens/x/y.npy", store.root / "weights/x.lock"):
+    old_lock = store.root / "claims" / FAILED  # of an earlier version
+    tokens, weights = store.root / "tokens/x/y.npy", store.root / "weights/x.lock"
+    for path in (store.log_path(PENDING), store.lock_path(PENDING), old_lock, tokens, weights):
         path.write_bytes(b"")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -64,7 +68,8 @@ def test_what_says_nothing_any_more_goes_and_every_measurement_stays(store: Stor
     assert str(os.getpid()) not in draft.split(".")
     assert gone - {draft} == {
         f"logs/{DONE}.log", f"logs/{COLLECTED}.log", f"logs/{PENDING}.log", f"failures/{DONE}.json", f"failures/{COLLECTED}.json",
-        f"claims/{PENDING}", f"checkpoints/{DONE}.pt", f"damaged/{DONE}.parquet", "tokens/x/y.npy", "weights/x.lock",
+        f"locks/{PENDING}", f"claims/{FAILED}", f"checkpoints/{DONE}.pt", f"damaged/{DONE}.parquet", "tokens/x/y.npy",
+        "weights/x.lock",
     }  # fmt: skip
     assert {f"runs/{DONE}.parquet", f"runs/{COLLECTED}.parquet", f"damaged/{FAILED}.parquet", f"logs/{FAILED}.log"} <= files(store)
     assert {f"checkpoints/{FAILED}.pt", f"failures/{FAILED}.json", "smoke/adam/metrics.parquet"} <= files(store)
@@ -86,9 +91,9 @@ def test_a_record_with_other_rows_than_the_collected_is_the_only_copy_of_its_own
 def test_tables_set_aside_go_if_each_run_stands_elsewhere(store: Store):
     folder = store.folder("smoke", "adam")
     aside = folder.with_name("adam@12345678")
-    store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, DONE)])
+    store.collect("smoke", "adam", [CellKey("adam", "x", "toy", 0, DONE)])
     folder.rename(aside)
-    store.collect("smoke", "adam", [Place("adam", "x", "toy", 0, COLLECTED)])
+    store.collect("smoke", "adam", [CellKey("adam", "x", "toy", 0, COLLECTED)])
     found = garbage.find(store, [], runs=True, only_copies=True)
     assert {item.path for item in found.items if item.only_copy} >= {aside, store.path(DONE)}, "neither is the other's copy"
     assert f"smoke/{aside.name}/runs.parquet" in delete(store)
@@ -102,9 +107,9 @@ def test_while_a_run_goes_on_nothing_that_it_may_use_is_touched(store: Store):
     with at_work(store, PENDING):
         gone = delete(store)
         assert gone
-        assert not {name for name in gone if name.split("/")[0] in ("tokens", "weights", "claims", "runs") or PENDING in name}
-        assert "1 runs are running" in str(garbage.view(garbage.find(store, [GRID]), deleted=False).text[-1])
-    assert f"claims/{PENDING}" in delete(store)
+        assert not {name for name in gone if name.split("/")[0] in ("tokens", "weights", "locks", "runs") or PENDING in name}
+        assert "1 runs are running" in str(run_views.garbage(garbage.find(store, [GRID]), deleted=False).text[-1])
+    assert f"locks/{PENDING}" in delete(store)
 
 
 def test_weights_stay_as_long_as_a_missing_run_needs_them(tmp_path: Path):
@@ -137,5 +142,5 @@ def test_weights_stay_where_it_cant_be_told_who_needs_them(tmp_path: Path, monke
 def test_an_empty_folder_has_no_garbage(tmp_path: Path):
     found = garbage.find(Store(tmp_path / "none"), [GRID])
     garbage.delete(Store(tmp_path / "none"), found)
-    assert garbage.view(found, deleted=True).text == ["nothing may be deleted"]
+    assert run_views.garbage(found, deleted=True).text == ["nothing may be deleted"]
     assert not (tmp_path / "none").exists()

@@ -13,8 +13,9 @@ from experiments.protocol import SMOKE
 from stableft.__main__ import app
 from stableft.core.errors import StableftError
 from stableft.execution import determinism
-from stableft.execution.determinism import LEVELS, REPEATED, Comparison, Rows, compare, first_difference, level
-from stableft.execution.runner import Execution, Inputs
+from stableft.execution.determinism import LEVELS, REPEATED, RepeatCheck, Rows, compare, first_difference, level
+from stableft.execution.inputs import Inputs
+from stableft.execution.runner import ExecutionOptions
 from stableft.storage.frames import metrics_frame
 
 
@@ -64,14 +65,15 @@ def test_the_whole_check() -> None:
     result = CliRunner().invoke(app, ["doctor", "--determinism"])
     assert result.exit_code == 0, result.output
     assert "killed and resumed" in result.stdout
-    assert "threads, two processes" in result.stdout
+    assert "local, two processes" in result.stdout
     assert result.stdout.strip().endswith(f"bit-exact: {LEVELS['bit-exact']}")
 
 
 def test_a_run_that_fails_is_an_error_not_a_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = dataclasses.replace(adam.grid(SMOKE), seeds=[0])
     way = determinism.ways(broken, Inputs())["killed and resumed"]
-    monkeypatch.setattr(determinism, "Execution", lambda **_: Execution(checkpoint_minutes=0))  # so it begins anew, and dies again
+    # Without checkpoints it begins from the start, and dies again.
+    monkeypatch.setattr(determinism, "ExecutionOptions", lambda **_: ExecutionOptions(checkpoint_minutes=0))
     with pytest.raises(StableftError, match=r"run [0-9a-f]{16} killed: .*signal 9"):
         way(tmp_path)
 
@@ -79,6 +81,6 @@ def test_a_run_that_fails_is_an_error_not_a_level(tmp_path: Path, monkeypatch: p
 def test_text_shows_what_differs() -> None:
     from stableft.cli import views
 
-    view = views.determinism("smoke", [Comparison(REPEATED, ""), Comparison("other", "step 1 train loss: 1.0, 2.0")])
+    view = views.determinism("smoke", [RepeatCheck(REPEATED, ""), RepeatCheck("other", "step 1 train loss: 1.0, 2.0")])
     assert view.data["level"] == "same-hardware"
     assert view.text[-1] == f"same-hardware: {LEVELS['same-hardware']}"

@@ -13,8 +13,11 @@ from experiments import adam
 from experiments.protocol import PAPER, SMOKE
 from stableft.core.errors import MissingInput, NoDevice, UsageError
 from stableft.core.grid import Grid, select
-from stableft.execution import runner
-from stableft.execution.runner import Execution, Inputs, collect, plan, run_grid
+from stableft.execution import planning, runner
+from stableft.execution.collect import collect
+from stableft.execution.inputs import Inputs
+from stableft.execution.planning import plan
+from stableft.execution.runner import ExecutionOptions, run_grid
 from stableft.execution.supervisor import Supervisor
 from stableft.reporting import report, tables
 from stableft.storage import run_state as states
@@ -24,9 +27,9 @@ from tests.helpers.misbehaving import by_seed
 GRID = adam.grid(SMOKE)
 
 
-def run(grid: Grid, store: Store, execution: Execution | None = None) -> list[str]:
+def run(grid: Grid, store: Store, options: ExecutionOptions | None = None) -> list[str]:
     inputs = Inputs()
-    statuses = list(run_grid(plan(grid, store, inputs), store, inputs, execution or Execution("serial")))
+    statuses = list(run_grid(plan(grid, store, inputs), store, inputs, options or ExecutionOptions("serial")))
     collect(adam.grid(SMOKE) if grid is GRID else select(adam.grid(SMOKE), seeds=grid.seeds), store, inputs)
     return [f"{status.state} {status.detail}" for status in statuses]
 
@@ -34,7 +37,7 @@ def run(grid: Grid, store: Store, execution: Execution | None = None) -> list[st
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(tmp_path_factory.mktemp("results"))
-    assert run(GRID, store, Execution("threads", workers=2)) == ["done ok"] * 4
+    assert run(GRID, store, ExecutionOptions("local", workers=2)) == ["done ok"] * 4
     return store
 
 
@@ -86,7 +89,7 @@ def test_the_measured_bias_follows_the_closed_form(finished: Store):
 
 def test_every_backend_gives_the_same_metrics_value_for_value(finished: Store, tmp_path: Path):
     store = Store(tmp_path)  # finished was made by two processes, this is made by one
-    run(GRID, store, Execution("serial"))
+    run(GRID, store, ExecutionOptions("serial"))
     pd.testing.assert_frame_equal(metrics(store), metrics(finished), check_exact=True)
 
 
@@ -108,7 +111,7 @@ def test_results_of_another_setting_are_set_aside_not_overwritten(finished: Stor
     run(seed, store)
     before = metrics(store)
     other = select(seed, overrides={"adam.lr": 1e-3})
-    list(run_grid(plan(other, store, inputs), store, inputs, Execution("serial")))
+    list(run_grid(plan(other, store, inputs), store, inputs, ExecutionOptions("serial")))
     collect(other, store, inputs)
     assert '"lr": 0.001' in store.load("smoke", "adam").runs["config"].iloc[0]
     (aside,) = (tmp_path / "smoke").glob("adam@*")
@@ -119,7 +122,7 @@ def test_results_of_another_setting_are_set_aside_not_overwritten(finished: Stor
 def test_a_run_that_two_arms_share_is_run_once(tmp_path: Path):
     store, inputs = Store(tmp_path), Inputs()
     twin = dataclasses.replace(GRID, arms={"a": {}, "b": {"adam.bias_correction": True}}, seeds=[0])
-    statuses = list(run_grid(plan(twin, store, inputs), store, inputs, Execution("serial")))
+    statuses = list(run_grid(plan(twin, store, inputs), store, inputs, ExecutionOptions("serial")))
     assert len(statuses) == 1
     results = collect(twin, store, inputs)
     assert results is not None
@@ -135,7 +138,7 @@ def test_a_regression_goes_the_whole_way_to_its_report(tmp_path: Path):
     arms = {"corrected": {}, "stuck": {"adam.lr": 1e-9}}  # no warm-up can make a score of that
     grid = Grid("adam", dataclasses.replace(SMOKE, configs={"toyscore": config}), arms, ["toyscore"], [0, 1])
     store, inputs = Store(tmp_path / "results"), Inputs()
-    assert [s.state for s in run_grid(plan(grid, store, inputs), store, inputs, Execution("serial"))] == ["done"] * 4
+    assert [s.state for s in run_grid(plan(grid, store, inputs), store, inputs, ExecutionOptions("serial"))] == ["done"] * 4
     results = collect(grid, store, inputs)
     assert results is not None
     assert results.runs[["score_name", "score_split", "majority_score"]].drop_duplicates().to_numpy().tolist() == [
@@ -173,23 +176,23 @@ def test_missing_inputs_stop_a_grid_before_it_starts_but_not_its_plan(tmp_path: 
     assert len(planned.cells) == len(planned.missing) == 5 * 2 * 50
     assert len(planned.problems) == 5
     with pytest.raises(MissingInput, match="RTE"):
-        next(run_grid(planned, store, inputs, Execution()))
+        next(run_grid(planned, store, inputs, ExecutionOptions()))
     assert not store.root.exists()
 
 
 def test_an_unknown_backend_is_a_usage_error(tmp_path: Path):
     store, inputs = Store(tmp_path), Inputs()
     with pytest.raises(UsageError, match="unknown backend 'slurm'"):
-        next(run_grid(plan(GRID, store, inputs), store, inputs, Execution("slurm")))
+        next(run_grid(plan(GRID, store, inputs), store, inputs, ExecutionOptions("slurm")))
 
 
 def test_time_is_estimated_from_earlier_runs_of_the_same_task(finished: Store, tmp_path: Path):
     more = plan(select(GRID, seeds=range(10)), finished, Inputs())
-    seconds, size = runner.estimate(more, finished, workers=2)
+    seconds, size = planning.estimate(more, finished, workers=2)
     typical = finished.load("smoke", "adam").runs["seconds"].median()
     assert seconds == pytest.approx(16 * typical / 2)
     assert 16 * 5_000 < size < 16 * 50_000
-    assert runner.estimate(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), workers=2)[0] is None
+    assert planning.estimate(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), workers=2)[0] is None
 
 
 @pytest.fixture
@@ -198,7 +201,7 @@ def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "Supervisor", functools.partial(Supervisor, target=by_seed))
 
 
-def ends(store: Store, execution: Execution, seeds: list[int]) -> dict[int, str]:
+def ends(store: Store, execution: ExecutionOptions, seeds: list[int]) -> dict[int, str]:
     planned = plan(select(GRID, arms=["corrected"], seeds=seeds), store, Inputs())
     return {status.job.config.seed: status.state for status in run_grid(planned, store, Inputs(), execution)}
 
@@ -206,7 +209,7 @@ def ends(store: Store, execution: Execution, seeds: list[int]) -> dict[int, str]
 @pytest.mark.usefixtures("obedient")
 def test_failures_do_not_end_a_grid_and_are_noted(tmp_path: Path):
     store = Store(tmp_path)
-    found = ends(store, Execution("serial", max_retries={"crashed": 1}, timeout=5, again="stableft retry"), [1, 2, 3, 4, 0])
+    found = ends(store, ExecutionOptions("serial", max_retries={"crashed": 1}, timeout=5, again="stableft retry"), [1, 2, 3, 4, 0])
     assert found == {1: "killed", 2: "crashed", 3: "refused", 4: "oom", 0: "done"}
     notes = {note.seed: note for note in states.failures(store)}
     assert {seed: (note.state, note.kind, note.attempts) for seed, note in notes.items()} == {
@@ -219,7 +222,7 @@ def test_failures_do_not_end_a_grid_and_are_noted(tmp_path: Path):
 
 @pytest.mark.usefixtures("obedient")
 def test_fail_fast_ends_a_grid_at_the_first_failure(tmp_path: Path):
-    found = ends(Store(tmp_path), Execution("threads", workers=2, fail_fast=True, max_retries=0), [0, 2, 5])
+    found = ends(Store(tmp_path), ExecutionOptions("local", workers=2, fail_fast=True, max_retries=0), [0, 2, 5])
     assert (found[2], found[5]) == ("crashed", "stopped"), "the last one would sleep for ten minutes"
     assert found[0] in ("done", "stopped")  # it began beside the one that crashed
     assert len(list(states.failures(Store(tmp_path)))) == 1
@@ -227,7 +230,7 @@ def test_fail_fast_ends_a_grid_at_the_first_failure(tmp_path: Path):
 
 @pytest.mark.usefixtures("obedient")
 def test_a_run_that_takes_too_long_does_not_end_a_grid(tmp_path: Path):
-    found = ends(Store(tmp_path), Execution("serial", timeout=0.5), [0, 5, 0])
+    found = ends(Store(tmp_path), ExecutionOptions("serial", timeout=0.5), [0, 5, 0])
     assert found == {0: "done", 5: "timeout"}
     (note,) = states.failures(Store(tmp_path))
     assert (note.state, note.why) == ("timeout", "took more than 0.5 s")
@@ -238,13 +241,13 @@ def test_a_run_that_takes_too_long_does_not_end_a_grid(tmp_path: Path):
 def test_gpus_bind_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "count_gpus", lambda: 2)
     planned = plan(dataclasses.replace(GRID, seeds=[6]), Store(tmp_path), Inputs())
-    execution = Execution(device="cuda", gpus=(1,), per_gpu=2)
+    execution = ExecutionOptions(device="cuda", gpus=(1,), per_gpu=2)
     statuses = list(run_grid(planned, Store(tmp_path), Inputs(), execution))
     assert [status.detail.split()[0] for status in statuses] == ["1", "1"]
     assert len({status.detail for status in statuses}) == 2, "two processes at a time"
     assert statuses[0].job.device == "cuda"
     with pytest.raises(NoDevice, match="no GPU 2: torch finds 2 here"):
-        next(run_grid(planned, Store(tmp_path), Inputs(), Execution(device="cuda", gpus=(2,))))
+        next(run_grid(planned, Store(tmp_path), Inputs(), ExecutionOptions(device="cuda", gpus=(2,))))
 
 
 def test_a_plan_tells_collected_runs_from_those_whose_records_are_here(finished: Store, tmp_path: Path):

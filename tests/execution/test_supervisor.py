@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from stableft.core.errors import UsageError
-from stableft.execution.backends import threads
+from stableft.execution.backends.base import local
+from stableft.execution.job import Job
 from stableft.execution.supervisor import Status, Supervisor, retries
-from stableft.execution.worker import Job
 from stableft.models.encoders import Encoder
 from stableft.tasks import TaskData
 from tests.conftest import ConfigFactory, wait_for
@@ -82,7 +82,7 @@ def test_each_process_has_one_gpu_and_a_dead_one_frees_it(job):
     supervisor = Supervisor(lambda *_: None, max_retries=0, target=obey, slots=["3", "GPU-x", "3", "GPU-x"])
     names = [f"slot-{number}" for number in range(8)] + ["die-1"] + [f"slot-{number}" for number in range(8, 16)]
     for names_at_once in (names, names):  # other threads supervise the second time, the processes stay
-        statuses = list(threads(supervisor, [job(name) for name in names_at_once], 4))
+        statuses = list(local(supervisor, [job(name) for name in names_at_once], 4))
         assert [status.state for status in statuses if status.job.run_id == "die-1"] == ["killed"]
         at = {tuple(status.detail.split()) for status in statuses if status.state == "done"}
         assert {gpu for gpu, _ in at} == {"3", "GPU-x"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
 from stableft.core.feasibility import check, outline
-from stableft.execution import runner
+from stableft.execution import planning
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder, resolve
 from stableft.models.loading import load_tokenizer, read_body, read_settings
@@ -29,7 +29,8 @@ from stableft.reporting import experiment_summary as lineage
 from stableft.reporting import html_page as page
 from stableft.reporting import report, tables
 from stableft.storage.frames import METRIC_COLUMNS, PREDICTION_COLUMNS
-from stableft.storage.store import FOOTER, Place, RunRecord, Store
+from stableft.storage.records import FOOTER, CellKey, RunRecord
+from stableft.storage.store import Store
 from stableft.tasks import Example, TaggedExample, TaskData
 from stableft.tasks.readers import example_cache as data_cache
 from tests.conftest import ConfigFactory
@@ -128,7 +129,7 @@ def test_run_records(tmp_path: Path) -> None:
     path = store.write(record())
     whole = path.read_bytes()
     footer = json.loads(pq.read_schema(path).metadata[FOOTER])
-    place = Place("adam", "corrected", "toy", 0, RUN_ID)
+    place = CellKey("adam", "corrected", "toy", 0, RUN_ID)
 
     def read(make: Callable[[], bytes]) -> None:
         path.write_bytes(whole)
@@ -172,7 +173,7 @@ def test_collected_tables(tmp_path: Path) -> None:
     for seed, (run_id, arm) in enumerate([(letter * 16, arm) for letter in "ab" for arm in ("corrected", "uncorrected")]):
         run_id = run_id[:-1] + str(seed)
         store.write(record(run_id, 0.5 + seed / 10))
-        runs.append(Place("adam", arm, "toy", seed // 2, run_id))
+        runs.append(CellKey("adam", arm, "toy", seed // 2, run_id))
     store.collect("smoke", "adam", runs)
     folder = store.folder("smoke", "adam")
     whole = {name: (folder / f"{name}.parquet").read_bytes() for name in ("runs", "metrics", "predictions")}
@@ -184,7 +185,7 @@ def test_collected_tables(tmp_path: Path) -> None:
         path = folder / f"{name}.parquet"
         path.write_bytes(make(path))
         answer(tmp_path, lambda: use(store), path, folder, "adam", "toy")
-        answer(tmp_path, lambda: runner.estimate(runner.Plan(_grid(), []), store, 1), path, folder)
+        answer(tmp_path, lambda: planning.estimate(planning.Plan(_grid(), []), store, 1), path, folder)
 
     contents = [
         st.one_of(

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from stableft.execution.worker import Job, _die_with_parent
+from stableft.execution.job import Job
+from stableft.execution.worker import _die_with_parent
 
 
 def obey(connection: Connection, named: Callable[[Job], str] = lambda job: job.run_id.split("-")[0]) -> None:

@@ -13,7 +13,8 @@ from stableft.reporting import html_page as page
 from stableft.reporting import report
 from stableft.reporting.claims import Claim, Judgement, Verdict
 from stableft.storage.parquet import write_parquet
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 from tests.helpers import synthetic
 
 EVIL = "</td><script>alert('1')</script>"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stableft.core.adam_bias import bias_ratio
 from stableft.reporting.figures import draw
 from stableft.storage.frames import PREDICTION_COLUMNS
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 TASKS = {"rte": (190, 0.527, "accuracy"), "tnews_1k": (234, 0.091, "accuracy")}
 

@@ -9,7 +9,8 @@ import pandas as pd
 from stableft.core.adam_bias import bias_ratio
 from stableft.core.grid import Grid
 from stableft.storage.frames import PREDICTION_COLUMNS
-from stableft.storage.store import CELL, METRIC_COLUMNS, Results
+from stableft.storage.records import CELL, Results
+from stableft.storage.store import METRIC_COLUMNS
 
 NUM_STEPS = 20
 MAJORITY = 0.5

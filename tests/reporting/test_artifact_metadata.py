@@ -9,7 +9,7 @@ import pytest
 from stableft.core.errors import MissingInput, UsageError
 from stableft.reporting import artifact_metadata as origin
 from stableft.reporting import report
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 REPORT: report.Report = {"train_loss": report.curves(split="train", metric="loss"), "all_scores": report.score_table()}

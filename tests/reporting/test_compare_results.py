@@ -10,7 +10,8 @@ from scipy import stats
 from stableft.cli.report_views import compared
 from stableft.core.errors import MissingInput
 from stableft.reporting.compare_results import Comparison, compare, counts, welch
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 from tests.helpers import synthetic
 from tests.helpers.pages import keep, results
 

@@ -16,7 +16,7 @@ import pytest
 from stableft.core.errors import MissingInput
 from stableft.reporting import report
 from stableft.reporting.figures import curves
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 REPORT: report.Report = {

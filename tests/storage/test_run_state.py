@@ -1,4 +1,4 @@
-"""What commands say of a run: from its record, its claim, and the note of its last failure."""
+"""The state of a run: from its record, its lock file and its failure note."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from stableft.core.errors import MissingInput, UsageError
 from stableft.storage import run_state as states
-from stableft.storage.run_state import Doing, Failure, look
+from stableft.storage.run_state import Failure, RunProgress, run_status
 from stableft.storage.store import Store
 from tests.storage.test_store import record
 
@@ -36,9 +36,9 @@ import time
 from pathlib import Path
 from stableft.storage import run_state as states
 from stableft.storage.store import Store
-states.CLAIM_SECONDS = 0
-with Store(Path({str(store.root)!r})).claimed({run_id!r}) as claim:
-    tell = states.told_in(claim, lambda *_: None)
+states.HEARTBEAT_SECONDS = 0
+with Store(Path({str(store.root)!r})).try_lock({run_id!r}) as lock:
+    tell = states.with_heartbeat(lock, lambda *_: None)
     tell(30, 100, 1234.5)
     tell(4, 10, 0.5)
     print(flush=True)
@@ -56,48 +56,48 @@ with Store(Path({str(store.root)!r})).claimed({run_id!r}) as claim:
 
 def test_a_run_is_in_one_state_at_a_time(tmp_path: Path):
     store = Store(tmp_path)
-    assert look(store, RUN).state == "pending"
-    assert look(store, RUN, collected=True).state == "done"
+    assert run_status(store, RUN).state == "pending"
+    assert run_status(store, RUN, collected=True).state == "done"
     states.note(store, failure())
-    assert look(store, RUN) == states.Seen("failed", failure())
-    assert look(store, RUN, collected=True).state == "failed"
+    assert run_status(store, RUN) == states.RunStatus("failed", failure())
+    assert run_status(store, RUN, collected=True).state == "failed"
     with at_work(store, RUN):
-        seen = look(store, RUN)
+        seen = run_status(store, RUN)
         assert (seen.state, seen.failure) == ("running", None)
-        assert seen.doing is not None
-        assert (seen.doing.step, seen.doing.total, seen.doing.loss) == (4, 10, 0.5)
-    assert look(store, RUN).state == "failed", "whoever was at it is dead"
+        assert seen.progress is not None
+        assert (seen.progress.step, seen.progress.total, seen.progress.loss) == (4, 10, 0.5)
+    assert run_status(store, RUN).state == "failed", "whoever was at it is dead"
     store.write(record())
-    assert look(store, RUN) == states.Seen("done")
+    assert run_status(store, RUN) == states.RunStatus("done")
 
 
-@pytest.mark.parametrize("said", [b"", b"{", b'{"pid": 1}', b"\xff"])
-def test_a_claim_whose_owner_has_said_nothing_yet_is_running(tmp_path: Path, said: bytes):
+@pytest.mark.parametrize("content", [b"", b"{", b'{"pid": 1}', b"\xff"])
+def test_a_lock_whose_owner_has_written_nothing_yet_is_running(tmp_path: Path, content: bytes):
     store = Store(tmp_path)
-    with store.claimed(RUN) as claim:
-        assert claim is not None
-        claim.write(said)
-        assert look(store, RUN) == states.Seen("running")
-    assert look(store, RUN).state == "pending"
+    with store.try_lock(RUN) as lock:
+        assert lock is not None
+        lock.write(content)
+        assert run_status(store, RUN) == states.RunStatus("running")
+    assert run_status(store, RUN).state == "pending"
 
 
-def test_progress_reaches_both_but_the_claim_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_progress_reaches_both_but_the_lock_file_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     store, told = Store(tmp_path), []
 
-    def doing() -> Doing | None:
-        return look(store, RUN).doing
+    def progress() -> RunProgress | None:
+        return run_status(store, RUN).progress
 
-    with store.claimed(RUN) as claim:
-        assert claim is not None
-        tell = states.told_in(claim, lambda *event: told.append(event))
-        assert doing() == Doing(pid=doing().pid, updated=doing().updated)  # pyright: ignore[reportOptionalMemberAccess]
+    with store.try_lock(RUN) as lock:
+        assert lock is not None
+        tell = states.with_heartbeat(lock, lambda *event: told.append(event))
+        assert progress() == RunProgress(pid=progress().pid, updated=progress().updated)  # pyright: ignore[reportOptionalMemberAccess]
         for step in range(1, 6):
             clock += 0.9
             tell(step, 5, float("nan") if step == 3 else 1 / step)
         assert [event[0] for event in told] == [1, 2, 3, 4, 5]
-        found = doing()
+        found = progress()
         assert found is not None
         assert (found.step, found.total, found.loss, found.seconds) == (3, 5, None, 2.7)
 
@@ -127,9 +127,9 @@ def test_a_spoilt_note_is_named(tmp_path: Path):
     states.note(store, failure())
     store.failure_path(RUN).write_text("{}")
     with pytest.raises(MissingInput, match=rf"{RUN}\.json is no note of a failed run"):
-        look(store, RUN)
+        run_status(store, RUN)
     states.note(store, failure())
-    assert look(store, RUN).failure == failure()
+    assert run_status(store, RUN).failure == failure()
 
 
 def test_a_spoilt_note_before_it_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -138,7 +138,7 @@ def test_a_spoilt_note_before_it_changes_nothing(tmp_path: Path, monkeypatch: py
     states.note(store, failure())
     store.failure_path(RUN).write_text("{}")
     states.note(store, failure(detail="no lab-machine-7"))
-    assert look(store, RUN).failure == failure(detail="no <host>")
+    assert run_status(store, RUN).failure == failure(detail="no <host>")
 
 
 def test_kinds_of_failure_are_parsed():
@@ -149,14 +149,14 @@ def test_kinds_of_failure_are_parsed():
 
 
 def test_no_state_depends_on_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A note and a claim from next year, and a clock that was set back to 1970."""
+    """A note and a lock from next year, and a clock that was set back to 1970."""
     store = Store(tmp_path)
     states.note(store, failure(when="2099-01-01T00:00:00+00:00"))
-    assert look(store, RUN).state == "failed"
+    assert run_status(store, RUN).state == "failed"
     monkeypatch.setattr(time, "time", lambda: 0.0)
     with at_work(store, RUN):
-        assert look(store, RUN).state == "running"
-    assert look(store, RUN).state == "failed"
+        assert run_status(store, RUN).state == "running"
+    assert run_status(store, RUN).state == "failed"
 
 
 def test_notes_and_logs_name_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

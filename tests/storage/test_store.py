@@ -16,7 +16,8 @@ from stableft.core.errors import Damaged, MissingInput
 from stableft.storage import table_files as collected
 from stableft.storage.frames import metrics_frame, predictions_frame
 from stableft.storage.parquet import write_parquet
-from stableft.storage.store import FOOTER, FOOTER_SHA256, Place, RunRecord, Store
+from stableft.storage.records import FOOTER, FOOTER_SHA256, CellKey, RunRecord
+from stableft.storage.store import Store
 
 
 def record(run_id: str = "a" * 16, score: float = 0.75, outcome: str = "ok") -> RunRecord:
@@ -116,7 +117,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, damage):
 def test_tables_of_a_newer_version_are_refused(tmp_path: Path, name: str):
     store = Store(tmp_path)
     store.write(record())
-    place = Place("adam", "x", "toy", 0, "a" * 16)
+    place = CellKey("adam", "x", "toy", 0, "a" * 16)
     store.collect("smoke", "adam", [place])
     path = store.folder("smoke", "adam") / f"{name}.parquet"
     table = pq.read_table(path)
@@ -146,7 +147,7 @@ def test_collecting_gives_the_agreed_columns_in_the_order_of_the_places(tmp_path
     store = Store(tmp_path)
     store.write(record("a" * 16, 0.75))
     store.write(record("b" * 16, 0.25))
-    places = [Place("adam", "uncorrected", "toy", 0, "b" * 16), Place("adam", "corrected", "toy", 0, "a" * 16)]
+    places = [CellKey("adam", "uncorrected", "toy", 0, "b" * 16), CellKey("adam", "corrected", "toy", 0, "a" * 16)]
     written = store.collect("smoke", "adam", places)
     read = store.load("smoke", "adam")
     assert store.collected() == [("smoke", "adam")]
@@ -164,7 +165,7 @@ def test_collecting_gives_the_agreed_columns_in_the_order_of_the_places(tmp_path
 def test_predictions_can_be_left_out(tmp_path: Path):
     store = Store(tmp_path)
     store.write(record())
-    store.collect("smoke", "adam", [Place("adam", "corrected", "toy", 0, "a" * 16)])
+    store.collect("smoke", "adam", [CellKey("adam", "corrected", "toy", 0, "a" * 16)])
     whole, part = store.load("smoke", "adam"), store.load("smoke", "adam", predictions=False)
     pd.testing.assert_frame_equal(part.metrics, whole.metrics)
     pd.testing.assert_frame_equal(part.runs, whole.runs)
@@ -175,7 +176,7 @@ def test_predictions_can_be_left_out(tmp_path: Path):
 def test_collected_rows_can_outlive_their_run_files(tmp_path: Path):
     store = Store(tmp_path)
     store.write(record("a" * 16, 0.75))
-    old, new = Place("adam", "corrected", "toy", 0, "a" * 16), Place("adam", "corrected", "toy", 1, "b" * 16)
+    old, new = CellKey("adam", "corrected", "toy", 0, "a" * 16), CellKey("adam", "corrected", "toy", 1, "b" * 16)
     before = store.collect("smoke", "adam", [old])
     store.path("a" * 16).unlink()
     store.write(record("b" * 16, 0.25))
@@ -188,7 +189,7 @@ def test_collected_rows_can_outlive_their_run_files(tmp_path: Path):
 def test_collecting_twice_gives_the_same_bytes(tmp_path: Path):
     store = Store(tmp_path)
     store.write(record())
-    place = Place("adam", "corrected", "toy", 0, "a" * 16)
+    place = CellKey("adam", "corrected", "toy", 0, "a" * 16)
     store.collect("smoke", "adam", [place])
     first = {p.name: p.read_bytes() for p in store.folder("smoke", "adam").iterdir()}
     store.collect("smoke", "adam", [place])
@@ -203,7 +204,7 @@ def test_a_process_that_dies_anywhere_while_collecting_leaves_the_old_tables_or_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     store = Store(tmp_path)
-    old, new = Place("adam", "corrected", "toy", 0, "a" * 16), Place("adam", "corrected", "toy", 1, "b" * 16)
+    old, new = CellKey("adam", "corrected", "toy", 0, "a" * 16), CellKey("adam", "corrected", "toy", 1, "b" * 16)
     store.write(record("a" * 16, 0.75))
     store.write(record("b" * 16, 0.25))
     left: list[int] = []
@@ -236,7 +237,7 @@ def test_a_process_that_dies_anywhere_while_collecting_leaves_the_old_tables_or_
 
 def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path):
     store = Store(tmp_path)
-    place = Place("adam", "corrected", "toy", 0, "a" * 16)
+    place = CellKey("adam", "corrected", "toy", 0, "a" * 16)
     path = store.folder("smoke", "adam") / "metrics.parquet"
     store.write(record("a" * 16, 0.75))
     store.collect("smoke", "adam", [place])
@@ -251,7 +252,7 @@ def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path):
 def test_rows_of_no_run_are_refused(tmp_path: Path):
     store = Store(tmp_path)
     store.write(record())
-    store.collect("smoke", "adam", [Place("adam", "corrected", "toy", 0, "a" * 16)])
+    store.collect("smoke", "adam", [CellKey("adam", "corrected", "toy", 0, "a" * 16)])
     path = store.folder("smoke", "adam") / "metrics.parquet"
     table = pq.read_table(path)
     index = table.schema.get_field_index("arm")
@@ -278,7 +279,7 @@ def test_hundreds_of_scopes_beside_a_run_of_when_there_were_few(tmp_path: Path):
     write_parquet(table.set_column(table.schema.get_field_index("scope"), "scope", narrow), path)
     same(store.read("a" * 16), record())
     same(store.read("b" * 16), new)
-    places = [Place("surface", "corrected", "toy", seed, run_id) for seed, run_id in enumerate(("a" * 16, "b" * 16))]
+    places = [CellKey("surface", "corrected", "toy", seed, run_id) for seed, run_id in enumerate(("a" * 16, "b" * 16))]
     store.collect("smoke", "surface", places)
     assert store.load("smoke", "surface").metrics["scope"].nunique() == 402
 
@@ -350,7 +351,7 @@ def test_rows_that_no_run_has_are_damage(tmp_path: Path, column: str):
 def test_collected_tables_of_other_columns_are_damage(tmp_path: Path, name: str, column: str, values: list[object], reason: str):
     store = Store(tmp_path)
     store.write(record())
-    store.collect("smoke", "adam", [Place("adam", "corrected", "toy", 0, "a" * 16)])
+    store.collect("smoke", "adam", [CellKey("adam", "corrected", "toy", 0, "a" * 16)])
     path = store.folder("smoke", "adam") / f"{name}.parquet"
     table = pq.read_table(path)
     at = table.column_names.index(column)

@@ -17,7 +17,8 @@ from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Protocol
 from stableft.reporting import tables
 from stableft.storage.frames import trajectory_sha256, typed
-from stableft.storage.store import TRAJECTORY, Results, Store
+from stableft.storage.records import TRAJECTORY, Results
+from stableft.storage.store import Store
 
 
 @cache

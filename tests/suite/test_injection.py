@@ -30,7 +30,8 @@ from stableft.models.loading import load_tokenizer, read_body, read_settings
 from stableft.reporting import artifact_metadata as origin
 from stableft.reporting import html_page as page
 from stableft.reporting import markup
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 from stableft.tasks import user_files as own
 from tests.helpers.pages import PROVENANCE, build, keep, results
 

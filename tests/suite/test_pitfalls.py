@@ -28,7 +28,7 @@ from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, MixedLinear
 from stableft.models.tokens import Data, Tokens, epochs
 from stableft.reporting import tables
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from stableft.tasks import Example, TaskData, glue, stratified_halves
 from stableft.tasks.scores import SCORES
 from stableft.techniques.mixout import Mixout

@@ -21,9 +21,11 @@ from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig, ru
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Grid
 from stableft.core.technique import Stage
-from stableft.execution import runner, worker
+from stableft.execution import collect, planning, run_job, runner, worker
+from stableft.execution.inputs import Inputs
+from stableft.execution.job import Job
+from stableft.execution.run_job import run_one
 from stableft.execution.supervisor import Supervisor
-from stableft.execution.worker import Job, run_one
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.models.weights import load_encoder, read_weights, save_weights
@@ -200,7 +202,7 @@ def test_unread_embeddings_are_what_plain_decay_makes_of_them(
     job = Job("first", config, lively_encoder, task.load(), tmp_path)
     path = Store(tmp_path).weights_path("first")
     path.parent.mkdir(parents=True)
-    worker._train_source(job, lambda *_: None, path)
+    run_job._train_source(job, lambda *_: None, path)
     data = encode(task, task.load(), lively_encoder, config.max_length)
     unread = [piece for piece in range(45) if piece not in data.pieces]
     assert unread
@@ -276,11 +278,11 @@ def values(record: Any) -> list[float]:
 
 def test_the_first_run_is_done_stored_and_told_of(job: Job) -> None:
     told: list[tuple[int, int, float]] = []
-    worker.PROGRESS_SECONDS, before = 0.0, worker.PROGRESS_SECONDS
+    run_job.PROGRESS_SECONDS, before = 0.0, run_job.PROGRESS_SECONDS
     try:
         record = run_one(job, lambda *event: told.append(event))
     finally:
-        worker.PROGRESS_SECONDS = before
+        run_job.PROGRESS_SECONDS = before
     store, first = Store(job.results), job.sources["intermediate"]
     assert [step for step, _, _ in told] == list(range(1, 4 + 24 + 1))
     assert {total for _, total, _ in told} == {28}
@@ -296,8 +298,8 @@ def test_the_first_run_is_done_stored_and_told_of(job: Job) -> None:
 
 def test_it_is_done_once_and_the_second_run_is_the_same_whoever_did_it(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    train = worker._train
-    monkeypatch.setattr(worker, "_train", lambda job, *rest: done.append(job.run_id) or train(job, *rest))
+    train = run_job._train
+    monkeypatch.setattr(run_job, "_train", lambda job, *rest: done.append(job.run_id) or train(job, *rest))
     first, second = run_one(job), run_one(job)
     source = job.sources["intermediate"].run_id
     assert done == [source, job.run_id, job.run_id]
@@ -315,7 +317,7 @@ def test_damaged_weights_are_refused_with_what_to_do(job: Job) -> None:
     path = Store(job.results).weights_path(job.sources["intermediate"].run_id)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"{}")
-    state, message = worker._answer(job, Store(job.results), lambda *_: None)
+    state, message = worker._reply(job, Store(job.results), lambda *_: None)
     assert state == "refused"
     assert f"{path} is damaged" in message
 
@@ -343,8 +345,8 @@ GRID = Grid(
 
 @pytest.mark.slow
 def test_from_the_plan_to_the_tables_with_one_first_run_for_all(tmp_path: Path) -> None:
-    store, inputs = Store(tmp_path / "results"), runner.Inputs()
-    planned = runner.plan(GRID, store, inputs)
+    store, inputs = Store(tmp_path / "results"), Inputs()
+    planned = planning.plan(GRID, store, inputs)
     (source,) = planned.sources
     assert planned.sources[source].task == "toyscore"
     assert not store.root.exists()
@@ -352,29 +354,29 @@ def test_from_the_plan_to_the_tables_with_one_first_run_for_all(tmp_path: Path) 
     assert view.data["first"] == {"toyscore": 1}
     assert "first: 1 runs on toyscore, whose weights others need" in view.text
     assert json.dumps(view.data)
-    assert runner.estimate(planned, store, 2)[1] > inputs.encoder("tiny-random").size > 0
-    ended = list(runner.run_grid(planned, store, inputs, runner.Execution("threads", workers=2)))
+    assert planning.estimate(planned, store, 2)[1] > inputs.encoder("tiny-random").size > 0
+    ended = list(runner.run_grid(planned, store, inputs, runner.ExecutionOptions("local", workers=2)))
     assert [status.state for status in ended] == ["done"] * 6
     assert {path.stem for path in (store.root / "runs").iterdir()} == {source, *(cell.run_id for cell in planned.cells)}
     assert [path.stem for path in (store.root / "weights").glob("*.safetensors")] == [source]
-    after = runner.plan(GRID, store, inputs)
+    after = planning.plan(GRID, store, inputs)
     assert after.missing == []
     assert after.sources == {}
-    results = runner.collect(GRID, store, inputs)
+    results = collect.collect(GRID, store, inputs)
     assert results is not None
     by_arm = store.load("smoke", "adam").runs.groupby("arm")["sources"].agg(lambda column: set(column.dropna()))
     assert by_arm.to_dict() == {"standard": set(), "intermediate": {source}, "both": {source}}
     # As in a fresh clone: the tables are there, runs and weights are not.
     for path in [*(store.root / "runs").iterdir(), *(store.root / "weights").iterdir()]:
         path.unlink()
-    again = runner.collect(GRID, store, inputs)
+    again = collect.collect(GRID, store, inputs)
     assert again is not None
     pd.testing.assert_frame_equal(again.metrics, results.metrics)
-    assert len(runner.plan(GRID, store, inputs).sources) == 1
+    assert len(planning.plan(GRID, store, inputs).sources) == 1
 
 
 def test_identities(toy_config: ConfigFactory) -> None:
-    inputs = runner.Inputs()
+    inputs = Inputs()
     ids = [
         inputs.run_id(toy_config({"seed": seed}, techniques=techniques))
         for seed in (0, 1)
@@ -393,13 +395,13 @@ def test_a_source_has_no_source(toy_config: ConfigFactory, monkeypatch: pytest.M
     config = toy_config(techniques=(EXAMPLE,))
     monkeypatch.setattr(RunConfig, "sources", lambda self: {"intermediate": self})
     with pytest.raises(UsageError, match=r"intermediate: the run on toy .* can't itself start from another"):
-        runner.Inputs().run_id(config)
+        Inputs().run_id(config)
 
 
 def test_an_unknown_first_task_is_refused_when_planned(tmp_path: Path) -> None:
     grid = dataclasses.replace(GRID, arms={"a": {"techniques": (Intermediate(task="mnlii"),)}})
     with pytest.raises(UsageError, match="unknown task 'mnlii'; known: "):
-        runner.plan(grid, Store(tmp_path), runner.Inputs())
+        planning.plan(grid, Store(tmp_path), Inputs())
 
 
 @pytest.mark.slow

@@ -19,7 +19,10 @@ from stableft.core.errors import UsageError
 from stableft.core.experiments import get_experiment
 from stableft.core.grid import select
 from stableft.core.seeds import stream_entropy
-from stableft.execution.runner import Execution, Inputs, collect, plan, run_grid
+from stableft.execution.collect import collect
+from stableft.execution.inputs import Inputs
+from stableft.execution.planning import plan
+from stableft.execution.runner import ExecutionOptions, run_grid
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.storage.store import Store
@@ -290,7 +293,7 @@ def test_from_the_grid_to_the_file_and_back(tmp_path: Path) -> None:
     store, inputs = Store(tmp_path), Inputs()
     grid = select(reinit.grid(SMOKE), seeds=[0])
     planned = plan(grid, store, inputs)
-    assert [status.state for status in run_grid(planned, store, inputs, Execution("threads", workers=1))] == ["done"] * 4
+    assert [status.state for status in run_grid(planned, store, inputs, ExecutionOptions("local", workers=1))] == ["done"] * 4
     for cell in planned.cells:
         assert cell.run_id is not None
         again = RunConfig.model_validate(store.read(cell.run_id).config)

@@ -19,13 +19,15 @@ from safetensors import safe_open
 
 from stableft.core.config import run_id
 from stableft.core.errors import Damaged
-from stableft.execution import worker
+from stableft.execution import run_job
 from stableft.execution.determinism import serve_but_die_once
+from stableft.execution.job import Job
+from stableft.execution.run_job import run_one
 from stableft.execution.supervisor import Supervisor
-from stableft.execution.worker import Job, run_one
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
-from stableft.storage.store import RunRecord, Store
+from stableft.storage.records import RunRecord
+from stableft.storage.store import Store
 from stableft.training import checkpointing as resume
 from stableft.training.checkpointing import Keeper
 from stableft.training.evaluation import Predictions, Row
@@ -214,7 +216,7 @@ def test_a_checkpoint_of_another_execution_is_not_used(
 
 def test_one_of_other_code_is_not_used(job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     killed_after(3, monkeypatch, job)
-    monkeypatch.setattr(worker.provenance, "code_sha256", lambda: "changed")
+    monkeypatch.setattr(run_job.provenance, "code_sha256", lambda: "changed")
     assert run_one(job).provenance["resumed_at"] == []
     assert "another code" in capsys.readouterr().err
 
@@ -334,7 +336,7 @@ def test_time_and_memory_are_those_of_all_attempts(state: resume.State, tmp_path
 
 def test_progress_goes_on_from_where_it_was(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_after(4, monkeypatch, job)
-    monkeypatch.setattr(worker, "PROGRESS_SECONDS", -1.0)
+    monkeypatch.setattr(run_job, "PROGRESS_SECONDS", -1.0)
     seen: list[tuple[int, int]] = []
     run_one(job, lambda step, total, loss: seen.append((step, total)))
     assert seen == [(5, 6), (6, 6)]

@@ -20,7 +20,8 @@ from stableft.__main__ import app
 from stableft.core.config import RunConfig, SurfaceConfig, with_overrides
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import get_experiment
-from stableft.execution import runner
+from stableft.execution import collect, planning, runner
+from stableft.execution.inputs import Inputs
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.models.weights import save_weights
@@ -242,17 +243,17 @@ def test_the_other_run_is_an_arm_and_adams(protocol: Any) -> None:
 
 def test_from_the_plan_to_the_figure(tmp_path: Path) -> None:
     """Two cells, one job: the other run is done by the one that needs it, in a process of its own."""
-    grid, store, inputs = experiment.grid(SMOKE), Store(tmp_path / "results"), runner.Inputs()
-    planned = runner.plan(grid, store, inputs)
+    grid, store, inputs = experiment.grid(SMOKE), Store(tmp_path / "results"), Inputs()
+    planned = planning.plan(grid, store, inputs)
     corrected, uncorrected = (cell.run_id for cell in planned.cells)
     assert list(planned.sources) == [uncorrected]
     assert list(planned.jobs) == [corrected]
-    (status,) = runner.run_grid(planned, store, inputs, runner.Execution(workers=2))
+    (status,) = runner.run_grid(planned, store, inputs, runner.ExecutionOptions(workers=2))
     assert (status.state, status.job.run_id) == ("done", corrected)
-    after = runner.plan(grid, store, inputs)
+    after = planning.plan(grid, store, inputs)
     assert after.missing == []
     assert after.jobs == {}
-    results = runner.collect(grid, store, inputs)
+    results = collect.collect(grid, store, inputs)
     assert results is not None
     assert results.runs.set_index("arm")["sources"].dropna().to_dict() == {"corrected": uncorrected}
     loaded = store.load("smoke", "surface")
@@ -265,9 +266,9 @@ def test_from_the_plan_to_the_figure(tmp_path: Path) -> None:
     # A record without its weights: needed again, the other run is done again by whoever needs it, and is still one job.
     store.path(corrected or "").unlink()
     store.weights_path(uncorrected or "").unlink()
-    planned = runner.plan(grid, store, inputs)
+    planned = planning.plan(grid, store, inputs)
     assert (list(planned.sources), list(planned.jobs)) == ([uncorrected], [corrected])
     # Without that one in the selection it is a job like any other.
     store.path(uncorrected or "").unlink()
     alone = dataclasses.replace(grid, arms={"uncorrected": grid.arms["uncorrected"]})
-    assert list(runner.plan(alone, store, inputs).jobs) == [uncorrected]
+    assert list(planning.plan(alone, store, inputs).jobs) == [uncorrected]

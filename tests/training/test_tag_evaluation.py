@@ -12,7 +12,8 @@ from transformers import BertModel
 
 from stableft.core.config import RunConfig, run_id, with_overrides
 from stableft.core.errors import UsageError
-from stableft.execution.worker import Job, run_one
+from stableft.execution.job import Job
+from stableft.execution.run_job import run_one
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder
 from stableft.models.heads import BiLSTMCRF

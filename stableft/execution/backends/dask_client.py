@@ -1,4 +1,4 @@
-"""The way to a Dask scheduler, and the scheduler and workers that a command starts for itself."""
+"""Client of a Dask scheduler, and the scheduler and workers that a command starts for itself."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from typing import Any
 from distributed import Client, LocalCluster, Security
 
 from stableft.core.errors import MissingInput, Unreachable, UsageError
-from stableft.execution.backends import Cluster
+from stableft.execution.backends.base import Cluster
 
 CONNECT_SECONDS = 10.0  # that a scheduler may take to be found
 LOOPBACK = "127.0.0.1"
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 @contextmanager
 def connection(cluster: Cluster) -> Iterator[Any]:
-    """A client of the scheduler, one of this command's own if there is none.
+    """Opens a client of the scheduler, after starting a local one if none is named.
 
     Raises:
         Unreachable: there is no scheduler at that address.
@@ -44,7 +44,7 @@ def connection(cluster: Cluster) -> Iterator[Any]:
 
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Any]:
-    """A scheduler and workers of one thread each on this machine; they listen on loopback only."""
+    """Starts a scheduler and workers of one thread each on this machine; they listen on loopback only."""
     with _environment_kept():
         with _interrupts_ignored():
             kind: Any = LocalCluster  # as for the client
@@ -62,7 +62,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Dask's nannies, which live in this process, add to its environment what their workers shall find."""
+    """Removes the variables that Dask's nannies, which live in this process, add to its environment for their workers."""
     before = set(os.environ)
     try:
         yield
@@ -73,13 +73,13 @@ def _environment_kept() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ctrl-C reaches all processes of a terminal; what workers do then is the command's to decide.
+    """Ignores Ctrl-C meanwhile: it reaches all processes of a terminal, but the command decides what workers do.
 
-    Processes that are started meanwhile inherit this; those that take their place when they die learn it from `node.describe`.
+    Processes that are started meanwhile inherit this; their replacements learn it from `dask_worker.describe`.
     """
     try:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not in the main thread: signals are somebody else's business
+    except ValueError:  # not in the main thread, which alone handles signals
         yield
         return
     try:
@@ -89,7 +89,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _address(scheduler: str) -> str:
-    """The address, or the one in a file that ``dask scheduler --scheduler-file`` wrote."""
+    """Returns the address, or the one in a file that ``dask scheduler --scheduler-file`` wrote."""
     if not Path(scheduler).is_file():
         return scheduler
     try:
@@ -116,5 +116,5 @@ def _security(cluster: Cluster, address: str) -> Security:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error's message, or its kind."""
+    """Returns the first line of an error's message, or its kind."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

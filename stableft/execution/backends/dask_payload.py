@@ -1,10 +1,10 @@
-"""What travels to a worker: a job without what every worker gets once, and that, by fingerprint."""
+"""The message to a Dask worker: a job whose data and weights are sent separately, once per worker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stableft.execution.worker import Job
+from stableft.execution.job import Job
 from stableft.models.encoders import TOKENIZER_FILES, WEIGHT_FILES, Encoder
 from stableft.tasks import TaskData
 
@@ -12,12 +12,12 @@ _NOTHING: TaskData = TaskData((), ())
 
 
 @dataclass(frozen=True)
-class Parcel:
+class JobPayload:
     """A run as it is sent.
 
     Attributes:
         job: Without examples; its paths are the sender's.
-        data: Fingerprints of the examples of the job and of those that it needs, by run.
+        data: Fingerprints of the examples of the job and of its source jobs, by run.
     """
 
     job: Job
@@ -25,11 +25,11 @@ class Parcel:
 
     @property
     def encoders(self) -> set[str]:
-        """Fingerprints of the encoders that it needs."""
+        """Returns the fingerprints of the encoders that it needs."""
         return {job.encoder.fingerprint for job in family(self.job)}
 
     def unpack(self, data: Mapping[str, TaskData], encoders: Mapping[str, Path], results: Path | None) -> Job:
-        """The job as the receiver does it.
+        """Returns the job as the receiver does it.
 
         Args:
             data: The receiver's examples by fingerprint.
@@ -49,28 +49,28 @@ class Parcel:
         return here(self.job)
 
 
-def pack(job: Job) -> Parcel:
-    """A job without its examples."""
-    return Parcel(_bare(job), {each.run_id: each.data.fingerprint for each in family(job)})
+def pack(job: Job) -> JobPayload:
+    """Returns the payload of a job, without its examples."""
+    return JobPayload(_bare(job), {each.run_id: each.data.fingerprint for each in family(job)})
 
 
 def family(job: Job) -> list[Job]:
-    """A job and those that it needs."""
+    """Returns a job and its source jobs."""
     return [job, *(each for source in job.sources.values() for each in family(source))]
 
 
 def examples(jobs: Sequence[Job]) -> dict[str, TaskData]:
-    """All examples of some jobs, by fingerprint."""
+    """Returns all examples of some jobs, by fingerprint."""
     return {each.data.fingerprint: each.data for job in jobs for each in family(job)}
 
 
 def encoders(jobs: Sequence[Job]) -> dict[str, Encoder]:
-    """All encoders of some jobs, by fingerprint."""
+    """Returns all encoders of some jobs, by fingerprint."""
     return {each.encoder.fingerprint: each.encoder for job in jobs for each in family(job)}
 
 
 def files(encoder: Encoder) -> dict[str, bytes]:
-    """The files that an encoder's fingerprint is of."""
+    """Returns the files that an encoder's fingerprint covers."""
     names = ("config.json", next(name for name in WEIGHT_FILES if (encoder.folder / name).is_file()), *TOKENIZER_FILES)
     return {name: (encoder.folder / name).read_bytes() for name in names if (encoder.folder / name).is_file()}
 

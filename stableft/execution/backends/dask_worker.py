@@ -1,4 +1,4 @@
-"""What happens inside a Dask worker: it keeps data and weights, and supervises a training process per thread."""
+"""Dask worker: keeps data and weights, and supervises a training process per thread."""
 
 import contextlib
 import multiprocessing
@@ -15,24 +15,23 @@ from weakref import WeakKeyDictionary
 
 from stableft.core.errors import MissingInput
 from stableft.core.files import write_whole
-from stableft.execution import provenance
-from stableft.execution import worker_environment as environment
-from stableft.execution.backends.dask_payload import Parcel, family
+from stableft.execution import provenance, worker_environment
+from stableft.execution.backends.dask_payload import JobPayload, family
 from stableft.execution.supervisor import Status, Supervisor
 from stableft.models.encoders import Encoder, from_folder
 from stableft.storage.store import Store
 from stableft.tasks import TaskData
 
 WATCH_SECONDS = 1.0
-IDLE_SECONDS = 20.0  # after which training processes are let go that nobody has given a run
+IDLE_SECONDS = 20.0  # without a run, after which training processes are ended
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a worker says of itself.
+class WorkerInfo:
+    """Versions of a worker, and the inputs that it lacks.
 
     Attributes:
-        versions: Of all that has a part in a run's numbers.
+        versions: Versions of everything that can change a run's numbers.
         sees_results: It sees the command's results folder.
         data: Fingerprints of the examples that it lacks.
         encoders: Of the encoders that it lacks.
@@ -45,8 +44,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How a run ended that a worker did, and with ``--gather`` what it left.
+class RunReply:
+    """Status of a run that a worker did, and with ``--gather`` its files.
 
     Attributes:
         status: Its job is without examples.
@@ -60,108 +59,108 @@ class Answer:
 
 
 def versions() -> dict[str, str]:
-    """Python, the packages that are recorded with every run, and this package's own source."""
+    """Returns the versions of Python, of the recorded packages, and of this package's own source."""
     packages = {name: version.split("+")[0] for name, version in provenance.static()["packages"].items()}  # +cpu is a build
     python = ".".join(platform.python_version_tuple()[:2])
     return {"python": python, **packages, "stableft's source": f"{provenance.code_sha256()[:12]} (commit {provenance.commit()})"}
 
 
-def describe(probe: Path | None, data: Sequence[str], encoders: Sequence[Encoder], dask_worker: Any) -> Found:
-    """Looks what this worker is and has. Called on its event loop, once per worker and command.
+def describe(probe: Path | None, data: Sequence[str], encoders: Sequence[Encoder], dask_worker: Any) -> WorkerInfo:
+    """Returns the versions of this worker, and the inputs that it lacks. Called on its event loop, once per worker and command.
 
     Args:
-        probe: A file in the command's results folder; None if nobody has to see it.
+        probe: A file in the command's results folder; None if workers need not see that folder.
         data: Fingerprints of the examples that will be needed.
         encoders: As the command knows them.
         dask_worker: Given by Dask.
     """
     if multiprocessing.parent_process() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command or the nanny decides
-    held = _held(dask_worker)
+    cache = _worker_cache(dask_worker)
     for encoder in encoders:
-        if encoder.fingerprint not in held.encoders and _same(encoder, encoder.folder):
-            held.encoders[encoder.fingerprint] = encoder.folder
-    lacking = frozenset(each.fingerprint for each in encoders if each.fingerprint not in held.encoders)
+        if encoder.fingerprint not in cache.encoders and _same(encoder, encoder.folder):
+            cache.encoders[encoder.fingerprint] = encoder.folder
+    lacking = frozenset(each.fingerprint for each in encoders if each.fingerprint not in cache.encoders)
     sees = probe is None or probe.is_file()
-    return Found(versions(), sees, frozenset(data).difference(held.data), lacking)
+    return WorkerInfo(versions(), sees, frozenset(data).difference(cache.data), lacking)
 
 
 def receive(data: Mapping[str, TaskData], encoders: Sequence[tuple[Encoder, Mapping[str, bytes]]], dask_worker: Any) -> None:
-    """Keeps what the command sent: examples in memory, encoders in the worker's local directory.
+    """Keeps examples in memory, and encoders in the worker's local directory.
 
     Raises:
-        MissingInput: it is not what was sent.
+        MissingInput: they are not what was sent.
     """
-    held = _held(dask_worker)
+    cache = _worker_cache(dask_worker)
     for fingerprint, examples in data.items():
         if examples.fingerprint != fingerprint:
             raise MissingInput(f"examples arrived damaged: fingerprint {examples.fingerprint}, sent {fingerprint}")
-        held.data[fingerprint] = examples
+        cache.data[fingerprint] = examples
     for encoder, files in encoders:
-        folder = held.folder / "encoders" / encoder.fingerprint
+        folder = cache.folder / "encoders" / encoder.fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             write_whole(folder / name, content)
         if not _same(encoder, folder):
             raise MissingInput(f"encoder {encoder.name} arrived damaged at {folder}")
-        held.encoders[encoder.fingerprint] = folder
+        cache.encoders[encoder.fingerprint] = folder
 
 
 def halt(command: str, dask_worker: Any) -> None:
     """Kills a command's training processes."""
-    _held(dask_worker).dismiss(command)
+    _worker_cache(dask_worker).dismiss(command)
 
 
-def run(command: str, settings: Mapping[str, Any], parcel: Parcel, gather: bool) -> Answer | str:
-    """The task that Dask carries: does one run and says how it ended.
+def run(command: str, settings: Mapping[str, Any], payload: JobPayload, gather: bool) -> RunReply | str:
+    """Does one run and returns its status; the task that Dask carries.
 
     Args:
         command: Names the command that asks, and the topic of its progress.
         settings: Of its supervisor.
-        parcel: What to run.
+        payload: What to run.
         gather: Send the record along, and leave nothing here.
 
     Returns:
-        The answer; or the worker's address, if it lacks what the run starts from.
+        The reply; or the worker's address, if it lacks an input of the run.
     """
     from distributed import get_worker
 
     worker: Any = get_worker()
-    held = _held(worker)
-    if not (set(parcel.data.values()) <= held.data.keys() and parcel.encoders <= held.encoders.keys()):
+    cache = _worker_cache(worker)
+    if not (set(payload.data.values()) <= cache.data.keys() and payload.encoders <= cache.encoders.keys()):
         return worker.address
-    results = held.folder / command if gather else None
+    results = cache.folder / command if gather else None
     if results:
         results.mkdir(parents=True, exist_ok=True)
-    job = parcel.unpack(held.data, held.encoders, results)
-    environment.prepare(job.threads)
-    crew = held.crew(command, settings, worker)
+    job = payload.unpack(cache.data, cache.encoders, results)
+    worker_environment.prepare(job.threads)
+    processes = cache.processes_for(command, settings, worker)
     key = worker.get_current_task()
-    crew.keys.add(key)
+    processes.keys.add(key)
     try:
-        status = crew.supervisor(job)
+        status = processes.supervisor(job)
     finally:
-        crew.keys.discard(key)
-        crew.last = time.monotonic()
-    answer = Answer(replace(status, job=parcel.job))
-    return _gathered(answer, Store(results), [each.run_id for each in family(job)]) if results else answer
+        processes.keys.discard(key)
+        processes.last = time.monotonic()
+    reply = RunReply(replace(status, job=payload.job))
+    return _gathered(reply, Store(results), [each.run_id for each in family(job)]) if results else reply
 
 
-def _gathered(answer: Answer, store: Store, runs: Sequence[str]) -> Answer:
-    """With what the run left, which is removed here."""
+def _gathered(reply: RunReply, store: Store, runs: Sequence[str]) -> RunReply:
+    """Returns the reply with the files of the run, which are removed here."""
     records: dict[str, bytes] = {}
     for run_id in runs:
         with contextlib.suppress(FileNotFoundError):  # one that others need too may be taken by them
             records[run_id] = store.path(run_id).read_bytes()
             store.path(run_id).unlink()
     log = store.log_path(runs[0])
-    said = log.read_bytes() if log.is_file() else b""
+    logged = log.read_bytes() if log.is_file() else b""
     log.unlink(missing_ok=True)
-    return replace(answer, records=records, log=said)
+    return replace(reply, records=records, log=logged)
 
 
 def _same(encoder: Encoder, folder: Path) -> bool:
-    """Whether a folder here holds that encoder."""
+    """Tells whether a folder here holds that encoder."""
     try:
         return from_folder(encoder.name, folder, lower_case=encoder.lower_case).fingerprint == encoder.fingerprint
     except (MissingInput, OSError):
@@ -169,15 +168,15 @@ def _same(encoder: Encoder, folder: Path) -> bool:
 
 
 @dataclass
-class _Crew:
-    """The training processes that work for one command, and the tasks that they are at."""
+class _CommandProcesses:
+    """The training processes of one command, and the tasks that they are doing."""
 
     supervisor: Supervisor
     keys: set[str] = field(default_factory=set)
     last: float = field(default_factory=time.monotonic)
 
     def unwanted(self, worker: Any) -> bool:
-        """The worker closes, a run was cancelled or its command is gone, or nobody has come with a run for a while."""
+        """Tells whether the worker closes, a run was cancelled, the command is gone, or no run has come for a while."""
         tasks = worker.state.tasks
         cancelled = any((task := tasks.get(key)) is None or task.state == "cancelled" for key in list(self.keys))
         idle = not self.keys and time.monotonic() - self.last > IDLE_SECONDS
@@ -185,20 +184,20 @@ class _Crew:
 
 
 @dataclass
-class _Held:
-    """What a worker keeps; several commands share it."""
+class _WorkerCache:
+    """Inputs and training processes that a worker keeps; several commands share it."""
 
     folder: Path
     data: dict[str, TaskData] = field(default_factory=dict)
     encoders: dict[str, Path] = field(default_factory=dict)
-    crews: dict[str, _Crew] = field(default_factory=dict)
+    processes: dict[str, _CommandProcesses] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def crew(self, command: str, settings: Mapping[str, Any], worker: Any) -> _Crew:
-        """The command's, or a new one. It is watched for as long as it lives."""
+    def processes_for(self, command: str, settings: Mapping[str, Any], worker: Any) -> _CommandProcesses:
+        """Returns the processes of a command, which are watched as long as they live."""
         with self.lock:
-            if command in self.crews:
-                return self.crews[command]
+            if command in self.processes:
+                return self.processes[command]
             # A daemon, as Dask's nannies start their workers, may have no children since they would outlive it; training
             # processes end themselves when their parent does.
             multiprocessing.current_process().daemon = False
@@ -206,25 +205,25 @@ class _Held:
             def report(job: Any, step: int, total: int, loss: float) -> None:
                 worker.log_event(command, [job.run_id, step, total, loss])
 
-            crew = self.crews[command] = _Crew(Supervisor(report, **settings))
-        threading.Thread(target=self._watch, args=(command, crew, worker), daemon=True).start()
-        return crew
+            processes = self.processes[command] = _CommandProcesses(Supervisor(report, **settings))
+        threading.Thread(target=self._watch, args=(command, processes, worker), daemon=True).start()
+        return processes
 
-    def _watch(self, command: str, crew: _Crew, worker: Any) -> None:
-        while self.crews.get(command) is crew:
-            if crew.unwanted(worker):
+    def _watch(self, command: str, processes: _CommandProcesses, worker: Any) -> None:
+        while self.processes.get(command) is processes:
+            if processes.unwanted(worker):
                 self.dismiss(command)
             time.sleep(WATCH_SECONDS)
 
     def dismiss(self, command: str) -> None:
-        """Kills a command's training processes, and removes what they left here."""
-        if crew := self.crews.pop(command, None):
-            crew.supervisor.stop()
+        """Kills a command's training processes, and removes their files here."""
+        if processes := self.processes.pop(command, None):
+            processes.supervisor.stop()
         shutil.rmtree(self.folder / command, ignore_errors=True)
 
 
-_HELD: "WeakKeyDictionary[Any, _Held]" = WeakKeyDictionary()
+_CACHES: "WeakKeyDictionary[Any, _WorkerCache]" = WeakKeyDictionary()
 
 
-def _held(worker: Any) -> _Held:
-    return _HELD.setdefault(worker, _Held(Path(worker.local_directory) / "stableft"))
+def _worker_cache(worker: Any) -> _WorkerCache:
+    return _CACHES.setdefault(worker, _WorkerCache(Path(worker.local_directory) / "stableft"))

@@ -1,55 +1,55 @@
-"""What loky and Dask share: a window of futures that slides over the jobs."""
+"""Window: keeps a bounded number of futures in flight."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from stableft.execution.job import Job
 from stableft.execution.supervisor import Status, Supervisor
-from stableft.execution.worker import Job
 
-TICK = 0.5  # seconds between looks at what is no future: stopping, workers that came or went
+TICK = 0.5  # seconds between checks for an interrupt, and for workers that came or went
 
 
 class Future(Protocol):
-    """What `concurrent.futures` and Dask have in common."""
+    """The common part of the futures of `concurrent.futures` and Dask."""
 
     def add_done_callback(self, fn: Callable[[Any], Any], /) -> Any: ...
 
 
 class Pool(Protocol):
-    """Somewhere that jobs are done."""
+    """Workers that do jobs."""
 
     def slots(self) -> int:
-        """How many runs it can do at a time, now."""
+        """Returns how many runs it can do at a time, now."""
         ...
 
     def submit(self, job: Job) -> Future | Status:
-        """Starts a run; or its end, if that is known at once."""
+        """Starts a run and returns its future; or its status, if that is known at once."""
         ...
 
     def status(self, future: Any, job: Job) -> Status | None:
-        """How a run ended whose future is done; None if it has to be done again, through no fault of its own."""
+        """Returns the status of a run whose future is done; None if it was lost through no fault of its own."""
         ...
 
 
-def slide(pool: Pool, supervisor: Supervisor, jobs: Sequence[Job]) -> Iterator[Status]:
-    """Keeps a pool busy with jobs, no more in flight than it has slots, so that nothing has to be called back.
+def run_window(pool: Pool, supervisor: Supervisor, jobs: Sequence[Job]) -> Iterator[Status]:
+    """Keeps a pool busy with jobs, no more in flight than it has slots, so that none has to be cancelled.
 
-    After `Supervisor.drain` no more are submitted; after `Supervisor.stop` those in flight aren't waited for. Jobs that were not
-    done end as ``stopped``.
+    After `Supervisor.drain` no more are submitted. After `Supervisor.stop` those in flight are not waited for.
+    Jobs that were not done end as ``stopped``.
     """
     waiting, flying = deque(jobs), dict[Any, Job]()
     ended: SimpleQueue[Any] = SimpleQueue()
     while (waiting and not supervisor.halted) or (flying and not supervisor.stopped):
         while waiting and not supervisor.halted and len(flying) < pool.slots():
             job = waiting.popleft()
-            begun = pool.submit(job)
-            if isinstance(begun, Status):
-                yield begun
+            submitted = pool.submit(job)
+            if isinstance(submitted, Status):
+                yield submitted
                 continue
-            flying[begun] = job
-            begun.add_done_callback(ended.put)
+            flying[submitted] = job
+            submitted.add_done_callback(ended.put)
         try:
             future = ended.get(timeout=TICK)
         except Empty:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 

@@ -24,7 +24,7 @@ from stableft.reporting.claims.measures import Measure
 from stableft.reporting.claims.measures import failed as failed_measure
 from stableft.reporting.claims.measures import score as score_measure
 from stableft.statistics import Vector
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 __all__ = ["FEWEST", "SIGNIFICANT", "equal", "greater", "less", "more_failed", "narrows", "none_failed", "positive", "steadier"]
 

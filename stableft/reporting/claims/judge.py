@@ -9,7 +9,8 @@ from stableft.core.errors import MissingInput
 from stableft.core.grid import Grid, Protocol
 from stableft.reporting import artifact_metadata as origin
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 
 SOURCE_PROTOCOL = "paper"
 """The one scale with the sources' encoders, data and settings."""

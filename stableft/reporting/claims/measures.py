@@ -8,7 +8,7 @@ import pandas as pd
 from stableft.core.errors import NotLogged
 from stableft.reporting import tables
 from stableft.reporting import training_curves as series
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 Measure = Callable[[Results], pd.DataFrame]
 

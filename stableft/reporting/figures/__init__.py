@@ -5,7 +5,7 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 
 def draw(kind: ModuleType, results: Results, **options: object) -> tuple[Figure, pd.DataFrame]:

@@ -18,7 +18,7 @@ from stableft.core.errors import NotLogged
 from stableft.reporting import tables
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 OURS, PUBLISHED = "ours", "published"
 CAPTION = (

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.errors import MissingInput
 from stableft.reporting.figures import style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CAPTION = (
     "How many times too large an Adam update without bias correction is. Line: closed form. Points: measured, mean over the "

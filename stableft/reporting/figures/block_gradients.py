@@ -12,7 +12,7 @@ from stableft.core.errors import MissingInput
 from stableft.reporting import tables
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 FAILED, SUCCESSFUL = "failed", "successful"
 CAPTION = (

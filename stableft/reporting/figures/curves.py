@@ -13,7 +13,7 @@ from stableft.reporting import tables
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 MEAN, FAILED = "mean", "failed run"
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CAPTION = (
     "L2 distance of all parameters of a block to their values at step 0, after what was drawn anew. Mean over the runs that "

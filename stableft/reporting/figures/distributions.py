@@ -9,7 +9,7 @@ from stableft.core.errors import NotLogged
 from stableft.reporting import tables
 from stableft.reporting.figures import style
 from stableft.reporting.published import beside
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CAPTION = (
     "Final score of every run, on the split that the axis names. Boxes: quartiles, whiskers to 1.5 interquartile ranges. Crosses: "

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from stableft import statistics
 from stableft.reporting import markup, tables
 from stableft.reporting.figures import style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
 CAPTION = (

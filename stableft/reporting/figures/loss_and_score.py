@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting import tables
 from stableft.reporting.figures import style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CAPTION = (
     "Final score against training loss (mean over the last tenth of the steps), every run a point. Crosses: failed runs (final "

@@ -19,7 +19,7 @@ from stableft.core.errors import MissingInput
 from stableft.reporting import tables
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 PANEL = (3.3, 2.3)
 MAP = "cividis"  # as in other maps: light to the eye and without colour alike; dark is a low loss

@@ -17,7 +17,7 @@ from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CAPTION = (
     "Learning rate of each update, from each arm's configuration (closed form). Arms of one schedule share a panel. Parts of the "

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from stableft.reporting import tables
 from stableft.reporting.figures import style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CELL, GAP = (0.42, 0.26), 0.15  # inches; of a cell, before the margins
 MAP, DARK = "cividis", 0.55  # light to the eye and without colour alike; text is white on what is darker than that

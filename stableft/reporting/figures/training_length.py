@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from stableft.reporting import tables
 from stableft.reporting.figures import style
 from stableft.reporting.published import beside
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 CAPTION = (
     "Validation score after the last step against the number of steps. Each point is of runs of its own, whose schedule is that "

@@ -4,7 +4,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.reporting.run_scores import final_scores
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 NOTE = (
     "Final scores over seeds: mean with 95 % BCa bootstrap interval; std with n - 1; iqm: mean without the lowest and the highest"

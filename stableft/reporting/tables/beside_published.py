@@ -11,7 +11,7 @@ from stableft import statistics
 from stableft.reporting import artifact_metadata as origin
 from stableft.reporting import published as sources
 from stableft.reporting.run_scores import final_scores, last_scores
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 NOTE = (
     "Ours beside the sources' numbers. A task or an arm in parentheses is the source's own: this experiment has none like it; "

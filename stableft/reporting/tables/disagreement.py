@@ -5,7 +5,7 @@ import pandas as pd
 from stableft import statistics
 from stableft.core.errors import NotLogged
 from stableft.reporting.run_predictions import predictions
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from stableft.tasks.scores import TAGGING_SCORES
 
 NOTE = (

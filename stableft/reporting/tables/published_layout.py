@@ -8,7 +8,7 @@ import pandas as pd
 from stableft.reporting import published as sources
 from stableft.reporting.markup import ABSENT
 from stableft.reporting.tables.beside_published import our_scores
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 NOTE = (
     "Rows of source ours are on the split that the task is judged on. Cells: mean±std (runs), or std / mean / median / "

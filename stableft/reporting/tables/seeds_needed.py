@@ -5,7 +5,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.reporting.run_scores import against_first, final_scores
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 SEEDS = (5, 10, 20, 50)
 ALPHA = 0.05

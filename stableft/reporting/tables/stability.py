@@ -7,7 +7,7 @@ from stableft import statistics
 from stableft.reporting.run_predictions import Said, predictions
 from stableft.reporting.run_scores import against_first, final_scores
 from stableft.statistics import Interval
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 NOTE = (
     "Each arm against the first, over the pairs of runs with equal seed. difference: of the means, with 95 % BCa bootstrap "

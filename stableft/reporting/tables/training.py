@@ -5,7 +5,7 @@ import pandas as pd
 
 from stableft.reporting import training_curves as series
 from stableft.reporting.run_scores import final_scores, last_scores
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 
 
 def bias_table(results: Results) -> pd.DataFrame:

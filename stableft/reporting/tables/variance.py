@@ -5,7 +5,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.reporting.grid_axes import seed_scores
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 
 NOTE = (
     "Final scores over init seeds x order seeds, one run each (order seeds also draw the dropout masks): two-way decomposition of"

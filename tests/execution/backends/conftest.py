@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from distributed import LocalCluster as _LocalCluster
 
-from stableft.execution.backends import BACKENDS, Backend, Cluster
-from stableft.execution.worker import Job
+from stableft.execution.backends.backend_registry import BACKENDS
+from stableft.execution.backends.base import Backend, Cluster
+from stableft.execution.job import Job
 from stableft.models.encoders import Encoder
 from stableft.tasks import TaskData
 from tests.conftest import ConfigFactory

@@ -11,23 +11,26 @@ from experiments import adam
 from experiments.protocol import SMOKE
 from stableft.core.errors import UsageError
 from stableft.core.grid import select
-from stableft.execution.backends import BACKENDS, Cluster
+from stableft.execution.backends.backend_registry import BACKENDS, backend, canonical
+from stableft.execution.backends.base import Cluster
+from stableft.execution.collect import collect
 from stableft.execution.inputs import Inputs
-from stableft.execution.runner import Execution, collect, plan, run_grid
+from stableft.execution.job import Job
+from stableft.execution.planning import plan
+from stableft.execution.runner import ExecutionOptions, run_grid
 from stableft.execution.supervisor import Status, Supervisor
-from stableft.execution.worker import Job
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 from tests.conftest import wait_for
 from tests.helpers.misbehaving import obey
 from tests.storage.test_store import record
 
-# Loky's processes import all that a training process needs, each for itself: dear, so slow.
-EVERY = ["serial", "threads", "dask", "gather", pytest.param("loky", marks=pytest.mark.slow)]
+EVERY = ["serial", "local", "dask", "gather"]
 PARALLEL = EVERY[1:]
 GRID = select(adam.grid(SMOKE), seeds=[0])
 
 
-def results(folder: Path, execution: Execution) -> Results:
+def results(folder: Path, execution: ExecutionOptions) -> Results:
     store, inputs = Store(folder), Inputs()
     statuses = list(run_grid(plan(GRID, store, inputs), store, inputs, execution))
     assert [(status.state, status.attempts) for status in statuses] == [("done", 1)] * 2
@@ -38,15 +41,15 @@ def results(folder: Path, execution: Execution) -> Results:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return results(tmp_path_factory.mktemp("reference"), Execution("serial"))
+    return results(tmp_path_factory.mktemp("reference"), ExecutionOptions("serial"))
 
 
 @pytest.mark.parametrize("name", PARALLEL)
 def test_the_collected_tables_are_equal_value_for_value(reference: Results, scheduler: str, tmp_path: Path, name: str):
     if name in ("dask", "gather"):
-        execution = Execution("dask", cluster=Cluster(scheduler, gather=name == "gather"))
+        execution = ExecutionOptions("dask", cluster=Cluster(scheduler, gather=name == "gather"))
     else:
-        execution = Execution(name, workers=2)
+        execution = ExecutionOptions(name, workers=2)
     found = results(tmp_path, execution)
     pd.testing.assert_frame_equal(found.metrics, reference.metrics, check_exact=True)
     pd.testing.assert_frame_equal(found.predictions, reference.predictions, check_exact=True)
@@ -129,7 +132,7 @@ def test_drain_lets_runs_in_flight_end_and_starts_no_more(job: Callable[[str], J
 @pytest.mark.parametrize(
     ("backend", "workers", "cluster", "message"),
     [
-        ("threads", None, Cluster("tcp://a:1"), "options of --backend dask"),
+        ("local", None, Cluster("tcp://a:1"), "options of --backend dask"),
         ("dask", None, Cluster(), "needs either --scheduler ADDRESS or --local-cluster N"),
         ("dask", None, Cluster("tcp://a:1", 2), "needs either"),
         ("dask", 3, Cluster("tcp://a:1"), "leave --jobs out"),
@@ -143,4 +146,14 @@ def test_settings_that_do_not_go_together_are_refused(backend: str, workers: int
 
 
 def test_every_backend_is_tested_here():
-    assert {"loky", "serial", "threads", "dask"} == BACKENDS.keys()
+    assert {"serial", "local", "dask"} == BACKENDS.keys()
+
+
+def test_an_earlier_name_is_accepted():
+    assert canonical("threads") == canonical("local") == "local"
+    assert backend("threads") is BACKENDS["local"]
+
+
+def test_a_backend_that_is_gone_is_refused_and_the_others_are_named():
+    with pytest.raises(UsageError, match="unknown backend 'loky'; known: serial, local, dask"):
+        backend("loky")

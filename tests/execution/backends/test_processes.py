@@ -95,7 +95,7 @@ def test_a_worker_killed_in_mid_run_and_another_that_comes_cost_nothing(begin: B
     assert not [each for each in family if each.is_running()], "a worker's training process ends with it"
     assert call(tmp_path / "a", *RUN, *seeds)[0] == 0
     same_tables(tmp_path / "a", tmp_path / "b")
-    assert not list((tmp_path / "b" / "out" / "claims").iterdir())
+    assert not list((tmp_path / "b" / "out" / "locks").iterdir())
 
 
 def test_a_scheduler_that_dies_ends_the_command_and_the_same_command_goes_on(begin: Begin, scheduler_file: str, tmp_path: Path):
@@ -182,7 +182,7 @@ def test_tls_nannies_and_no_shared_disk(begin: Begin, tmp_path: Path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("backend", [("dask", "--local-cluster", "2"), ("loky", "--jobs", "2")])
+@pytest.mark.parametrize("backend", [("dask", "--local-cluster", "2"), ("local", "--jobs", "2")])
 def test_a_command_that_is_killed_leaves_no_process_behind(tmp_path: Path, backend: tuple[str, ...]):
     process = start(tmp_path, *RUN, "--seeds", "0-9", "--backend", *backend)
     wait_for_a_run(tmp_path, process)
@@ -203,7 +203,7 @@ def certificate(folder: Path) -> None:
     ("change", "message"),
     [
         (lambda package: (package / "another.py").touch(), "is not of this version"),
-        (lambda package: (package / "backends" / "node.py").write_text("x = 1\n"), "can't run this stableft"),
+        (lambda package: (package / "execution" / "backends" / "dask_worker.py").write_text("x = 1\n"), "can't run this stableft"),
     ],
 )
 def test_a_worker_of_another_version_is_refused_by_name(

@@ -6,9 +6,9 @@ from concurrent.futures import Future
 
 import pytest
 
-from stableft.execution.backends import window as flow
+from stableft.execution.backends import window
+from stableft.execution.job import Job
 from stableft.execution.supervisor import Status, Supervisor
-from stableft.execution.worker import Job
 
 MakeJob = Callable[[str], Job]
 
@@ -55,7 +55,7 @@ def supervisor() -> Supervisor:
 def test_every_job_ends_once_and_no_more_are_in_flight_than_there_is_room_for(job: MakeJob, slots: int):
     pool = Fake(slots)
     names = [f"fine-{number}" for number in range(10)] + ["busy-1"]
-    assert ends(flow.slide(pool, supervisor(), [job(name) for name in names])) == {
+    assert ends(window.run_window(pool, supervisor(), [job(name) for name in names])) == {
         **dict.fromkeys(names[:-1], "done"), "busy-1": "busy",
     }  # fmt: skip
     assert pool.most <= slots
@@ -63,22 +63,22 @@ def test_every_job_ends_once_and_no_more_are_in_flight_than_there_is_room_for(jo
 
 def test_a_run_is_done_again_that_was_lost_or_stopped_by_nobody_here(job: MakeJob):
     pool = Fake()
-    assert ends(flow.slide(pool, supervisor(), [job("again"), job("stopped")])) == {"again": "done", "stopped": "done"}
+    assert ends(window.run_window(pool, supervisor(), [job("again"), job("stopped")])) == {"again": "done", "stopped": "done"}
     assert sorted(pool.begun) == ["again"] * 3 + ["stopped"] * 2
 
 
 def test_workers_may_come_late(job: MakeJob, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flow, "TICK", 0.01)
+    monkeypatch.setattr(window, "TICK", 0.01)
     pool = Fake(0)
     threading.Timer(0.1, lambda: setattr(pool, "room", 1)).start()
-    assert ends(flow.slide(pool, supervisor(), [job("fine")])) == {"fine": "done"}
+    assert ends(window.run_window(pool, supervisor(), [job("fine")])) == {"fine": "done"}
 
 
 @pytest.mark.parametrize("how", ["drain", "stop"])
 def test_halting_between_two_ends(job: MakeJob, how: str):
     """After ``drain`` what is in flight is waited for, after ``stop`` it isn't; what did not begin is told as stopped."""
     pool, watch = Fake(2), supervisor()
-    found = flow.slide(pool, watch, [job(f"fine-{number}") for number in range(6)])
+    found = window.run_window(pool, watch, [job(f"fine-{number}") for number in range(6)])
     first = next(found)
     getattr(watch, how)()
     rest = ends(found)

@@ -10,7 +10,8 @@ from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Grid, select
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.judge import judge, judge_all, scales
-from stableft.storage.store import Results, Store
+from stableft.storage.records import Results
+from stableft.storage.store import Store
 from tests.helpers.worlds import World, results
 
 CLAIMS = [(name, claim) for name, module in all_experiments().items() for claim in module.CLAIMS]

@@ -13,7 +13,7 @@ from stableft.core.grid import Protocol, select
 from stableft.reporting.claims import ANY_ENCODER, Claim, Evidence, Judgement, Verdict
 from stableft.reporting.claims.judge import judge
 from stableft.reporting.claims.markdown import page
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
 YES = Claim("yes", "It is so.", "Table 1", "always", "bert-large-uncased", 6, lambda _: Evidence("confirmed", "it is", 8))

@@ -11,7 +11,7 @@ from experiments.published import PUBLISHED
 from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting import tables
 from stableft.reporting.figures import best_of, draw
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

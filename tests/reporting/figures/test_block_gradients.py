@@ -8,7 +8,7 @@ import pytest
 from stableft.core.errors import MissingInput
 from stableft.reporting import tables
 from stableft.reporting.figures import block_gradients
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

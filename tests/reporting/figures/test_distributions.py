@@ -8,7 +8,7 @@ from experiments.published import PUBLISHED
 from stableft.core.errors import NotLogged
 from stableft.reporting import tables
 from stableft.reporting.figures import distributions, style
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

@@ -9,7 +9,7 @@ import pytest
 from experiments.published import PUBLISHED
 from stableft.reporting import report
 from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 from tests.reporting.figures.test_distributions import with_test_split
 from tests.reporting.figures.test_schedules import results_of

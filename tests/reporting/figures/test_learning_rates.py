@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stableft.reporting.figures import learning_rates
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

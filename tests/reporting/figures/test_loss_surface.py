@@ -13,7 +13,7 @@ from matplotlib.contour import ContourSet
 from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting import report, tables
 from stableft.reporting.figures import loss_surface
-from stableft.storage.store import CELL, Results
+from stableft.storage.records import CELL, Results
 from tests.helpers import synthetic
 
 AXIS = np.arange(-2, 7) / 4

@@ -10,7 +10,7 @@ from stableft.core import schedule
 from stableft.core.config import RunConfig, with_overrides
 from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting.figures import draw, schedules
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD

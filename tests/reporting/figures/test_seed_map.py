@@ -9,7 +9,7 @@ from matplotlib import colormaps
 
 from stableft.reporting import tables
 from stableft.reporting.figures import draw, seed_map
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 SIDE = 3

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.published import PUBLISHED
 from stableft.reporting.figures import training_length
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 STEPS = (96, 200, 400, 800)

@@ -9,7 +9,7 @@ from scipy import stats
 
 from stableft.reporting import tables
 from stableft.reporting.tables import arm_summary as arms
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

@@ -13,7 +13,7 @@ from stableft.reporting.published import of
 from stableft.reporting.tables import beside_published as published
 from stableft.reporting.tables import final_scores
 from stableft.reporting.tables import published_layout as published_wide
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
 RTE = select(adam.grid(PAPER), tasks=["rte"])

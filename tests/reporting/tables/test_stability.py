@@ -8,7 +8,7 @@ from scipy import stats
 from stableft import statistics
 from stableft.reporting import tables
 from stableft.reporting.tables import stability
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

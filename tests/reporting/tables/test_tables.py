@@ -10,7 +10,7 @@ from scipy import stats
 from stableft.core.adam_bias import bias_ratio
 from stableft.core.errors import MissingInput
 from stableft.reporting import markup, tables
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 

@@ -9,7 +9,7 @@ import pytest
 from stableft import statistics
 from stableft.reporting import tables
 from stableft.reporting.tables import variance
-from stableft.storage.store import Results
+from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 SIDE = 3

@@ -1,4 +1,4 @@
-"""What a grid needs before it runs: the identity of every cell, what is missing, what has to come first, time and disk."""
+"""Planning: the identity of every cell of a grid, its missing runs, their source runs, and the time and disk they take."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Cell, Grid
 from stableft.execution.inputs import Inputs
-from stableft.storage import run_summary as outcomes
+from stableft.storage import run_summary
 from stableft.storage.store import Store
 
 TYPICAL_RUN_BYTES = 200_000
@@ -17,7 +17,7 @@ TYPICAL_RUN_BYTES = 200_000
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell with its identity, or with the reason why it has none yet.
+    """A cell with its identity, or with the reason for having none yet.
 
     Attributes:
         cell: Of the grid.
@@ -36,14 +36,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grid needs.
+    """The runs of a grid, and their needs.
 
     Attributes:
         grid: The selected grid.
         cells: All of it.
-        problems: What is missing before the grid can start, each once.
-        sources: By identity: runs that have to be done first, since missing ones need their weights.
-        source_bytes: What these weights take.
+        problems: Inputs that are missing before the grid can start, each once.
+        sources: By identity: source runs that have to be done first, since missing runs need their weights.
+        source_bytes: Size of these weights.
     """
 
     grid: Grid
@@ -58,18 +58,18 @@ class Plan:
 
     @property
     def jobs(self) -> dict[str, RunConfig]:
-        """By identity: the missing runs, without those that another one does first. Two arms with the same setting are one run."""
-        found = {planned.run_id: planned.cell.config for planned in self.missing if planned.run_id is not None}
-        return {run_id: config for run_id, config in found.items() if run_id not in self.sources}
+        """Returns the missing runs by identity, without source runs of others. Two arms with the same setting are one run."""
+        missing = {planned.run_id: planned.cell.config for planned in self.missing if planned.run_id is not None}
+        return {run_id: config for run_id, config in missing.items() if run_id not in self.sources}
 
 
 def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool] = lambda run_id: True) -> Plan:
-    """Resolves every cell to its run and looks which are done. Missing inputs are listed, not raised.
+    """Resolves every cell to its run, and finds the finished ones. Missing inputs are listed, not raised.
 
     Args:
         grid: The selection.
-        store: Where results are.
-        inputs: What runs start from.
+        store: The results folder.
+        inputs: Data and encoders of the runs.
         chosen: By identity: whether a run is wanted; others are left out.
 
     Raises:
@@ -78,7 +78,7 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}
     checked: dict[str, UsageError | None] = {}
-    collected = outcomes.of_tables(store, grid.protocol.name, grid.name)
+    collected = run_summary.summarise_tables(store, grid.protocol.name, grid.name)
     for cell in grid.cells():
         place = f"{cell.task} / {cell.arm}"
         try:
@@ -111,7 +111,7 @@ def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
 
 
 def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, int]:
-    """Seconds and bytes that the missing runs will take, those that have to be done first among them.
+    """Returns the seconds and bytes that the missing runs and their source runs will take.
 
     Seconds come from runs of the same task and protocol that were collected earlier, here or by the authors on the hardware in
     their provenance; None if a task has none.
@@ -128,6 +128,6 @@ def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, in
 
 
 def typical_seconds(protocol: str, store: Store) -> dict[str, float]:
-    """By task: the median of the runs of all experiments that were collected at that protocol."""
+    """Returns the median seconds of a run by task, over all experiments collected at that protocol."""
     known = [store.load_runs(protocol, name) for p, name in store.collected() if p == protocol]
     return {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}

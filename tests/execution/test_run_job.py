@@ -12,8 +12,9 @@ from stableft.core.adam_bias import metered_steps
 from stableft.core.config import run_id, with_overrides
 from stableft.core.errors import MissingInput, NoDevice
 from stableft.core.seeds import stream
-from stableft.execution import worker
-from stableft.execution.worker import Job, run_one
+from stableft.execution import run_job, worker
+from stableft.execution.job import Job
+from stableft.execution.run_job import run_one
 from stableft.models.encoders import Encoder
 from stableft.storage.store import Store
 from tests.conftest import TOY, ConfigFactory
@@ -154,8 +155,8 @@ def test_errors_become_answers(job: Job, monkeypatch: pytest.MonkeyPatch, error:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(worker, "run_one", fail)
-    assert worker._answer(job, Store(job.results), lambda *_: None) == answer
+    monkeypatch.setattr(run_job, "run_one", fail)
+    assert worker._reply(job, Store(job.results), lambda *_: None) == answer
 
 
 def test_output_of_a_run_goes_to_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

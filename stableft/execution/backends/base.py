@@ -1,0 +1,81 @@
+"""Backends: functions from jobs to statuses, in any order; and those of this machine, `serial` and `local`."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed, parallel_config
+
+from stableft.core.errors import UsageError
+from stableft.execution.job import Job
+from stableft.execution.supervisor import Status, Supervisor
+
+Backend = Callable[[Supervisor, Sequence[Job], int], Iterator[Status]]
+Warn = Callable[[str], None]  # shows a message to the user
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Address of Dask's workers, and the options of the connection (``docs/clusters.md``).
+
+    Attributes:
+        scheduler: Address such as ``tcp://host:8786``, or the path of a scheduler file.
+        local: In place of it: that many workers on this machine, for this command, on loopback.
+        gather: Records come back over Dask; workers need not see the results folder.
+        tls_ca: File of the authority that both sides trust; None: as Dask's own configuration says.
+        tls_cert: This command's certificate.
+        tls_key: And its key.
+    """
+
+    scheduler: str | None = None
+    local: int | None = None
+    gather: bool = False
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def check(self, backend: str, workers: int | None) -> None:
+        """Refuses settings that contradict each other.
+
+        Args:
+            backend: The backend asked for.
+            workers: How many runs at a time the user asked for.
+
+        Raises:
+            UsageError: with what to do.
+        """
+        if backend != "dask":
+            if self != Cluster():
+                raise UsageError("--scheduler, --local-cluster, --gather and --tls-... are options of --backend dask")
+            return
+        if workers is not None:
+            raise UsageError("with --backend dask as many runs are done at a time as its workers have threads: leave --jobs out")
+        if (self.scheduler is None) == (self.local is None):
+            raise UsageError("--backend dask needs either --scheduler ADDRESS or --local-cluster N: see docs/clusters.md")
+        tls = (self.tls_ca, self.tls_cert, self.tls_key)
+        if any(tls) and not (all(tls) and self.scheduler):
+            raise UsageError("TLS needs --tls-ca, --tls-cert and --tls-key together, and --scheduler tls://...")
+
+
+def serial(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
+    """Runs jobs one after the other, in one supervised process."""
+    return map(supervisor, jobs)
+
+
+def local(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
+    """Runs jobs with joblib's threads, each of which supervises a training process of its own.
+
+    The threads only wait. All computing is in their processes, so a process that dies ends no other run
+    (``docs/adr/0004-supervised-processes.md``).
+    """
+    with parallel_config(backend="threading", n_jobs=workers):
+        # joblib's annotations know neither an int batch size nor the generator that return_as asks for.
+        parallel: Any = Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)  # pyright: ignore[reportArgumentType]
+        yield from parallel(delayed(supervisor)(job) for job in jobs)
+
+
+def default_workers() -> int:
+    """Returns the number of cores that this process may use: one single-threaded run on each is fastest."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,181 @@
+"""One run, from a job to a record. Imported only in training processes, since it imports torch."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.utils import logging
+
+from stableft.core.errors import Damaged, NoDevice
+from stableft.core.feasibility import outline
+from stableft.core.files import locked
+from stableft.execution import provenance, run_provenance
+from stableft.execution.job import Job, Progress, score_split
+from stableft.models import token_cache
+from stableft.models.model import Model
+from stableft.models.tokens import Data
+from stableft.models.weights import decay_factor, save_weights
+from stableft.storage.frames import metrics_frame, predictions_frame
+from stableft.storage.records import RunRecord
+from stableft.storage.store import Store
+from stableft.tasks import scores
+from stableft.tasks.catalog import get_task
+from stableft.training.checkpointing import Keeper
+from stableft.training.evaluation import Predictions
+from stableft.training.loop import build, encode, train
+from stableft.training.runtime import Execution
+
+PROGRESS_SECONDS = 0.5
+TOKENS = "tokens"  # folder of tokenised data beneath the results
+_ENCODED: dict[str, Data] = {}  # tokenised data that this process has open
+
+
+def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> RunRecord:
+    """Trains one run and returns its record; the caller writes it.
+
+    Missing source runs are trained first, and their records written. Several processes that want the same one wait for the first.
+
+    Args:
+        job: What to run.
+        progress: Called now and then; the steps of source runs count.
+
+    Raises:
+        NoDevice: there is no such device.
+        MissingInput: the encoder's files, or another run's weights, can't be read.
+    """
+    done = 0
+    weights: dict[str, Path] = {}
+    for name, source in job.sources.items():
+        weights[name] = Store(job.results).weights_path(source.run_id)
+        with locked(weights[name].with_suffix(".lock")):
+            if not weights[name].is_file():
+                done += _train_source(source, _shifted(progress, done, _num_steps(job)), weights[name])
+    return _train(job, weights, _shifted(progress, done))[0]
+
+
+def _train_source(job: Job, progress: Progress, path: Path) -> int:
+    """Trains a run for its weights, writes these and then its record, and returns how many steps it took."""
+    record, model = _train(job, {}, progress)
+    lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"]
+    save_weights(model, job.encoder, path, unread_decay=decay_factor(lrs, job.config.adam.weight_decay))
+    Store(job.results).write(record)
+    return record.facts["num_steps"]
+
+
+def _shifted(progress: Progress, before: int, after: int = 0) -> Progress:
+    """Returns the progress of one of several runs that count as one, with the steps before and after it."""
+    return lambda step, total, loss: progress(before + step, before + total + after, loss)
+
+
+def _num_steps(job: Job) -> int:
+    return outline(job.config, len(job.data.train), job.encoder.settings).num_steps
+
+
+def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[RunRecord, Model]:
+    """Trains one run whose sources exist; returns its record and the model after the last step."""
+    _check_device(job.device)
+    began = time.monotonic()
+    torch.set_num_threads(job.threads)
+    _quiet_transformers()
+    provenance.reset_peak_memory()
+    fingerprint = job.data.fingerprint
+    data = _encoded(job)
+    execution = Execution(device=job.device, packed=job.packed)
+    setup = build(job.config, data, job.encoder, execution, weights)
+    keeper = checkpointer_for(job, began)
+    # The loop yields metric rows and predictions; both are kept with the checkpoint.
+    reported = 0.0
+    for item in train(setup, job.config, data, execution, keeper):
+        if isinstance(item, Predictions):
+            keeper.predictions.append(item)
+            continue
+        keeper.rows.append(item)
+        is_loss = item.split == "train" and item.metric in ("loss", "surface_loss")
+        if is_loss and (now := time.monotonic()) - reported > PROGRESS_SECONDS:
+            progress(item.step, setup.num_steps, item.value)
+            reported = now
+    split = score_split(job.data)
+    judged = data.splits[split]
+    record = RunRecord(
+        run_id=job.run_id,
+        outcome="ok" if keeper.predictions else "diverged",
+        config=run_provenance.recorded_config(job),
+        facts={
+            "score_name": data.task.score,
+            "score_split": split,
+            "majority_score": scores.constant(data.task.score, judged.labels, offsets=judged.word_offsets, names=data.task.labels),
+            "num_steps": setup.num_steps,
+            "num_train": len(setup.train_indices),
+            "data_fingerprint": fingerprint,
+            "weights_fingerprint": job.encoder.fingerprint,
+            **({"sources": " ".join(source.run_id for source in job.sources.values())} if job.sources else {}),
+        },
+        provenance=run_provenance.describe_run(job, setup, data, keeper.cost()),
+        metrics=metrics_frame(keeper.rows),
+        predictions=predictions_frame(keeper.predictions),
+    )
+    return record, setup.model
+
+
+def checkpointer_for(job: Job, began: float) -> Keeper:
+    """Returns the run's checkpointer, with any checkpoint of an earlier attempt loaded. Sets a damaged one aside.
+
+    Args:
+        job: The run.
+        began: When this attempt began, by `time.monotonic`.
+    """
+    static, store = provenance.static(), Store(job.results)
+    identity = {
+        "run": job.run_id,
+        "code": provenance.code_sha256(),
+        **{name: static[name] for name in ("python", "packages")},
+        **{name: static["hardware"][name] for name in ("machine", "cpu")},
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "environment": provenance.environment(provenance.ARITHMETIC),
+        "device": [job.device, run_provenance.device_name(job.device)],
+        "threads": job.threads,
+        "packed": job.packed,
+    }
+
+    def warn(message: str) -> None:
+        print(message, file=sys.stderr)
+
+    keeper = Keeper(store.checkpoint_path(job.run_id), identity, 60 * job.checkpoint_minutes or None, began, warn)
+    try:
+        keeper.find()
+    except Damaged as error:
+        warn(f"{error} It was set aside as {store.set_aside(error.path)}, and the run starts anew.")
+    return keeper
+
+
+def _encoded(job: Job) -> Data:
+    """Returns the job's data as tokens: tokenised by the first process that needs them, memory-mapped by all."""
+    task, length = job.task or get_task(job.config.task), job.config.max_length
+    key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)
+    if key not in _ENCODED:
+
+        def make() -> tuple[token_cache.Splits, NDArray[np.int64]]:
+            data = encode(task, job.data, job.encoder, length)
+            return data.splits, data.pieces
+
+        _ENCODED[key] = Data(task, *token_cache.load_or_make(job.results / TOKENS / key, make))
+    return _ENCODED[key]
+
+
+def _quiet_transformers() -> None:
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise NoDevice(f"device {name}: torch knows no such device; write cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        sees = f"{count} CUDA devices" if count else "no CUDA device"
+        raise NoDevice(f"device {name}: this torch ({torch.__version__}) sees {sees} here; use --device cpu")

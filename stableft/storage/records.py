@@ -1,0 +1,63 @@
+"""Records: the data classes of stored runs and collected tables, and the keys of their metadata."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+FOOTER = b"stableft"
+FOOTER_SHA256 = b"stableft_sha256"
+TRAJECTORY = "trajectory_sha256"
+CELL = ["experiment", "arm", "task", "seed", "run_id"]
+Outcome = Literal["ok", "diverged"]
+
+
+class CellKey(NamedTuple):
+    """The cell of an experiment that a run fills: one run may fill several."""
+
+    experiment: str
+    arm: str
+    task: str
+    seed: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The record of a finished run.
+
+    Attributes:
+        run_id: Its identity.
+        outcome: ``diverged``: a non-finite loss ended it, which is data.
+        config: The resolved configuration as JSON values.
+        facts: Columns of the collected ``runs`` table: ``score_name``, ``score_split``, ``majority_score``, ``num_steps``,
+            ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it needed other runs' weights.
+        provenance: Where and how it was computed.
+        metrics: Columns step, split, metric, scope, value.
+        predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
+    """
+
+    run_id: str
+    outcome: Outcome
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Results:
+    """The collected tables of one experiment at one protocol.
+
+    Attributes:
+        runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts, seconds, peak_memory_mb, and config
+            and provenance as JSON.
+        metrics: experiment, arm, task, seed, run_id, step, split, metric, scope, value.
+        predictions: experiment, arm, task, seed, run_id, split, example, label, prediction, probabilities.
+    """
+
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
