@@ -72,7 +72,6 @@ class Evaluation(BaseModel):
     """What captions say of a configuration's evaluation."""
 
     num_examples: int | None = None
-    draft: Text | None = None
 
 
 class Config(BaseModel):

@@ -1,6 +1,6 @@
 """What a model says about held-out examples: each once, in batches of similar length, without dropout."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ EVALUATION_SPLITS = ("validation", "test")
 SUBSET = "subset"
 AVERAGE = "average"
 BEST = "best"
-SAFETY = 3.0
 
 
 class Row(NamedTuple):
@@ -75,8 +74,7 @@ def evaluation_point(
             continue
         part_of = None if split == "test" or last else subset
         indices = np.arange(len(data.splits[split])) if part_of is None else part_of
-        draft = config.evaluation.draft is not None and not last
-        said = _said(model, config, data, execution, split, indices, draft)
+        said = _said(model, config, data, execution, split, indices)
         parts = [("" if part_of is None else SUBSET, said)]
         if last and split == "validation" and subset is not None:
             parts.append((SUBSET, said.part(subset)))  # so that the curve over the subset reaches the end
@@ -127,15 +125,13 @@ class _Said:
         return _Said(self.losses[examples], labels, predictions, probabilities, counts, offsets)
 
 
-def _said(
-    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64], draft: bool
-) -> _Said:
+def _said(model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]) -> _Said:
     tokens = data.splits[split]
     labels = tokens.labels[tokens.labels_of(indices)]
     if data.task.kind == "tagging":
         losses, counts, tags = evaluate_tags(model, config, data, execution, split, indices)
         return _Said(losses, labels, tags, np.empty((len(tags), 0), np.float32), counts, tokens.word_offsets_of(indices))
-    losses, outputs = evaluate(model, config, data, execution, split, indices, draft=draft)
+    losses, outputs = evaluate(model, config, data, execution, split, indices)
     probabilities, predictions = _predict(outputs, data.task)
     return _Said(losses, labels, predictions, probabilities)
 
@@ -153,7 +149,7 @@ def loss_and_score(
         split: Which split.
         indices: (N,) which of its examples.
     """
-    said = _said(model, config, data, execution, split, indices, draft=False)
+    said = _said(model, config, data, execution, split, indices)
     return said.loss, said.score(data.task.score, data.task)
 
 
@@ -170,8 +166,6 @@ def evaluate(
     execution: Execution,
     split: str,
     indices: NDArray[np.int64],
-    *,
-    draft: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Losses (N,) and outputs (N, K) of a split's examples, without dropout, in the order of ``indices``.
 
@@ -184,49 +178,17 @@ def evaluate(
         execution: Device, and tokens per batch.
         split: Which split.
         indices: (N,) which of its examples.
-        draft: See `EvaluationConfig.draft`.
     """
     model.eval()
     tokens = data.splits[split]
     distinct, place = np.unique(tokens.first_alike[indices], return_inverse=True)
-
-    def outputs_of(examples: NDArray[np.int64], precision: str) -> NDArray[np.float32]:
-        outputs = np.empty((len(examples), max(1, len(data.task.labels))), np.float32)
-        for where in by_length(tokens.lengths[examples], execution.tokens_per_evaluation_batch):
-            with arithmetic(precision, execution):
-                outputs[where] = model(tokens.batch(examples[where], execution.device)).cpu().numpy()
-        return outputs
-
-    if draft and data.task.kind == "classification" and config.precision == "fp32":
-        outputs = outputs_of(distinct, "bf16")
-        settle(outputs, lambda close: outputs_of(distinct[close], "fp32"))
-    else:
-        outputs = outputs_of(distinct, config.precision)
+    outputs = np.empty((len(distinct), max(1, len(data.task.labels))), np.float32)
+    for where in by_length(tokens.lengths[distinct], execution.tokens_per_evaluation_batch):
+        with arithmetic(config.precision, execution):
+            outputs[where] = model(tokens.batch(distinct[where], execution.device)).cpu().numpy()
     outputs = outputs[place]
     labels = torch.from_numpy(tokens.labels[indices])
     return losses(torch.from_numpy(outputs), labels, data.task.kind).numpy(), outputs
-
-
-def settle(outputs: NDArray[np.float32], exact: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
-    """Replaces draft outputs by exact ones until no class can change any more: the closest decisions first.
-
-    A decision can't change if the distance of its two best classes is more than twice the error of an output. The error is not
-    known, only what it was at most in the examples settled so far (a twentieth at least); `SAFETY` times that is assumed.
-
-    Args:
-        outputs: (N, K) drafts, K >= 2, changed in place.
-        exact: Gives the exact outputs of the examples at these positions.
-    """
-    best = np.sort(outputs, axis=1)[:, -2:]
-    margins = best[:, 1] - best[:, 0]
-    order = np.argsort(margins, kind="stable")
-    portion, done, error = max(16, len(order) // 20), 0, 0.0
-    while done < len(order) and (done == 0 or margins[order[done]] <= 2 * SAFETY * error):
-        close = order[done : done + portion]
-        settled = exact(close)
-        error = max(error, float(np.abs(settled - outputs[close]).max()))
-        outputs[close] = settled
-        done += len(close)
 
 
 def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:
