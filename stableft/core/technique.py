@@ -69,13 +69,12 @@ class Technique(Frozen):
         """
 
     @abstractmethod
-    def apply(self, setup: Any, config: "RunConfig") -> Any:
+    def apply(self, setup: Any) -> Any:
         """Changes a setup.
 
         Args:
-            setup: A `stableft.training.loop.Setup`, which the core can't name, being free of torch. Its model may be changed in
+            setup: A `stableft.training.setup.Setup`, which the core can't name, being free of torch. Its model may be changed in
                 place. Techniques go by the roles and depths of its groups, never by the engine, so that they work on each.
-            config: The whole configuration.
 
         Returns:
             The changed setup, likewise.

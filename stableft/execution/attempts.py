@@ -9,10 +9,10 @@ from stableft.storage.store import Store
 
 if TYPE_CHECKING:
     from stableft.execution.worker import Job
-    from stableft.training.checkpointing import Keeper
+    from stableft.training.checkpointing import Checkpointer
 
 
-def keeper_of(job: "Job", device_name: str | None, began: float) -> "Keeper":
+def keeper_of(job: "Job", device_name: str | None, began: float) -> "Checkpointer":
     """What keeps the run's state, and has found what an earlier attempt left; a checkpoint that is damaged is set aside.
 
     Args:
@@ -22,7 +22,7 @@ def keeper_of(job: "Job", device_name: str | None, began: float) -> "Keeper":
     """
     import torch
 
-    from stableft.training.checkpointing import Keeper
+    from stableft.training.checkpointing import Checkpointer
 
     static, store = provenance.static(), Store(job.results)
     identity = {
@@ -40,9 +40,9 @@ def keeper_of(job: "Job", device_name: str | None, began: float) -> "Keeper":
     def told(message: str) -> None:
         print(message, file=sys.stderr)
 
-    keeper = Keeper(store.checkpoint_path(job.run_id), identity, 60 * job.checkpoint_minutes or None, began, told)
+    keeper = Checkpointer(store.checkpoint_path(job.run_id), identity, 60 * job.checkpoint_minutes or None, began, told)
     try:
-        keeper.find()
+        keeper.load()
     except Damaged as error:
         told(f"{error} It was set aside as {store.set_aside(error.path)}, and the run starts anew.")
     return keeper

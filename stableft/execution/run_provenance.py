@@ -15,8 +15,8 @@ from stableft.execution import checkout, provenance
 if TYPE_CHECKING:
     from stableft.execution.worker import Job
     from stableft.models.tokens import Data
-    from stableft.training.checkpointing import Cost
-    from stableft.training.loop import Setup
+    from stableft.training.checkpointing import RunCost
+    from stableft.training.setup import Setup
 
 
 def config_of(job: "Job") -> dict[str, Any]:
@@ -25,7 +25,7 @@ def config_of(job: "Job") -> dict[str, Any]:
     return config if job.identify else {**config, "encoder": job.encoder.anonymous_name}
 
 
-def of_run(job: "Job", setup: "Setup", data: "Data", cost: "Cost") -> dict[str, Any]:
+def of_run(job: "Job", setup: "Setup", data: "Data", cost: "RunCost") -> dict[str, Any]:
     """The provenance of a run that has just ended, in the process that computed it.
 
     Args:
@@ -36,16 +36,16 @@ def of_run(job: "Job", setup: "Setup", data: "Data", cost: "Cost") -> dict[str, 
 
     Returns:
         JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``, ``lock``, ``hardware``, ``environment``,
-        ``torch``, ``execution``, ``samples``; what `stableft.training.checkpointing.Cost` says; ``started_utc``, ``ended_utc``
+        ``torch``, ``execution``, ``samples``; what `stableft.training.checkpointing.RunCost` says; ``started_utc``, ``ended_utc``
         (ISO 8601); ``attempts``: how often it was started; ``identity`` only if the job asks for it.
     """
-    from stableft.training.runtime import Execution, flags
+    from stableft.training.runtime import Runtime, flags
 
     return {
         "git": job.code or checkout.here().keep(checkout.patches(job.results), identify=job.identify),
         **provenance.static(),
         "environment": provenance.environment(),
-        "torch": flags(Execution(device=job.device, packed=job.packed)),
+        "torch": flags(Runtime(device=job.device, packed=job.packed)),
         "execution": {
             "device": job.device,
             "device_name": device_name(job.device),

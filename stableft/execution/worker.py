@@ -21,7 +21,6 @@ from stableft.core.config import RunConfig
 from stableft.core.errors import NoDevice, StableftError
 from stableft.core.files import locked
 from stableft.core.outline import outline
-from stableft.execution import provenance
 from stableft.execution import run_provenance as circumstances
 from stableft.execution.attempts import keeper_of
 from stableft.models.encoders import Encoder
@@ -136,22 +135,24 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
     """Trains one run whose sources are there; returns its record and the model as it ended."""
     import torch
 
+    from stableft.training import memory
     from stableft.training.evaluation import Predictions
-    from stableft.training.loop import build, train
-    from stableft.training.runtime import Execution
+    from stableft.training.loop import train
+    from stableft.training.runtime import Runtime
+    from stableft.training.setup import build
 
     _check_device(job.device)
     began = time.monotonic()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
-    provenance.reset_peak_memory()
+    memory.reset_peak_memory()
     fingerprint = job.data.fingerprint
     data = _encoded(job)
-    execution = Execution(device=job.device, packed=job.packed)
+    execution = Runtime(device=job.device, packed=job.packed)
     setup = build(job.config, data, job.encoder, execution, weights)
     keeper = keeper_of(job, circumstances.device_name(job.device), began)
     told = 0.0
-    for item in train(setup, job.config, data, execution, keeper):
+    for item in train(setup, data, execution, keeper):
         if isinstance(item, Predictions):
             keeper.predictions.append(item)
             continue
@@ -189,8 +190,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> "tuple[
 def _encoded(job: Job) -> "Data":
     """The job's data as tokens: tokenised by the first process that needs them, memory-mapped by all."""
     from stableft.models import token_cache
-    from stableft.models.tokens import Data
-    from stableft.training.loop import encode
+    from stableft.models.tokens import Data, encode
 
     task, length = job.task or discover.task(job.config.task), job.config.max_length
     key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)

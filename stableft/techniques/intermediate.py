@@ -9,7 +9,7 @@ from stableft.core.config import EvaluationConfig, PositiveInt, RunConfig, Seed,
 from stableft.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -90,7 +90,7 @@ class Intermediate(Technique):
         given = {"num_train": self.num_train, "adam.lr": self.lr, "batch_size": self.batch_size}
         return with_overrides(config, changes | {name: value for name, value in given.items() if value is not None})
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Overwrites everything but the head.
 
         Raises:

@@ -9,7 +9,7 @@ from stableft.core.config import RunConfig, Stage, Technique
 
 if TYPE_CHECKING:
     from stableft.core.outline import Outline
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -67,6 +67,6 @@ class LLRD(Technique):
         top = self.decay if self.top is None else self.top
         return top * self.decay ** (num_blocks - depth)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Scales the rates of embeddings and blocks."""
         return setup.scaled(self.lr_scale)

@@ -282,7 +282,7 @@ class Made(Technique):
     def null(cls) -> Self:
         return cls()
 
-    def apply(self, setup: Any, config: RunConfig) -> Any:
+    def apply(self, setup: Any) -> Any:
         return setup
 
 

@@ -10,15 +10,15 @@ import torch
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data, Tokens
 from stableft.tasks import scores
-from stableft.training.evaluation import Predictions, Row, evaluate, evaluation_point
-from stableft.training.loop import build
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, Predictions, Scorer
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 from tests.conftest import ConfigFactory
 
 
 @pytest.fixture
 def model(toy_config: ConfigFactory, toy_data: Data, lively_encoder: Encoder) -> Any:
-    built = build(toy_config(), toy_data, lively_encoder, Execution()).model
+    built = build(toy_config(), toy_data, lively_encoder, Runtime()).model
     with torch.no_grad():
         built.head.weight.mul_(10)
     return built
@@ -45,7 +45,7 @@ def test_equal_inputs_are_computed_once_and_each_has_its_own_loss(
         return batch(self, indices, device)
 
     monkeypatch.setattr(Tokens, "batch", spy)
-    losses, outputs = evaluate(model, toy_config(), data, Execution(), "validation", np.arange(2 * n))
+    losses, outputs = Scorer(toy_config(), data, Runtime()).evaluate(model, "validation", np.arange(2 * n))
     assert sorted(computed) == sorted(set(twice.first_alike.tolist()))
     np.testing.assert_array_equal(outputs[:n], outputs[n:])
     logs = torch.log_softmax(torch.from_numpy(outputs), 1).numpy()
@@ -58,13 +58,13 @@ def test_further_metrics_are_of_the_examples_in_their_order(
     monkeypatch.setattr(scores, "BATCH", 5)
     task = dataclasses.replace(toy_data.task, kind="regression", labels=(), score="negative_rmse", metrics=("rmse", "batch_rmse"))
     data = dataclasses.replace(toy_data, task=task)
-    config, execution = toy_config(), Execution()
-    regressor = build(config, data, lively_encoder, execution).model
-    point = list(evaluation_point(regressor, config, data, execution, step=24, subset=None, last=True))
-    rows = {item.metric: item.value for item in point if isinstance(item, Row) and item.split == "validation"}
-    (said,) = (item for item in point if isinstance(item, Predictions) and item.split == "validation")
-    assert said.labels.tolist() == toy_data.splits["validation"].labels.tolist()
-    errors = [float(np.sqrt(np.mean((said.predictions - said.labels)[i : i + 5] ** 2))) for i in range(0, 32, 5)]
+    config, runtime = toy_config(), Runtime()
+    regressor = build(config, data, lively_encoder, runtime).model
+    point = list(Scorer(config, data, runtime).point(regressor, step=24, last=True))
+    rows = {item.metric: item.value for item in point if isinstance(item, MetricRow) and item.split == "validation"}
+    (predicted,) = (item for item in point if isinstance(item, Predictions) and item.split == "validation")
+    assert predicted.labels.tolist() == toy_data.splits["validation"].labels.tolist()
+    errors = [float(np.sqrt(np.mean((predicted.predictions - predicted.labels)[i : i + 5] ** 2))) for i in range(0, 32, 5)]
     assert list(rows) == ["loss", "negative_rmse", "score", "rmse", "batch_rmse"]
     assert rows["batch_rmse"] == pytest.approx(float(np.mean(errors)))
     assert rows["score"] == rows["negative_rmse"] == -rows["rmse"] == pytest.approx(-np.sqrt(rows["loss"]))
