@@ -92,21 +92,21 @@ class Engine:
     def __init__(self, spec: Spec) -> None:
         import torch
 
-        from stableft.training import evaluation
-        from stableft.training import loop as finetune
-        from stableft.training.runtime import Execution
+        from stableft.models.tokens import encode
+        from stableft.training.runtime import Runtime
+        from stableft.training.setup import build
 
         torch.set_num_threads(1)
         self._spec = spec
-        self._finetune, self._evaluation = finetune, evaluation
+        self._build = build
         made = splits(spec.shape, spec.encoder)
         self._lengths = np.asarray([example.length for example in made[0]])
         data = TaskData(*(tuple(map(_example, part)) for part in made))
         self._encoder = resolve(str(spec.encoder))
-        self._execution = Execution(device="cpu", packed=spec.options["packed"])
-        self._data = finetune.encode(get_task(spec.shape.task), data, self._encoder, spec.shape.max_length)
+        self._execution = Runtime(device="cpu", packed=spec.options["packed"])
+        self._data = encode(get_task(spec.shape.task), data, self._encoder, spec.shape.max_length)
         self._config = self._configuration(1)
-        self._setup = finetune.build(self._config, self._data, self._encoder, self._execution)
+        self._setup = build(self._config, self._data, self._encoder, self._execution)
 
     def _configuration(self, num_steps: int) -> RunConfig:
         spec = self._spec
@@ -123,7 +123,7 @@ class Engine:
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
         """Implements `benchmarks.subject.Subject.train`."""
         self._config = self._configuration(warm + steps)
-        self._setup = self._finetune.build(self._config, self._data, self._encoder, self._execution)
+        self._setup = self._build(self._config, self._data, self._encoder, self._execution)
         losses: list[float] = []
         ends = self._step_ends(losses)
         started = time.perf_counter()
@@ -137,19 +137,23 @@ class Engine:
         return Trained(seconds, int(self._lengths[timed].sum()), len(timed), losses if log else [])
 
     def _step_ends(self, losses: list[float]) -> Iterator[None]:
-        for item in self._finetune.train(self._setup, self._config, self._data, self._execution):
-            if isinstance(item, self._evaluation.Row) and item.split == "train":
+        from stableft.training.evaluation import MetricRow
+        from stableft.training.loop import train
+
+        for item in train(self._setup, self._data, self._execution):
+            if isinstance(item, MetricRow) and item.split == "train":
                 if item.metric == "loss":
                     losses.append(item.value)
                 elif item.metric == "grad_norm":  # logged once at the end of a step
                     yield
 
     def evaluate(self, count: int) -> Evaluated:
-        """Implements `benchmarks.subject.Subject.evaluate`."""
+        """See `benchmarks.subject.Subject.evaluate`."""
+        from stableft.training.evaluation import Scorer
+
         started = time.perf_counter()
-        _, logits = self._evaluation.evaluate(
-            self._setup.model, self._config, self._data, self._execution, "validation", np.arange(count)
-        )
+        scorer = Scorer(self._config, self._data, self._execution)
+        _, logits = scorer.evaluate(self._setup.model, "validation", np.arange(count))
         return Evaluated(time.perf_counter() - started, logits)
 
 

@@ -50,11 +50,11 @@ def obey(order: Order) -> dict[str, Any]:
     assert spec is not None
     if order.kind == "library":
         from benchmarks.huggingface import whole_run
-        from stableft.execution import provenance
+        from stableft.training import memory
 
         files = {name: str(order.folder / f"{name}.jsonl") for name in ("train", "validation")}
         times = whole_run(spec, files, str(order.folder / "cache"), order.steps, order.every)
-        return {**times, "peak_mb": provenance.peak_memory_mb()}
+        return {**times, "peak_mb": memory.peak_memory_mb()}
     config = engine.configuration(
         spec.shape, spec.encoder, seed=0, dropout=spec.dropout, precision=spec.options["precision"], num_steps=order.steps,
         every=order.every,

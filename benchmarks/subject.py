@@ -81,18 +81,18 @@ def obey(connection: Connection) -> None:
     """Builds the requested subject and calls its methods until the other side closes the connection."""
     import torch
 
-    from stableft.execution import provenance
+    from stableft.training import memory
 
     spec: Spec = connection.recv()
     try:
         module, _, name = spec.kind.partition(":")
-        provenance.reset_peak_memory()
+        memory.reset_peak_memory()
         subject = getattr(importlib.import_module(module), name)(spec)
         connection.send(("ready", None))
         while True:
             method, arguments, options = connection.recv()
             answer = getattr(subject, method)(*arguments, **options)
-            connection.send(("done", (answer, provenance.peak_memory_mb(), torch.get_num_threads())))
+            connection.send(("done", (answer, memory.peak_memory_mb(), torch.get_num_threads())))
     except EOFError:
         return
     except Exception:

@@ -119,7 +119,7 @@ def lively_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 @pytest.fixture(scope="session")
 def toy_data(tiny_encoder: Encoder) -> "Data":
     """The toy task, tokenised for ``tiny_encoder`` (and for ``lively_encoder``, which has the same vocabulary)."""
-    from stableft.training.loop import encode
+    from stableft.models.tokens import encode
 
     return encode(TOY, TOY.load(), tiny_encoder, max_length=32)
 
@@ -181,7 +181,7 @@ TAGGED = Task(
 @pytest.fixture(scope="session")
 def tagged_data(tiny_encoder: Encoder) -> "Data":
     """An invented tagging task, tokenised for ``tiny_encoder`` and ``lively_encoder``."""
-    from stableft.training.loop import encode
+    from stableft.models.tokens import encode
 
     return encode(TAGGED, load_tagged(), tiny_encoder, max_length=32)
 

@@ -84,9 +84,6 @@ class EvaluationConfig(Frozen):
         num_examples: Points before the end use a fixed subset of that many validation examples, stratified by label and the
             same for every seed (rows of scope ``subset``). None: every point uses every example.
         test_points: Whether the test split is evaluated at ``all`` points, as Zhang et al. log it, or only at the ``last``.
-        draft: ``bf16``: points before the end of a classification run in fp32 are computed in bf16 first, and examples whose two
-            best classes are close again in fp32, so that the score is that of fp32; the losses at these points are not quite.
-            None: everything in the precision of the run.
         start_epoch: After that many epochs the points above begin, counted from there; before, there is one at the end of each
             epoch (the article on advanced techniques: every 10 batches from epoch 2; protocol section 7, S2). None: from the start.
     """
@@ -95,8 +92,15 @@ class EvaluationConfig(Frozen):
     num_points: PositiveInt | None = None
     num_examples: PositiveInt | None = None
     test_points: Literal["all", "last"] = "all"
-    draft: Literal["bf16"] | None = None
     start_epoch: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_draft(cls, fields: Any) -> Any:
+        """Drops ``draft``, a field of earlier versions, which their stored configurations have, unset."""
+        if isinstance(fields, Mapping) and fields.get("draft", "absent") is None:
+            return {name: value for name, value in fields.items() if name != "draft"}
+        return fields
 
     @model_validator(mode="after")
     def _one_frequency(self) -> Self:

@@ -72,11 +72,14 @@ class Technique(Frozen):
 
     @abstractmethod
     def apply(self, setup: Any) -> Any:
-        """Returns a changed setup.
+        """Changes a setup.
 
         Args:
-            setup: The setup of `stableft.training`, which the core can't name, being free of torch. Its model may be changed in
+            setup: A `stableft.training.setup.Setup`, which the core can't name, being free of torch. Its model may be changed in
                 place. Techniques go by the roles and depths of its groups, never by the engine, so that they work on each.
+
+        Returns:
+            The changed setup, likewise.
         """
 
     def source_overrides(self) -> Mapping[str, Any] | None:

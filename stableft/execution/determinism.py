@@ -160,15 +160,15 @@ def _resumed(alone: Grid, inputs: Inputs, folder: Path) -> Rows:
 
 
 def serve_but_die_once(connection: Connection, step: int) -> None:
-    """Serves as any training process, but writes a checkpoint and kills itself after that step of each run that it begins."""
-    from stableft.training.checkpointing import Keeper, State
+    """A training process like any other that kills itself after that step of each run that it begins, with a checkpoint written."""
+    from stableft.training.checkpointing import Checkpointer, TrainingState
 
-    def between_steps(self: Keeper, done: int, state: State) -> None:
-        if done == step:  # never in a run that resumes from there
-            self.write(done, state)
+    def maybe_save(self: Checkpointer, done: int, state: TrainingState) -> None:
+        if done == step:  # never of a run that goes on from there
+            self.save(done, state)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Keeper.between_steps = between_steps
+    Checkpointer.maybe_save = maybe_save
     serve(connection)
 
 

@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -119,23 +118,3 @@ def _memory_mb() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     except (ValueError, OSError, AttributeError):
         return None
-
-
-def reset_peak_memory() -> None:
-    """Starts a new measurement of this process's peak memory (Linux; elsewhere the peak is that of the process so far)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
-
-
-def peak_memory_mb() -> float | None:
-    """Peak resident memory of this process since the last reset, in MiB."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 1024)

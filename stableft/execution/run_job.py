@@ -17,17 +17,19 @@ from stableft.execution import provenance, run_provenance
 from stableft.execution.job import Job, Progress, score_split
 from stableft.models import token_cache
 from stableft.models.model import Model
-from stableft.models.tokens import Data
+from stableft.models.tokens import Data, encode
 from stableft.models.weights import decay_factor, save_weights
 from stableft.storage.frames import metrics_frame, predictions_frame
 from stableft.storage.records import RunRecord
 from stableft.storage.store import Store
 from stableft.tasks import scores
 from stableft.tasks.catalog import get_task
-from stableft.training.checkpointing import Keeper
+from stableft.training import memory
+from stableft.training.checkpointing import Checkpointer
 from stableft.training.evaluation import Predictions
-from stableft.training.loop import build, encode, train
-from stableft.training.runtime import Execution
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 
 PROGRESS_SECONDS = 0.5
 TOKENS = "tokens"  # folder of tokenised data beneath the results
@@ -81,19 +83,19 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
     began = time.monotonic()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
-    provenance.reset_peak_memory()
+    memory.reset_peak_memory()
     fingerprint = job.data.fingerprint
     data = _encoded(job)
-    execution = Execution(device=job.device, packed=job.packed)
-    setup = build(job.config, data, job.encoder, execution, weights)
-    keeper = checkpointer_for(job, began)
+    runtime = Runtime(device=job.device, packed=job.packed)
+    setup = build(job.config, data, job.encoder, runtime, weights)
+    checkpointer = checkpointer_for(job, began)
     # The loop yields metric rows and predictions; both are kept with the checkpoint.
     reported = 0.0
-    for item in train(setup, job.config, data, execution, keeper):
+    for item in train(setup, data, runtime, checkpointer):
         if isinstance(item, Predictions):
-            keeper.predictions.append(item)
+            checkpointer.predictions.append(item)
             continue
-        keeper.rows.append(item)
+        checkpointer.rows.append(item)
         is_loss = item.split == "train" and item.metric in ("loss", "surface_loss")
         if is_loss and (now := time.monotonic()) - reported > PROGRESS_SECONDS:
             progress(item.step, setup.num_steps, item.value)
@@ -102,7 +104,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
     judged = data.splits[split]
     record = RunRecord(
         run_id=job.run_id,
-        outcome="ok" if keeper.predictions else "diverged",
+        outcome="ok" if checkpointer.predictions else "diverged",
         config=run_provenance.recorded_config(job),
         facts={
             "score_name": data.task.score,
@@ -114,14 +116,14 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
             "weights_fingerprint": job.encoder.fingerprint,
             **({"sources": " ".join(source.run_id for source in job.sources.values())} if job.sources else {}),
         },
-        provenance=run_provenance.describe_run(job, setup, data, keeper.cost()),
-        metrics=metrics_frame(keeper.rows),
-        predictions=predictions_frame(keeper.predictions),
+        provenance=run_provenance.describe_run(job, setup, data, checkpointer.cost()),
+        metrics=metrics_frame(checkpointer.rows),
+        predictions=predictions_frame(checkpointer.predictions),
     )
     return record, setup.model
 
 
-def checkpointer_for(job: Job, began: float) -> Keeper:
+def checkpointer_for(job: Job, began: float) -> Checkpointer:
     """Returns the run's checkpointer, with any checkpoint of an earlier attempt loaded. Sets a damaged one aside.
 
     Args:
@@ -144,12 +146,12 @@ def checkpointer_for(job: Job, began: float) -> Keeper:
     def warn(message: str) -> None:
         print(message, file=sys.stderr)
 
-    keeper = Keeper(store.checkpoint_path(job.run_id), identity, 60 * job.checkpoint_minutes or None, began, warn)
+    checkpointer = Checkpointer(store.checkpoint_path(job.run_id), identity, 60 * job.checkpoint_minutes or None, began, warn)
     try:
-        keeper.find()
+        checkpointer.load()
     except Damaged as error:
         warn(f"{error} It was set aside as {store.set_aside(error.path)}, and the run starts anew.")
-    return keeper
+    return checkpointer
 
 
 def _encoded(job: Job) -> Data:

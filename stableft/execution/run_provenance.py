@@ -14,10 +14,10 @@ from stableft.core import anonymize as identity
 from stableft.execution import checkout, provenance
 from stableft.execution.job import Job
 from stableft.models.tokens import Data
-from stableft.training.checkpointing import Cost
+from stableft.training.checkpointing import RunCost
 from stableft.training.evaluation import evaluation_subset
-from stableft.training.loop import Setup
-from stableft.training.runtime import Execution, flags
+from stableft.training.runtime import Runtime, flags
+from stableft.training.setup import Setup
 
 
 def recorded_config(job: Job) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def recorded_config(job: Job) -> dict[str, Any]:
     return config if job.identify else {**config, "encoder": job.encoder.anonymous_name}
 
 
-def describe_run(job: Job, setup: Setup, data: Data, cost: Cost) -> dict[str, Any]:
+def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str, Any]:
     """Returns the provenance of a run that has just ended, in the process that computed it.
 
     Args:
@@ -37,7 +37,7 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: Cost) -> dict[str, An
 
     Returns:
         JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``, ``lock``, ``hardware``,
-        ``environment``, ``torch``, ``execution``, ``samples``; the fields of `stableft.training.checkpointing.Cost`;
+        ``environment``, ``torch``, ``execution``, ``samples``; the fields of `stableft.training.checkpointing.RunCost`;
         ``started_utc``, ``ended_utc`` (ISO 8601); ``attempts``: how often it was started; ``identity`` only if the
         job asks for it.
     """
@@ -45,7 +45,7 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: Cost) -> dict[str, An
         "git": job.code or checkout.here().keep(checkout.patches(job.results), identify=job.identify),
         **provenance.static(),
         "environment": provenance.environment(),
-        "torch": flags(Execution(device=job.device, packed=job.packed)),
+        "torch": flags(Runtime(device=job.device, packed=job.packed)),
         "execution": {
             "device": job.device,
             "device_name": device_name(job.device),

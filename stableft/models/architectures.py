@@ -141,16 +141,16 @@ _EXCEPTIONS: dict[str, dict[str, tuple[Role, int]]] = {
 }
 
 
-def stand(model_type: str, name: str) -> tuple[Role, int | None] | None:
-    """Role and depth of a parameter of an encoder of any architecture.
+def locate_parameter(model_type: str, name: str) -> tuple[Role, int | None] | None:
+    """Returns role and depth of a parameter of an encoder of any architecture.
 
     Args:
         model_type: As in config.json.
         name: Within transformers' encoder, such as ``encoder.layer.0.output.dense.bias``.
 
     Returns:
-        The role, and 0 for embeddings, 1..L for blocks, None for the pooler, which stands above them all; None if the name tells
-        nothing.
+        The role, and 0 for embeddings, 1..L for blocks, None for the pooler, which is above them all; None for a name that no
+        rule knows.
     """
     for start, place in _EXCEPTIONS.get(model_type, {}).items():
         if name.startswith(start):
@@ -164,7 +164,7 @@ def stand(model_type: str, name: str) -> tuple[Role, int | None] | None:
     return None
 
 
-def stack(name: str) -> str:
-    """The list of blocks that a parameter belongs to (``encoder.layer``), or nothing if it belongs to none."""
+def block_list(name: str) -> str:
+    """Returns the name of the list of blocks that a parameter is in, such as ``encoder.layer``; "" if it is in none."""
     match = _BLOCK.match(name)
     return name[: match.start("index") - 1] if match else ""

@@ -163,8 +163,8 @@ def _embedded(name: str, spec: Embedded) -> Encoder:
     weights = folder / spec.weights
     if not weights.is_file():
         raise MissingInput(f"{missing}, but {weights} is not there: type `{spec.setup}`. {WAYS_OUT}")
-    if (found := file_sha256(weights)) != spec.sha256:
-        raise MissingInput(f"{weights} is damaged: sha256 {found}, expected {spec.sha256}; type `{spec.setup}`. {WAYS_OUT}")
+    if (actual := file_sha256(weights)) != spec.sha256:
+        raise MissingInput(f"{weights} is damaged: sha256 {actual}, expected {spec.sha256}; type `{spec.setup}`. {WAYS_OUT}")
     return from_folder(name, folder, lower_case=spec.lower_case)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stableft.core.errors import UsageError
-from stableft.models.architectures import stack, stand
+from stableft.models.architectures import block_list, locate_parameter
 
 
 def first_position(encoder: nn.Module) -> int:
@@ -24,15 +24,15 @@ def num_positions(encoder: Any) -> int | None:
 
 
 def num_blocks(encoder: nn.Module) -> int:
-    """Blocks with weights of their own.
+    """Returns the number of blocks with weights of their own.
 
     Raises:
         UsageError: blocks in none or several lists, such as CANINE's, so that depths can't be told.
     """
-    names = [name for name, _ in encoder.named_parameters() if stack(name)]
-    if (found := len({stack(name) for name in names})) != 1:
-        raise UsageError(f"{type(encoder).__name__} has {found} lists of blocks; stableft can tell depths in exactly one")
-    places = filter(None, (stand("", name) for name in names))
+    names = [name for name, _ in encoder.named_parameters() if block_list(name)]
+    if (lists := len({block_list(name) for name in names})) != 1:
+        raise UsageError(f"{type(encoder).__name__} has {lists} lists of blocks; stableft can tell depths in exactly one")
+    places = filter(None, (locate_parameter("", name) for name in names))
     return max(depth for _, depth in places if depth is not None)
 
 

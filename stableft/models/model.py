@@ -3,6 +3,7 @@
 With `stableft.models.architectures` the only module that knows how an encoder names its parameters.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from transformers import AttentionInterface
 
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
-from stableft.models.architectures import ARCHITECTURES, OUR_POOLING, Pooling, Residual, Role, stand
+from stableft.models.architectures import ARCHITECTURES, OUR_POOLING, Pooling, Residual, Role, locate_parameter
 from stableft.models.encoders import Encoder
 from stableft.models.heads import BiLSTMCRF
 from stableft.models.introspection import first_position, num_blocks, num_positions, refuse_useless, set_dropout, takes_segments
@@ -29,8 +30,8 @@ ACTIVATIONS = {"tanh": torch.tanh, "gelu": nn.functional.gelu, "relu": nn.functi
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a parameter stands.
+class ParamPlace:
+    """Place of a parameter in its model.
 
     Attributes:
         role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
@@ -213,8 +214,8 @@ class Model(nn.Module):
             inputs["position_ids"] = positions[None] + self.first_position
         return self.encoder(**inputs)
 
-    def place(self, name: str) -> Place:
-        """Role, depth and decay of the parameter of that name (as in ``named_parameters``).
+    def place(self, name: str) -> ParamPlace:
+        """Returns role, depth and decay of the parameter of that name (as in ``named_parameters``).
 
         Raises:
             UsageError: a parameter that no rule places.
@@ -224,15 +225,14 @@ class Model(nn.Module):
         top = self.num_blocks + 1
         part, _, inner = name.partition(".")
         if part == "head":
-            return Place("head", top, decays)
+            return ParamPlace("head", top, decays)
         if part == "pooler":
-            return Place("pooler", top, decays)
-        found = stand(self.encoder.config.model_type, inner) if part == "encoder" else None
-        if found:
-            role, depth = found
-            return Place(role, top if depth is None else depth, decays)
+            return ParamPlace("pooler", top, decays)
+        if part == "encoder" and (located := locate_parameter(self.encoder.config.model_type, inner)):
+            role, depth = located
+            return ParamPlace(role, top if depth is None else depth, decays)
         if part == "encoder" and is_norm:  # one that stands in no block follows the last one (in models with norms first)
-            return Place("encoder", self.num_blocks, decays)
+            return ParamPlace("encoder", self.num_blocks, decays)
         raise UsageError(f"architectures.py does not know where parameter {name!r} stands")
 
     def _belongs_to_a_norm(self, name: str) -> bool:
@@ -259,7 +259,7 @@ def load_model(
     packed: bool,
     tagging: bool = False,
 ) -> tuple[Model, frozenset[str]]:
-    """The model at the start of a run.
+    """Loads the model at the start of a run.
 
     Weights that the checkpoint lacks (always the head's, sometimes the pooler's) are drawn as BERT's are: weights from
     N(0, initializer_range), biases 0; the head first, so that it is the same whatever else is fresh, then the others by name.
@@ -293,35 +293,52 @@ def load_model(
         body.pooler = None
     if architecture is None:
         refuse_useless(encoder.name, body)
-    limit = num_positions(body)
-    if limit is not None and config.max_length > limit:
-        raise UsageError(f"max_length {config.max_length} is more than the {limit} positions of {encoder.name}")
-    table = body.get_input_embeddings()
-    if pieces[-1] >= len(table.weight):
-        raise MissingInput(
-            f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {len(table.weight)} pieces"
-        )
+    _refuse_misfits(encoder, body, config.max_length, pieces)
+
     model = Model(
         body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
     )
     missing = {f"encoder.{key}" for key in absent if not (tagging and key.startswith("pooler."))}
     fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
-    drawn = sorted(fresh, key=lambda name: (not name.startswith("head."), name))
+    _draw(model, fresh, getattr(settings, "initializer_range", 0.02), init)
+    if architecture:
+        _keep_embeddings(body, pieces)
+    return model, fresh
+
+
+def _refuse_misfits(encoder: Encoder, body: Any, max_length: int, pieces: NDArray[np.int64]) -> None:
+    """Refuses inputs that are longer than the encoder's positions, and pieces that its embeddings lack."""
+    limit = num_positions(body)
+    if limit is not None and max_length > limit:
+        raise UsageError(f"max_length {max_length} is more than the {limit} positions of {encoder.name}")
+    known = len(body.get_input_embeddings().weight)
+    if pieces[-1] >= known:
+        raise MissingInput(f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {known} pieces")
+
+
+@torch.no_grad()
+def _draw(model: Model, fresh: Collection[str], spread: float, init: torch.Generator) -> None:
+    """Draws fresh parameters: the head first, so that it is the same whatever else is fresh, then the others by name."""
+    names = sorted(fresh, key=lambda name: (not name.startswith("head."), name))
     if isinstance(model.head, BiLSTMCRF):
         model.head.draw(init)
-        drawn = [name for name in drawn if not name.startswith("head.")]
-    with torch.no_grad():
-        for name in drawn:
-            parameter = model.get_parameter(name)
-            if name.endswith("bias"):
-                parameter.zero_()
-            else:
-                parameter.normal_(0.0, getattr(settings, "initializer_range", 0.02), generator=init)
-        if architecture:
-            # As transformers has it: the piece that stands for padding, should a text contain it, is read but never learns.
-            padding = np.flatnonzero(pieces == (-1 if table.padding_idx is None else table.padding_idx))
-            kept = nn.Embedding.from_pretrained(
-                table.weight[torch.from_numpy(pieces)], freeze=False, padding_idx=int(padding[0]) if len(padding) else None
-            )
-            body.set_input_embeddings(kept)
-    return model, fresh
+        names = [name for name in names if not name.startswith("head.")]
+    for name in names:
+        parameter = model.get_parameter(name)
+        if name.endswith("bias"):
+            parameter.zero_()
+        else:
+            parameter.normal_(0.0, spread, generator=init)
+
+
+@torch.no_grad()
+def _keep_embeddings(body: Any, pieces: NDArray[np.int64]) -> None:
+    """Replaces the encoder's table of embeddings by the rows of these pieces.
+
+    As in transformers, the embedding of the piece that stands for padding never learns, should a text contain it.
+    """
+    table = body.get_input_embeddings()
+    padding = np.flatnonzero(pieces == (-1 if table.padding_idx is None else table.padding_idx))
+    padding_idx = int(padding[0]) if len(padding) else None
+    kept = nn.Embedding.from_pretrained(table.weight[torch.from_numpy(pieces)], freeze=False, padding_idx=padding_idx)
+    body.set_input_embeddings(kept)

@@ -1,7 +1,7 @@
 """Texts as flat token arrays, and batches without padding: one row of tokens."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stableft.core.errors import UsageError
-from stableft.tasks import Example, TaggedExample, Task
+from stableft.models.encoders import Encoder
+from stableft.models.loading import load_tokenizer
+from stableft.tasks import Example, TaggedExample, Task, TaskData
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,20 @@ class Batch:
     labels: Tensor
     words: Tensor | None = None
     word_lengths: list[int] | None = None
+
+
+def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
+    """Tokenises the splits of a task and renumbers the pieces that occur in them."""
+    tokenizer = load_tokenizer(encoder, tagging=task.kind == "tagging")
+    raw = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits = {
+        name: tokenise(examples, tokenizer, max_length=max_length, lower_case=encoder.lower_case)
+        for name, examples in raw.items()
+        if examples
+    }
+    pieces = np.unique(np.concatenate([tokens.ids for tokens in splits.values()]))
+    renumbered = {name: replace(tokens, ids=np.searchsorted(pieces, tokens.ids)) for name, tokens in splits.items()}
+    return Data(task, renumbered, pieces)
 
 
 def tokenise(examples: Sequence[Example] | Sequence[TaggedExample], tokenizer: Any, *, max_length: int, lower_case: bool) -> Tokens:

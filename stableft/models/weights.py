@@ -143,12 +143,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            said = (file.metadata() or {}).get("sha256")
+            stored_sha256 = (file.metadata() or {}).get("sha256")
     except FileNotFoundError:
         raise MissingInput(f"{path} does not exist: run again, and the run that writes it is done first") from None
     except (OSError, SafetensorError) as error:
         raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again: it is made again.") from error
-    if said != sha256(weights):
+    if stored_sha256 != sha256(weights):
         reason = "its sha256 is not the one it names"
         raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: it is made again.")
     return weights

@@ -304,17 +304,16 @@ def _failures(scores: pd.DataFrame) -> str:
 
 
 def _frequent_points(runs: pd.DataFrame) -> str:
-    """On what, and how exactly, the points before the end were evaluated, where that differs from the last one."""
-    settings: dict[str, dict[str, None]] = {}
+    """Says on which examples the points before the end were evaluated, where these are not all examples."""
+    numbers: dict[int, dict[str, None]] = {}
     # The seeds of an arm differ in nothing else. A dict, not a set: tasks stay in the order of the runs.
     for task, config in runs.drop_duplicates(["task", "arm"])[["task", "config"]].itertuples(index=False):
-        evaluation = json.loads(config).get("evaluation", {})
-        number, draft = evaluation.get("num_examples"), evaluation.get("draft")
-        words = [f"on up to {number} fixed examples of validation"] if number else []
-        words += [f"drafted in {draft} and close decisions settled in fp32: exact scores, rounded losses"] if draft else []
-        if words:
-            settings.setdefault(", ".join(words), {})[task] = None
-    return " ".join(f"Points before the end, {' and '.join(tasks)}: {words}." for words, tasks in settings.items())
+        if number := json.loads(config).get("evaluation", {}).get("num_examples"):
+            numbers.setdefault(number, {})[task] = None
+    return " ".join(
+        f"Points before the end, {' and '.join(tasks)}: on up to {number} fixed examples of validation."
+        for number, tasks in numbers.items()
+    )
 
 
 def _write(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:

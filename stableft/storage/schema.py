@@ -72,7 +72,6 @@ class Evaluation(BaseModel):
     """Settings of evaluation that captions name."""
 
     num_examples: int | None = None
-    draft: Text | None = None
 
 
 class Config(BaseModel):

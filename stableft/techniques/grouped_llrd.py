@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig
 from stableft.core.outline import Outline
 from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 Scale = Annotated[float, Field(gt=0)]
 
@@ -66,6 +65,6 @@ class GroupedLLRD(Technique):
         scales = (self.bottom, self.bottom, self.middle, self.top)  # by set; the embeddings' is number 0
         return scales[-(-3 * depth // num_blocks)]
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Scales the rates of embeddings and blocks."""
         return setup.scaled(self.lr_scale)

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig
 from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -52,6 +51,6 @@ class HeadLR(Technique):
         """That of the head."""
         return self.scale if role == "head" else 1.0
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Scales the rate of the head."""
         return setup.scaled(self.lr_scale)

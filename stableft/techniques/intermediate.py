@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from stableft.core.config import RunConfig
 from stableft.core.errors import UsageError
 from stableft.core.technique import PositiveInt, Seed, Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -92,7 +91,7 @@ class Intermediate(Technique):
         given = {"num_train": self.num_train, "adam.lr": self.lr, "batch_size": self.batch_size}
         return changes | {name: value for name, value in given.items() if value is not None}
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Overwrites everything but the head.
 
         Raises:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig
 from stableft.core.outline import Outline
 from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -68,6 +67,6 @@ class LLRD(Technique):
         top = self.decay if self.top is None else self.top
         return top * self.decay ** (num_blocks - depth)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Scales the rates of embeddings and blocks."""
         return setup.scaled(self.lr_scale)

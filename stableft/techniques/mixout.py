@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig
 from stableft.core.seeds import stream_entropy
 from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -57,7 +56,7 @@ class Mixout(Technique):
         """Nothing is mixed in."""
         return cls(p=0.0)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Replaces the linear layers of the model; their parameters stay the same objects under the same names."""
         from torch import nn
 
@@ -68,6 +67,6 @@ class Mixout(Technique):
         scale = 1.0 if self.variant == "exact" else 1 - self.p
         for name, layer in list(setup.model.named_modules()):
             if isinstance(layer, nn.Linear) and f"{name}.weight" not in setup.fresh:
-                stream = DropoutStream(stream_entropy(config.stream_seed("mixout"), f"mixout/{name}"))
+                stream = DropoutStream(stream_entropy(setup.config.stream_seed("mixout"), f"mixout/{name}"))
                 setup.model.set_submodule(name, MixedLinear(layer, self.p, stream, scale))
         return setup

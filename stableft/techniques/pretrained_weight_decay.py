@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig
 from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import ParamGroup, Setup
+    from stableft.training.setup import ParamGroup, Setup
 
 
 @final
@@ -53,7 +52,7 @@ class PretrainedWeightDecay(Technique):
         """No such decay."""
         return cls(weight_decay=0.0)
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Points the decay of pre-trained weights at what they are now."""
         if self.weight_decay == 0:
             return setup

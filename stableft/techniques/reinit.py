@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field
 
-from stableft.core.config import RunConfig
 from stableft.core.errors import UsageError
 from stableft.core.outline import Outline
 from stableft.core.seeds import stream_entropy
 from stableft.core.technique import Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.models.model import Place
-    from stableft.training.loop import Setup
+    from stableft.models.model import ParamPlace
+    from stableft.training.setup import Setup
 
 
 @final
@@ -71,9 +70,9 @@ class Reinit(Technique):
         if outline.num_blocks is not None and self.num_layers > outline.num_blocks:
             raise UsageError(f"reinit: num_layers {self.num_layers} is more than the {outline.num_blocks} blocks of this encoder")
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Overwrites the chosen parameters of the model."""
-        names = redraw(setup, config.stream_seed("reinit"), pooler=self.pooler, num_layers=self.num_layers)
+        names = redraw(setup, setup.config.stream_seed("reinit"), pooler=self.pooler, num_layers=self.num_layers)
         return replace(setup, fresh=setup.fresh | names)
 
 
@@ -92,7 +91,7 @@ def redraw(setup: "Setup", seed: int, *, pooler: bool, num_layers: int) -> froze
     import torch
     from torch import nn
 
-    places: dict[torch.Tensor, Place] = {parameter: group.place for group in setup.groups for parameter in group.params}
+    places: dict[torch.Tensor, ParamPlace] = {parameter: group.place for group in setup.groups for parameter in group.params}
     top = max(place.depth for place in places.values() if place.role == "encoder")
     spread = setup.model.encoder.config.initializer_range
     generator = torch.Generator().manual_seed(stream_entropy(seed, "reinit"))

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.outline import Outline
 from stableft.core.technique import PositiveInt, Stage, Technique
 
 if TYPE_CHECKING:
-    from stableft.training.loop import Setup
+    from stableft.training.setup import Setup
 
 
 @final
@@ -95,14 +94,14 @@ class SWA(Technique):
         ways = [(1 + math.cos(math.pi * min(1.0, j / self.anneal_steps))) / 2 for j in range(len(factors) - start)]
         return {start + j: self.scale + (factors[start] - self.scale) * way for j, way in enumerate(ways)}
 
-    def apply(self, setup: "Setup", config: RunConfig) -> "Setup":
+    def apply(self, setup: "Setup") -> "Setup":
         """Says when averaging starts, how, and at which rates training goes on."""
         from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
         from stableft.core.schedule import steps_per_epoch
-        from stableft.training.loop import Average
+        from stableft.training.setup import Average
 
-        epoch = steps_per_epoch(config, len(setup.train_indices))
+        epoch = steps_per_epoch(setup.config, len(setup.train_indices))
         start = self._start(epoch)
         if start is None:
             return setup

@@ -1,7 +1,7 @@
-"""A long run goes on from where it was: all that changes from step to step, now and then in one file, and back again.
+"""Checkpointing: saves everything that changes between steps, and restores it bit for bit.
 
-What is decided before step 0 is in no checkpoint: whoever resumes builds the same `Setup` first, so that starts, targets of decay
-and mixing, subsets and schedule are there. The order of the data is drawn again from its stream up to the step that was done.
+A checkpoint holds nothing that is decided before step 0. To resume, the same `stableft.training.setup.Setup` is built first, with
+its starts, targets of decay and mixing, subsets and schedule. The order of the data is drawn again from its stream.
 """
 
 import json
@@ -19,11 +19,11 @@ from torch import Tensor
 
 from stableft.core.errors import Damaged
 from stableft.core.files import drop_drafts, replaced
-from stableft.execution import provenance
 from stableft.models.model import Model
 from stableft.models.weights import read_weights, sha256
-from stableft.training.evaluation import Predictions, Row
-from stableft.training.evaluator import Points, within
+from stableft.training import memory
+from stableft.training.evaluation import MetricRow, Predictions
+from stableft.training.evaluator import Evaluator, within
 from stableft.training.optimizer import AdamW
 
 SCHEMA = 1
@@ -31,35 +31,35 @@ NOTES = "notes"
 FIELDS = ("labels", "predictions", "probabilities", "offsets")
 
 
-class State:
-    """What a run is between two steps: weights, moments and step counts of Adam, random streams, what is kept for evaluation.
+class TrainingState:
+    """State of a run between two steps: weights, moments and step counts of Adam, random streams, state of the evaluator.
 
     Args:
         model: As built; persistent buffers count as weights.
         optimizer: Over its parameters.
-        points: Of the run.
+        evaluator: Of the run.
         device: A torch device; its generator, and that of the CPU, are part of the state.
     """
 
-    def __init__(self, model: Model, optimizer: AdamW, points: Points, device: str) -> None:
-        self._model, self._optimizer, self._points = model, optimizer, points
+    def __init__(self, model: Model, optimizer: AdamW, evaluator: Evaluator, device: str) -> None:
+        self._model, self._optimizer, self._evaluator = model, optimizer, evaluator
         self._device = torch.device(device)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it by name, each tensor in its own type: the live ones, to be used before the next step."""
-        found = {f"model.{name}": tensor for name, tensor in self._weights().items()}
+        """Returns all of it by name, each tensor in its own type: the live ones, to be used before the next step."""
+        tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
         for name, parameter in self._model.named_parameters():
             slots = self._optimizer.state.get(parameter, {})  # a parameter without a gradient has none
-            found |= {f"adam.{slot}.{name}": value for slot, value in slots.items()}
-        found |= {f"stream.{name}": stream.get_state() for name, stream in self._model.streams().items()}
-        found["generator.cpu"] = torch.get_rng_state()
+            tensors |= {f"adam.{slot}.{name}": value for slot, value in slots.items()}
+        tensors |= {f"stream.{name}": stream.get_state() for name, stream in self._model.streams().items()}
+        tensors["generator.cpu"] = torch.get_rng_state()
         if self._device.type == "cuda":
-            found["generator.cuda"] = torch.cuda.get_rng_state(self._device)
-        return found | {f"points.{name}": tensor for name, tensor in self._points.tensors().items()}
+            tensors["generator.cuda"] = torch.cuda.get_rng_state(self._device)
+        return tensors | {f"points.{name}": tensor for name, tensor in self._evaluator.tensors().items()}
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Becomes what another state was when it gave these; all are copied."""
+        """Restores the `tensors` of another state; all are copied."""
         for name, tensor in self._weights().items():
             tensor.copy_(tensors[f"model.{name}"])
         parameters = dict(self._model.named_parameters())
@@ -71,7 +71,7 @@ class State:
             self._optimizer.state[parameter][slot] = own.copy_(value)
         for name, stream in self._model.streams().items():
             stream.set_state(tensors[f"stream.{name}"])
-        self._points.load(within(tensors, "points"))
+        self._evaluator.load(within(tensors, "points"))
         torch.set_rng_state(tensors["generator.cpu"].clone())
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(tensors["generator.cuda"].clone(), self._device)
@@ -83,8 +83,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a run has cost, over all attempts that have a part in it.
+class RunCost:
+    """Time and memory that a run took, over all attempts that have a part in it.
 
     Attributes:
         started: When the first began, in seconds since 1970.
@@ -99,21 +99,21 @@ class Cost:
     resumed_at: tuple[int, ...] = ()
 
 
-class Keeper:
-    """Keeps the state of one run in a file, and gives an earlier attempt's back.
+class Checkpointer:
+    """Saves the state of one run to a file, and loads that of an earlier attempt.
 
-    A checkpoint is refused, and the run starts anew, unless everything agrees that could change a bit: the run, the code, versions
-    of packages, device, threads, engine (``identity``). One that can't be written is no reason to stop: the run goes on without.
+    A checkpoint is refused, and the run starts again, unless everything agrees that could change a bit: the run, the code, versions
+    of packages, device, threads, engine (``identity``). A run whose checkpoint can't be written continues without one.
 
     Args:
         path: The file; its folder is created when it is first written.
         identity: JSON values.
         seconds: Between two checkpoints, and before the first; None: none is written or read.
         began: When this attempt began, by `time.monotonic`; None: now.
-        told: Told what is wrong with a checkpoint.
+        warn: Called with a message about a checkpoint that is not used or not written.
 
     Attributes:
-        rows: Everything logged so far, which whoever consumes the loop appends.
+        rows: Everything logged so far; the consumer of the loop appends to it.
         predictions: Likewise.
     """
 
@@ -123,22 +123,22 @@ class Keeper:
         identity: Mapping[str, Any],
         seconds: float | None,
         began: float | None = None,
-        told: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.path, self.identity, self._seconds, self._told = path, dict(identity), seconds, told
-        self.rows: list[Row] = []
+        self.path, self.identity, self._seconds, self._warn = path, dict(identity), seconds, warn
+        self.rows: list[MetricRow] = []
         self.predictions: list[Predictions] = []
         self._began = time.monotonic() if began is None else began
-        self._before = Cost(time.time() - (time.monotonic() - self._began))
+        self._before = RunCost(time.time() - (time.monotonic() - self._began))
         self._tensors: dict[str, Tensor] = {}
         self._done = 0
         self._due = float("inf") if seconds is None else time.monotonic() + seconds
 
-    def find(self) -> None:
-        """Looks for what an earlier attempt left, and takes over what it had logged.
+    def load(self) -> None:
+        """Loads the checkpoint of an earlier attempt if there is one, with everything it had logged.
 
         Raises:
-            Damaged: it is not as it was written.
+            Damaged: the file is not as it was written.
         """
         if self._seconds is None or not self.path.parent.is_dir():
             return
@@ -153,41 +153,41 @@ class Keeper:
         if notes["schema"] != SCHEMA or notes["identity"] != self.identity:
             theirs = notes["identity"]
             other = sorted(key for key in theirs.keys() | self.identity if theirs.get(key) != self.identity.get(key))
-            return self._told(f"{self.path} is not used, the run starts anew: it has another {', '.join(other) or 'schema'}")
+            return self._warn(f"{self.path} is not used, the run starts anew: it has another {', '.join(other) or 'schema'}")
         if notes["layout"] != _layout(tensors):
             raise Damaged(self.path, f"{self.path} is damaged (shapes or types are not those that were written).")
         self._done, self._tensors = notes["done"], tensors
         self.rows = _read_rows(notes["kinds"], within(tensors, "rows"))
         self.predictions = [_read_predictions(split, within(tensors, f"predictions.{split}")) for split in notes["predictions"]]
-        before = Cost(**notes["cost"])
+        before = RunCost(**notes["cost"])
         self._before = replace(before, resumed_at=(*before.resumed_at, self._done))
 
-    def cost(self) -> Cost:
-        """Up to now."""
-        peaks = [peak for peak in (self._before.peak_memory_mb, provenance.peak_memory_mb()) if peak is not None]
+    def cost(self) -> RunCost:
+        """Returns the cost up to now."""
+        peaks = [peak for peak in (self._before.peak_memory_mb, memory.peak_memory_mb()) if peak is not None]
         seconds = self._before.seconds + time.monotonic() - self._began
         return replace(self._before, seconds=seconds, peak_memory_mb=max(peaks, default=None))
 
-    def restore(self, state: State) -> int:
-        """Brings a state to where `find` says that the run was, if it has found any; returns the steps that are done."""
+    def restore(self, state: TrainingState) -> int:
+        """Restores the state that `load` has read, if it has; returns the completed steps."""
         if self._tensors:
             state.load(self._tensors)
             self._tensors = {}
         return self._done
 
-    def between_steps(self, done: int, state: State) -> None:
-        """Writes a checkpoint if it is time. To be called when all rows of the step are in `rows`."""
+    def maybe_save(self, done: int, state: TrainingState) -> None:
+        """Saves a checkpoint if it is time. To be called when all rows of the step are in `rows`."""
         if time.monotonic() < self._due:
             return
         try:
-            self.write(done, state)
+            self.save(done, state)
         except (OSError, SafetensorError) as error:
-            self._told(f"no checkpoint after step {done}, the run goes on without: {error}")
+            self._warn(f"no checkpoint after step {done}, the run goes on without: {error}")
         assert self._seconds is not None
         self._due = time.monotonic() + self._seconds
 
-    def write(self, done: int, state: State) -> None:
-        """Writes a checkpoint, whole or not at all.
+    def save(self, done: int, state: TrainingState) -> None:
+        """Saves a checkpoint, whole or not at all.
 
         Raises:
             OSError: the disk is full or can't be written to; an earlier checkpoint is still there.
@@ -213,8 +213,8 @@ def _layout(tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
     return {name: [str(tensor.dtype), *tensor.shape] for name, tensor in sorted(tensors.items())}
 
 
-def _rows_as_tensors(rows: list[Row]) -> tuple[list[tuple[str, str, str]], dict[str, Tensor]]:
-    """The kinds of rows, and for each row its kind's place, its step and its value: all bits of it, of a NaN too."""
+def _rows_as_tensors(rows: list[MetricRow]) -> tuple[list[tuple[str, str, str]], dict[str, Tensor]]:
+    """Returns the kinds of rows, and for each row its kind's place, its step and its value: all bits of it, of a NaN too."""
     kinds = {kind: place for place, kind in enumerate(dict.fromkeys(row[1:4] for row in rows))}
     return list(kinds), {
         "kind": torch.tensor([kinds[row[1:4]] for row in rows], dtype=torch.int64),
@@ -223,9 +223,10 @@ def _rows_as_tensors(rows: list[Row]) -> tuple[list[tuple[str, str, str]], dict[
     }
 
 
-def _read_rows(kinds: Sequence[tuple[str, str, str]], tensors: Mapping[str, Tensor]) -> list[Row]:
+def _read_rows(kinds: Sequence[tuple[str, str, str]], tensors: Mapping[str, Tensor]) -> list[MetricRow]:
     columns = (tensors[name].tolist() for name in ("kind", "step", "value"))
-    return [Row(step, kinds[kind][0], kinds[kind][1], kinds[kind][2], value) for kind, step, value in zip(*columns, strict=True)]
+    of_rows = ((step, kinds[kind], value) for kind, step, value in zip(*columns, strict=True))
+    return [MetricRow(step, split, metric, scope, value) for step, (split, metric, scope), value in of_rows]
 
 
 def _read_predictions(split: str, tensors: Mapping[str, Tensor]) -> Predictions:

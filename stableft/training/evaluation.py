@@ -1,6 +1,9 @@
-"""What a model says about held-out examples: each once, in batches of similar length, without dropout."""
+"""Evaluation: losses, scores and predictions of a model on held-out examples, without dropout.
 
-from collections.abc import Callable, Iterator
+Examples are evaluated once each, in batches of similar length.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,25 +15,24 @@ from torch import Tensor, nn
 from stableft.core.config import RunConfig
 from stableft.core.seeds import stream
 from stableft.models.model import Model
-from stableft.models.tokens import Data, by_length, ranges
+from stableft.models.tokens import Batch, Data, Tokens, by_length, ranges
 from stableft.tasks import Task, scores
-from stableft.training.runtime import Execution, arithmetic
-from stableft.training.tag_evaluation import evaluate_tags
+from stableft.training.runtime import Runtime, arithmetic
+from stableft.training.tag_evaluation import OUTSIDE, evaluate_sentences, tag_losses
 
 EVALUATION_SPLITS = ("validation", "test")
 SUBSET = "subset"
 AVERAGE = "average"
 BEST = "best"
-SAFETY = 3.0
 
 
-class Row(NamedTuple):
+class MetricRow(NamedTuple):
     """One logged value.
 
     Attributes:
-        scope: "", or what it is about: the ``subset`` of the split, the ``average`` of the weights or the ``best`` checkpoint, both
-            as in ``best.subset``, a part of the model as `stableft.training.meters.scope_of` names them, or a point of
-            `stableft.training.surface`.
+        scope: "", or what the value is about: the ``subset`` of the split; the ``average`` of the weights or the ``best``
+            checkpoint, both also as in ``best.subset``; a part of the model as `stableft.training.meters.scope_of` names them;
+            or a point of `stableft.training.surface`.
     """
 
     step: int
@@ -41,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the model says about one split at the end of training: (N,) labels and predictions, (N, K) probabilities.
+    """Predictions for one split at the end of training: (N,) labels and predictions, (N, K) probabilities.
 
     For tagging N counts words, K is 0, and ``offsets`` (M + 1,) is where each example's words start; None for other tasks.
     """
@@ -53,48 +55,9 @@ class Predictions(NamedTuple):
     offsets: NDArray[np.int64] | None = None
 
 
-def evaluation_point(
-    model: Model,
-    config: RunConfig,
-    data: Data,
-    execution: Execution,
-    *,
-    step: int,
-    subset: NDArray[np.int64] | None,
-    last: bool,
-    of: str = "",
-) -> Iterator[Row | Predictions]:
-    """Losses and scores of the evaluation splits; at the last step of everything, with predictions.
-
-    ``of`` says which weights the model has: "" those of the run, `AVERAGE` or `BEST` others, whose rows have that scope and which
-    give no predictions.
-    """
-    task = data.task
-    for split in (name for name in EVALUATION_SPLITS if name in data.splits):
-        if split == "test" and config.evaluation.test_points == "last" and not last:
-            continue
-        part_of = None if split == "test" or last else subset
-        indices = np.arange(len(data.splits[split])) if part_of is None else part_of
-        draft = config.evaluation.draft is not None and not last
-        said = _said(model, config, data, execution, split, indices, draft)
-        parts = [("" if part_of is None else SUBSET, said)]
-        if last and split == "validation" and subset is not None:
-            parts.append((SUBSET, said.part(subset)))  # so that the curve over the subset reaches the end
-        for part_scope, part in parts:
-            scope = of_weights(of, part_scope)
-            yield Row(step, split, "loss", scope, part.loss)
-            value = part.score(task.score, task)
-            yield Row(step, split, task.score, scope, value)
-            yield Row(step, split, "score", scope, value)
-            for name in task.metrics:
-                yield Row(step, split, name, scope, part.score(name, task))
-        if last and not of:
-            yield Predictions(split, said.labels, said.predictions, said.probabilities, said.offsets)
-
-
 @dataclass(frozen=True)
-class _Said:
-    """What a model says about M examples: losses (M,), and N labels and predictions, N = M or, for tagging, their words.
+class SplitOutputs:
+    """Outputs for M examples of a split: losses (M,), and N labels and predictions, N = M or, for tagging, their words.
 
     Attributes:
         counts: (M,) of how many losses each of ``losses`` is the sum; None: of one each.
@@ -110,127 +73,140 @@ class _Said:
 
     @property
     def loss(self) -> float:
+        """The mean loss."""
         if self.counts is None:
             return float(self.losses.mean(dtype=np.float64))
         return float(self.losses.sum() / self.counts.sum())
 
     def score(self, name: str, task: Task) -> float:
+        """Returns the score of that name."""
         return scores.evaluate(name, self.labels, self.predictions, offsets=self.offsets, names=task.labels)
 
-    def part(self, examples: NDArray[np.int64]) -> "_Said":
+    def part(self, examples: NDArray[np.int64]) -> "SplitOutputs":
+        """Returns the outputs for some of the M examples."""
         where, offsets = examples, None
         if self.offsets is not None:
             where = ranges(self.offsets, examples)
             offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[examples])])
         counts = None if self.counts is None else self.counts[examples]
         labels, predictions, probabilities = self.labels[where], self.predictions[where], self.probabilities[where]
-        return _Said(self.losses[examples], labels, predictions, probabilities, counts, offsets)
+        return SplitOutputs(self.losses[examples], labels, predictions, probabilities, counts, offsets)
 
 
-def _said(
-    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64], draft: bool
-) -> _Said:
-    tokens = data.splits[split]
-    labels = tokens.labels[tokens.labels_of(indices)]
-    if data.task.kind == "tagging":
-        losses, counts, tags = evaluate_tags(model, config, data, execution, split, indices)
-        return _Said(losses, labels, tags, np.empty((len(tags), 0), np.float32), counts, tokens.word_offsets_of(indices))
-    losses, outputs = evaluate(model, config, data, execution, split, indices, draft=draft)
-    probabilities, predictions = _predict(outputs, data.task)
-    return _Said(losses, labels, predictions, probabilities)
-
-
-def loss_and_score(
-    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
-) -> tuple[float, float]:
-    """Mean loss and score of a split's examples, without dropout.
+class Scorer:
+    """Evaluates models on a task's splits. Leaves them in evaluation mode.
 
     Args:
-        model: Left in evaluation mode.
-        config: Its precision counts.
+        config: Gives precision and points.
         data: The task's tokens.
-        execution: Device, and tokens per batch.
-        split: Which split.
-        indices: (N,) which of its examples.
+        runtime: Gives device and batch size.
+
+    Attributes:
+        subset: Indices of `evaluation_subset`, on which the points before the end are; None: they are on all of validation.
     """
-    said = _said(model, config, data, execution, split, indices, draft=False)
-    return said.loss, said.score(data.task.score, data.task)
+
+    def __init__(self, config: RunConfig, data: Data, runtime: Runtime) -> None:
+        self._config, self._data, self._runtime = config, data, runtime
+        self.subset = evaluation_subset(data, config.evaluation.num_examples)
+
+    def point(self, model: Model, *, step: int, last: bool, of: str = "") -> Iterator[MetricRow | Predictions]:
+        """Yields losses and scores of the evaluation splits, and predictions after the last step.
+
+        Args:
+            model: With the weights to evaluate.
+            step: Completed steps.
+            last: This is the run's end: every split is evaluated, as a whole.
+            of: Which weights the model has: "" for those of the run. `AVERAGE` and `BEST` name others, whose rows have that scope
+                and which give no predictions.
+        """
+        task = self._data.task
+        for split in (name for name in EVALUATION_SPLITS if name in self._data.splits):
+            if split == "test" and self._config.evaluation.test_points == "last" and not last:
+                continue
+            part_of = None if split == "test" or last else self.subset
+            indices = np.arange(len(self._data.splits[split])) if part_of is None else part_of
+            outputs = self.run_split(model, split, indices)
+            parts = [("" if part_of is None else SUBSET, outputs)]
+            if last and split == "validation" and self.subset is not None:
+                parts.append((SUBSET, outputs.part(self.subset)))  # so that the curve over the subset reaches the end
+            for part_scope, part in parts:
+                scope = of_weights(of, part_scope)
+                yield MetricRow(step, split, "loss", scope, part.loss)
+                value = part.score(task.score, task)
+                yield MetricRow(step, split, task.score, scope, value)
+                yield MetricRow(step, split, "score", scope, value)
+                for name in task.metrics:
+                    yield MetricRow(step, split, name, scope, part.score(name, task))
+            if last and not of:
+                yield Predictions(split, outputs.labels, outputs.predictions, outputs.probabilities, outputs.offsets)
+
+    def loss_and_score(self, model: Model, split: str, indices: NDArray[np.int64]) -> tuple[float, float]:
+        """Returns mean loss and score of the split's examples at ``indices`` (M,)."""
+        outputs = self.run_split(model, split, indices)
+        return outputs.loss, outputs.score(self._data.task.score, self._data.task)
+
+    def run_split(self, model: Model, split: str, indices: NDArray[np.int64]) -> SplitOutputs:
+        """Returns the model's outputs for the split's examples at ``indices`` (M,), in that order."""
+        tokens = self._data.splits[split]
+        labels = tokens.labels[tokens.labels_of(indices)]
+        if self._data.task.kind == "tagging":
+            sums, counts, tags = self.evaluate_words(model, split, indices)
+            return SplitOutputs(sums, labels, tags, np.empty((len(tags), 0), np.float32), counts, tokens.word_offsets_of(indices))
+        losses_of, outputs = self.evaluate(model, split, indices)
+        probabilities, predictions = _predict(outputs, self._data.task)
+        return SplitOutputs(losses_of, labels, predictions, probabilities)
+
+    @torch.inference_mode()
+    def evaluate(self, model: Model, split: str, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Returns losses (M,) and outputs (M, K) of the examples at ``indices`` (M,). Equal inputs are computed once."""
+        tokens, task = self._data.splits[split], self._data.task
+        distinct, place = np.unique(tokens.first_alike[indices], return_inverse=True)
+        outputs = np.empty((len(distinct), max(1, len(task.labels))), np.float32)
+        for where, _, of_batch in self._batches(model, tokens, distinct):
+            outputs[where] = of_batch.cpu().numpy()
+        outputs = outputs[place]
+        return losses(torch.from_numpy(outputs), torch.from_numpy(tokens.labels[indices]), task.kind).numpy(), outputs
+
+    @torch.inference_mode()
+    def evaluate_words(
+        self, model: Model, split: str, indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Evaluates a tagging model on the split's examples at ``indices`` (M,), in that order.
+
+        Returns:
+            (M,) sums of each example's `tag_losses`, (M,) how many losses each sum has, and the tags of all words of the M
+            examples. The tag of a word that was cut off is `OUTSIDE`.
+        """
+        tokens = self._data.splits[split]
+        assert tokens.words is not None
+        offsets = tokens.word_offsets_of(indices)
+        sums, counts = np.empty(len(indices)), np.empty(len(indices), np.int64)
+        tags = np.full(offsets[-1], self._data.task.labels.index(OUTSIDE), np.float64)
+        for where, batch, outputs in self._batches(model, tokens, indices):
+            sums[where], counts[where], of_batch = evaluate_sentences(model, outputs, batch)
+            read = tokens.words[tokens.labels_of(indices[where])] >= 0
+            tags[ranges(offsets, where)[read]] = of_batch
+        return sums, counts, tags
+
+    def _batches(
+        self, model: Model, tokens: Tokens, indices: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], Batch, Tensor]]:
+        """Yields batches of the examples at ``indices``: positions in it, the batch, and the model's outputs for it."""
+        model.eval()
+        for where in by_length(tokens.lengths[indices], self._runtime.tokens_per_evaluation_batch):
+            batch = tokens.batch(indices[where], self._runtime.device)
+            with arithmetic(self._config.precision, self._runtime):
+                outputs = model(batch)
+            yield where, batch, outputs
 
 
 def of_weights(weights: str, part: str) -> str:
-    """The scope of a row about part of a split, evaluated with other weights than the run's."""
+    """Returns the scope of a row about part of a split, evaluated with other weights than the run's."""
     return ".".join(filter(None, (weights, part)))
 
 
-@torch.inference_mode()
-def evaluate(
-    model: Model,
-    config: RunConfig,
-    data: Data,
-    execution: Execution,
-    split: str,
-    indices: NDArray[np.int64],
-    *,
-    draft: bool = False,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Losses (N,) and outputs (N, K) of a split's examples, without dropout, in the order of ``indices``.
-
-    Examples of the same input are computed once.
-
-    Args:
-        model: Left in evaluation mode.
-        config: Its precision counts.
-        data: The task's tokens.
-        execution: Device, and tokens per batch.
-        split: Which split.
-        indices: (N,) which of its examples.
-        draft: See `EvaluationConfig.draft`.
-    """
-    model.eval()
-    tokens = data.splits[split]
-    distinct, place = np.unique(tokens.first_alike[indices], return_inverse=True)
-
-    def outputs_of(examples: NDArray[np.int64], precision: str) -> NDArray[np.float32]:
-        outputs = np.empty((len(examples), max(1, len(data.task.labels))), np.float32)
-        for where in by_length(tokens.lengths[examples], execution.tokens_per_evaluation_batch):
-            with arithmetic(precision, execution):
-                outputs[where] = model(tokens.batch(examples[where], execution.device)).cpu().numpy()
-        return outputs
-
-    if draft and data.task.kind == "classification" and config.precision == "fp32":
-        outputs = outputs_of(distinct, "bf16")
-        settle(outputs, lambda close: outputs_of(distinct[close], "fp32"))
-    else:
-        outputs = outputs_of(distinct, config.precision)
-    outputs = outputs[place]
-    labels = torch.from_numpy(tokens.labels[indices])
-    return losses(torch.from_numpy(outputs), labels, data.task.kind).numpy(), outputs
-
-
-def settle(outputs: NDArray[np.float32], exact: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
-    """Replaces draft outputs by exact ones until no class can change any more: the closest decisions first.
-
-    A decision can't change if the distance of its two best classes is more than twice the error of an output. The error is not
-    known, only what it was at most in the examples settled so far (a twentieth at least); `SAFETY` times that is assumed.
-
-    Args:
-        outputs: (N, K) drafts, K >= 2, changed in place.
-        exact: Gives the exact outputs of the examples at these positions.
-    """
-    best = np.sort(outputs, axis=1)[:, -2:]
-    margins = best[:, 1] - best[:, 0]
-    order = np.argsort(margins, kind="stable")
-    portion, done, error = max(16, len(order) // 20), 0, 0.0
-    while done < len(order) and (done == 0 or margins[order[done]] <= 2 * SAFETY * error):
-        close = order[done : done + portion]
-        settled = exact(close)
-        error = max(error, float(np.abs(settled - outputs[close]).max()))
-        outputs[close] = settled
-        done += len(close)
-
-
 def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:
-    """Fixed validation examples for the frequent points, drawn by a stream of seed 0; of classes, as many as their shares.
+    """Draws the fixed validation examples of the points before the end: by a stream of seed 0, stratified by class.
 
     Returns:
         Ascending indices, or None if there are no more than ``num_examples`` validation examples (then all are used).
@@ -251,10 +227,15 @@ def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64]
 
 
 def losses(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """(B,) the loss of each example: cross entropy of its logits (B, K), or the squared error of its one output."""
+    """Returns the loss of each example (B,): cross entropy of its logits (B, K), or the squared error of its one output."""
     if kind == "classification":
         return nn.functional.cross_entropy(logits, labels.long(), reduction="none")
     return nn.functional.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction="none")
+
+
+def batch_losses(model: Model, outputs: Tensor, batch: Batch, kind: str) -> Tensor:
+    """Returns the losses that training minimises the mean of: `tag_losses` for a tagging task, else `losses`."""
+    return tag_losses(model, outputs, batch) if kind == "tagging" else losses(outputs, batch.labels, kind)
 
 
 def _predict(outputs: NDArray[np.float32], task: Task) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -1,30 +1,32 @@
-"""Norms of the parts of a model while it trains: embeddings, each block, pooler and head."""
+"""Meters: norms of a model's parts while it trains, and of the update that an optimizer step applied."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stableft.models.model import Place
+from stableft.models.model import ParamPlace
+from stableft.training.optimizer import AdamW, with_targets
 
 EVERY = 10  # steps, as Zhang et al.'s --weight_logging_steps (protocol section 2.6)
 
 
-def scope_of(place: Place) -> str:
-    """``embeddings``, ``layer.01`` .. ``layer.24``, ``pooler`` or ``head``."""
+def scope_of(place: ParamPlace) -> str:
+    """Returns ``embeddings``, ``layer.01`` .. ``layer.24``, ``pooler`` or ``head``."""
     return f"layer.{place.depth:02d}" if place.role == "encoder" else place.role
 
 
 class BlockMeter:
     """Distances to the start and gradient norms, all parameters of a part taken as one vector.
 
-    The start is what the parameters are now: after whatever was drawn anew, as in Zhang et al. (2021), Figure 7.
+    The start is what the parameters are now: with all that techniques changed, as in Zhang et al. (2021), Figure 7.
 
     Args:
-        groups: Parameters, and where they stand.
+        groups: Parameters, and their place in the model.
     """
 
-    def __init__(self, groups: Iterable[tuple[Place, Iterable[nn.Parameter]]]) -> None:
+    def __init__(self, groups: Iterable[tuple[ParamPlace, Iterable[nn.Parameter]]]) -> None:
         self._parts: dict[str, list[nn.Parameter]] = {}
         for place, params in groups:
             self._parts.setdefault(scope_of(place), []).extend(params)
@@ -33,14 +35,14 @@ class BlockMeter:
 
     @torch.no_grad()
     def distances(self) -> dict[str, float]:
-        """L2 distance of each part to the start, by its scope."""
+        """Returns the L2 distance of each part to the start, by its scope."""
         return _norms(
             (scope, [p - s for p, s in zip(params, self._start[scope], strict=True)]) for scope, params in self._parts.items()
         )
 
     @torch.no_grad()
     def gradient_norms(self) -> dict[str, float]:
-        """L2 norm of each part's gradient, by its scope; 0 for a part that has none."""
+        """Returns the L2 norm of each part's gradient, by its scope; 0 for a part that has none."""
         return _norms((scope, [p.grad for p in params if p.grad is not None]) for scope, params in self._parts.items())
 
 
@@ -52,3 +54,54 @@ def _norms(parts: Iterator[tuple[str, list[Tensor]]]) -> dict[str, float]:
     device = max((norm.device for norm in norms.values()), key=str)
     values = torch.stack([norm.to(device) for norm in norms.values()])  # one transfer, not one for each part
     return dict(zip(norms, values.tolist(), strict=True))
+
+
+class UpdateMeter:
+    """Measures the update that an optimizer step applied, beside that of bias-corrected Adam.
+
+    Both are norms over all given parameters of the Adam part of the update; decoupled decay is taken out. The corrected update
+    is computed from the moments that the step left in the state, with epsilon where the optimizer has it.
+
+    Args:
+        optimizer: Its groups' parameters are measured.
+    """
+
+    def __init__(self, optimizer: AdamW) -> None:
+        self.optimizer = optimizer
+        self._before: dict[Tensor, Tensor] = {}
+
+    @torch.no_grad()
+    def before(self) -> None:
+        """Keeps a copy of the parameters. To be called just before ``optimizer.step()``."""
+        for _, p, _ in self._parameters():
+            self._before.setdefault(p, torch.empty_like(p)).copy_(p)
+
+    @torch.no_grad()
+    def after(self) -> tuple[float, float]:
+        """Measures the step. To be called just after ``optimizer.step()``.
+
+        Returns:
+            Norm of the applied update, and its ratio to the norm of the corrected one (NaN where that is 0, as at lr 0).
+        """
+        applied: list[Tensor] = []
+        corrected: list[Tensor] = []
+        for group, p, target in self._parameters():
+            state = self.optimizer.state[p]
+            lr, (beta1, beta2), t = group["lr"], group["betas"], int(state["step"])
+            root = (1 - beta2**t) ** 0.5
+            eps = group["eps"] * root if self.optimizer.eps_placement == "v_hat" else group["eps"]
+            before = self._before[p]
+            if target is not None:
+                before.lerp_(target, lr * group["weight_decay"])
+            elif group["weight_decay"] > 0:
+                before.mul_(1 - lr * group["weight_decay"])
+            applied.append(torch.linalg.vector_norm(before.sub_(p)))
+            denominator = torch.sqrt(state["exp_avg_sq"], out=before).add_(eps)
+            update = torch.div(state["exp_avg"], denominator, out=before)
+            corrected.append(torch.linalg.vector_norm(update) * (lr * root / (1 - beta1**t)))
+        norm = float(torch.linalg.vector_norm(torch.stack(applied)))
+        reference = float(torch.linalg.vector_norm(torch.stack(corrected)))
+        return norm, norm / reference if reference > 0 else float("nan")
+
+    def _parameters(self) -> Iterable[tuple[dict[str, Any], Tensor, Any]]:
+        return ((group, p, target) for group in self.optimizer.param_groups for p, target in with_targets(group))

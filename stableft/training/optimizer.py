@@ -1,4 +1,4 @@
-"""AdamW with a switch for bias correction, and a meter for what a step really did."""
+"""AdamW with a switch for bias correction, and with decay toward given weights."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -70,7 +70,7 @@ class AdamW(torch.optim.AdamW):
                 if self.bias_correction and self.eps_placement == "v":
                     group["eps"] /= (1 - group["betas"][1] ** (self._steps_done(group) + 1)) ** 0.5
                 if group.get("decay_to") is not None:
-                    for p, target in _with_targets(group):
+                    for p, target in with_targets(group):
                         p.lerp_(target, group["lr"] * group["weight_decay"])
                     group["weight_decay"] = 0.0
             return super().step(closure)
@@ -84,59 +84,8 @@ class AdamW(torch.optim.AdamW):
         return int(counts[0]) if counts else 0
 
 
-def _with_targets(group: dict[str, Any]) -> Iterable[tuple[Tensor, Any]]:
-    """The parameters of a group that have a gradient, each with what it decays to (None: zero)."""
+def with_targets(group: dict[str, Any]) -> Iterable[tuple[Tensor, Any]]:
+    """Returns the parameters of a group that have a gradient, each with the value it decays toward (None: zero)."""
     targets = group.get("decay_to")
     pairs = zip(group["params"], repeat(None) if targets is None else targets, strict=targets is not None)
     return ((p, target) for p, target in pairs if p.grad is not None)
-
-
-class UpdateMeter:
-    """Measures what an optimizer step applied, beside what bias-corrected Adam would have applied.
-
-    Both are norms over all given parameters of the Adam part of the update; decoupled decay is taken out. The corrected update
-    is computed from the moments that the step left in the state, with epsilon where the optimizer has it.
-
-    Args:
-        optimizer: Its groups' parameters are measured.
-    """
-
-    def __init__(self, optimizer: AdamW) -> None:
-        self.optimizer = optimizer
-        self._before: dict[Tensor, Tensor] = {}
-
-    @torch.no_grad()
-    def before(self) -> None:
-        """To be called just before ``optimizer.step()``: keeps the parameters."""
-        for _, p, _ in self._parameters():
-            self._before.setdefault(p, torch.empty_like(p)).copy_(p)
-
-    @torch.no_grad()
-    def after(self) -> tuple[float, float]:
-        """To be called just after ``optimizer.step()``.
-
-        Returns:
-            Norm of the applied update, and its ratio to the norm of the corrected one (NaN where that is 0, as at lr 0).
-        """
-        applied: list[Tensor] = []
-        corrected: list[Tensor] = []
-        for group, p, target in self._parameters():
-            state = self.optimizer.state[p]
-            lr, (beta1, beta2), t = group["lr"], group["betas"], int(state["step"])
-            root = (1 - beta2**t) ** 0.5
-            eps = group["eps"] * root if self.optimizer.eps_placement == "v_hat" else group["eps"]
-            before = self._before[p]
-            if target is not None:
-                before.lerp_(target, lr * group["weight_decay"])
-            elif group["weight_decay"] > 0:
-                before.mul_(1 - lr * group["weight_decay"])
-            applied.append(torch.linalg.vector_norm(before.sub_(p)))
-            denominator = torch.sqrt(state["exp_avg_sq"], out=before).add_(eps)
-            update = torch.div(state["exp_avg"], denominator, out=before)
-            corrected.append(torch.linalg.vector_norm(update) * (lr * root / (1 - beta1**t)))
-        norm = float(torch.linalg.vector_norm(torch.stack(applied)))
-        reference = float(torch.linalg.vector_norm(torch.stack(corrected)))
-        return norm, norm / reference if reference > 0 else float("nan")
-
-    def _parameters(self) -> Iterable[tuple[dict[str, Any], Tensor, Any]]:
-        return ((group, p, target) for group in self.optimizer.param_groups for p, target in _with_targets(group))

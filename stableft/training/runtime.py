@@ -1,4 +1,4 @@
-"""How a run is computed, none of which is part of its identity, and in which arithmetic, which is."""
+"""Runtime of a run: device and engine, which are no part of its identity, and arithmetic, which is."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from stableft.core.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Execution:
+class Runtime:
     """How a run is computed; none of it is part of the run's identity.
 
     Attributes:
@@ -32,13 +32,13 @@ class Execution:
         return self.evaluation_tokens or (65_536 if self.on_gpu else 2048)
 
 
-def prepare(precision: str, execution: Execution) -> None:
+def prepare(precision: str, runtime: Runtime) -> None:
     """Sets torch up for a run in this process: its arithmetic on a GPU, and algorithms that give the same bits again there.
 
     Raises:
         UsageError: an arithmetic that the device does not have.
     """
-    if not execution.on_gpu:
+    if not runtime.on_gpu:
         if precision == "tf32":
             raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
         return
@@ -46,16 +46,16 @@ def prepare(precision: str, execution: Execution) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def arithmetic(precision: str, execution: Execution) -> AbstractContextManager[object]:
-    """The context in which a forward pass runs: bf16 autocast (weights stay float32), or none."""
+def arithmetic(precision: str, runtime: Runtime) -> AbstractContextManager[object]:
+    """Returns the context in which a forward pass runs: bf16 autocast (weights stay float32), or none."""
     if precision != "bf16":
         return nullcontext()
-    return torch.autocast(torch.device(execution.device).type, dtype=torch.bfloat16)
+    return torch.autocast(torch.device(runtime.device).type, dtype=torch.bfloat16)
 
 
-def flags(execution: Execution) -> dict[str, Any]:
-    """The settings of torch in this process on which the last bits of a run depend, for provenance: names and JSON values."""
-    found: dict[str, Any] = {
+def flags(runtime: Runtime) -> dict[str, Any]:
+    """Returns torch's settings that decide the last bits of a run, for provenance: names and JSON values."""
+    settings: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -64,9 +64,9 @@ def flags(execution: Execution) -> dict[str, Any]:
         "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
         "flush_denormal": torch.tensor([1e-40]).mul(1.0).item() == 0.0,
     }
-    if execution.on_gpu:
-        device = torch.cuda.get_device_properties(torch.device(execution.device))
-        found |= {
+    if runtime.on_gpu:
+        device = torch.cuda.get_device_properties(torch.device(runtime.device))
+        settings |= {
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             "capability": f"{device.major}.{device.minor}",
@@ -75,4 +75,4 @@ def flags(execution: Execution) -> dict[str, Any]:
             "cudnn_deterministic": torch.backends.cudnn.deterministic,
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
         }
-    return found
+    return settings

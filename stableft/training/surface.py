@@ -13,13 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stableft.core.config import RunConfig, SurfaceConfig
+from stableft.core.config import SurfaceConfig
 from stableft.core.seeds import stream
 from stableft.models.model import Model
-from stableft.models.tokens import Data
 from stableft.models.weights import weights_like
-from stableft.training.evaluation import Row, loss_and_score
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, Scorer
 
 
 class Surface:
@@ -47,23 +45,24 @@ class Surface:
         shuffled = stream(0, "surface").permutation(len(train_indices))
         self.examples = train_indices[np.sort(shuffled[: settings.num_examples])]
 
-    def rows(self, step: int, config: RunConfig, data: Data, execution: Execution, *, skip: int = 0) -> Iterator[Row]:
-        """``surface_loss`` and ``surface_score`` of the examples at every point, in evaluation mode; a non-finite loss is data.
+    def rows(self, step: int, scorer: Scorer, *, skip: int = 0) -> Iterator[MetricRow]:
+        """Yields ``surface_loss`` and ``surface_score`` of the examples at every point, in evaluation mode.
 
         The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other run's end, b toward this
-        run's, which is what the model holds now and whenever a row is given. The first ``skip`` points are left out.
+        run's end. The model has this run's last weights before, after, and whenever a row is yielded. The first ``skip`` points
+        are left out. A non-finite loss is data, not an error.
         """
         own = _copies(self._model)
         for b, a in islice(product(self._settings.coordinates(), repeat=2), skip, None):
             try:
                 # The same function as in the source, written so that it is each of the three weights exactly where it should be.
                 self._move([(1 - a - b, self._start), (a, self._other), (b, own)])
-                loss, score = loss_and_score(self._model, config, data, execution, "train", self.examples)
+                loss, score = scorer.loss_and_score(self._model, "train", self.examples)
             finally:
                 self._move([(1.0, own)])
             scope = f"a={a:g} b={b:g}"
-            yield Row(step, "train", "surface_loss", scope, loss)
-            yield Row(step, "train", "surface_score", scope, score)
+            yield MetricRow(step, "train", "surface_loss", scope, loss)
+            yield MetricRow(step, "train", "surface_score", scope, score)
 
     @torch.no_grad()
     def _move(self, parts: Sequence[tuple[float, Sequence[Tensor]]]) -> None:

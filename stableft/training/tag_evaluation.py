@@ -1,27 +1,24 @@
-"""The losses and tags of a tagging model: everything about words that `stableft.training.evaluation` and the loop need not know."""
+"""Losses and tags of a tagging model's batches: all that `stableft.training.evaluation` and the loop need not know about words."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stableft.core.config import RunConfig
 from stableft.models.heads import BiLSTMCRF
 from stableft.models.model import Model
-from stableft.models.tokens import Batch, Data, by_length, ranges
-from stableft.training.runtime import Execution, arithmetic
+from stableft.models.tokens import Batch
 
-OUTSIDE = "O"  # what is said of words that max_length cut off
+OUTSIDE = "O"  # the tag of words that max_length cut off
 
 
 def tag_losses(model: Model, outputs: Tensor, batch: Batch) -> Tensor:
-    """What a loss on tags is the mean of: (W,) cross entropies of words, or (B,) negative log-likelihoods of sentences under a CRF.
+    """Returns (W,) cross entropies of words, or under a CRF (B,) negative log-likelihoods of sentences.
 
     Words that ``max_length`` cut off are in no batch and so in no loss.
 
     Args:
-        model: Its head says which.
-        outputs: (W, K), what the model gives for the batch.
+        model: Its head decides between the two.
+        outputs: (W, K), the model's for the batch.
         batch: Of a tagging task.
     """
     assert batch.word_lengths is not None
@@ -31,33 +28,23 @@ def tag_losses(model: Model, outputs: Tensor, batch: Batch) -> Tensor:
     return nn.functional.cross_entropy(outputs, labels, reduction="none")
 
 
-@torch.inference_mode()
-def evaluate_tags(
-    model: Model, config: RunConfig, data: Data, execution: Execution, split: str, indices: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """What `stableft.training.evaluation.evaluate` is for other tasks: without dropout, in the order of ``indices``.
+def evaluate_sentences(
+    model: Model, outputs: Tensor, batch: Batch
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Returns losses and tags of a batch of a tagging task.
+
+    Args:
+        model: Its head gives losses and tags.
+        outputs: (W, K), the model's for the batch.
+        batch: B sentences.
 
     Returns:
-        (M,) sums of what `tag_losses` gives for each example, (M,) how many these are, and the tags of all words of the M examples,
-        those that were cut off being `OUTSIDE`.
+        (B,) sums of each sentence's `tag_losses`, (B,) how many losses each sum has, and (W,) tags.
     """
-    model.eval()
-    tokens = data.splits[split]
-    assert tokens.words is not None
-    offsets = tokens.word_offsets_of(indices)
-    tags = np.full(offsets[-1], data.task.labels.index(OUTSIDE), np.float64)
-    losses, counts = np.empty(len(indices)), np.ones(len(indices), np.int64)
-    for where in by_length(tokens.lengths[indices], execution.tokens_per_evaluation_batch):
-        batch = tokens.batch(indices[where], execution.device)
-        assert batch.word_lengths is not None
-        with arithmetic(config.precision, execution):
-            outputs = model(batch)
-        if isinstance(model.head, BiLSTMCRF):
-            found = model.head.decode(outputs, batch.word_lengths)
-        else:
-            found, counts[where] = outputs.argmax(1), batch.word_lengths
-        parts = np.split(tag_losses(model, outputs, batch).cpu().numpy(), np.cumsum(counts[where])[:-1])
-        losses[where] = [part.sum(dtype=np.float64) for part in parts]
-        read = tokens.words[tokens.labels_of(indices[where])] >= 0
-        tags[ranges(offsets, where)[read]] = found.cpu().numpy()
-    return losses, counts, tags
+    assert batch.word_lengths is not None
+    if isinstance(model.head, BiLSTMCRF):
+        tags, counts = model.head.decode(outputs, batch.word_lengths), np.ones(len(batch.lengths), np.int64)
+    else:
+        tags, counts = outputs.argmax(1), np.array(batch.word_lengths)
+    parts = np.split(tag_losses(model, outputs, batch).cpu().numpy(), np.cumsum(counts)[:-1])
+    return np.array([part.sum(dtype=np.float64) for part in parts]), counts, tags.cpu().numpy()

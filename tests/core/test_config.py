@@ -86,7 +86,6 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "evaluation.num_points": {"evaluation.every": None, "evaluation.num_points": 3},
     "evaluation.num_examples": {"evaluation.num_examples": 10},
     "evaluation.test_points": {"evaluation.test_points": "last"},
-    "evaluation.draft": {"evaluation.draft": "bf16"},
     "evaluation.start_epoch": {"evaluation.start_epoch": 1},
     "precision": {"precision": "bf16"},
     "techniques": {"techniques": [{"name": "reinit", "num_layers": 1}]},
@@ -171,6 +170,15 @@ def test_a_config_survives_json(base: RunConfig) -> None:
     again = RunConfig.model_validate(json.loads(json.dumps(base.model_dump(mode="json"))))
     assert again == base
     assert identity(again) == identity(base)
+
+
+def test_a_stored_config_with_an_unset_draft_can_be_read(base: RunConfig) -> None:
+    """Earlier versions had this field, which was unset in every committed run; a set one is refused."""
+    fields = base.model_dump(mode="json")
+    unset, drafted = (json.dumps({**fields, "evaluation": {**fields["evaluation"], "draft": draft}}) for draft in (None, "bf16"))
+    assert RunConfig.model_validate_json(unset) == base
+    with pytest.raises(ValidationError, match=r"evaluation\.draft"):
+        RunConfig.model_validate_json(drafted)
 
 
 @given(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5), max_size=6))
@@ -275,7 +283,7 @@ class Made(Technique):
     def null(cls) -> Self:
         return cls()
 
-    def apply(self, setup: Any, config: RunConfig) -> Any:
+    def apply(self, setup: Any) -> Any:
         return setup
 
 

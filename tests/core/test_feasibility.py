@@ -27,8 +27,8 @@ from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
 from stableft.techniques.swa import SWA
-from stableft.training.loop import build
-from stableft.training.runtime import Execution
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 from tests.conftest import ConfigFactory
 
 SMALL: dict[str, Any] = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
@@ -71,7 +71,7 @@ def test_the_length_is_what_build_finds(
     config = toy_config(num_train=num_train)
     known = outline(config, 64, tiny_encoder.settings)
     assert (known.num_steps, known.steps_per_epoch) == expected
-    setup = build(config, toy_data, tiny_encoder, Execution())
+    setup = build(config, toy_data, tiny_encoder, Runtime())
     assert (setup.num_steps, setup.evaluation_steps) == (
         expected[0],
         evaluation_steps(config, expected[0], len(setup.train_indices)),
@@ -80,7 +80,7 @@ def test_the_length_is_what_build_finds(
 
 def test_building_knows_how_long_an_epoch_is(toy_config: ConfigFactory, tiny_encoder: Encoder, toy_data: Data) -> None:
     config = toy_config({"evaluation.every": 2, "evaluation.start_epoch": 1}, num_train=20)  # 3 epochs of 3 steps
-    assert build(config, toy_data, tiny_encoder, Execution()).evaluation_steps == (3, 5, 7, 9)
+    assert build(config, toy_data, tiny_encoder, Runtime()).evaluation_steps == (3, 5, 7, 9)
 
 
 # --- what can't be -------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
-from stableft.training import loop as finetune
+from stableft.training import loop
 from stableft.training.meters import scope_of
 from stableft.training.optimizer import AdamW
 from tests.conftest import ConfigFactory
@@ -45,8 +45,8 @@ def test_rates_are_those_of_the_optimizer(
             given.append([group["lr"] for group in self.param_groups])
             super().step(closure)
 
-    monkeypatch.setattr(finetune, "AdamW", Watched)
-    rows = trials.run(setup, config, toy_data).rows
+    monkeypatch.setattr(loop, "AdamW", Watched)
+    rows = trials.run(setup, toy_data).rows
     rates = schedule.learning_rates(config, setup.num_steps, steps_per_epoch=8)
     np.testing.assert_allclose([row.value for row in rows if row.metric == "lr"], rates, rtol=1e-12)
     for group, lr in zip(setup.groups, np.transpose(given), strict=True):

@@ -12,18 +12,19 @@ from torch import Tensor
 from stableft.core.config import RunConfig, run_id
 from stableft.core.technique import Technique
 from stableft.models.encoders import TOKENIZER_FILES, Encoder, resolve
-from stableft.models.tokens import Data
+from stableft.models.tokens import Data, encode
 from stableft.models.weights import save_weights
 from stableft.tasks.catalog import get_task
-from stableft.training.evaluation import Predictions, Row
-from stableft.training.loop import Setup, build, encode, train
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, Predictions
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup, build
 
 
 class Trial(NamedTuple):
     """A whole run."""
 
-    rows: list[Row]
+    rows: list[MetricRow]
     predictions: list[Predictions]
 
     @property
@@ -36,7 +37,7 @@ atexit.register(shutil.rmtree, WEIGHTS, ignore_errors=True)
 
 
 def prepare(config: RunConfig, encoder: Encoder, data: Data, *, packed: bool = True) -> Setup:
-    return build(config, data, encoder, Execution(packed=packed), sources(config, encoder))
+    return build(config, data, encoder, Runtime(packed=packed), sources(config, encoder))
 
 
 def sources(config: RunConfig, encoder: Encoder) -> dict[str, Path]:
@@ -50,14 +51,14 @@ def _weights(config: RunConfig, encoder: Encoder) -> Path:
         task = get_task(config.task)
         data = encode(task, task.load(), encoder, config.max_length)
         setup = prepare(config, encoder, data)
-        run(setup, config, data)
+        run(setup, data)
         save_weights(setup.model, encoder, path)
     return path
 
 
-def run(setup: Setup, config: RunConfig, data: Data, *, packed: bool = True) -> Trial:
-    items = list(train(setup, config, data, Execution(packed=packed)))
-    return Trial([item for item in items if isinstance(item, Row)], [item for item in items if isinstance(item, Predictions)])
+def run(setup: Setup, data: Data, *, packed: bool = True) -> Trial:
+    items = list(train(setup, data, Runtime(packed=packed)))
+    return Trial([item for item in items if isinstance(item, MetricRow)], [item for item in items if isinstance(item, Predictions)])
 
 
 def same(one: Trial, other: Trial) -> bool:

@@ -25,9 +25,10 @@ from stableft.models.model import Model, load_model
 from stableft.models.tokens import Batch, Data, tokenise
 from stableft.models.weights import decay_factor, save_pretrained
 from stableft.tasks import Example, TaggedExample
-from stableft.training.evaluation import Row
-from stableft.training.loop import build, train
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 from tests.conftest import ConfigFactory
 
 VOCABULARY = 45
@@ -308,9 +309,9 @@ def test_pre_trained_checkpoints_carry_other_heads(kind: str, name: str, toy_con
 
 
 def losses(case: Case, data: Data, config: Any, *, packed: bool) -> tuple[list[float], Model]:
-    execution = Execution(packed=packed)
-    setup = build(config, data, case.encoder, execution)
-    rows = [item for item in train(setup, config, data, execution) if isinstance(item, Row)]
+    runtime = Runtime(packed=packed)
+    setup = build(config, data, case.encoder, runtime)
+    rows = [item for item in train(setup, data, runtime) if isinstance(item, MetricRow)]
     return [row.value for row in rows if (row.split, row.metric) == ("train", "loss")], setup.model
 
 
@@ -560,15 +561,15 @@ def test_the_decay_of_unread_embeddings_is_adamws(short: Callable[..., Any], toy
     """Put back decayed, left-out embeddings are what a run with the whole table makes of them."""
     config = short(**{"adam.weight_decay": 0.1})
     pieces = toy_data.pieces
-    execution = Execution()
+    runtime = Runtime()
     whole = Data(
         toy_data.task,
         {name: replace(tokens, ids=pieces[tokens.ids]) for name, tokens in toy_data.splits.items()},
         np.arange(VOCABULARY),
     )
-    setup = build(config, whole, case.encoder, execution)
+    setup = build(config, whole, case.encoder, runtime)
     before = setup.model.encoder.get_input_embeddings().weight.detach().clone()
-    lrs = [item.value for item in train(setup, config, whole, execution) if isinstance(item, Row) and item.metric == "lr"]
+    lrs = [item.value for item in train(setup, whole, runtime) if isinstance(item, MetricRow) and item.metric == "lr"]
     after = setup.model.encoder.get_input_embeddings().weight.detach()
     unread = np.setdiff1d(EVERY_PIECE, pieces)
     assert len(unread)

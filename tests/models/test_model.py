@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoders import Encoder
 from stableft.models.loading import load_tokenizer
-from stableft.models.model import Model, Place, load_model
+from stableft.models.model import Model, ParamPlace, load_model
 from tests.conftest import ConfigFactory
 
 PIECES = np.arange(45)
@@ -87,9 +87,9 @@ def test_every_parameter_of_bert_has_its_place(load: Load, lively_encoder: Encod
 
 def test_places_by_hand(load: Load, tiny_encoder: Encoder) -> None:
     model, _ = load(tiny_encoder)
-    assert model.place("encoder.encoder.layer.1.output.LayerNorm.weight") == Place("encoder", 2, decays=False)
-    assert model.place("encoder.encoder.layer.10.output.dense.weight") == Place("encoder", 11, decays=True)
-    assert model.place("encoder.embeddings.word_embeddings.weight") == Place("embeddings", 0, decays=True)
+    assert model.place("encoder.encoder.layer.1.output.LayerNorm.weight") == ParamPlace("encoder", 2, decays=False)
+    assert model.place("encoder.encoder.layer.10.output.dense.weight") == ParamPlace("encoder", 11, decays=True)
+    assert model.place("encoder.embeddings.word_embeddings.weight") == ParamPlace("embeddings", 0, decays=True)
 
 
 @pytest.mark.parametrize("name", ["encoder.lm_head.weight", "classifier.weight", "encoder.encoder.layer.x.weight"])

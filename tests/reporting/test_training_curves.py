@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stableft.core.errors import MissingInput
-from stableft.models.model import Place
+from stableft.models.model import ParamPlace
 from stableft.reporting import training_curves as series
 from stableft.training.meters import scope_of
 from tests.helpers import synthetic
@@ -30,8 +30,8 @@ def test_an_interval_is_a_tenth_of_each_run_and_at_least_a_step() -> None:
 
 @pytest.mark.parametrize("depth", [1, 9, 24])
 def test_blocks_are_read_by_the_names_that_the_loop_gives_them(depth: int) -> None:
-    assert scope_of(Place("encoder", depth, True)) == f"{series.BLOCK}{depth:02d}"
-    assert not any(scope_of(Place(role, 0, True)).startswith(series.BLOCK) for role in ("embeddings", "pooler", "head"))
+    assert scope_of(ParamPlace("encoder", depth, True)) == f"{series.BLOCK}{depth:02d}"
+    assert not any(scope_of(ParamPlace(role, 0, True)).startswith(series.BLOCK) for role in ("embeddings", "pooler", "head"))
 
 
 def test_a_block_series_is_of_the_blocks_of_the_runs_that_finished() -> None:

@@ -22,7 +22,7 @@ from stableft.core.technique import Technique, all_techniques
 from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, MixedLinear
 from stableft.models.packed_attention import layout, packed_attention
-from stableft.models.tokens import Batch, Data
+from stableft.models.tokens import Batch, Data, encode
 from stableft.tasks import Example, TaggedExample, clue, doccode, docread, docs, ner
 from stableft.tasks.catalog import get_task
 from stableft.tasks.readers.user_tables import divide
@@ -34,9 +34,10 @@ from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
 from stableft.techniques.swa import SWA
-from stableft.training.evaluation import Row, evaluation_subset
-from stableft.training.loop import Setup, encode, train
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, evaluation_subset
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup
 from stableft.training.surface import Surface
 from tests.helpers import trials
 
@@ -113,7 +114,7 @@ def test_the_order_and_the_dropout_masks(prepared: Prepared) -> None:
     names: dict[nn.Module, str] = {module: name for name, module in setup.model.named_modules() if isinstance(module, nn.Dropout)}
     for dropout in names:
         dropout.register_forward_hook(see_mask)
-    trials.run(setup, config, data)
+    trials.run(setup, data)
     assert batches[:6] == [
         [36, 13, 16, 18, 49, 34, 38, 57],
         [19, 50, 4, 12, 44, 35, 24, 33],
@@ -152,7 +153,7 @@ def test_the_dropout_masks_of_attention() -> None:
 def test_the_seed_of_torchs_generator(prepared: Prepared) -> None:
     """From which the padded engine and GPUs draw; what it gives differs between devices."""
     config, setup, data = prepared()
-    next(train(setup, config, data, Execution()))
+    next(train(setup, data, Runtime()))
     assert torch.initial_seed() == 2021452666412278086
 
 
@@ -283,7 +284,7 @@ TRAJECTORIES: Mapping[str, Sequence[float]] = {
 TOLERANCE = 2e-5
 
 
-def summary(rows: Sequence[Row]) -> list[float]:
+def summary(rows: Sequence[MetricRow]) -> list[float]:
     found = {(row.step, row.split, row.metric, row.scope): row.value for row in rows}
     last = rows[-1].step
     scope = "average" if (last, "validation", "loss", "average") in found else ""
@@ -294,7 +295,7 @@ def summary(rows: Sequence[Row]) -> list[float]:
 @pytest.mark.parametrize("name", RUNS)
 def test_a_short_run(prepared: Prepared, name: str) -> None:
     config, setup, data = prepared(**RUNS[name])
-    *losses, score = summary(trials.run(setup, config, data).rows)
+    *losses, score = summary(trials.run(setup, data).rows)
     assert losses == pytest.approx(TRAJECTORIES[name][:-1], rel=TOLERANCE)
     assert score == pytest.approx(TRAJECTORIES[name][-1], abs=0.01)  # ranks of predictions that nearly tie may change
 

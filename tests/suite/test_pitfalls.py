@@ -26,7 +26,8 @@ from stableft.core.seeds import stream
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, MixedLinear
-from stableft.models.tokens import Data, Tokens, epochs
+from stableft.models.model import Model
+from stableft.models.tokens import Data, Tokens, encode, epochs
 from stableft.reporting import tables
 from stableft.storage.records import Results
 from stableft.tasks import Example, TaskData, glue, stratified_halves
@@ -34,12 +35,12 @@ from stableft.tasks.scores import SCORES
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
-from stableft.training import loop as finetune
+from stableft.training import loop
 from stableft.training.best_checkpoint import BestCheckpoint
-from stableft.training.evaluation import evaluate
-from stableft.training.loop import encode
+from stableft.training.evaluation import MetricRow, Predictions, Scorer
 from stableft.training.optimizer import AdamW
-from stableft.training.runtime import Execution
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 from tests.conftest import TOY, ConfigFactory
 from tests.helpers import synthetic, trials
 from tests.suite.test_import_rules import imports, sources
@@ -78,14 +79,14 @@ class Watcher:
         config = self.config(overrides, **top)
         self.setup = trials.prepare(config, self.encoder, self.data)
         self.start = trials.state(self.setup)
-        found = trials.run(self.setup, config, self.data)
+        found = trials.run(self.setup, self.data)
         self.optimizer = Watched.seen[-1]
         return found
 
 
 @pytest.fixture
 def watch(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, monkeypatch: pytest.MonkeyPatch) -> Watcher:
-    monkeypatch.setattr(finetune, "AdamW", Watched)
+    monkeypatch.setattr(loop, "AdamW", Watched)
     monkeypatch.setattr(Watched, "seen", [])
     return Watcher(toy_config, lively_encoder, toy_data)
 
@@ -111,7 +112,7 @@ def test_p01_the_best_checkpoint_is_evaluated_with_its_own_weights(
     best = BestCheckpoint(model.parameters())
 
     def outputs() -> np.ndarray:
-        return evaluate(model, config, toy_data, Execution(), "validation", np.arange(32))[1]
+        return Scorer(config, toy_data, Runtime()).evaluate(model, "validation", np.arange(32))[1]
 
     then = outputs()
     best.offer(1, 0.5)
@@ -257,10 +258,10 @@ def test_p12_a_loss_is_the_mean_over_examples(toy_config: ConfigFactory, lively_
     config = toy_config({**FOUR_STEPS, "dropout": 0.0})
     found = []
     for tokens in (50, 4096):
-        execution = Execution(evaluation_tokens=tokens)
-        items = list(finetune.train(finetune.build(config, toy_data, lively_encoder, execution), config, toy_data, execution))
-        (loss,) = (i.value for i in items if isinstance(i, finetune.Row) and i[1:4] == ("validation", "loss", ""))
-        (said,) = (i for i in items if isinstance(i, finetune.Predictions) and i.split == "validation")
+        runtime = Runtime(evaluation_tokens=tokens)
+        items = list(loop.train(build(config, toy_data, lively_encoder, runtime), toy_data, runtime))
+        (loss,) = (i.value for i in items if isinstance(i, MetricRow) and i[1:4] == ("validation", "loss", ""))
+        (said,) = (i for i in items if isinstance(i, Predictions) and i.split == "validation")
         assert loss == pytest.approx(-np.log(said.probabilities[np.arange(32), said.labels.astype(int)]).mean(), abs=1e-5)
         found.append(loss)
     assert found[0] == pytest.approx(found[1], abs=1e-5)
@@ -380,7 +381,7 @@ def test_p20_a_drawn_training_set_can_be_drawn_again(toy_config: ConfigFactory, 
 def test_p21_dropout_is_on_again_after_an_evaluation(watch: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first evaluation switched dropout off for good. Here every training pass has it, every evaluation has not."""
     passes: list[tuple[bool, bool]] = []
-    forward = finetune.Model.forward
+    forward = Model.forward
 
     def spy(self: Any, batch: Any) -> Tensor:
         modes = {module.training for module in self.modules()}
@@ -388,7 +389,7 @@ def test_p21_dropout_is_on_again_after_an_evaluation(watch: Watcher, monkeypatch
         passes.append((torch.is_grad_enabled() and not torch.is_inference_mode_enabled(), modes.pop()))
         return forward(self, batch)
 
-    monkeypatch.setattr(finetune.Model, "forward", spy)
+    monkeypatch.setattr(Model, "forward", spy)
     watch({**FOUR_STEPS, "evaluation.every": 1})
     assert [learns for learns, _ in passes].count(True) == 4
     assert all(learns == training for learns, training in passes)

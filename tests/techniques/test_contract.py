@@ -101,7 +101,7 @@ def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
 ) -> None:
     def trial(*techniques: Technique) -> trials.Trial:
         config = toy_config(FEW_STEPS, techniques=techniques)
-        return trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), config, toy_data, packed=packed)
+        return trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), toy_data, packed=packed)
 
     baseline = trial()
     assert trials.same(trial(kind.null()), baseline)
@@ -118,7 +118,7 @@ def test_on_a_tagging_model_too(
 ) -> None:
     def trial(*techniques: Technique) -> trials.Trial:
         config = toy_config(PAIR_STEPS, task="toytags", head=head, techniques=techniques)
-        return trials.run(trials.prepare(config, lively_encoder, tagged_data), config, tagged_data)
+        return trials.run(trials.prepare(config, lively_encoder, tagged_data), tagged_data)
 
     baseline = trial()
     assert trials.same(trial(kind.null()), baseline)
@@ -141,9 +141,7 @@ def test_what_is_excluded_exists_and_has_a_reason(kind: type[Technique]) -> None
 def alone(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> dict[str, trials.Trial]:
     """A packed run of each technique by itself."""
     configs = {name: toy_config(PAIR_STEPS, techniques=(example(kind),)) for name, kind in all_techniques().items()}
-    return {
-        name: trials.run(trials.prepare(config, lively_encoder, toy_data), config, toy_data) for name, config in configs.items()
-    }
+    return {name: trials.run(trials.prepare(config, lively_encoder, toy_data), toy_data) for name, config in configs.items()}
 
 
 @pairs
@@ -170,7 +168,7 @@ def test_two_work_together_in_one_order_or_are_refused_with_a_reason(
     for packed in (True, False):
         setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
         assert sorted(id(p) for group in setup.groups for p in group.params) == sorted(id(p) for p in setup.model.parameters())
-        trial = trials.run(setup, config, toy_data, packed=packed)
+        trial = trials.run(setup, toy_data, packed=packed)
         assert len(trial.losses) == 4
         assert np.isfinite(trial.losses).all()
         assert len(trial.predictions) == 2

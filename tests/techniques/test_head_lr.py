@@ -10,7 +10,7 @@ from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.llrd import LLRD
-from stableft.training.loop import ParamGroup
+from stableft.training.setup import ParamGroup
 from tests.conftest import ConfigFactory
 from tests.helpers import trials
 
@@ -32,7 +32,7 @@ def test_the_optimizer_steps_at_these_rates(
     config = toy_config(few, techniques=(EXAMPLE,))
     setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
     before = trials.state(setup)
-    trials.run(setup, config, toy_data, packed=packed)
+    trials.run(setup, toy_data, packed=packed)
     steps = {name: (p.detach() - before[name]).abs().max().item() for name, p in setup.model.named_parameters()}
     assert steps["head.weight"] == pytest.approx(2e-3, rel=1e-3)
     assert steps["encoder.pooler.dense.weight"] == pytest.approx(1e-3, rel=1e-3)
@@ -49,7 +49,7 @@ def test_beside_llrd_each_sets_its_own(toy_config: ConfigFactory, lively_encoder
 def test_nothing_else_of_the_groups_moves(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     config = toy_config({"adam.weight_decay": 0.01})
     setup = trials.prepare(config, lively_encoder, toy_data)
-    changed = EXAMPLE.apply(setup, config)
+    changed = EXAMPLE.apply(setup)
 
     def plain(group: ParamGroup) -> ParamGroup:
         return dataclasses.replace(group, lr_scale=1.0)

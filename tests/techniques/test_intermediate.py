@@ -27,7 +27,7 @@ from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
 from stableft.execution.supervisor import Supervisor
 from stableft.models.encoders import Encoder
-from stableft.models.tokens import Data
+from stableft.models.tokens import Data, encode
 from stableft.models.weights import load_encoder, read_weights, save_weights
 from stableft.storage.store import Store
 from stableft.tasks.catalog import get_task
@@ -35,8 +35,8 @@ from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
-from stableft.training.loop import Setup, build, encode
-from stableft.training.runtime import Execution
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup, build
 from tests.conftest import TOY, ConfigFactory, wait_for
 from tests.helpers import trials
 
@@ -118,7 +118,7 @@ def test_tensor_by_tensor_it_is_what_the_first_run_left(
     task = get_task("toyscore")
     data = encode(task, task.load(), lively_encoder, first.max_length)
     again = trials.prepare(first, lively_encoder, data)
-    trials.run(again, first, data)
+    trials.run(again, data)
     start, trained, before = trials.state(setup), trials.state(again), trials.state(standard)
     table = "encoder.embeddings.word_embeddings.weight"
     for name, value in start.items():
@@ -153,8 +153,7 @@ def test_nothing_else_of_the_run_changes(built: Built, toy_config: ConfigFactory
     assert members == {id(parameter) for parameter in setup.model.parameters()}
     # With the weights of the standard arm put back, the run is the standard run: no stream has moved.
     setup.model.load_state_dict(trials.state(standard), strict=True)
-    config = toy_config()
-    assert trials.same(trials.run(setup, config, toy_data), trials.run(standard, config, toy_data))
+    assert trials.same(trials.run(setup, toy_data), trials.run(standard, toy_data))
 
 
 def test_between_tagging_and_other_kinds_all_but_the_pooler_is_carried_over(
@@ -218,7 +217,7 @@ def test_unread_embeddings_are_what_plain_decay_makes_of_them(
 
 def test_build_without_the_weights_says_so(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     with pytest.raises(UsageError, match=r"intermediate: build.. needs the encoder that a run on toyscore ended with"):
-        build(toy_config(techniques=(EXAMPLE,)), toy_data, lively_encoder, Execution())
+        build(toy_config(techniques=(EXAMPLE,)), toy_data, lively_encoder, Runtime())
 
 
 @pytest.fixture

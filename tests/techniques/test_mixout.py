@@ -17,7 +17,7 @@ from stableft.models.tokens import Data
 from stableft.models.weights import save_pretrained
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.reinit import Reinit
-from stableft.training.loop import Setup
+from stableft.training.setup import Setup
 from tests.conftest import ConfigFactory
 from tests.helpers import trials
 
@@ -179,7 +179,7 @@ def test_the_target_is_the_start_and_stays_so(
     config = toy_config(techniques=(EXAMPLE,))
     setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
     start = trials.state(setup)
-    trials.run(setup, config, toy_data, packed=packed)
+    trials.run(setup, toy_data, packed=packed)
     for name in BLOCKS[0] | BLOCKS[1] | POOLER:
         module = setup.model.get_submodule(name)
         assert torch.equal(module.get_buffer("target"), start[f"{name}.weight"])
@@ -190,12 +190,12 @@ def test_both_engines_draw_the_same_masks(toy_config: ConfigFactory, lively_enco
     """Without dropout the two are the same run up to rounding."""
     config = toy_config(dropout=0.0, techniques=(EXAMPLE,))
     losses = [
-        trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), config, toy_data, packed=packed).losses
+        trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), toy_data, packed=packed).losses
         for packed in (True, False)
     ]
     assert losses[0][:8] == pytest.approx(losses[1][:8], abs=2e-4)
     plain = toy_config(dropout=0.0)
-    other = trials.run(trials.prepare(plain, lively_encoder, toy_data), plain, toy_data).losses
+    other = trials.run(trials.prepare(plain, lively_encoder, toy_data), toy_data).losses
     assert np.abs(np.array(other[2:8]) - losses[0][2:8]).min() > 2e-3
 
 
@@ -209,7 +209,7 @@ def test_dropout_masks_and_order_are_the_baselines(
         config = toy_config(techniques=techniques)
         setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
         frozen = tuple(dataclasses.replace(group, lr_scale=0.0) for group in setup.groups)
-        found.append(trials.run(dataclasses.replace(setup, groups=frozen), config, toy_data, packed=packed))
+        found.append(trials.run(dataclasses.replace(setup, groups=frozen), toy_data, packed=packed))
     assert found[0].losses == found[1].losses
     assert config.dropout > 0
     assert len(set(found[0].losses)) == 24
@@ -220,7 +220,7 @@ def test_the_variants_differ_by_clipping_alone(toy_config: ConfigFactory, lively
 
     def losses(variant: str, clip: float | None) -> list[float]:
         config = toy_config({"adam.eps": 1e-20}, max_grad_norm=clip, techniques=[{"name": "mixout", "p": 0.5, "variant": variant}])
-        return trials.run(trials.prepare(config, lively_encoder, toy_data), config, toy_data).losses[:6]
+        return trials.run(trials.prepare(config, lively_encoder, toy_data), toy_data).losses[:6]
 
     assert losses("reference", None) == pytest.approx(losses("exact", None), abs=1e-3)
     assert losses("reference", 0.1)[1:] != losses("exact", 0.1)[1:]
@@ -229,7 +229,7 @@ def test_the_variants_differ_by_clipping_alone(toy_config: ConfigFactory, lively
 @ENGINES
 def test_in_bf16(packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     config = toy_config(precision="bf16", techniques=(EXAMPLE,))
-    trial = trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), config, toy_data, packed=packed)
+    trial = trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), toy_data, packed=packed)
     assert np.isfinite(trial.losses).all()
     assert len(trial.predictions) == 2
 
@@ -240,7 +240,7 @@ def test_the_learnt_weights_are_saved_under_their_names(
 ) -> None:
     config = toy_config(techniques=(EXAMPLE,))
     setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
-    trials.run(setup, config, toy_data, packed=packed)
+    trials.run(setup, toy_data, packed=packed)
     save_pretrained(setup.model, lively_encoder, tmp_path / "saved", labels=("a", "b"))
     saved = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").state_dict()
     learnt = trials.state(setup)

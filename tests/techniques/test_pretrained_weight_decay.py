@@ -14,7 +14,7 @@ from stableft.models.tokens import Data
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
-from stableft.training.loop import Setup
+from stableft.training.setup import Setup
 from tests.conftest import ConfigFactory
 from tests.helpers import trials
 
@@ -49,7 +49,7 @@ def test_what_decays_toward_what(
     expected = {name: 0.0 if p.ndim == 1 else 0.01 if name in setup.fresh else 1.0 for name, p in start.items()}
     assert decays(setup) == expected
     assert {"head.weight", "head.bias"} <= setup.fresh
-    trials.run(setup, config, toy_data, packed=packed)
+    trials.run(setup, toy_data, packed=packed)
     assert all(torch.equal(target, start[name]) for name, target in anchors(setup).items()), "training moves no anchor"
     assert not torch.equal(trials.state(setup)[moving], start[moving])
 
@@ -59,7 +59,7 @@ def test_groups_are_still_a_partition(toy_config: ConfigFactory, lively_encoder:
     setup = trials.prepare(toy_config(), lively_encoder, toy_data)
     name = "encoder.encoder.layer.0.output.dense.weight"
     setup = dataclasses.replace(setup, fresh=setup.fresh | {name})
-    changed = EXAMPLE.apply(setup, toy_config())
+    changed = EXAMPLE.apply(setup)
     assert sorted(id(p) for g in changed.groups for p in g.params) == sorted(id(p) for p in setup.model.parameters())
     assert len(changed.groups) == len(setup.groups) + 1
     assert name not in anchors(changed)
@@ -76,7 +76,7 @@ def test_the_decay_is_the_groups_rate_times_lambda(
     start = trials.state(setup)[UNREAD]
     with torch.no_grad():
         setup.model.get_parameter(UNREAD)[1] += 1
-    trials.run(setup, config, toy_data)
+    trials.run(setup, toy_data)
     lrs = [1e-2 * lr_factor(done, 24, 2) * (0.125 if others else 1.0) for done in range(24)]
     distance = (setup.model.get_parameter(UNREAD)[1] - start[1]).detach()
     torch.testing.assert_close(distance, torch.full_like(distance, math.prod(1 - 2 * lr for lr in lrs)), rtol=1e-5, atol=0)
@@ -91,7 +91,7 @@ def test_what_is_never_read_stays_and_under_plain_decay_shrinks(
         config = toy_config({"adam.weight_decay": 0.5}, techniques=techniques)
         setup = trials.prepare(config, lively_encoder, toy_data)
         start = trials.state(setup)[UNREAD][1]
-        trials.run(setup, config, toy_data)
+        trials.run(setup, toy_data)
         torch.testing.assert_close(trials.state(setup)[UNREAD][1], start * factor, rtol=1e-5 if factor < 1 else 0, atol=0)
 
 
@@ -100,7 +100,7 @@ def test_plain_decay_moves_a_runs_weights(toy_config: ConfigFactory, lively_enco
     for weight_decay in (0.0, 1.0):
         config = toy_config({"adam.weight_decay": weight_decay})
         setup = trials.prepare(config, lively_encoder, toy_data)
-        trials.run(setup, config, toy_data)
+        trials.run(setup, toy_data)
         norms.append({name: p.norm().item() for name, p in trials.state(setup).items() if p.ndim == 2})
     assert all(norms[1][name] < norms[0][name] for name in norms[0])
 
@@ -111,7 +111,7 @@ def test_a_strong_decay_holds_the_encoder_back(toy_config: ConfigFactory, lively
         config = toy_config(techniques=(PretrainedWeightDecay(weight_decay=weight_decay),))
         setup = trials.prepare(config, lively_encoder, toy_data)
         start = trials.state(setup)
-        trials.run(setup, config, toy_data)
+        trials.run(setup, toy_data)
         end = trials.state(setup)
         moved.append(sum((end[name] - start[name]).norm().item() for name in start if start[name].ndim == 2 and name[:4] != "head"))
     assert moved[0] > moved[1] > 1.5 * moved[2]
@@ -119,7 +119,7 @@ def test_a_strong_decay_holds_the_encoder_back(toy_config: ConfigFactory, lively
 
 def test_the_measured_bias_is_that_of_adam_alone(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     config = toy_config({"adam.eps": 1e-15}, techniques=(PretrainedWeightDecay(weight_decay=10.0),))
-    trial = trials.run(trials.prepare(config, lively_encoder, toy_data), config, toy_data)
+    trial = trials.run(trials.prepare(config, lively_encoder, toy_data), toy_data)
     ratios = [row.value for row in trial.rows if row.metric == "update_bias"]
     assert len(ratios) > 5
     assert ratios == pytest.approx([1.0] * len(ratios), rel=1e-3)
@@ -128,7 +128,7 @@ def test_the_measured_bias_is_that_of_adam_alone(toy_config: ConfigFactory, live
 def test_nothing_is_replaced_at_zero(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     config = toy_config({"adam.weight_decay": 0.01})
     setup = trials.prepare(config, lively_encoder, toy_data)
-    assert PretrainedWeightDecay.null().apply(setup, config) is setup
+    assert PretrainedWeightDecay.null().apply(setup) is setup
 
 
 @pytest.mark.parametrize("fields", [{}, {"weight_decay": -1}], ids=str)

@@ -27,7 +27,7 @@ from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.storage.store import Store
 from stableft.techniques.reinit import Reinit
-from stableft.training.loop import Setup
+from stableft.training.setup import Setup
 from tests.conftest import ConfigFactory
 from tests.helpers import trials
 
@@ -182,12 +182,12 @@ def test_blocks_do_not_share_their_draws(built: Built) -> None:
 
 
 def test_the_order_of_groups_plays_no_part(built: Built, toy_config: ConfigFactory) -> None:
-    config, technique = toy_config(), Reinit(num_layers=2)
+    technique = Reinit(num_layers=2)
     setup = built()
     shuffled = dataclasses.replace(
         setup, groups=tuple(dataclasses.replace(g, params=g.params[::-1]) for g in reversed(setup.groups))
     )
-    found, expected = trials.state(technique.apply(shuffled, config)), trials.state(built(technique))
+    found, expected = trials.state(technique.apply(shuffled)), trials.state(built(technique))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
@@ -211,7 +211,7 @@ def test_global_generators_neither_matter_nor_move(built: Built, toy_config: Con
     setup = built()
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    after = trials.state(EXAMPLE.apply(setup, toy_config()))
+    after = trials.state(EXAMPLE.apply(setup))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(reference[name], after[name]) for name in reference)
 
@@ -219,10 +219,10 @@ def test_global_generators_neither_matter_nor_move(built: Built, toy_config: Con
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
 def test_order_and_dropout_are_the_baselines(built: Built, toy_config: ConfigFactory, toy_data: Data, packed: bool) -> None:
     """A baseline that is handed the redrawn weights is the same run bit for bit: nothing else of it has moved."""
-    config, baseline = toy_config(techniques=(EXAMPLE,)), toy_config()
+    config = toy_config(techniques=(EXAMPLE,))
     setup, handed = built(EXAMPLE, packed=packed), built(packed=packed)
     handed.model.load_state_dict(setup.model.state_dict())
-    found, expected = (trials.run(s, c, toy_data, packed=packed) for s, c in ((setup, config), (handed, baseline)))
+    found, expected = (trials.run(s, toy_data, packed=packed) for s in (setup, handed))
     assert trials.same(found, expected)
     assert config.dropout > 0
 
@@ -250,11 +250,11 @@ def test_an_encoder_without_a_pooler(built: Built, toy_config: ConfigFactory) ->
         return dataclasses.replace(setup, groups=groups)
 
     before = trials.state(poolerless())
-    setup = Reinit(num_layers=1).apply(poolerless(), toy_config())
+    setup = Reinit(num_layers=1).apply(poolerless())
     after = trials.state(setup)
     assert {name for name in before if not torch.equal(before[name], after[name])} == block(1)
     assert setup.fresh == HEAD | block(1)
-    untouched = trials.state(Reinit(num_layers=0).apply(poolerless(), toy_config()))
+    untouched = trials.state(Reinit(num_layers=0).apply(poolerless()))
     assert all(torch.equal(before[name], untouched[name]) for name in before)
 
 

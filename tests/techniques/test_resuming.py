@@ -13,14 +13,13 @@ import torch
 from stableft.core.config import RunConfig
 from stableft.core.technique import all_techniques
 from stableft.models.encoders import Encoder
-from stableft.models.tokens import Data
+from stableft.models.tokens import Data, encode
 from stableft.storage.frames import metrics_frame, predictions_frame, trajectory_sha256, typed
 from stableft.tasks.catalog import get_task
-from stableft.training import evaluator as points
-from stableft.training.checkpointing import Keeper, State
-from stableft.training.evaluation import Predictions, Row, evaluation_point
-from stableft.training.loop import encode, train
-from stableft.training.runtime import Execution
+from stableft.training.checkpointing import Checkpointer, TrainingState
+from stableft.training.evaluation import MetricRow, Predictions, Scorer
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
 from tests.conftest import ConfigFactory
 from tests.helpers import trials
 from tests.techniques.test_contract import example
@@ -35,47 +34,50 @@ class Stopped(Exception):
     pass
 
 
-class Stopping(Keeper):
+class Stopping(Checkpointer):
     """Writes one checkpoint, at its n-th chance, and with it the process dies."""
 
     def __init__(self, path: Path, chance: int) -> None:
         super().__init__(path, {}, 1.0)
         self.chances = chance
 
-    def between_steps(self, done: int, state: State) -> None:
+    def maybe_save(self, done: int, state: TrainingState) -> None:
         self.chances -= 1
         if not self.chances:
-            self.write(done, state)
+            self.save(done, state)
             raise Stopped
 
 
-def once(config: RunConfig, encoder: Encoder, data: Data, keeper: Keeper, packed: bool) -> None:
+def once(config: RunConfig, encoder: Encoder, data: Data, checkpointer: Checkpointer, packed: bool) -> None:
     """One attempt, as a fresh process has it: nothing is left of the attempt before but its file."""
     torch.manual_seed(int(np.random.default_rng().integers(1000)))
     setup = trials.prepare(config, encoder, data, packed=packed)
-    keeper.find()
-    for item in train(setup, config, data, Execution(packed=packed), keeper):
+    checkpointer.load()
+    for item in train(setup, data, Runtime(packed=packed), checkpointer):
         if isinstance(item, Predictions):
-            keeper.predictions.append(item)
+            checkpointer.predictions.append(item)
         else:
-            keeper.rows.append(item)
+            checkpointer.rows.append(item)
 
 
-def trajectory(keeper: Keeper) -> str:
-    parts = [metrics_frame(keeper.rows).assign(kind="metric"), predictions_frame(keeper.predictions).assign(kind="prediction")]
+def trajectory(checkpointer: Checkpointer) -> str:
+    parts = [
+        metrics_frame(checkpointer.rows).assign(kind="metric"),
+        predictions_frame(checkpointer.predictions).assign(kind="prediction"),
+    ]
     return trajectory_sha256(pa.concat_tables([typed(part) for part in parts if len(part)]))
 
 
 def undisturbed_and_resumed(
     config: RunConfig, encoder: Encoder, data: Data, path: Path, stops: Sequence[int] = STOPS, *, packed: bool = True
-) -> tuple[Keeper, Keeper]:
-    whole = Keeper(path, {}, None)
+) -> tuple[Checkpointer, Checkpointer]:
+    whole = Checkpointer(path, {}, None)
     once(config, encoder, data, whole, packed)
     for before, stop in itertools.pairwise([0, *stops]):
-        keeper = Stopping(path, stop - before)
+        checkpointer = Stopping(path, stop - before)
         with pytest.raises(Stopped):
-            once(config, encoder, data, keeper, packed)
-    last = Keeper(path, {}, 1e9)
+            once(config, encoder, data, checkpointer, packed)
+    last = Checkpointer(path, {}, 1e9)
     once(config, encoder, data, last, packed)
     assert len(last.cost().resumed_at) == len(stops)
     return whole, last
@@ -151,13 +153,15 @@ def test_regression(toy_config: ConfigFactory, lively_encoder: Encoder, tmp_path
 def test_the_best_checkpoint_outlives_its_process(
     toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    point = Scorer.point
+
     def best_at_2(*args: Any, step: int, of: str = "", **options: Any) -> Any:
-        for item in evaluation_point(*args, step=step, of=of, **options):
-            if isinstance(item, Row) and (item.split, item.metric, of) == ("validation", "score", ""):
+        for item in point(*args, step=step, of=of, **options):
+            if isinstance(item, MetricRow) and (item.split, item.metric, of) == ("validation", "score", ""):
                 item = item._replace(value=float(step == 2))
             yield item
 
-    monkeypatch.setattr(points, "evaluation_point", best_at_2)
+    monkeypatch.setattr(Scorer, "point", best_at_2)
     whole, resumed = undisturbed_and_resumed(toy_config(SHORT), lively_encoder, toy_data, tmp_path / "x", [5])
     assert [row.value for row in resumed.rows if row.metric == "best_step"] == [2]
     assert trajectory(resumed) == trajectory(whole)

@@ -18,8 +18,8 @@ from stableft.models.tokens import Data
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.swa import SWA
 from stableft.training import evaluator as points
-from stableft.training.evaluation import Row, evaluate
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, Scorer
+from stableft.training.runtime import Runtime
 from tests.conftest import ConfigFactory
 from tests.helpers import trials
 
@@ -56,12 +56,12 @@ def run(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> R
 
     def run(*techniques: Technique, packed: bool = True, **settings: Any) -> trials.Trial:
         config = toy_config(settings, techniques=techniques)
-        return trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), config, toy_data, packed=packed)
+        return trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), toy_data, packed=packed)
 
     return run
 
 
-def scoped(trial: trials.Trial, scope: str) -> list[Row]:
+def scoped(trial: trials.Trial, scope: str) -> list[MetricRow]:
     return [row for row in trial.rows if row.scope == scope]
 
 
@@ -102,7 +102,7 @@ def test_the_average_is_what_is_evaluated(
     for step in (8, 16, 24):
         mean = {name: torch.stack([taken[name] for taken in recorder.taken[: step - 5]]).mean(0) for name in recorder.taken[0]}
         model.load_state_dict(mean)
-        losses, outputs = evaluate(model, config, toy_data, Execution(), "test", np.arange(32))
+        losses, outputs = Scorer(config, toy_data, Runtime()).evaluate(model, "test", np.arange(32))
         values = {row.metric: row.value for row in scoped(trial, "average") if (row.step, row.split) == (step, "test")}
         assert values["loss"] == pytest.approx(losses.mean(), abs=1e-4)
         assert values["score"] == (outputs.argmax(1) == toy_data.splits["test"].labels).mean()
@@ -209,5 +209,5 @@ def test_a_copied_model_is_the_same_model(toy_config: ConfigFactory, lively_enco
     config = toy_config(techniques=(Mixout(p=0.5),))
     setup = trials.prepare(config, lively_encoder, toy_data)
     copied = copy.deepcopy(setup.model)
-    one, other = (evaluate(model, config, toy_data, Execution(), "test", np.arange(32))[1] for model in (setup.model, copied))
+    one, other = (Scorer(config, toy_data, Runtime()).evaluate(model, "test", np.arange(32))[1] for model in (setup.model, copied))
     assert np.array_equal(one, other)

@@ -6,12 +6,11 @@ from torch import nn
 
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
-from stableft.training import evaluation
-from stableft.training import evaluator as points
 from stableft.training.best_checkpoint import BestCheckpoint
-from stableft.training.evaluation import Row
-from stableft.training.loop import build, train
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, Scorer
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 from tests.conftest import ConfigFactory
 
 NAMES = ("loss", "accuracy", "score")
@@ -53,23 +52,23 @@ def test_the_weights_come_back_after_an_error() -> None:
 
 
 @pytest.fixture
-def rows(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+def rows(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory, monkeypatch: pytest.MonkeyPatch) -> list[MetricRow]:
     """Of a run whose validation score is made to be best at step 8 of 24, so that last and best differ."""
-    real = evaluation.evaluation_point
+    real = Scorer.point
 
     def point(*args: object, step: int, of: str = "", **options: object) -> object:
         for item in real(*args, step=step, of=of, **options):  # type: ignore[arg-type]
-            if isinstance(item, Row) and (item.split, item.metric, of) == ("validation", "score", ""):
+            if isinstance(item, MetricRow) and (item.split, item.metric, of) == ("validation", "score", ""):
                 item = item._replace(value=float(step == 8))
             yield item
 
-    monkeypatch.setattr(points, "evaluation_point", point)
+    monkeypatch.setattr(Scorer, "point", point)
     config = toy_config()
-    setup = build(config, toy_data, tiny_encoder, Execution())
-    return [item for item in train(setup, config, toy_data, Execution()) if isinstance(item, Row)]
+    setup = build(config, toy_data, tiny_encoder, Runtime())
+    return [item for item in train(setup, toy_data, Runtime()) if isinstance(item, MetricRow)]
 
 
-def test_rows_of_the_best_checkpoint_are_those_it_had_when_it_was_best(rows: list[Row]) -> None:
+def test_rows_of_the_best_checkpoint_are_those_it_had_when_it_was_best(rows: list[MetricRow]) -> None:
     """Restored weights give the rows of their own step again, to the bit, and not those of the last (protocol section 8, P1)."""
     assert [row.value for row in rows if row.metric == "best_step"] == [8]
     for split in ("validation", "test"):
@@ -82,15 +81,15 @@ def test_rows_of_the_best_checkpoint_are_those_it_had_when_it_was_best(rows: lis
             assert name != "loss" or best != last
 
 
-def test_the_best_checkpoint_is_recorded_once_at_the_end(rows: list[Row]) -> None:
+def test_the_best_checkpoint_is_recorded_once_at_the_end(rows: list[MetricRow]) -> None:
     best = [(row.split, row.metric, row.step) for row in rows if row.scope == "best"]
     assert best == [(split, name, 24) for split in ("validation", "test") for name in NAMES]
 
 
 def test_points_on_a_subset_choose_by_the_subset(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory) -> None:
     config = toy_config({"evaluation.num_examples": 10})
-    setup = build(config, toy_data, tiny_encoder, Execution())
-    rows = [item for item in train(setup, config, toy_data, Execution()) if isinstance(item, Row)]
+    setup = build(config, toy_data, tiny_encoder, Runtime())
+    rows = [item for item in train(setup, toy_data, Runtime()) if isinstance(item, MetricRow)]
     curve = {row.step: row.value for row in rows if (row.split, row.metric, row.scope) == ("validation", "score", "subset")}
     step = next(row.value for row in rows if row.metric == "best_step")
     assert step == max(curve, key=lambda step: (curve[step], -step))

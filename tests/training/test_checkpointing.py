@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from stableft.core.config import run_id
 from stableft.core.errors import Damaged
-from stableft.execution import run_job
+from stableft.execution import provenance, run_job
 from stableft.execution.determinism import serve_but_die_once
 from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
@@ -28,11 +28,12 @@ from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.storage.records import RunRecord
 from stableft.storage.store import Store
-from stableft.training import checkpointing as resume
-from stableft.training.checkpointing import Keeper
-from stableft.training.evaluation import Predictions, Row
-from stableft.training.loop import Setup, build, train
-from stableft.training.runtime import Execution
+from stableft.training import checkpointing
+from stableft.training.checkpointing import Checkpointer
+from stableft.training.evaluation import MetricRow, Predictions
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup, build
 from tests.conftest import TOY, ConfigFactory
 
 SHORT = {"schedule.num_epochs": None, "schedule.num_steps": 6, "evaluation.every": 2}
@@ -59,13 +60,13 @@ class Killed(BaseException):
 def killed_after(step: int, monkeypatch: pytest.MonkeyPatch, job: Job) -> Path:
     """The checkpoint of a run that ends after that step."""
 
-    def between_steps(keeper: Keeper, done: int, state: resume.State) -> None:
+    def maybe_save(checkpointer: Checkpointer, done: int, state: checkpointing.TrainingState) -> None:
         if done == step:
-            keeper.write(done, state)
+            checkpointer.save(done, state)
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "between_steps", between_steps)
+        patch.setattr(Checkpointer, "maybe_save", maybe_save)
         with pytest.raises(Killed):
             run_one(job)
     return Store(job.results).checkpoint_path(job.run_id)
@@ -79,19 +80,19 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps after which a checkpoint is written, where every step takes four minutes."""
     steps: list[int] = []
     clock = [0.0]
-    monkeypatch.setattr(resume.time, "monotonic", lambda: clock[0])
-    between_steps, write = Keeper.between_steps, Keeper.write
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: clock[0])
+    maybe_save, save = Checkpointer.maybe_save, Checkpointer.save
 
-    def later(keeper: Keeper, done: int, state: resume.State) -> None:
+    def later(checkpointer: Checkpointer, done: int, state: checkpointing.TrainingState) -> None:
         clock[0] += 240
-        between_steps(keeper, done, state)
+        maybe_save(checkpointer, done, state)
 
-    def noted(keeper: Keeper, done: int, state: resume.State) -> None:
+    def noted(checkpointer: Checkpointer, done: int, state: checkpointing.TrainingState) -> None:
         steps.append(done)
-        write(keeper, done, state)
+        save(checkpointer, done, state)
 
-    monkeypatch.setattr(Keeper, "between_steps", later)
-    monkeypatch.setattr(Keeper, "write", noted)
+    monkeypatch.setattr(Checkpointer, "maybe_save", later)
+    monkeypatch.setattr(Checkpointer, "save", noted)
     return steps
 
 
@@ -141,22 +142,24 @@ def test_what_a_checkpoint_holds(job: Job, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_rows_come_back_with_all_their_bits() -> None:
     nan = np.array([0xFFF8000000000001, 0x7FF8000000000000], np.uint64).view(np.float64)  # one of them negative, with a payload
-    rows = [Row(1, "train", "loss", "", v) for v in (*nan.tolist(), 0.1, -0.0, float("inf"))] + [Row(2, "a", "b", "c.d", 5e-324)]
-    kinds, tensors = resume._rows_as_tensors(rows)
-    again = resume._read_rows(kinds, tensors)
+    rows = [MetricRow(1, "train", "loss", "", v) for v in (*nan.tolist(), 0.1, -0.0, float("inf"))] + [
+        MetricRow(2, "a", "b", "c.d", 5e-324)
+    ]
+    kinds, tensors = checkpointing._rows_as_tensors(rows)
+    again = checkpointing._read_rows(kinds, tensors)
     assert [row[:4] for row in again] == [row[:4] for row in rows]
     values = [np.array([row.value for row in part]).view(np.uint64).tolist() for part in (rows, again)]
     assert values[0] == values[1]
 
 
 @pytest.mark.parametrize("offsets", [None, np.array([0, 2, 3])])
-def test_predictions_come_back(offsets: Any, tmp_path: Path, setup: Setup, state: resume.State) -> None:
+def test_predictions_come_back(offsets: Any, tmp_path: Path, setup: Setup, state: checkpointing.TrainingState) -> None:
     given = Predictions("test", np.array([1.0, 0, 1]), np.array([1.0, 1, 1]), np.zeros((3, 0), np.float32), offsets)
-    keeper = Keeper(tmp_path / "x", {}, 1.0)
-    keeper.predictions.append(given)
-    keeper.write(1, state)
-    again = Keeper(tmp_path / "x", {}, 1.0)
-    again.find()
+    checkpointer = Checkpointer(tmp_path / "x", {}, 1.0)
+    checkpointer.predictions.append(given)
+    checkpointer.save(1, state)
+    again = Checkpointer(tmp_path / "x", {}, 1.0)
+    again.load()
     for one, other in zip(given, again.predictions[0], strict=True):
         assert type(one) is type(other)
         assert np.array_equal(np.array(one), np.array(other))
@@ -164,32 +167,32 @@ def test_predictions_come_back(offsets: Any, tmp_path: Path, setup: Setup, state
 
 @pytest.fixture
 def setup(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> Setup:
-    return build(toy_config(SHORT), toy_data, tiny_encoder, Execution())
+    return build(toy_config(SHORT), toy_data, tiny_encoder, Runtime())
 
 
 @pytest.fixture
-def state(setup: Setup, toy_config: ConfigFactory, toy_data: Data) -> resume.State:
+def state(setup: Setup, toy_config: ConfigFactory, toy_data: Data) -> checkpointing.TrainingState:
     """After all steps of a run."""
-    seen: list[resume.State] = []
+    seen: list[checkpointing.TrainingState] = []
 
-    class Looking(Keeper):
-        def between_steps(self, done: int, state: resume.State) -> None:
+    class Looking(Checkpointer):
+        def maybe_save(self, done: int, state: checkpointing.TrainingState) -> None:
             seen.append(state)
 
-    for _ in train(setup, toy_config(SHORT), toy_data, Execution(), Looking(Path("nowhere"), {}, None)):
+    for _ in train(setup, toy_data, Runtime(), Looking(Path("nowhere"), {}, None)):
         pass
     return seen[-1]
 
 
-def test_a_bf16_moment_stays_one(state: resume.State, tmp_path: Path) -> None:
+def test_a_bf16_moment_stays_one(state: checkpointing.TrainingState, tmp_path: Path) -> None:
     parameter, slots = next(iter(state._optimizer.state.items()))
     slots["exp_avg"] = slots["exp_avg"].to(torch.bfloat16)
-    Keeper(tmp_path / "x", {}, 1.0).write(1, state)
-    keeper = Keeper(tmp_path / "x", {}, 1.0)
-    keeper.find()
+    Checkpointer(tmp_path / "x", {}, 1.0).save(1, state)
+    checkpointer = Checkpointer(tmp_path / "x", {}, 1.0)
+    checkpointer.load()
     kept = slots["exp_avg"].clone()
     slots["exp_avg"] = torch.zeros_like(parameter)
-    assert keeper.restore(state) == 1
+    assert checkpointer.restore(state) == 1
     assert state._optimizer.state[parameter]["exp_avg"].dtype == torch.bfloat16
     assert torch.equal(state._optimizer.state[parameter]["exp_avg"], kept)
 
@@ -216,7 +219,7 @@ def test_a_checkpoint_of_another_execution_is_not_used(
 
 def test_one_of_other_code_is_not_used(job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     killed_after(3, monkeypatch, job)
-    monkeypatch.setattr(run_job.provenance, "code_sha256", lambda: "changed")
+    monkeypatch.setattr(provenance, "code_sha256", lambda: "changed")
     assert run_one(job).provenance["resumed_at"] == []
     assert "another code" in capsys.readouterr().err
 
@@ -244,18 +247,18 @@ def test_a_damaged_one_is_set_aside_and_the_run_starts_anew(
     assert not path.exists()
     (aside,) = (job.results / "damaged").iterdir()
     assert aside.read_bytes() == bytes(content)
-    said = capsys.readouterr().err
-    assert str(aside) in said
-    assert "starts anew" in said
+    messages = capsys.readouterr().err
+    assert str(aside) in messages
+    assert "starts anew" in messages
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_damage_is_taken_for_a_checkpoint(state: resume.State, tmp_path: Path, data: st.DataObject) -> None:
+def test_no_damage_is_taken_for_a_checkpoint(state: checkpointing.TrainingState, tmp_path: Path, data: st.DataObject) -> None:
     """Whatever byte is another one, wherever the file ends: it is damaged, or at the least it is not used."""
     path = tmp_path / "x"
     if not path.is_file():
-        Keeper(path, {"run": "a"}, 1.0).write(1, state)
+        Checkpointer(path, {"run": "a"}, 1.0).save(1, state)
     good = path.read_bytes()
     header = 8 + int.from_bytes(good[:8], "little")
     where = data.draw(st.one_of(st.integers(0, header + 200), st.integers(0, len(good) - 1)))
@@ -263,10 +266,10 @@ def test_no_damage_is_taken_for_a_checkpoint(state: resume.State, tmp_path: Path
     bad = good[:where] if cut else good[:where] + bytes([good[where] ^ data.draw(st.integers(1, 255))]) + good[where + 1 :]
     try:
         path.write_bytes(bad)
-        keeper = Keeper(path, {"run": "a"}, 1.0)
+        checkpointer = Checkpointer(path, {"run": "a"}, 1.0)
         with pytest.raises(Damaged):
-            keeper.find()
-        assert keeper.restore(state) == 0
+            checkpointer.load()
+        assert checkpointer.restore(state) == 0
     finally:
         path.write_bytes(good)
 
@@ -286,22 +289,22 @@ def test_without_room_the_run_goes_on(
     small_files(50_000)
     record = run_one(dataclasses.replace(job, checkpoint_minutes=ALWAYS / 60))
     assert trajectory(record, tmp_path / "a") == expected
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 5
-    assert said[0].startswith("no checkpoint after step 1, the run goes on without: ")
+    messages = capsys.readouterr().err.splitlines()
+    assert len(messages) == 5
+    assert messages[0].startswith("no checkpoint after step 1, the run goes on without: ")
     assert not list((job.results / "checkpoints").iterdir()), "no draft stays"
 
 
 def test_the_earlier_checkpoint_outlives_a_failed_one(
-    state: resume.State, small_files: Callable[[int], None], tmp_path: Path
+    state: checkpointing.TrainingState, small_files: Callable[[int], None], tmp_path: Path
 ) -> None:
-    told: list[str] = []
-    keeper = Keeper(tmp_path / "x", {}, ALWAYS, told=told.append)
-    keeper.between_steps(1, state)
+    warnings: list[str] = []
+    checkpointer = Checkpointer(tmp_path / "x", {}, ALWAYS, warn=warnings.append)
+    checkpointer.maybe_save(1, state)
     content = (tmp_path / "x").read_bytes()
     small_files(50_000)
-    keeper.between_steps(2, state)
-    assert len(told) == 1
+    checkpointer.maybe_save(2, state)
+    assert len(warnings) == 1
     assert (tmp_path / "x").read_bytes() == content
     assert list(tmp_path.iterdir()) == [tmp_path / "x"]
 
@@ -310,28 +313,30 @@ def test_drafts_of_a_dead_command_go(tmp_path: Path) -> None:
     ours, others = tmp_path / ".x.123.abc.tmp", tmp_path / ".y.123.abc.tmp"
     for draft in (ours, others):
         draft.touch()
-    Keeper(tmp_path / "x", {}, 1.0).find()
+    Checkpointer(tmp_path / "x", {}, 1.0).load()
     assert list(tmp_path.iterdir()) == [others]
 
 
 # --- attempts ----------------------------------------------------------------------------------------------------------------
 
 
-def test_time_and_memory_are_those_of_all_attempts(state: resume.State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_and_memory_are_those_of_all_attempts(
+    state: checkpointing.TrainingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now, peak = [50.0], [500.0]
-    monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(resume.time, "time", lambda: 1e9 + now[0])
-    monkeypatch.setattr(resume.provenance, "peak_memory_mb", lambda: peak[0])
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpointing.time, "time", lambda: 1e9 + now[0])
+    monkeypatch.setattr(checkpointing.memory, "peak_memory_mb", lambda: peak[0])
     for done in (2, 4):
-        keeper = Keeper(tmp_path / "x", {}, 1.0)
-        keeper.find()
+        checkpointer = Checkpointer(tmp_path / "x", {}, 1.0)
+        checkpointer.load()
         now[0] += 10
-        keeper.write(done, state)
+        checkpointer.save(done, state)
         now[0] += 1000  # after the checkpoint, lost
         peak[0] -= 100
-    last = Keeper(tmp_path / "x", {}, 1.0, began=now[0] - 3)
-    last.find()
-    assert last.cost() == resume.Cost(started=1e9 + 50, seconds=23.0, peak_memory_mb=500.0, resumed_at=(2, 4))
+    last = Checkpointer(tmp_path / "x", {}, 1.0, began=now[0] - 3)
+    last.load()
+    assert last.cost() == checkpointing.RunCost(started=1e9 + 50, seconds=23.0, peak_memory_mb=500.0, resumed_at=(2, 4))
 
 
 def test_progress_goes_on_from_where_it_was(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

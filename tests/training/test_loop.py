@@ -12,20 +12,21 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, BertForSequenceClassification
 
-import stableft.training.evaluation
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig
 from stableft.core.schedule import evaluation_steps, schedule_steps
 from stableft.core.seeds import stream
 from stableft.core.technique import Stage, Technique
 from stableft.models.encoders import Encoder
-from stableft.models.tokens import Data, Tokens
+from stableft.models.model import Model
+from stableft.models.tokens import Batch, Data, Tokens, encode
 from stableft.tasks import TaskData
 from stableft.tasks.scores import SCORES
-from stableft.training import loop as finetune
-from stableft.training.evaluation import Predictions, Row, evaluate, evaluation_subset
-from stableft.training.loop import Setup, build, encode, train
-from stableft.training.runtime import Execution
+from stableft.training import loop
+from stableft.training.evaluation import MetricRow, Predictions, Scorer, evaluation_subset
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup, build
 from tests.conftest import TOY, ConfigFactory
 
 STREAMS = ("sample", "init", "order", "dropout")
@@ -33,14 +34,14 @@ STREAMS = ("sample", "init", "order", "dropout")
 
 @dataclasses.dataclass
 class Outcome:
-    rows: list[Row]
+    rows: list[MetricRow]
     predictions: list[Predictions]
 
     def series(self, metric: str, split: str = "train", scope: str = "") -> dict[int, float]:
         return {r.step: r.value for r in self.rows if (r.metric, r.split, r.scope) == (metric, split, scope)}
 
     @property
-    def train_rows(self) -> list[Row]:
+    def train_rows(self) -> list[MetricRow]:
         return [row for row in self.rows if row.split == "train"]
 
     @property
@@ -56,14 +57,14 @@ def run(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory) -> Run
     def run(
         overrides: dict[str, Any] | None = None, /, *, encoder: Encoder = tiny_encoder, data: Data = toy_data, **top: Any
     ) -> Outcome:
-        execution = Execution(packed=top.pop("packed", True))
+        runtime = Runtime(packed=top.pop("packed", True))
         config = toy_config(overrides, **top)
-        return collect(train(build(config, data, encoder, execution), config, data, execution))
+        return collect(train(build(config, data, encoder, runtime), data, runtime))
 
     return run
 
 
-def collect(items: Iterable[Row | Predictions]) -> Outcome:
+def collect(items: Iterable[MetricRow | Predictions]) -> Outcome:
     outcome = Outcome([], [])
     for item in items:
         (outcome.predictions if isinstance(item, Predictions) else outcome.rows).append(item)  # type: ignore[arg-type]
@@ -156,7 +157,7 @@ def test_losses_are_those_of_an_independent_script(
         "batch_size": 12,  # does not divide 64: the last batch of an epoch is smaller
     }
     config = toy_config(overrides)
-    head = build(config, toy_data, tiny_encoder, Execution()).model.head
+    head = build(config, toy_data, tiny_encoder, Runtime()).model.head
     expected = reference_losses(config, tiny_encoder, head)
     for packed in (True, False):
         losses = run(overrides, packed=packed).losses
@@ -212,12 +213,12 @@ def test_draws_from_torchs_generator_during_a_run_move_nothing(
     """Dropout has a generator of its own: a neighbour in the process that draws from torch's changes no bit."""
 
     def losses(disturb: bool) -> list[float]:
-        config, execution = toy_config(dropout=0.3), Execution()
+        config, runtime = toy_config(dropout=0.3), Runtime()
         found = []
-        for item in train(build(config, toy_data, lively_encoder, execution), config, toy_data, execution):
+        for item in train(build(config, toy_data, lively_encoder, runtime), toy_data, runtime):
             if disturb:
                 torch.rand(3)
-            if isinstance(item, Row) and item.metric == "loss":
+            if isinstance(item, MetricRow) and item.metric == "loss":
                 found.append(item.value)
         return found
 
@@ -228,7 +229,7 @@ def test_the_arms_share_everything_until_an_update_counts(
     run: Runner, tiny_encoder: Encoder, toy_config: ConfigFactory, toy_data: Data
 ) -> None:
     on, off = ({"adam.bias_correction": correction} for correction in (True, False))
-    heads = [build(toy_config(arm), toy_data, tiny_encoder, Execution()).model.head.weight for arm in (on, off)]
+    heads = [build(toy_config(arm), toy_data, tiny_encoder, Runtime()).model.head.weight for arm in (on, off)]
     assert torch.equal(*heads)
     corrected, uncorrected = run(on), run(off)
     # Step 1 sees the same head, batch and dropout; its update has rate 0, so step 2 does too; step 3 follows the first update.
@@ -311,7 +312,7 @@ def test_the_order_seed_changes_which_batches_come_when(run: Runner, monkeypatch
 
 def test_the_sample_is_drawn_by_its_stream(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
     def indices(**changes: Any) -> list[int]:
-        return build(toy_config(**changes), toy_data, tiny_encoder, Execution()).train_indices.tolist()
+        return build(toy_config(**changes), toy_data, tiny_encoder, Runtime()).train_indices.tolist()
 
     assert indices() == indices(num_train=64) == indices(num_train=1000) == list(range(64))
     drawn = indices(num_train=20)
@@ -348,10 +349,10 @@ class Doubling(Technique):
     def null(cls) -> Self:
         return cls()
 
-    def apply(self, setup: Setup, config: RunConfig) -> Setup:
+    def apply(self, setup: Setup) -> Setup:
         with torch.no_grad():
             setup.model.head.bias.add_(self.plus).mul_(2)
-        return dataclasses.replace(setup, num_steps=setup.num_steps + config.batch_size)
+        return dataclasses.replace(setup, num_steps=setup.num_steps + setup.config.batch_size)
 
 
 class Earlier(Doubling):
@@ -361,7 +362,7 @@ class Earlier(Doubling):
 
 def test_techniques_change_the_setup_in_order_of_stage(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
     config = toy_config(techniques=(Doubling(plus=1), Earlier(plus=10)))
-    setup = build(config, toy_data, tiny_encoder, Execution())
+    setup = build(config, toy_data, tiny_encoder, Runtime())
     assert setup.model.head.bias.tolist() == [42.0, 42.0]  # ((0 + 10) x 2 + 1) x 2
     assert setup.num_steps == 24 + 8 + 8
 
@@ -465,7 +466,7 @@ def test_the_rows_of_a_run(run: Runner) -> None:
 def test_measuring_an_update_changes_no_other_number(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = []
     for measured in (list(range(1, 25)), []):
-        monkeypatch.setattr(finetune, "metered_steps", lambda _, steps=measured: np.array(steps, int))
+        monkeypatch.setattr(loop, "metered_steps", lambda _, steps=measured: np.array(steps, int))
         outcome = run({"adam.bias_correction": False})
         assert list(outcome.series("update_norm")) == measured
         rows.append([row for row in outcome.rows if row.metric not in ("update_norm", "update_bias")])
@@ -507,9 +508,9 @@ def test_how_evaluation_is_batched_does_not_matter(
     toy_config: ConfigFactory, toy_data: Data, lively_encoder: Encoder, tokens: int
 ) -> None:
     config = toy_config(dropout=0.5)
-    model = build(config, toy_data, lively_encoder, Execution()).model.train()
+    model = build(config, toy_data, lively_encoder, Runtime()).model.train()
     indices = np.array([5, 31, 0, 17, 2])
-    losses, outputs = evaluate(model, config, toy_data, Execution(evaluation_tokens=tokens), "test", indices)
+    losses, outputs = Scorer(config, toy_data, Runtime(evaluation_tokens=tokens)).evaluate(model, "test", indices)
     labels = toy_data.splits["test"].labels[indices]
     for i, index in enumerate(indices):
         with torch.no_grad():
@@ -567,11 +568,13 @@ def test_points_before_the_end_use_the_same_subset_for_every_seed(
 ) -> None:
     used: list[tuple[str, list[int]]] = []
 
-    def spy(model: Any, config: Any, data: Data, execution: Any, split: str, indices: np.ndarray, **options: Any) -> Any:
-        used.append((split, indices.tolist()))
-        return evaluate(model, config, data, execution, split, indices, **options)
+    evaluate = Scorer.evaluate
 
-    monkeypatch.setattr(stableft.training.evaluation, "evaluate", spy)
+    def spy(scorer: Scorer, model: Any, split: str, indices: np.ndarray) -> Any:
+        used.append((split, indices.tolist()))
+        return evaluate(scorer, model, split, indices)
+
+    monkeypatch.setattr(Scorer, "evaluate", spy)
     subset = evaluation_subset(toy_data, 6)
     assert subset is not None
     whole = list(range(32))
@@ -638,15 +641,15 @@ def test_a_rate_far_too_large_ends_the_run_with_rows_and_without_predictions(run
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_the_last_row(run: Runner, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    losses = finetune.losses
+    losses = loop.batch_losses
     calls = iter(range(1000))
 
-    def failing(logits: torch.Tensor, labels: torch.Tensor, kind: str) -> torch.Tensor:
-        good = losses(logits, labels, kind)
-        return good * value if logits.requires_grad and next(calls) == 10 else good
+    def failing(model: Model, outputs: torch.Tensor, batch: Batch, kind: str) -> torch.Tensor:
+        good = losses(model, outputs, batch, kind)
+        return good * value if outputs.requires_grad and next(calls) == 10 else good
 
     reference = run()
-    monkeypatch.setattr(finetune, "losses", failing)
+    monkeypatch.setattr(loop, "batch_losses", failing)
     outcome = run()
     assert outcome.predictions == []
     assert outcome.rows[-1][:4] == (11, "train", "loss", "")
@@ -669,7 +672,7 @@ def test_diverging_at_the_very_last_update_is_diverging(run: Runner) -> None:
 
 
 def test_groups_partition_the_parameters(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
-    setup = build(toy_config({"adam.weight_decay": 0.01}), toy_data, tiny_encoder, Execution())
+    setup = build(toy_config({"adam.weight_decay": 0.01}), toy_data, tiny_encoder, Runtime())
     grouped = [id(p) for group in setup.groups for p in group.params]
     assert sorted(grouped) == sorted(id(p) for p in setup.model.parameters())
     assert len(setup.groups) == len({group.place for group in setup.groups}) == 10
@@ -684,18 +687,18 @@ def test_groups_partition_the_parameters(toy_config: ConfigFactory, toy_data: Da
 
 def test_a_group_can_have_a_rate_of_its_own(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
     config = toy_config()
-    setup = build(config, toy_data, tiny_encoder, Execution())
+    setup = build(config, toy_data, tiny_encoder, Runtime())
     frozen = tuple(dataclasses.replace(g, lr_scale=1.0 if g.place.role == "head" else 0.0) for g in setup.groups)
     before = {name: p.detach().clone() for name, p in setup.model.named_parameters()}
-    collect(train(dataclasses.replace(setup, groups=frozen), config, toy_data, Execution()))
+    collect(train(dataclasses.replace(setup, groups=frozen), toy_data, Runtime()))
     moved = {name for name, p in setup.model.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {"head.weight", "head.bias"}
 
 
 def test_the_models_of_two_runs_share_nothing(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
-    one, other = (build(toy_config(), toy_data, tiny_encoder, Execution()) for _ in range(2))
+    one, other = (build(toy_config(), toy_data, tiny_encoder, Runtime()) for _ in range(2))
     pointers = {p.data_ptr() for p in one.model.parameters()}
     assert pointers.isdisjoint(p.data_ptr() for p in other.model.parameters())
-    collect(train(one, toy_config(), toy_data, Execution()))
-    fresh = build(toy_config(), toy_data, tiny_encoder, Execution())
+    collect(train(one, toy_data, Runtime()))
+    fresh = build(toy_config(), toy_data, tiny_encoder, Runtime())
     assert all(torch.equal(a, b) for a, b in zip(other.model.parameters(), fresh.model.parameters(), strict=True))

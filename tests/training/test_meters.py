@@ -6,24 +6,25 @@ import torch
 from torch import nn
 
 from stableft.models.encoders import Encoder
-from stableft.models.model import Place
+from stableft.models.model import ParamPlace
 from stableft.models.tokens import Data
 from stableft.techniques.reinit import Reinit
-from stableft.training.evaluation import Row
-from stableft.training.loop import build, train
+from stableft.training.evaluation import MetricRow
+from stableft.training.loop import train
 from stableft.training.meters import BlockMeter, scope_of
-from stableft.training.runtime import Execution
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
 from tests.conftest import ConfigFactory
 
 PARTS = ["embeddings", "layer.01", "layer.02", "pooler", "head"]
 
 
-def parts() -> list[tuple[Place, list[nn.Parameter]]]:
+def parts() -> list[tuple[ParamPlace, list[nn.Parameter]]]:
     """Two groups of one block, which are one part, and a head, given in another order than they stand in the model."""
     shapes = {("head", 3): (2, 3), ("encoder", 1): (4,), ("embeddings", 0): (5, 2)}
     torch.manual_seed(0)
-    groups = [(Place(role, depth, True), [nn.Parameter(torch.randn(shape))]) for (role, depth), shape in shapes.items()]  # type: ignore[arg-type]
-    return [*groups, (Place("encoder", 1, False), [nn.Parameter(torch.randn(3, 3))])]
+    groups = [(ParamPlace(role, depth, True), [nn.Parameter(torch.randn(shape))]) for (role, depth), shape in shapes.items()]  # type: ignore[arg-type]
+    return [*groups, (ParamPlace("encoder", 1, False), [nn.Parameter(torch.randn(3, 3))])]
 
 
 def test_a_part_is_one_vector_whatever_groups_it_is_in() -> None:
@@ -46,16 +47,16 @@ def test_a_part_without_gradient_has_norm_zero() -> None:
 
 
 def test_scopes_sort_from_the_bottom_up_with_ten_blocks_and_more() -> None:
-    places = [Place("encoder", depth, True) for depth in (24, 9, 10)]
+    places = [ParamPlace("encoder", depth, True) for depth in (24, 9, 10)]
     meter = BlockMeter((place, [nn.Parameter(torch.ones(1))]) for place in places)
     assert list(meter.distances()) == ["layer.09", "layer.10", "layer.24"] == sorted(map(scope_of, places))
 
 
 def test_a_run_logs_every_ten_steps_and_the_last(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory) -> None:
     config = toy_config(techniques=(Reinit(pooler=True, num_layers=1),), max_grad_norm=None)
-    setup = build(config, toy_data, tiny_encoder, Execution())
+    setup = build(config, toy_data, tiny_encoder, Runtime())
     start = [p.detach().clone() for p in setup.model.parameters()]  # with the blocks that were drawn anew
-    rows = [item for item in train(setup, config, toy_data, Execution()) if isinstance(item, Row)]
+    rows = [item for item in train(setup, toy_data, Runtime()) if isinstance(item, MetricRow)]
     for metric in ("distance", "block_grad_norm"):
         assert {row.step for row in rows if row.metric == metric} == {10, 20, 24}
         assert [row.scope for row in rows if row.metric == metric and row.step == 24] == PARTS

@@ -13,7 +13,8 @@ from torch import nn
 
 from stableft.core.adam_bias import bias_ratio
 from stableft.core.schedule import lr_factor
-from stableft.training.optimizer import AdamW, UpdateMeter
+from stableft.training.meters import UpdateMeter
+from stableft.training.optimizer import AdamW
 
 Floats = NDArray[np.float64]
 Kind = Literal["bert", "transformers 2"]

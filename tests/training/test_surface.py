@@ -23,16 +23,16 @@ from stableft.core.experiments import get_experiment
 from stableft.execution import collect, planning, runner
 from stableft.execution.inputs import Inputs
 from stableft.models.encoders import Encoder
-from stableft.models.tokens import Data
+from stableft.models.tokens import Data, encode
 from stableft.models.weights import save_weights
 from stableft.reporting import report
 from stableft.reporting.figures import loss_surface
 from stableft.storage.store import Store
 from stableft.tasks.catalog import get_task
-from stableft.training import evaluation
-from stableft.training.evaluation import Predictions, Row
-from stableft.training.loop import Setup, build, encode, train
-from stableft.training.runtime import Execution
+from stableft.training.evaluation import MetricRow, Predictions, Scorer
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup, build
 from stableft.training.surface import Surface
 from tests.conftest import ConfigFactory
 
@@ -52,10 +52,10 @@ class Trained:
         task = get_task(config.task)
         self.config = config
         self.data: Data = encode(task, task.load(), encoder, config.max_length)
-        self.setup: Setup = build(config, self.data, encoder, Execution(), sources)
+        self.setup: Setup = build(config, self.data, encoder, Runtime(), sources)
         self.start = self.parameters()
-        items = list(train(self.setup, config, self.data, Execution()))
-        self.rows = [item for item in items if isinstance(item, Row)]
+        items = list(train(self.setup, self.data, Runtime()))
+        self.rows = [item for item in items if isinstance(item, MetricRow)]
         self.predictions = [item for item in items if isinstance(item, Predictions)]
 
     def parameters(self) -> dict[str, Tensor]:
@@ -66,14 +66,14 @@ class Trained:
         return {row.scope: row.value for row in self.rows if row.metric == "surface_loss"}
 
     @property
-    def plain_rows(self) -> list[Row]:
+    def plain_rows(self) -> list[MetricRow]:
         return [row for row in self.rows if not row.metric.startswith("surface")]
 
     def loss_and_score_at(self, weights: Mapping[str, Tensor], examples: np.ndarray) -> tuple[float, float]:
         with torch.no_grad():
             for name, parameter in self.setup.model.named_parameters():
                 parameter.copy_(weights[name])
-        return evaluation.loss_and_score(self.setup.model, self.config, self.data, Execution(), "train", examples)
+        return Scorer(self.config, self.data, Runtime()).loss_and_score(self.setup.model, "train", examples)
 
 
 Pair = tuple[Trained, Trained]
@@ -157,7 +157,7 @@ def test_weights_that_are_not_finite_spoil_only_the_points_that_have_a_part_in_t
     surface = Surface(run.setup.model, SurfaceConfig(**OTHER), run.setup.train_indices, run.setup.sources["surface"])
     for tensor in surface._other:
         tensor.fill_(torch.inf)
-    rows = [row for row in surface.rows(1, run.config, run.data, Execution()) if row.metric == "surface_loss"]
+    rows = [row for row in surface.rows(1, Scorer(run.config, run.data, Runtime())) if row.metric == "surface_loss"]
     assert {row.scope.split()[0] for row in rows if np.isfinite(row.value)} == {"a=0"}
     assert len(rows) == 25
 

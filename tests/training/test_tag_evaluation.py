@@ -21,10 +21,11 @@ from stableft.models.loading import load_tokenizer
 from stableft.models.tokens import Data, Tokens, tokenise
 from stableft.storage.store import Store
 from stableft.tasks import Example, TaggedExample, scores
-from stableft.training.evaluation import Predictions, Row, evaluation_point, evaluation_subset
-from stableft.training.loop import Setup, build, train
-from stableft.training.runtime import Execution
-from stableft.training.tag_evaluation import evaluate_tags, tag_losses
+from stableft.training.evaluation import MetricRow, Predictions, Scorer, evaluation_subset
+from stableft.training.loop import train
+from stableft.training.runtime import Runtime
+from stableft.training.setup import Setup, build
+from stableft.training.tag_evaluation import tag_losses
 from tests.conftest import TAGGED, TOY, ConfigFactory, load_tagged
 
 Head = Literal["linear", "bilstm_crf"]
@@ -35,8 +36,8 @@ def config(request: pytest.FixtureRequest, toy_config: ConfigFactory) -> RunConf
     return toy_config(head=request.param, task="toytags")
 
 
-def whole(setup: Setup, config: RunConfig, data: Data, *, packed: bool = True) -> list[Row | Predictions]:
-    return list(train(setup, config, data, Execution(packed=packed)))
+def whole(setup: Setup, data: Data, *, packed: bool = True) -> list[MetricRow | Predictions]:
+    return list(train(setup, data, Runtime(packed=packed)))
 
 
 # --- words to tokens -----------------------------------------------------------------------------------------------------------
@@ -124,13 +125,13 @@ def test_words_survive_the_cache(tmp_path: Path, tagged_data: Data) -> None:
 
 def test_a_crf_is_for_words_alone(toy_config: ConfigFactory, toy_data: Data, tiny_encoder: Encoder) -> None:
     with pytest.raises(UsageError, match="bilstm_crf tags words, and toy is a classification task"):
-        build(toy_config(head="bilstm_crf"), toy_data, tiny_encoder, Execution())
+        build(toy_config(head="bilstm_crf"), toy_data, tiny_encoder, Runtime())
     TAGGED.refuse_head("bilstm_crf")
     TOY.refuse_head("linear")
 
 
 def test_there_is_no_pooler(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
-    setup = build(config, tagged_data, lively_encoder, Execution())
+    setup = build(config, tagged_data, lively_encoder, Runtime())
     names = {name for name, _ in setup.model.named_parameters()}
     assert not any("pooler" in name for name in names)
     assert {group.place.role for group in setup.groups} == {"embeddings", "encoder", "head"}
@@ -145,7 +146,7 @@ def test_words_are_read_by_the_state_of_their_first_piece(
     packed: bool, toy_config: ConfigFactory, tagged_data: Data, lively_encoder: Encoder
 ) -> None:
     reference = BertModel.from_pretrained(lively_encoder.folder, attn_implementation="eager").eval()
-    model = build(toy_config(task="toytags"), tagged_data, lively_encoder, Execution(packed=packed)).model.eval()
+    model = build(toy_config(task="toytags"), tagged_data, lively_encoder, Runtime(packed=packed)).model.eval()
     tokens = tagged_data.splits["train"]
     assert tokens.words is not None
     assert tokens.word_offsets is not None
@@ -166,7 +167,7 @@ def test_packed_and_padded_are_the_same_function(config: RunConfig, tagged_data:
     batch = tagged_data.splits["train"].batch(np.arange(9))
     losses, gradients = [], []
     for packed in (True, False):
-        model = build(config, tagged_data, lively_encoder, Execution(packed=packed)).model.train()
+        model = build(config, tagged_data, lively_encoder, Runtime(packed=packed)).model.train()
         loss = tag_losses(model, model(batch), batch).mean()
         loss.backward()
         losses.append(loss.item())
@@ -179,23 +180,23 @@ def test_packed_and_padded_are_the_same_function(config: RunConfig, tagged_data:
 
 def test_bf16_leaves_the_head_in_float32(toy_config: ConfigFactory, tagged_data: Data, lively_encoder: Encoder) -> None:
     config = toy_config(head="bilstm_crf", task="toytags", precision="bf16")
-    items = whole(build(config, tagged_data, lively_encoder, Execution()), config, tagged_data)
-    assert np.isfinite([item.value for item in items if isinstance(item, Row)]).all()
+    items = whole(build(config, tagged_data, lively_encoder, Runtime()), tagged_data)
+    assert np.isfinite([item.value for item in items if isinstance(item, MetricRow)]).all()
 
 
 # --- losses, tags and scores ---------------------------------------------------------------------------------------------------
 
 
 def test_evaluation_is_that_of_each_example_alone(config: RunConfig, tiny_encoder: Encoder, lively_encoder: Encoder) -> None:
-    from stableft.training.loop import encode
+    from stableft.models.tokens import encode
 
     data = encode(TAGGED, load_tagged(), tiny_encoder, max_length=8)  # some words are cut off
-    model = build(config, data, lively_encoder, Execution()).model
+    model = build(config, data, lively_encoder, Runtime()).model
     tokens = data.splits["validation"]
     assert tokens.words is not None
     assert (tokens.words < 0).any()
     indices = np.array([5, 2, 11, 3])
-    sums, counts, tags = evaluate_tags(model, config, data, Execution(), "validation", indices)
+    sums, counts, tags = Scorer(config, data, Runtime()).evaluate_words(model, "validation", indices)
     ends = tokens.word_offsets_of(indices)
     for i, index in enumerate(indices):
         batch = tokens.batch([index])
@@ -204,45 +205,52 @@ def test_evaluation_is_that_of_each_example_alone(config: RunConfig, tiny_encode
             losses = tag_losses(model, outputs, batch)
         assert sums[i] == pytest.approx(losses.sum().item(), rel=1e-5)
         assert counts[i] == len(losses) == (1 if config.head == "bilstm_crf" else len(batch.labels))
-        found = model.head.decode(outputs, [len(outputs)]) if isinstance(model.head, BiLSTMCRF) else outputs.argmax(1)
+        best = model.head.decode(outputs, [len(outputs)]) if isinstance(model.head, BiLSTMCRF) else outputs.argmax(1)
         mine = tags[ends[i] : ends[i + 1]]
-        assert mine[: len(outputs)].tolist() == found.tolist()
+        assert mine[: len(outputs)].tolist() == best.tolist()
         assert (mine[len(outputs) :] == 0).all(), "cut off, so O"
 
 
 def test_a_linear_heads_loss_is_the_mean_over_words(toy_config: ConfigFactory, tagged_data: Data, lively_encoder: Encoder) -> None:
     config = toy_config(task="toytags", dropout=0.0)
-    setup = build(config, tagged_data, lively_encoder, Execution())
+    setup = build(config, tagged_data, lively_encoder, Runtime())
     tokens = tagged_data.splits["validation"]
     batch = tokens.batch(np.arange(len(tokens)))
     with torch.no_grad():
         expected = nn.functional.cross_entropy(setup.model.eval()(batch), batch.labels.long()).item()
-    point = evaluation_point(setup.model, config, tagged_data, Execution(), step=24, subset=None, last=True)
-    (loss,) = (r.value for r in point if isinstance(r, Row) and (r.split, r.metric) == ("validation", "loss"))
+    point = Scorer(config, tagged_data, Runtime()).point(setup.model, step=24, last=True)
+    (loss,) = (r.value for r in point if isinstance(r, MetricRow) and (r.split, r.metric) == ("validation", "loss"))
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_scores_and_predictions_are_of_all_words(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
-    setup = build(config, tagged_data, lively_encoder, Execution())
+    setup = build(config, tagged_data, lively_encoder, Runtime())
+    scorer = Scorer(with_overrides(config, {"evaluation.num_examples": 6}), tagged_data, Runtime())
     subset = evaluation_subset(tagged_data, 6)
     assert subset is not None
     assert len(subset) == 6
-    items = list(evaluation_point(setup.model, config, tagged_data, Execution(), step=24, subset=subset, last=True))
-    rows = {(r.metric, r.scope): r.value for r in items if isinstance(r, Row) and r.split == "validation"}
-    said = next(item for item in items if isinstance(item, Predictions))
+    items = list(scorer.point(setup.model, step=24, last=True))
+    rows = {(r.metric, r.scope): r.value for r in items if isinstance(r, MetricRow) and r.split == "validation"}
+    predicted = next(item for item in items if isinstance(item, Predictions))
     tokens = tagged_data.splits["validation"]
-    assert said.labels.tolist() == tokens.labels.tolist()
-    assert said.offsets is not None
-    assert said.probabilities.shape == (len(said.labels), 0)
+    assert predicted.labels.tolist() == tokens.labels.tolist()
+    assert predicted.offsets is not None
+    assert predicted.probabilities.shape == (len(predicted.labels), 0)
     for name in ("entity_f1", "entity_precision", "entity_recall", "accuracy"):
-        assert rows[name, ""] == scores.evaluate(name, said.labels, said.predictions, offsets=said.offsets, names=TAGGED.labels)
+        assert rows[name, ""] == scores.evaluate(
+            name, predicted.labels, predicted.predictions, offsets=predicted.offsets, names=TAGGED.labels
+        )
     where = tokens.labels_of(subset)
     of_subset = scores.evaluate(
-        "entity_f1", said.labels[where], said.predictions[where], offsets=tokens.word_offsets_of(subset), names=TAGGED.labels
+        "entity_f1",
+        predicted.labels[where],
+        predicted.predictions[where],
+        offsets=tokens.word_offsets_of(subset),
+        names=TAGGED.labels,
     )
     assert rows["score", "subset"] == of_subset
-    frequent = list(evaluation_point(setup.model, config, tagged_data, Execution(), step=8, subset=subset, last=False))
-    again = {(r.metric, r.scope): r.value for r in frequent if isinstance(r, Row) and r.split == "validation"}
+    frequent = list(scorer.point(setup.model, step=8, last=False))
+    again = {(r.metric, r.scope): r.value for r in frequent if isinstance(r, MetricRow) and r.split == "validation"}
     assert again["score", "subset"] == rows["score", "subset"]
     assert again["loss", "subset"] == pytest.approx(rows["loss", "subset"], rel=1e-5)
 
@@ -251,15 +259,17 @@ def test_scores_and_predictions_are_of_all_words(config: RunConfig, tagged_data:
 
 
 def test_it_is_the_same_twice(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
-    first, second = (whole(build(config, tagged_data, lively_encoder, Execution()), config, tagged_data) for _ in range(2))
-    assert repr([item for item in first if isinstance(item, Row)]) == repr([item for item in second if isinstance(item, Row)])
-    said = [[item.predictions for item in items if isinstance(item, Predictions)] for items in (first, second)]
-    assert all(np.array_equal(one, two) for one, two in zip(*said, strict=True))
+    first, second = (whole(build(config, tagged_data, lively_encoder, Runtime()), tagged_data) for _ in range(2))
+    assert repr([item for item in first if isinstance(item, MetricRow)]) == repr(
+        [item for item in second if isinstance(item, MetricRow)]
+    )
+    predicted = [[item.predictions for item in items if isinstance(item, Predictions)] for items in (first, second)]
+    assert all(np.array_equal(one, two) for one, two in zip(*predicted, strict=True))
 
 
 def test_it_learns(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
     config = with_overrides(config, {"schedule.num_epochs": 12, "evaluation.every": 96, "adam.lr": 1e-2, "dropout": 0.0})
-    rows = [r for r in whole(build(config, tagged_data, lively_encoder, Execution()), config, tagged_data) if isinstance(r, Row)]
+    rows = [r for r in whole(build(config, tagged_data, lively_encoder, Runtime()), tagged_data) if isinstance(r, MetricRow)]
     losses = [r.value for r in rows if (r.split, r.metric) == ("train", "loss")]
     assert np.mean(losses[-8:]) < 0.5 * np.mean(losses[:8])
     final = {r.metric: r.value for r in rows if (r.split, r.scope, r.step) == ("test", "", 96)}
@@ -270,8 +280,8 @@ def test_packed_and_padded_runs_agree_without_dropout(config: RunConfig, tagged_
     config = config.model_copy(update={"dropout": 0.0})
     losses = []
     for packed in (True, False):
-        items = whole(build(config, tagged_data, lively_encoder, Execution(packed=packed)), config, tagged_data, packed=packed)
-        losses.append([r.value for r in items if isinstance(r, Row) and (r.split, r.metric) == ("train", "loss")])
+        items = whole(build(config, tagged_data, lively_encoder, Runtime(packed=packed)), tagged_data, packed=packed)
+        losses.append([r.value for r in items if isinstance(r, MetricRow) and (r.split, r.metric) == ("train", "loss")])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3, atol=1e-4)
 
 
