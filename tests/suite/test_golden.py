@@ -96,7 +96,7 @@ def test_the_head_of_a_tagger(prepared: Prepared) -> None:
 
 def test_the_order_and_the_dropout_masks(prepared: Prepared) -> None:
     """As the modules of the model see them: nothing of the loop is replaced."""
-    config, setup, data = prepared()
+    _config, setup, data = prepared()
     tokens = data.splits["train"]
     numbers = {tuple(ids): number for number, ids in enumerate(np.split(tokens.ids, tokens.offsets[1:-1]))}
     batches: list[list[int]] = []
@@ -152,7 +152,7 @@ def test_the_dropout_masks_of_attention() -> None:
 
 def test_the_seed_of_torchs_generator(prepared: Prepared) -> None:
     """From which the padded engine and GPUs draw; what it gives differs between devices."""
-    config, setup, data = prepared()
+    _config, setup, data = prepared()
     next(train(setup, data, Runtime()))
     assert torch.initial_seed() == 2021452666412278086
 
@@ -294,7 +294,7 @@ def summary(rows: Sequence[MetricRow]) -> list[float]:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_short_run(prepared: Prepared, name: str) -> None:
-    config, setup, data = prepared(**RUNS[name])
+    _config, setup, data = prepared(**RUNS[name])
     *losses, score = summary(trials.run(setup, data).rows)
     assert losses == pytest.approx(TRAJECTORIES[name][:-1], rel=TOLERANCE)
     assert score == pytest.approx(TRAJECTORIES[name][-1], abs=0.01)  # ranks of predictions that nearly tie may change
