@@ -16,7 +16,7 @@ from functools import partial
 import pandas as pd
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
+from stableft.reporting import grid_axes
 from stableft.reporting.claims import decision_rules as decisions
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.reporting.claims.decision_rules import FEWEST, SIGNIFICANT
@@ -85,11 +85,11 @@ def positive(measure: Measure, arm: Arm) -> Test:
 def narrows(treated: str, reference: str) -> Test:
     """The gap between two methods is smaller in the longest runs than in the shortest ones, whichever of them is ahead in these.
 
-    Arms are named by method and number of steps; see `stableft.reporting.tables.training_lengths`.
+    Arms are named by method and number of steps; see `stableft.reporting.grid_axes.training_lengths`.
     """
 
     def test(results: Results) -> Evidence:
-        frame = tables.training_lengths(results)
+        frame = grid_axes.training_lengths(results)
         found: dict[str, Evidence] = {}
         for task, of_task in frame.groupby("task", sort=False, observed=True):
             lengths = sorted(of_task["steps"].unique())

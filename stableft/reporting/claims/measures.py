@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import tables
+from stableft.reporting import grid_axes, run_scores
 from stableft.reporting import training_curves as series
 from stableft.storage.store import CELL, Results
 
@@ -14,13 +14,13 @@ Measure = Callable[[Results], pd.DataFrame]
 
 
 def score(results: Results) -> pd.DataFrame:
-    """The final score; see `stableft.reporting.tables.final_scores`."""
-    return _of(tables.final_scores(results), "score")
+    """The final score; see `stableft.reporting.run_scores.final_scores`."""
+    return _of(run_scores.final_scores(results), "score")
 
 
 def failed(results: Results) -> pd.DataFrame:
-    """1 where the run failed, 0 elsewhere; see `stableft.reporting.tables.final_scores`."""
-    return _of(tables.final_scores(results).astype({"failed": "float64"}), "failed")
+    """1 where the run failed, 0 elsewhere; see `stableft.reporting.run_scores.final_scores`."""
+    return _of(run_scores.final_scores(results).astype({"failed": "float64"}), "failed")
 
 
 def train_loss(first: int, last: int) -> Measure:
@@ -72,7 +72,7 @@ def spread(results: Results) -> pd.DataFrame:
 
     Arms are ``<method> over order`` and ``<method> over init``; ``seed`` is the one of the other kind.
     """
-    frame = tables.seed_scores(results)
+    frame = grid_axes.seed_scores(results)
     parts = []
     for over, other in (("order", "init"), ("init", "order")):
         stds = frame.groupby(["task", "method", other], sort=False)["score"].std().rename("value").reset_index()
@@ -82,7 +82,7 @@ def spread(results: Results) -> pd.DataFrame:
 
 def mean_over_order(results: Results) -> pd.DataFrame:
     """Of a grid of seeds: the mean final score over order seeds; arms are methods and ``seed`` the init seed."""
-    frame = tables.seed_scores(results)
+    frame = grid_axes.seed_scores(results)
     means = frame.groupby(["task", "method", "init"], sort=False)["score"].mean().rename("value").reset_index()
     return means.rename(columns={"init": "seed", "method": "arm"})
 
@@ -94,7 +94,7 @@ def barrier(results: Results) -> pd.DataFrame:
         NotLogged: no run has a surface, or on none of them did one of its two runs fail and the other not.
     """
     points = series.surfaces(results)
-    fails = tables.final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()
+    fails = run_scores.final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()
     one_failed = fails.index[fails == 2]
     points = points[pd.MultiIndex.from_frame(points[["task", "seed"]]).isin(one_failed)]
     if points.empty:
