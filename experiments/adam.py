@@ -37,7 +37,6 @@ from stableft.reporting.tables import (
     beside_published,
     disagreement,
     published_layout,
-    score_summary,
     seeds_needed,
     stability,
 )
@@ -164,7 +163,6 @@ REPORT = {
     "best_of": report.figure(best_of, published=PUBLISHED),
     "bias_magnitude": report.figure(bias_magnitude),
     "loss_and_score": report.figure(loss_and_score),
-    "scores": report.table(score_summary),
     "published": report.table(beside_published, numbers=PUBLISHED),
     "mosbach_table_1": report.table(
         published_layout, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=("std", "mean", "median", "max")

@@ -47,7 +47,6 @@ from stableft.reporting.tables import (
     convergence,
     disagreement,
     published_layout,
-    score_summary,
     seeds_needed,
     stability,
 )
@@ -151,7 +150,6 @@ REPORT = {
     "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "best_of": report.figure(best_of, published=PUBLISHED),
     "distances": report.figure(distances),
-    "scores": report.table(score_summary),
     "convergence": report.table(convergence),
     "published": report.table(beside_published, numbers=PUBLISHED),
     "zhang_table_7": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 7")]),

@@ -38,7 +38,6 @@ from stableft.reporting.tables import (
     beside_published,
     disagreement,
     published_layout,
-    score_summary,
     seeds_needed,
     stability,
 )
@@ -155,7 +154,6 @@ REPORT = {
     "train_loss": report.figure(curves, split="train", metric="loss"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "schedules": report.figure(schedules),
-    "scores": report.table(score_summary),
     "published": report.table(beside_published, numbers=PUBLISHED),
     "zhang_table_2": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
     "arms": report.table(arm_summary),
