@@ -1,4 +1,4 @@
-"""Grids whose arms are settings: of learning rates, lengths and seeds."""
+"""Grid axes: scores of grids whose arms are settings (learning rates, lengths, seeds), with the settings as columns."""
 
 import json
 
@@ -11,7 +11,7 @@ from stableft.storage.store import CELL, Results
 
 
 def learning_rates(results: Results) -> pd.DataFrame:
-    """`final_scores` with the learning rate (``lr``), and the arm's name without it.
+    """Returns `final_scores` with the learning rate (``lr``), and the arm's name without it.
 
     The arms of a grid of learning rates are named "<arm> lr=<rate>" or "<arm> lr=<rate> <setting>"; grouping needs the parts apart.
     The rate is that of each run's own configuration; ``setting`` is "" where there is none. A learning rate is chosen on
@@ -30,7 +30,7 @@ def learning_rates(results: Results) -> pd.DataFrame:
 
 
 def training_lengths(results: Results) -> pd.DataFrame:
-    """`both_splits` with each run's steps and its method.
+    """Returns `both_splits` with each run's steps and its method.
 
     The arms of a grid of lengths are pairs of method and length; grouping needs them apart. The number of steps is the run's own;
     the method is the arm's name without that number (``reinit 400`` after 400 steps: ``reinit``).
@@ -41,7 +41,7 @@ def training_lengths(results: Results) -> pd.DataFrame:
 
 
 def seed_scores(results: Results) -> pd.DataFrame:
-    """`final_scores` with each run's own init and order seed and its method: ``standard``, or the names of its techniques.
+    """Returns `final_scores` with each run's init seed, order seed and method (``standard``, or the names of its techniques).
 
     The arms of a grid of seeds are pairs of both seeds; grouping needs them apart.
     """
@@ -52,7 +52,7 @@ def seed_scores(results: Results) -> pd.DataFrame:
 
 
 def final_losses(results: Results) -> pd.DataFrame:
-    """run_id and train_loss: the mean over the last tenth of the steps, of the runs that finished."""
+    """Returns run_id and train_loss: the mean over the last tenth of the steps, of the runs that finished."""
     metrics = results.metrics
     losses = metrics.loc[(metrics["split"] == "train") & (metrics["metric"] == "loss"), ["run_id", "step", "value"]]
     finished = results.runs.loc[results.runs["outcome"] == "ok", ["run_id", "num_steps"]].drop_duplicates()

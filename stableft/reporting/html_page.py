@@ -233,12 +233,12 @@ def _markdown(text: str) -> tuple[Table, str]:
     """
     lines, _, note = text.partition("\n\n")
     head, rules, *rows = [
-        [markup.of_markdown(cell.strip().replace("\\|", "|")) for cell in CELL_BORDER.split(line.strip())[1:-1]]
+        [markup.from_markdown(cell.strip().replace("\\|", "|")) for cell in CELL_BORDER.split(line.strip())[1:-1]]
         for line in lines.split("\n")
     ]
     if not all(len(row) == len(head) for row in (rules, *rows)):
         raise ValueError("its rows are not equally long")
-    return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.of_markdown(note.strip())
+    return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.from_markdown(note.strip())
 
 
 def _shortened(cell: str) -> str:

@@ -44,7 +44,7 @@ class ArmScore(NamedTuple):
 
 
 def final_scores(results: Results) -> pd.DataFrame:
-    """The one number per run that tables and distributions are about.
+    """Returns the one number per run that tables and distributions are about.
 
     Returns:
         One row per run, in the order of ``results.runs``: experiment, arm, task, seed, run_id, score_name, split, score,
@@ -74,7 +74,7 @@ def final_scores(results: Results) -> pd.DataFrame:
 
 
 def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
-    """Pairs of runs with equal seed: pairs, difference of the means, its 95 % BCa interval (low, high), p of the sign-flip test."""
+    """Compares runs of equal seed: pairs, difference of the means, its 95 % BCa interval (low, high), p of the sign-flip test."""
     pairs = group.merge(reference, on="seed", suffixes=("", "_reference"))
     if pairs.empty:
         return {"pairs": 0}
@@ -84,7 +84,7 @@ def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]
 
 
 def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Task, arm, and the arm's `final_scores` beside those of the first arm at the same seeds, for every other arm.
+    """Yields task, arm, and the arm's `final_scores` joined with those of the first arm at the same seeds, for every other arm.
 
     The columns of the first arm end in ``_reference``; there are no rows where no seed is shared.
     """
@@ -96,7 +96,7 @@ def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame
 
 
 def last_scores(results: Results, split: str) -> pd.DataFrame:
-    """Cell and score on the whole split after the last step, in a column named as the split; only where it was evaluated."""
+    """Returns cell and score on the whole split after the last step, in a column named as the split, where it was evaluated."""
     metrics = results.metrics
     whole = (metrics["split"] == split) & (metrics["metric"] == "score") & (metrics["scope"] == "")
     scores = metrics.loc[whole, [*CELL, "step", "value"]].rename(columns={"step": "num_steps", "value": split})
@@ -104,7 +104,7 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
 
 
 def both_splits(results: Results) -> pd.DataFrame:
-    """`final_scores` with the last scores on ``validation`` and on ``test``.
+    """Returns `final_scores` with the last scores on ``validation`` and on ``test``.
 
     On either split a run that diverged or whose score is undefined counts at the majority score of the split that the task is
     scored on. A task for which no run was evaluated on a split has NaN there.

@@ -160,7 +160,7 @@ def test_failed_runs_and_provenance_are_there_and_no_person(html: str, read: Rea
 
 
 def test_tables_show_what_their_files_say(read: Reader, built: Path) -> None:
-    text = markup.of_markdown((built.parent / "probe" / "scores.md").read_text(encoding="utf-8"))
+    text = markup.from_markdown((built.parent / "probe" / "scores.md").read_text(encoding="utf-8"))
     rows = [line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines()]
     cells = [cell for row in [rows[0], *rows[2:]] for cell in row]
     assert " ".join(" ".join(cells).split()) in read.text.replace("( ", "(")
