@@ -31,11 +31,19 @@ minutes on 2 cores while other jobs were running (sum of the runs' own times / 2
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
 from experiments.published import CURVES, PUBLISHED
 from stableft.core.grid import Grid, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less, more_failed, none_failed
 from stableft.reporting.claims.measures import train_loss
-from stableft.reporting.figures import best_of, curves, distributions, loss_and_score
+from stableft.reporting.figures import best_of, bias_magnitude, curves, distributions, loss_and_score
+from stableft.reporting.tables import (
+    arm_summary,
+    beside_published,
+    disagreement,
+    published_layout,
+    seeds_needed,
+    stability,
+)
 
 ARMS = {
     "corrected": {"adam.bias_correction": True},
@@ -152,21 +160,20 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss", published=CURVES),
+    "train_loss": report.figure(curves, split="train", metric="loss", published=CURVES),
     "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
-    "score": report.curves(split="validation", metric="score"),
+    "score": report.figure(curves, split="validation", metric="score"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "best_of": report.figure(best_of, published=PUBLISHED),
-    "bias_magnitude": report.bias_magnitude(),
+    "bias_magnitude": report.figure(bias_magnitude),
     "loss_and_score": report.figure(loss_and_score),
-    "scores": report.score_table(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
+    "published": report.table(beside_published, numbers=PUBLISHED),
     "mosbach_table_1": report.table(
-        tables.published_wide, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=("std", "mean", "median", "max")
+        published_layout, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=("std", "mean", "median", "max")
     ),
-    "zhang_table_5": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 5")]),
-    "arms": report.table(tables.arms),
-    "stability": report.table(tables.stability),
-    "seeds_needed": report.table(tables.seeds_needed),
-    "disagreement": report.table(tables.disagreement),
+    "zhang_table_5": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 5")]),
+    "arms": report.table(arm_summary),
+    "stability": report.table(stability),
+    "seeds_needed": report.table(seeds_needed),
+    "disagreement": report.table(disagreement),
 }

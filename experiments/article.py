@@ -41,11 +41,12 @@ validation score, and of the average.
 from experiments.protocol import COMMONLIT
 from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, Test, equal, greater, positive
 from stableft.reporting.claims.measures import average_gain, best_validation
-from stableft.reporting.figures import distributions, schedules
+from stableft.reporting.figures import curves, distributions, schedules
+from stableft.reporting.tables import beside_published, checkpoint_scores, disagreement, published_layout, score_summary, stability
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
@@ -130,15 +131,15 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "schedules": report.figure(schedules),
-    "scores": report.score_table(),
-    "checkpoints": report.checkpoint_table(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
+    "scores": report.table(score_summary),
+    "checkpoints": report.table(checkpoint_scores),
+    "published": report.table(beside_published, numbers=PUBLISHED),
     "article_table": report.table(
-        tables.published_wide, numbers=PUBLISHED, places=[("article", "table of techniques"), ("article", "notebooks")]
+        published_layout, numbers=PUBLISHED, places=[("article", "table of techniques"), ("article", "notebooks")]
     ),
-    "stability": report.table(tables.stability),
-    "disagreement": report.table(tables.disagreement),
+    "stability": report.table(stability),
+    "disagreement": report.table(disagreement),
 }

@@ -24,8 +24,10 @@ import pandas as pd
 
 from stableft.core.errors import NotLogged
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import ANY_ENCODER, Claim, Evidence
+from stableft.reporting.figures import bias_magnitude
+from stableft.reporting.tables import update_bias
 from stableft.storage.records import Results
 
 NUM_SEEDS = 3
@@ -67,7 +69,7 @@ def _never_left_behind(results: Results) -> Evidence:
 def _measured(results: Results) -> pd.DataFrame:
     if not {"update_bias", "update_bias_closed_form"} <= set(results.metrics["metric"]):
         raise NotLogged("the ratio of updates was not logged")
-    return tables.bias_table(results)
+    return update_bias.table(results)
 
 
 CLAIMS = (
@@ -102,6 +104,6 @@ CLAIMS = (
 
 
 REPORT = {
-    "bias_magnitude": report.bias_magnitude(),
-    "bias_table": report.bias_table(),
+    "bias_magnitude": report.figure(bias_magnitude),
+    "bias_table": report.table(update_bias),
 }

@@ -24,9 +24,11 @@ of the runs' own times / 2).
 
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, equal, more_failed
+from stableft.reporting.figures import curves, distributions
+from stableft.reporting.tables import score_summary, stability
 
 NUM_SEEDS = 20
 
@@ -81,8 +83,8 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
-    "score_distribution": report.distributions(),
-    "scores": report.score_table(),
-    "stability": report.table(tables.stability),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "score_distribution": report.figure(distributions),
+    "scores": report.table(score_summary),
+    "stability": report.table(stability),
 }

@@ -33,9 +33,11 @@ from itertools import product
 from experiments.protocol import ENTITIES
 from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater
+from stableft.reporting.figures import learning_rates
+from stableft.reporting.tables import beside_published, published_layout, rate_pairs, scores_by_rate
 from stableft.techniques.head_lr import HeadLR
 
 TASKS = {"smoke": ("toytag",), "laptop": ("doccode",), "small": ("resume_ner",), "paper": ("cluener", "resume_ner")}
@@ -90,9 +92,9 @@ CLAIMS = (
 
 
 REPORT = {
-    "learning_rates": report.learning_rates(),
-    "learning_rate_table": report.learning_rate_table(),
-    "one_and_two": report.rate_pair_table(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
-    "article_table": report.table(tables.published_wide, numbers=PUBLISHED, places=[("ner_article", "name of a saved checkpoint")]),
+    "learning_rates": report.figure(learning_rates),
+    "learning_rate_table": report.table(scores_by_rate),
+    "one_and_two": report.table(rate_pairs),
+    "published": report.table(beside_published, numbers=PUBLISHED),
+    "article_table": report.table(published_layout, numbers=PUBLISHED, places=[("ner_article", "name of a saved checkpoint")]),
 }

@@ -26,10 +26,11 @@ in the source's sample command.
 from experiments.protocol import GLUE_1K, RTE
 from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, narrows
-from stableft.reporting.figures import training_length
+from stableft.reporting.figures import curves, distributions, training_length
+from stableft.reporting.tables import beside_published, published_layout, score_summary
 from stableft.techniques.reinit import Reinit
 
 NUM_STEPS = {"smoke": (24, 48), "laptop": (96, 200, 400), "small": (96, 200, 400, 800)}
@@ -88,10 +89,10 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
     "training_length": report.figure(training_length, published=PUBLISHED),
-    "score_distribution": report.distributions(),
-    "scores": report.score_table(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
-    "zhang_table_1": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 1")]),
+    "score_distribution": report.figure(distributions),
+    "scores": report.table(score_summary),
+    "published": report.table(beside_published, numbers=PUBLISHED),
+    "zhang_table_1": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 1")]),
 }

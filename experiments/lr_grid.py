@@ -32,11 +32,12 @@ from itertools import product
 from experiments.protocol import RTE, TNEWS
 from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.reporting.claims.measures import failed, train_loss
-from stableft.reporting.figures import loss_and_score
+from stableft.reporting.figures import block_gradients, learning_rates, loss_and_score
+from stableft.reporting.tables import beside_published, scores_by_rate
 
 TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}
@@ -105,9 +106,9 @@ CLAIMS = (
 
 
 REPORT = {
-    "learning_rates": report.learning_rates(),
-    "learning_rate_table": report.learning_rate_table(),
+    "learning_rates": report.figure(learning_rates),
+    "learning_rate_table": report.table(scores_by_rate),
     "loss_and_score": report.figure(loss_and_score),
-    "block_gradients": report.block_gradients(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
+    "block_gradients": report.figure(block_gradients),
+    "published": report.table(beside_published, numbers=PUBLISHED),
 }

@@ -26,10 +26,12 @@ is like TNEWS.
 
 from experiments.protocol import TNEWS
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, equal, less
 from stableft.reporting.claims.measures import train_loss
+from stableft.reporting.figures import curves, distributions
+from stableft.reporting.tables import score_summary, stability
 from stableft.techniques.reinit import Reinit
 
 TASKS = {"laptop": ("docs15",), "small": ("tnews",), "paper": ("tnews50k",)}
@@ -70,9 +72,9 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
-    "score": report.curves(split="validation", metric="score"),
-    "score_distribution": report.distributions(),
-    "scores": report.score_table(),
-    "stability": report.table(tables.stability),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "score": report.figure(curves, split="validation", metric="score"),
+    "score_distribution": report.figure(distributions),
+    "scores": report.table(score_summary),
+    "stability": report.table(stability),
 }

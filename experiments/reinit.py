@@ -43,11 +43,20 @@ the other arms.
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import CURVES, PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less, steadier
 from stableft.reporting.claims.measures import train_loss
-from stableft.reporting.figures import best_of, curves, distributions
+from stableft.reporting.figures import best_of, curves, distances, distributions
+from stableft.reporting.tables import (
+    arm_summary,
+    beside_published,
+    convergence,
+    disagreement,
+    published_layout,
+    seeds_needed,
+    stability,
+)
 from stableft.techniques.reinit import Reinit
 
 TASKS = {"small": ("rte",), "paper": GLUE_SMALL}  # the Chinese encoder of small has 4 blocks
@@ -141,19 +150,18 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss", published=CURVES),
+    "train_loss": report.figure(curves, split="train", metric="loss", published=CURVES),
     "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
-    "score": report.curves(split="validation", metric="score"),
+    "score": report.figure(curves, split="validation", metric="score"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "best_of": report.figure(best_of, published=PUBLISHED),
-    "distances": report.distances(),
-    "scores": report.score_table(),
-    "convergence": report.convergence_table(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
-    "zhang_table_7": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 7")]),
-    "arms": report.table(tables.arms),
-    "stability": report.table(tables.stability),
-    "seeds_needed": report.table(tables.seeds_needed),
-    "disagreement": report.table(tables.disagreement),
+    "distances": report.figure(distances),
+    "convergence": report.table(convergence),
+    "published": report.table(beside_published, numbers=PUBLISHED),
+    "zhang_table_7": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 7")]),
+    "arms": report.table(arm_summary),
+    "stability": report.table(stability),
+    "seeds_needed": report.table(seeds_needed),
+    "disagreement": report.table(disagreement),
 }

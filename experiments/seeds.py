@@ -24,10 +24,12 @@ from itertools import product
 
 from experiments.protocol import RTE
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, equal, greater, less
 from stableft.reporting.claims.measures import mean_over_order, spread
+from stableft.reporting.figures import seed_map
+from stableft.reporting.tables import seed_spread, variance
 from stableft.techniques.reinit import Reinit
 
 SIDE = {"smoke": 2, "laptop": 4, "small": 5}
@@ -90,7 +92,7 @@ CLAIMS = (
 
 
 REPORT = {
-    "seed_map": report.seed_map(),
-    "seed_table": report.seed_table(),
-    "variance": report.table(tables.variance),
+    "seed_map": report.figure(seed_map),
+    "seed_table": report.table(seed_spread),
+    "variance": report.table(variance),
 }

@@ -42,7 +42,8 @@ from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, positive
 from stableft.reporting.claims.measures import barrier
-from stableft.reporting.figures import loss_surface
+from stableft.reporting.figures import curves, loss_surface
+from stableft.reporting.tables import score_summary
 
 TASKS = {"laptop": ("docpair",), "small": ("rte",), "paper": ("rte", "mrpc", "cola")}
 POINTS = {"smoke": {"resolution": 2, "margin": 1}}
@@ -76,6 +77,6 @@ CLAIMS = (
 
 REPORT = {
     "loss_surface": report.figure(loss_surface),
-    "train_loss": report.curves(split="train", metric="loss"),
-    "scores": report.score_table(),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "scores": report.table(score_summary),
 }

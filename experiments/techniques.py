@@ -33,10 +33,18 @@ are the same runs.
 from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
-from stableft.reporting import report, tables
+from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, Test, equal, greater
-from stableft.reporting.figures import distributions, schedules
+from stableft.reporting.figures import curves, distributions, schedules
+from stableft.reporting.tables import (
+    arm_summary,
+    beside_published,
+    disagreement,
+    published_layout,
+    seeds_needed,
+    stability,
+)
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
@@ -151,14 +159,13 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.curves(split="train", metric="loss"),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "schedules": report.figure(schedules),
-    "scores": report.score_table(),
-    "published": report.table(tables.published, numbers=PUBLISHED),
-    "zhang_table_2": report.table(tables.published_wide, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
-    "arms": report.table(tables.arms),
-    "stability": report.table(tables.stability),
-    "seeds_needed": report.table(tables.seeds_needed),
-    "disagreement": report.table(tables.disagreement),
+    "published": report.table(beside_published, numbers=PUBLISHED),
+    "zhang_table_2": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 2")]),
+    "arms": report.table(arm_summary),
+    "stability": report.table(stability),
+    "seeds_needed": report.table(seeds_needed),
+    "disagreement": report.table(disagreement),
 }

@@ -52,7 +52,7 @@ def trace(
     from stableft.cli import report_views
     from stableft.reporting import artifact_metadata as origin
 
-    said = origin.read(path)
+    said = origin.read_origin(path)
     store = Store(results)
     if (said.protocol, said.experiment) not in store.collected():
         runs = f"run set {said.run_set} of {said.experiment} at {said.protocol}"
@@ -72,7 +72,7 @@ def show_run(
     from stableft.reporting import experiment_summary as lineage
 
     store = Store(results)
-    show(report_views.shown(*lineage.find(store, run), store), as_json)
+    show(report_views.shown(*lineage.find_run(store, run), store), as_json)
 
 
 @app.command()

@@ -14,8 +14,8 @@ from stableft.execution.reproduce import Reproduction, join_spans
 from stableft.reporting import experiment_summary as lineage
 from stableft.reporting import markup
 from stableft.reporting.artifact_metadata import Origin, run_set
-from stableft.reporting.compare_results import Comparison, counts
-from stableft.reporting.experiment_summary import Source
+from stableft.reporting.compare_results import FolderComparison, counts
+from stableft.reporting.experiment_summary import RunGroup
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -30,7 +30,7 @@ def traced(path: Path, said: Origin, results: Results, store: Store) -> View:
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
     command = f"python -m stableft run {said.experiment} --protocol {said.protocol}"
-    sources = lineage.sources(runs)
+    sources = lineage.run_groups(runs)
     rebuilt = rebuild.reproductions(runs.to_dict("records"), store)
     data = {
         "schema": VIEW_SCHEMA, "file": str(path), **asdict(said), "commits": list(said.commits), "collected_run_set": found,
@@ -94,7 +94,7 @@ def _tree(values: Mapping[str, Any], indent: str = "  ") -> str:
     return "\n".join(lines)
 
 
-def compared(comparison: Comparison) -> View:
+def compared(comparison: FolderComparison) -> View:
     """Two results folders, with the hardware of both."""
     rows = []
     for cell in comparison.cells:
@@ -116,7 +116,7 @@ def compared(comparison: Comparison) -> View:
     return View(text, data)
 
 
-def _sources(folders: dict[str, Sequence[Source]]) -> str:
+def _sources(folders: dict[str, Sequence[RunGroup]]) -> str:
     names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
     rows = [
         [
@@ -145,7 +145,7 @@ def aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Contai
     return "\n".join("  ".join(cells).rstrip() for cells in aligned)
 
 
-def _data(sources: Sequence[Source]) -> list[dict[str, Any]]:
+def _data(sources: Sequence[RunGroup]) -> list[dict[str, Any]]:
     found = [{**asdict(source), "packages": dict(source.packages)} for source in sources]
     return [{**each, "peak_memory_mb": _finite(each["peak_memory_mb"])} for each in found]
 

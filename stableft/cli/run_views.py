@@ -96,10 +96,11 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
     folder = store.folder(grid.protocol.name, grid.name)
     text: list[RenderableType] = []
     if collected is not None:
-        from stableft.reporting import markup, tables
+        from stableft.reporting import markup
+        from stableft.reporting.tables import score_summary
 
         if len(grid.arms) <= 4:
-            text.append(markup.to_markdown(tables.score_table(collected)))
+            text.append(markup.to_markdown(score_summary.table(collected)))
         text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
     draw = "make report" if store.root == Path("results") else f"python -m stableft figures --results {store.root}"

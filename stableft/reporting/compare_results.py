@@ -1,4 +1,4 @@
-"""Two results folders cell by cell: the author's beside the reviewer's."""
+"""Comparison of two results folders, cell by cell: the author's and the reviewer's."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
-from stableft.reporting.experiment_summary import Source, sources
+from stableft.reporting.experiment_summary import RunGroup, run_groups
+from stableft.reporting.run_scores import final_scores
 from stableft.storage.records import Results
 from stableft.storage.store import METRIC_COLUMNS, Store
 
@@ -20,14 +20,14 @@ Verdict = Literal["equal", "within interval", "different", "undecided", "only in
 
 
 class Pair(NamedTuple):
-    """The same of both folders; None where one has no such cell."""
+    """One number of either folder; None where it has no such cell."""
 
     a: float | None
     b: float | None
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparedCell:
     """One arm on one task in both folders.
 
     Attributes:
@@ -57,15 +57,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FolderComparison:
     """All cells, and how the runs of either folder were computed."""
 
-    cells: list[Cell]
-    a: list[Source]
-    b: list[Source]
+    cells: list[ComparedCell]
+    a: list[RunGroup]
+    b: list[RunGroup]
 
 
-def compare(a: Store, b: Store, protocol: str | None = None) -> Comparison:
+def compare(a: Store, b: Store, protocol: str | None = None) -> FolderComparison:
     """Compares all collected results of two folders, in the order of A and then what only B has.
 
     Args:
@@ -77,21 +77,21 @@ def compare(a: Store, b: Store, protocol: str | None = None) -> Comparison:
         MissingInput: one of them has no such results.
     """
     for store in (a, b):
-        if not _places(store, protocol):
+        if not _collected(store, protocol):
             raise MissingInput(f"no collected results{f' at {protocol}' if protocol else ''} in {store.root.resolve()}")
-    cells: list[Cell] = []
+    cells: list[ComparedCell] = []
     runs: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([], [])
-    for place in dict.fromkeys([*_places(a, protocol), *_places(b, protocol)]):
-        both = [store.load(*place) if place in _places(store, protocol) else None for store in (a, b)]
-        cells += _cells(*place, *both)
-        for found, kept in zip(both, runs, strict=True):
-            if found is not None:
-                kept.append(found.runs)
-    return Comparison(cells, *(sources(pd.concat(kept).drop_duplicates("run_id")) for kept in runs))
+    for key in dict.fromkeys([*_collected(a, protocol), *_collected(b, protocol)]):
+        both = [store.load(*key) if key in _collected(store, protocol) else None for store in (a, b)]
+        cells += _cells(*key, *both)
+        for results, kept in zip(both, runs, strict=True):
+            if results is not None:
+                kept.append(results.runs)
+    return FolderComparison(cells, *(run_groups(pd.concat(kept).drop_duplicates("run_id")) for kept in runs))
 
 
 def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
-    """95 % interval of mean(b) - mean(a), each of at least two values: Welch (1947), unequal variances, no pairing.
+    """Returns the 95 % interval of mean(b) - mean(a), each of at least two values: Welch (1947), unequal variances, no pairing.
 
     Seeds are not paired: between machines the same seed is the same experiment only until rounding has grown. Where neither varies
     the interval is the difference itself.
@@ -106,27 +106,28 @@ def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     return difference - half, difference + half
 
 
-def _places(store: Store, protocol: str | None) -> list[tuple[str, str]]:
-    return [place for place in store.collected() if protocol in (None, place[0])]
+def _collected(store: Store, protocol: str | None) -> list[tuple[str, str]]:
+    """Returns (protocol, experiment) of all collected results, or of one protocol's."""
+    return [key for key in store.collected() if protocol in (None, key[0])]
 
 
-def _cells(protocol: str, experiment: str, a: Results | None, b: Results | None) -> list[Cell]:
+def _cells(protocol: str, experiment: str, a: Results | None, b: Results | None) -> list[ComparedCell]:
     groups = [_groups(results) for results in (a, b)]
-    found = []
+    cells = []
     for task, arm in dict.fromkeys([*groups[0], *groups[1]]):
         of_a, of_b = (group.get((task, arm)) for group in groups)
         low, high, verdict = _judge(of_a, of_b)
         same = verdict == "equal" and _same_metrics(a, b, task, arm)
         n, mean = (Pair(measure(of_a), measure(of_b)) for measure in (_count, _mean))
-        found.append(Cell(protocol, experiment, task, arm, n, mean, low, high, verdict, same))
-    return found
+        cells.append(ComparedCell(protocol, experiment, task, arm, n, mean, low, high, verdict, same))
+    return cells
 
 
 def _groups(results: Results | None) -> dict[tuple[str, str], pd.Series]:
-    """Final scores by seed of each task and arm."""
+    """Returns final scores by seed, of each task and arm."""
     if results is None:
         return {}
-    scores = tables.final_scores(results)
+    scores = final_scores(results)
     groups = scores.groupby(["task", "arm"], sort=False, observed=True)
     return {(str(task), str(arm)): rows.set_index("seed")["score"].sort_index() for (task, arm), rows in groups}
 
@@ -161,6 +162,6 @@ def _mean(scores: pd.Series | None) -> float | None:
     return None if scores is None else float(scores.mean())
 
 
-def counts(cells: Sequence[Cell]) -> dict[str, int]:
-    """Cells by verdict, in the order in which they first occur."""
+def counts(cells: Sequence[ComparedCell]) -> dict[str, int]:
+    """Counts cells by verdict, in the order in which they first occur."""
     return dict(Counter(cell.verdict for cell in cells))

@@ -1,4 +1,4 @@
-"""What the runs of an experiment are, which of them failed, and where and how they were computed."""
+"""Experiment summary: the runs of an experiment, which failed, and how they were computed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.reporting import artifact_metadata as origin
-from stableft.reporting import tables
-from stableft.reporting import training_curves as series
+from stableft.reporting.artifact_metadata import commit, encoder_name, run_set
+from stableft.reporting.run_scores import final_scores
+from stableft.reporting.training_curves import interval_means
 from stableft.storage.parquet import read_parquet
 from stableft.storage.records import CELL, Results
 from stableft.storage.store import Store
@@ -56,7 +56,7 @@ class FailedRun:
 
 
 @dataclass(frozen=True)
-class Source:
+class RunGroup:
     """Runs of one experiment that were computed alike.
 
     Attributes:
@@ -97,7 +97,7 @@ class Source:
 
     @property
     def facts(self) -> str:
-        """What only newer runs say; empty for others."""
+        """Returns what only newer runs record; empty for others."""
         if not self.lock:
             return ""
         return "; ".join(
@@ -115,13 +115,13 @@ class Source:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Those that numbers depend on most."""
+        """Returns the versions of `SHOWN_PACKAGES`, on which numbers depend most."""
         return {name: dict(self.packages).get(name, "") for name in SHOWN_PACKAGES}
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """The runs of an experiment.
+class ExperimentSummary:
+    """The runs of an experiment, summarized.
 
     Attributes:
         run_ids: Of all.
@@ -133,7 +133,7 @@ class Lineage:
         num_runs: How many.
         failed: The first `MAX_FAILED` of those that failed.
         num_failed: How many there are.
-        sources: How they were computed, by commit.
+        run_groups: How they were computed, by commit.
     """
 
     run_ids: frozenset[str]
@@ -145,35 +145,35 @@ class Lineage:
     num_runs: int
     failed: list[FailedRun]
     num_failed: int
-    sources: list[Source]
+    run_groups: list[RunGroup]
 
 
-def of(results: Results) -> Lineage:
-    """The lineage of the results of one experiment and protocol.
+def summarize(results: Results) -> ExperimentSummary:
+    """Summarizes the runs of one experiment and protocol.
 
     Raises:
-        MissingInput: as for `stableft.reporting.tables.final_scores`.
+        MissingInput: as for `stableft.reporting.run_scores.final_scores`.
     """
     runs = results.runs
-    scores = tables.final_scores(results)
+    scores = final_scores(results)
     counts = runs.groupby(["task", "arm"], observed=True)["seed"].nunique()
     configs = runs.drop_duplicates(["task", "arm"])["config"].map(json.loads)
-    return Lineage(
+    return ExperimentSummary(
         run_ids=frozenset(runs["run_id"]),
-        run_set=origin.run_set(results),
+        run_set=run_set(results),
         tasks=list(map(str, runs["task"].unique())),
         arms=list(map(str, runs["arm"].unique())),
         seeds=(int(counts.min()), int(counts.max())),
-        encoders=sorted({origin.encoder_name(config.get("encoder", "")) for config in configs} - {""}),
+        encoders=sorted({encoder_name(config.get("encoder", "")) for config in configs} - {""}),
         num_runs=len(runs),
         failed=_failed(results, scores),
         num_failed=int(scores["failed"].sum()),
-        sources=sources(runs),
+        run_groups=run_groups(runs),
     )
 
 
-def find(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, Any]]]:
-    """All that is recorded of a run, from the collected tables or else from its own file.
+def find_run(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, Any]]]:
+    """Returns all that is recorded of a run, from its own file or else from the collected tables.
 
     Args:
         store: Where to look.
@@ -197,51 +197,52 @@ def find(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, Any]
         raise UsageError(f"{len(known)} runs begin with {run_id}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
     if known[0] in files:
         record = store.read(known[0])
-        said = {name: getattr(record, name) for name in ("run_id", "outcome", "facts", "config", "provenance")}
+        recorded = {name: getattr(record, name) for name in ("run_id", "outcome", "facts", "config", "provenance")}
     else:
         facts = {name: rows[0][name] for name in FACTS if rows[0].get(name) == rows[0].get(name) is not None}
-        said = {name: json.loads(rows[0][name]) for name in ("config", "provenance")}
-        said = {"run_id": known[0], "outcome": rows[0]["outcome"], "facts": facts, **said}
-    return said, rows
+        parsed = {name: json.loads(rows[0][name]) for name in ("config", "provenance")}
+        recorded = {"run_id": known[0], "outcome": rows[0]["outcome"], "facts": facts, **parsed}
+    return recorded, rows
 
 
-def sources(runs: pd.DataFrame) -> list[Source]:
-    """How runs were computed: one entry for all that share code, versions, hardware and device, by the day of the first."""
+def run_groups(runs: pd.DataFrame) -> list[RunGroup]:
+    """Groups runs by how they were computed (code, versions, hardware, device), ordered by the day of the first."""
     groups: dict[str, list[tuple[Mapping[str, Any], float, float]]] = {}
     for text, seconds, peak in runs[["provenance", "seconds", "peak_memory_mb"]].itertuples(index=False):
-        said = json.loads(text)
+        provenance = json.loads(text)
         key = {
-            name: said.get(name) for name in ("git", "python", "packages", "hardware", "execution", "lock", "torch", "environment")
+            name: provenance.get(name)
+            for name in ("git", "python", "packages", "hardware", "execution", "lock", "torch", "environment")
         }
-        groups.setdefault(json.dumps(key, sort_keys=True), []).append((said, seconds, peak))
-    found = [_source(members) for members in groups.values()]
-    return sorted(found, key=lambda source: (source.first, source.commit, source.device, source.runs))
+        groups.setdefault(json.dumps(key, sort_keys=True), []).append((provenance, seconds, peak))
+    by_provenance = [_run_group(members) for members in groups.values()]
+    return sorted(by_provenance, key=lambda group: (group.first, group.commit, group.device, group.runs))
 
 
-def total(lineages: Sequence[Lineage]) -> dict[str, Any]:
-    """Of a page: distinct runs, encoders, tasks, least and greatest number of seeds, and all sets of package versions."""
+def page_totals(summaries: Sequence[ExperimentSummary]) -> dict[str, Any]:
+    """Returns the totals of a page: runs, encoders, tasks, least and greatest number of seeds, sets of package versions."""
     return {
-        "runs": len(frozenset().union(*(lineage.run_ids for lineage in lineages))),
-        "encoders": sorted({name for lineage in lineages for name in lineage.encoders}),
-        "tasks": list(dict.fromkeys(task for lineage in lineages for task in lineage.tasks)),
-        "seeds": (min((each.seeds[0] for each in lineages), default=0), max((each.seeds[1] for each in lineages), default=0)),
-        "packages": sorted({source.packages for lineage in lineages for source in lineage.sources} - {()}),
+        "runs": len(frozenset().union(*(summary.run_ids for summary in summaries))),
+        "encoders": sorted({name for summary in summaries for name in summary.encoders}),
+        "tasks": list(dict.fromkeys(task for summary in summaries for task in summary.tasks)),
+        "seeds": (min((each.seeds[0] for each in summaries), default=0), max((each.seeds[1] for each in summaries), default=0)),
+        "packages": sorted({group.packages for summary in summaries for group in summary.run_groups} - {()}),
     }
 
 
-def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source:
-    said = members[0][0]
-    hardware, execution, lock = (said.get(name) or {} for name in ("hardware", "execution", "lock"))
+def _run_group(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> RunGroup:
+    provenance = members[0][0]
+    hardware, execution, lock = (provenance.get(name) or {} for name in ("hardware", "execution", "lock"))
     days = sorted(datetime.fromtimestamp(each["started"], UTC).date().isoformat() for each, *_ in members if each.get("started"))
     cores, memory = hardware.get("cores"), hardware.get("memory_mb")
     parts = [hardware.get("cpu"), f"{cores} cores" if cores else "", f"{memory} MiB" if memory else "", hardware.get("machine")]
     threads = execution.get("threads")
     device = [execution.get("device_name") or execution.get("device"), f"{threads} thread{'s' * (threads != 1)}" if threads else ""]
-    return Source(
+    return RunGroup(
         runs=len(members),
-        commit=origin.commit(dict(said)),
-        python=said.get("python") or "",
-        packages=tuple(sorted((said.get("packages") or {}).items())),
+        commit=commit(dict(provenance)),
+        python=provenance.get("python") or "",
+        packages=tuple(sorted((provenance.get("packages") or {}).items())),
         hardware=", ".join(filter(None, parts)),
         device=", ".join(filter(None, device)),
         first=days[0] if days else "",
@@ -250,20 +251,20 @@ def _source(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Source
         peak_memory_mb=float(max((peak for *_, peak in members if peak == peak), default=np.nan)),
         lock=lock.get("sha256", "")[:12],
         differs=tuple(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items()),
-        patch=(said.get("git") or {}).get("diff_sha256") or "",
-        torch=tuple(f"{name} {json.dumps(value)}" for name, value in (said.get("torch") or {}).items()),
-        environment=tuple(f"{name}={value}" for name, value in (said.get("environment") or {}).items()),
+        patch=(provenance.get("git") or {}).get("diff_sha256") or "",
+        torch=tuple(f"{name} {json.dumps(value)}" for name, value in (provenance.get("torch") or {}).items()),
+        environment=tuple(f"{name}={value}" for name, value in (provenance.get("environment") or {}).items()),
         attempts=max(each.get("attempts", 1) for each, *_ in members),
     )
 
 
 def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
-    losses = series.interval_means(results, "loss").merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    losses = interval_means(results, "loss").merge(results.runs[[*CELL, "num_steps"]], on=CELL)
     losses["tenth"] = losses["step"] // np.maximum(1, losses["num_steps"] // 10)
     losses = losses.merge(scores[[*CELL, "failed"]], on=CELL)
     of_run = {key: part for key, part in losses[losses["failed"]].groupby(["run_id", "arm"], observed=True)}
     learned = losses[~losses["failed"]].groupby(["task", "tenth"], observed=True)["value"].mean()
-    found = []
+    failed = []
     for task, runs in scores[scores["failed"]].groupby("task", sort=False, observed=True):
         mean = learned.loc[task] if task in learned.index.get_level_values(0) else pd.Series(dtype=float)
         values = pd.concat([losses.loc[losses["failed"] & (losses["task"] == task), "value"], mean])
@@ -271,19 +272,19 @@ def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
         for row in runs.to_dict("records"):
             part = of_run.get((row["run_id"], row["arm"]))
             curve = pd.Series(dtype=float) if part is None else part.set_index("tenth")["value"]
-            found.append(
+            failed.append(
                 FailedRun(
                     str(task), row["arm"], int(row["seed"]), row["run_id"][:12], row["score"], row["majority_score"],
                     bool(row["diverged"]), tuple(curve), _points(curve, bounds), _points(mean, bounds),
                 )
             )  # fmt: skip
-            if len(found) == MAX_FAILED:
-                return found
-    return found
+            if len(failed) == MAX_FAILED:
+                return failed
+    return failed
 
 
 def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
-    """Points of a polyline: tenths from left to right, the least value of ``bounds`` at the bottom."""
+    """Returns points of a polyline: tenths from left to right, the least value of ``bounds`` at the bottom."""
     width, height = CURVE
     low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
     heights = height - 2 - (curve - low) / span * (height - 4)

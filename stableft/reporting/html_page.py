@@ -1,16 +1,18 @@
-"""One offline page of all that was found at a protocol: claims, experiments, failed runs, and where the runs come from.
+"""HTML page: one offline file per protocol with its claims, experiments, failed runs and provenance.
 
-It draws and computes no figure or table: it shows the files that ``figures`` and ``tables`` have written, and holds nothing of the
-process that writes it, so that the same results give the same bytes.
+It draws and computes no figure or table: it shows the files that ``figures`` and ``tables`` have written. It contains nothing of
+the process that writes it, so that the same results give the same bytes. Figures are images, base64 of their SVG: a browser runs
+no script and loads no file from within an image.
 """
 
 import re
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
+from xml.etree import ElementTree
 
 import jinja2
 import pandas as pd
@@ -19,12 +21,11 @@ from stableft.core.errors import Damaged, MissingInput, NotLogged
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.core.grid import Protocol
-from stableft.reporting import artifact_metadata as origin
-from stableft.reporting import experiment_summary as lineage
 from stableft.reporting import markup
+from stableft.reporting.artifact_metadata import read_origin, run_set
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
-from stableft.reporting.inline_svg import inline
+from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -32,6 +33,8 @@ MAX_ROWS = 1000  # of a figure's numbers; the file has all
 LONG_NUMBER = re.compile(r"-?\d+\.\d{6,}(e-?\d+)?")
 CELL_BORDER = re.compile(r"(?<!\\)\|")
 EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
+SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
+SVG_ROOT = "{http://www.w3.org/2000/svg}svg"
 VERDICTS = {"confirmed": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}
 
 Judge = Callable[[str, Results | None], Sequence[Judgement]]
@@ -55,22 +58,22 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A figure (with ``svg``) or a table of a report.
+class PageEntry:
+    """A figure (with ``image``) or a table of a report.
 
     Attributes:
-        anchor: Unique on the page.
         name: In the report.
         caption: Below it.
         table: The table, or the numbers of the figure; None where a figure has none.
-        svg: Of a figure.
+        image: Address of a figure, which holds all of it.
+        alt: Text in place of the image.
     """
 
-    anchor: str
     name: str
     caption: str
     table: Table | None
-    svg: str | None
+    image: str = ""
+    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,19 +86,19 @@ class Section:
         paragraphs: The others: (label such as Found, or nothing; text).
         entries: Of its report.
         left_out: Which entries can't be shown, and why.
-        lineage: What its runs are, which failed, and where they come from.
+        summary: Its runs, those that failed, and how they were computed.
     """
 
     name: str
     title: str
     paragraphs: list[tuple[str, str]]
-    entries: list[Entry]
+    entries: list[PageEntry]
     left_out: list[str]
-    lineage: lineage.Lineage
+    summary: ExperimentSummary
 
 
 def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
-    """What a page says of a protocol, and how it judges claims; None: of own files, about which nobody claims anything."""
+    """Returns a protocol's summary and the judge of its claims; for None (a user's own files) no summary and no claims."""
     if protocol is None:
         return "", lambda name, results: []
 
@@ -139,13 +142,13 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
         counts=Counter(judgement.verdict for judgement in judgements),
         verdicts=VERDICTS,
         shown=names,
-        total=lineage.total([section.lineage for section in sections]),
+        total=page_totals([section.summary for section in sections]),
     )  # fmt: skip
     return write_whole(figures / protocol / "report.html", text.encode())
 
 
 def section(name: str, results: Results, folder: Path) -> Section:
-    """An experiment's part of the page.
+    """Builds an experiment's part of the page.
 
     Args:
         name: Of the experiment.
@@ -157,48 +160,60 @@ def section(name: str, results: Results, folder: Path) -> Section:
     """
     module = get_experiment(name)
     title, *paragraphs = re.split(r"\n\s*\n", (module.__doc__ or name).strip())
-    entries: list[Entry] = []
+    entries: list[PageEntry] = []
     left_out: list[str] = []
-    for number, (entry, item) in enumerate(module.REPORT.items()):
-        found = _entry(f"{name}-{number}", folder / entry, results)
-        if found is not None:
-            entries.append(found)
+    for stem, item in module.REPORT.items():
+        entry = _entry(folder / stem, results)
+        if entry is not None:
+            entries.append(entry)
             continue
         try:
             item(results)
         except NotLogged as error:
-            left_out.append(f"{entry}: {error}")
+            left_out.append(f"{stem}: {error}")
             continue
-        raise MissingInput(f"{folder / entry} is neither drawn nor written yet: type `make figures tables`")
-    return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, lineage.of(results))
+        raise MissingInput(f"{folder / stem} is neither drawn nor written yet: type `make figures tables`")
+    return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, summarize(results))
 
 
-def _entry(anchor: str, stem: Path, results: Results) -> Entry | None:
-    """What lies there; None if nothing does."""
+def _entry(stem: Path, results: Results) -> PageEntry | None:
+    """Reads a figure or a table from its files; None if there are none."""
     svg, csv, note, table = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "csv", "txt", "md"))
     drawn = svg.is_file() and note.is_file()
     if not drawn and not table.is_file():
         return None
-    said = origin.read(note if drawn else table)
-    if said.run_set != origin.run_set(results):
+    if read_origin(note if drawn else table).run_set != run_set(results):
         raise MissingInput(f"{note if drawn else table} shows other runs than the collected results: type `make figures tables`")
     path = table
     try:
         if not drawn:
             shown, caption = _markdown(table.read_text(encoding="utf-8"))
-            return Entry(anchor, stem.name, caption, shown, None)
+            return PageEntry(stem.name, caption, shown)
         path = svg
-        picture = inline(svg.read_text(encoding="utf-8"), f"{anchor}-", f"{anchor}-caption")
+        image = _image(svg.read_bytes())
         path = note
         caption = note.read_text(encoding="utf-8").strip()
         path = csv
-        return Entry(anchor, stem.name, caption, _csv(csv) if csv.is_file() else None, picture)
-    except (ValueError, ParseError) as error:
+        numbers = _csv(csv) if csv.is_file() else None
+        return PageEntry(stem.name, caption, numbers, image, f"{stem.name}: {SENTENCE_END.split(caption)[0]}")
+    except (ValueError, ElementTree.ParseError) as error:
         raise Damaged(path, f"{path} is not as it was written ({error}): type `make figures tables`") from None
 
 
+def _image(svg: bytes) -> str:
+    """Returns the address of an image that holds its own content.
+
+    Raises:
+        ElementTree.ParseError: it is not XML.
+        ValueError: it is not SVG.
+    """
+    if ElementTree.fromstring(svg).tag != SVG_ROOT:
+        raise ValueError("it is not SVG")
+    return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
+
+
 def _csv(path: Path) -> Table:
-    """The first rows, numbers to six digits.
+    """Reads the first rows, numbers to six digits.
 
     Raises:
         ValueError: it is no table.
@@ -212,19 +227,19 @@ def _csv(path: Path) -> Table:
 
 
 def _markdown(text: str) -> tuple[Table, str]:
-    """The table that `stableft.reporting.markup.to_markdown` wrote, and its note.
+    """Parses a table that `stableft.reporting.markup.to_markdown` wrote, and its note.
 
     Raises:
         ValueError: it is no table.
     """
     lines, _, note = text.partition("\n\n")
     head, rules, *rows = [
-        [markup.of_markdown(cell.strip().replace("\\|", "|")) for cell in CELL_BORDER.split(line.strip())[1:-1]]
+        [markup.from_markdown(cell.strip().replace("\\|", "|")) for cell in CELL_BORDER.split(line.strip())[1:-1]]
         for line in lines.split("\n")
     ]
     if not all(len(row) == len(head) for row in (rules, *rows)):
         raise ValueError("its rows are not equally long")
-    return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.of_markdown(note.strip())
+    return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.from_markdown(note.strip())
 
 
 def _shortened(cell: str) -> str:
@@ -237,8 +252,8 @@ def _is_number(cell: str) -> bool:
 
 def _labelled(paragraph: str) -> tuple[str, str]:
     text = EMPHASIS.sub(r"\1", " ".join(paragraph.split()))
-    found = re.match(r"([A-Z][a-z]+(?: \([^)]*\))?): ", text)
-    return (found[1], text[found.end() :]) if found else ("", text)
+    label = re.match(r"([A-Z][a-z]+(?: \([^)]*\))?): ", text)
+    return (label[1], text[label.end() :]) if label else ("", text)
 
 
 def _environment() -> jinja2.Environment:

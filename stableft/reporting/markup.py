@@ -1,4 +1,4 @@
-"""A frame as a reader wants it: Markdown, LaTeX and CSV."""
+"""Markup: a frame as Markdown, LaTeX and CSV."""
 
 import html
 import re
@@ -15,7 +15,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
 
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as a reader wants it: text cells, three decimals, intervals in one column, a dash for what does not apply.
+    """Formats a frame: text cells, three decimals, intervals in one column, a dash where nothing applies.
 
     The ends of an interval are the columns ``low`` and ``high``, or ``x_low`` and ``x_high``.
     """
@@ -32,7 +32,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
-    """A pipe table, numbers to the right, with the note below."""
+    """Returns a pipe table, numbers to the right, with the note below."""
     shown = display(frame)
     rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
     lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
@@ -40,13 +40,13 @@ def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
     return table + "\n" + (f"\n{_md(note)}\n" if note else "")
 
 
-def of_markdown(text: str) -> str:
-    """What a cell or note that `to_markdown` wrote says."""
+def from_markdown(text: str) -> str:
+    """Returns the text of a cell or note that `to_markdown` wrote."""
     return html.unescape(text.replace("\\]", "]"))
 
 
 def to_latex(frame: pd.DataFrame, note: str = "") -> str:
-    """A ``table`` environment in booktabs style, the note as its caption; all text escaped."""
+    """Returns a ``table`` environment in booktabs style, the note as its caption; all text escaped."""
     shown = display(frame)
     spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
     head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
@@ -57,7 +57,7 @@ def to_latex(frame: pd.DataFrame, note: str = "") -> str:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """All digits, for machines; a text that a spreadsheet could take for a formula gets an apostrophe before it."""
+    """Returns CSV with all digits; a text that a spreadsheet could take for a formula gets an apostrophe before it."""
     plain: dict[str, Any] = {
         name: [_plain(value) for value in frame[name]] for name in frame.columns if not all(map(_is_plain, frame[name]))
     }
@@ -93,7 +93,7 @@ MARKDOWN = (
 
 
 def _plain(value: object) -> object:
-    """The value itself, unless it is a text that would be taken for a formula, or for the end of a row."""
+    """Returns the value, changed where its text would be taken for a formula or for the end of a row."""
     if not isinstance(value, str):
         return value
     text = LINE_END.sub("\n", value) if "\r" in value else value
@@ -105,14 +105,14 @@ def _is_plain(value: object) -> bool:
 
 
 def _one_line(text: object) -> str:
-    """Without line ends, which would end a row, and other control characters."""
+    """Returns the text without line ends, which would end a row, and other control characters."""
     return "".join(character if character.isprintable() else " " for character in str(text))
 
 
 def _md(text: object) -> str:
     escaped = _one_line(text)
-    for found, instead in MARKDOWN:
-        escaped = found.sub(instead, escaped)
+    for pattern, replacement in MARKDOWN:
+        escaped = pattern.sub(replacement, escaped)
     return escaped
 
 
@@ -126,7 +126,7 @@ def _tex(text: object) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as 1 h 05 min."""
+    """Formats a duration, such as 1 h 05 min."""
     if seconds != seconds:
         return "unknown"
     minutes, rest = divmod(round(seconds), 60)

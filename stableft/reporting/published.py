@@ -1,4 +1,4 @@
-"""Numbers that the sources print, in a file beside the experiments, to be shown next to ours.
+"""Published numbers: what the sources print, read from a file in `experiments` to be shown next to ours.
 
 One row is one arm of a source on one task. A task or an arm in parentheses is the source's own, with no counterpart in the grid of
 the experiment that the row belongs to. Scores are in the units of `stableft.tasks.scores`: shares of 1, the error of a regression
@@ -15,7 +15,7 @@ import pandas as pd
 
 from stableft.core.errors import MissingInput, quoted
 
-Row = dict[str, str | float]
+PublishedRow = dict[str, str | float]
 KEY = ["source", "place", "encoder", "experiment", "task", "arm", "split", "score_name"]
 NUMBERS = ["n", "mean", "std", "median", "min", "max", "failed"]
 COLUMNS = ["source", "place", "confidence", *KEY[2:], *NUMBERS, "note"]
@@ -34,7 +34,7 @@ CITATIONS = {
 
 
 def read_published(path: Path) -> pd.DataFrame:
-    """The published numbers.
+    """Reads the published numbers.
 
     Args:
         path: CSV with `COLUMNS`: source (a key of `CITATIONS`), place in it, confidence (``exact``; ``read_off``: off a plot, by
@@ -53,7 +53,7 @@ def read_published(path: Path) -> pd.DataFrame:
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """The published curves over training.
+    """Reads the published curves over training.
 
     Args:
         path: CSV with `CURVE_COLUMNS`: one row is the mean over n runs of what was logged at a step (metric and split named as
@@ -69,13 +69,13 @@ def read_curves(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"n": "int64", "step": "int64", "value": "float64"})
 
 
-def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dict[str, str]], Row]) -> list[Row]:
+def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dict[str, str]], PublishedRow]) -> list[PublishedRow]:
     """The rows of a file, each checked; MissingInput names the line of the first that is malformed or there twice."""
     lines = _lines(path)
     if lines[:1] != [(1, columns)]:
-        found = ", ".join(lines[0][1]) if lines else ""
-        raise MissingInput(f"{path}:1: columns are {found[:200]}; expected {', '.join(columns)}")
-    rows: list[Row] = []
+        header = ", ".join(lines[0][1]) if lines else ""
+        raise MissingInput(f"{path}:1: columns are {header[:200]}; expected {', '.join(columns)}")
+    rows: list[PublishedRow] = []
     seen: dict[tuple[str | float, ...], int] = {}
     for number, fields in lines[1:]:
         try:
@@ -101,13 +101,13 @@ def is_own(name: str) -> bool:
     return name.startswith("(")
 
 
-def of(published: pd.DataFrame, experiment: str) -> pd.DataFrame:
-    """The rows that belong to an experiment, in the order of the file."""
+def rows_for(published: pd.DataFrame, experiment: str) -> pd.DataFrame:
+    """Returns the rows of an experiment, in the order of the file."""
     return published[published["experiment"] == experiment].reset_index(drop=True)
 
 
-def beside(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """What is drawn beside our scores: rows of the same experiment, task, arm, split and score that give a mean or a median.
+def matching_rows(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows to draw next to our scores: of the same experiment, task, arm, split and score, with a mean or a median.
 
     Args:
         published: See `read_published`.
@@ -145,7 +145,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _row(row: dict[str, str]) -> Row:
+def _row(row: dict[str, str]) -> PublishedRow:
     """One checked row of scores; ValueError says what is wrong with it."""
     for name, known in CHOICES.items():
         if row[name] not in known:
@@ -165,7 +165,7 @@ def _row(row: dict[str, str]) -> Row:
     return {**row, **values}
 
 
-def _point(row: dict[str, str]) -> Row:
+def _point(row: dict[str, str]) -> PublishedRow:
     values = {name: _number(name, row[name]) for name in ("n", "step", "value")}
     if not (values["n"] >= 1 and values["step"] >= 1):
         raise ValueError("n and step are at least 1")

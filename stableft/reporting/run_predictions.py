@@ -1,4 +1,4 @@
-"""What the runs of a task say about the items that it is scored on."""
+"""Run predictions: the stored predictions of a task's runs, as arrays of runs by items."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from stableft.storage.records import Results
 
 
 @dataclass(frozen=True)
-class Said:
-    """The stored predictions of one task, of R runs on the I items (for tagging: words) of the split that it is scored on.
+class TaskPredictions:
+    """Predictions of R runs of one task, on the I items (for tagging: words) of the split that it is scored on.
 
     Attributes:
         rows: The row of each run, by arm and seed. Runs without predictions (those that diverged), or with one that is not finite,
@@ -29,12 +29,12 @@ class Said:
     probabilities: NDArray[np.float32]
 
     def of_arm(self, arm: str) -> list[int]:
-        """The rows of an arm's runs."""
-        return [row for (of, _), row in self.rows.items() if of == arm]
+        """Returns the rows of an arm's runs."""
+        return [row for (known, _), row in self.rows.items() if known == arm]
 
 
-def predictions(results: Results) -> dict[str, Said]:
-    """The predictions of each task; tasks of which none is stored are left out.
+def predictions(results: Results) -> dict[str, TaskPredictions]:
+    """Returns the predictions of each task; tasks without any are left out.
 
     Raises:
         MissingInput: runs of one task were predicted on different items.
@@ -44,20 +44,20 @@ def predictions(results: Results) -> dict[str, Said]:
     split_of = results.runs.drop_duplicates("task").set_index("task")["score_split"]
     stored = results.predictions
     scored = stored[stored["split"].astype("str") == stored["task"].map(split_of)]
-    return {str(task): _said(str(task), of_task) for task, of_task in scored.groupby("task", sort=False, observed=True)}
+    return {str(task): _task_predictions(str(task), of_task) for task, of_task in scored.groupby("task", sort=False, observed=True)}
 
 
-def _said(task: str, rows: pd.DataFrame) -> Said:
-    # Collected predictions stand together, run by run, each in the order of the items.
+def _task_predictions(task: str, rows: pd.DataFrame) -> TaskPredictions:
+    # Collected predictions are stored run by run, each in the order of the items.
     arms, seeds = pd.factorize(rows["arm"])[0], rows["seed"].to_numpy()
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(arms) != 0) | (np.diff(seeds) != 0)]))
     sizes = np.diff(np.append(starts, len(rows)))
     labels = rows["label"].to_numpy()[: sizes[0]]
     if (sizes != sizes[0]).any() or (rows["label"].to_numpy().reshape(len(starts), -1) != labels).any():
         raise MissingInput(f"the runs of task {task} were predicted on different items; run the experiment again")
-    said = rows["prediction"].to_numpy().reshape(len(starts), -1)
-    probabilities = np.concatenate(rows["probabilities"].to_numpy()).astype(np.float32).reshape(*said.shape, -1)
-    whole = np.isfinite(said).all(axis=1) & np.isfinite(probabilities).all(axis=(1, 2))
+    predicted = rows["prediction"].to_numpy().reshape(len(starts), -1)
+    probabilities = np.concatenate(rows["probabilities"].to_numpy()).astype(np.float32).reshape(*predicted.shape, -1)
+    whole = np.isfinite(predicted).all(axis=1) & np.isfinite(probabilities).all(axis=(1, 2))
     cells = rows.iloc[starts[whole]]
-    places = {(str(arm), int(seed)): row for row, (arm, seed) in enumerate(zip(cells["arm"], cells["seed"], strict=True))}
-    return Said(places, labels, said[whole], probabilities[whole])
+    row_of = {(str(arm), int(seed)): row for row, (arm, seed) in enumerate(zip(cells["arm"], cells["seed"], strict=True))}
+    return TaskPredictions(row_of, labels, predicted[whole], probabilities[whole])

@@ -1,19 +1,50 @@
-"""Final scores of runs, and of arms against each other."""
+"""Final scores of runs, and of arms against each other.
 
+A run without a final score (it diverged, or its score is undefined or infinite) counts as failed. It is scored at the task's
+majority score: what a constant prediction gets without training, on a regression task the score of the best constant. Leaving
+such runs out would flatter the arm that diverges. Every score is higher when better (`stableft.tasks.scores`), so one rule fits
+classification and regression.
+"""
+
+import json
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
+from stableft.reporting.artifact_metadata import encoder_name
 from stableft.storage.records import CELL, Results
 
 DIVERGED_RULE = "A run that diverged or has no defined score counts as failed and is scored at the majority score."
 
 
+class ArmScore(NamedTuple):
+    """Summary of the scores of an arm's runs on one split of one task.
+
+    Attributes:
+        encoder: Name, without folders.
+        n: Runs.
+        mean: Of their scores.
+        std: With n - 1.
+        median: Of their scores.
+        max: Of their scores.
+        headline: Whether the task is judged by this score.
+    """
+
+    encoder: str
+    n: int
+    mean: float
+    std: float
+    median: float
+    max: float
+    headline: bool
+
+
 def final_scores(results: Results) -> pd.DataFrame:
-    """The one number per run that tables and distributions are about.
+    """Returns the one number per run that tables and distributions are about.
 
     Returns:
         One row per run, in the order of ``results.runs``: experiment, arm, task, seed, run_id, score_name, split, score,
@@ -42,29 +73,8 @@ def final_scores(results: Results) -> pd.DataFrame:
     return frame[[*CELL, "score_name", "split", "score", "majority_score", "failed", "diverged"]]
 
 
-def score_table(results: Results) -> pd.DataFrame:
-    """Scores per task and arm, and how they differ from the reference arm's at the same seeds.
-
-    Returns:
-        One row per task and arm: n, mean, std (n - 1), median, min, max, failed; then over the seeds that the arm shares with the
-        reference (the first arm): pairs, difference of the means, its 95 % BCa interval (low, high) and the two-sided sign-flip p.
-        The latter are NaN for the reference itself and where no seed is shared.
-    """
-    scores = final_scores(results)
-    reference = scores["arm"].iloc[0]
-    rows = []
-    for task, of_task in scores.groupby("task", sort=False, observed=True):
-        for arm, group in of_task.groupby("arm", sort=False, observed=True):
-            row = {"task": task, "arm": arm, **statistics.summary(group["score"])._asdict(), "failed": int(group["failed"].sum())}
-            if arm != reference:
-                row |= difference(group, of_task[of_task["arm"] == reference])
-            rows.append(row)
-    columns = ["task", "arm", "n", "mean", "std", "median", "min", "max", "failed", "pairs", "difference", "low", "high", "p"]
-    return pd.DataFrame(rows).reindex(columns=columns).astype({"pairs": "Int64"})
-
-
 def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
-    """Pairs of runs with equal seed: pairs, difference of the means, its 95 % BCa interval (low, high), p of the sign-flip test."""
+    """Compares runs of equal seed: pairs, difference of the means, its 95 % BCa interval (low, high), p of the sign-flip test."""
     pairs = group.merge(reference, on="seed", suffixes=("", "_reference"))
     if pairs.empty:
         return {"pairs": 0}
@@ -74,7 +84,7 @@ def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]
 
 
 def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Task, arm, and the arm's `final_scores` beside those of the first arm at the same seeds, for every other arm.
+    """Yields task, arm, and the arm's `final_scores` joined with those of the first arm at the same seeds, for every other arm.
 
     The columns of the first arm end in ``_reference``; there are no rows where no seed is shared.
     """
@@ -86,7 +96,7 @@ def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame
 
 
 def last_scores(results: Results, split: str) -> pd.DataFrame:
-    """Cell and score on the whole split after the last step, in a column named as the split; only where it was evaluated."""
+    """Returns cell and score on the whole split after the last step, in a column named as the split, where it was evaluated."""
     metrics = results.metrics
     whole = (metrics["split"] == split) & (metrics["metric"] == "score") & (metrics["scope"] == "")
     scores = metrics.loc[whole, [*CELL, "step", "value"]].rename(columns={"step": "num_steps", "value": split})
@@ -94,7 +104,7 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
 
 
 def both_splits(results: Results) -> pd.DataFrame:
-    """`final_scores` with the last scores on ``validation`` and on ``test``.
+    """Returns `final_scores` with the last scores on ``validation`` and on ``test``.
 
     On either split a run that diverged or whose score is undefined counts at the majority score of the split that the task is
     scored on. A task for which no run was evaluated on a split has NaN there.
@@ -105,6 +115,37 @@ def both_splits(results: Results) -> pd.DataFrame:
         evaluated = frame.groupby("task", observed=True)[split].transform("count") > 0
         frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, frame["majority_score"])
     return frame
+
+
+def arm_scores(results: Results) -> dict[tuple[str, str, str, str], ArmScore]:
+    """Returns summaries by task, arm, split and score name.
+
+    They are of the final scores, of the same score on either split, and of accuracy and Pearson's correlation where logged.
+    """
+    final = final_scores(results)
+    configs = results.runs.drop_duplicates("task").set_index("task")["config"]
+    encoders = {task: encoder_name(json.loads(config)["encoder"]) for task, config in configs.items()}
+    parts = [final.rename(columns={"score": "value"})[[*CELL, "split", "score_name", "value"]].assign(headline=True)]
+    for split in ("validation", "test"):
+        other = last_scores(results, split).merge(final.loc[final["split"] != split, [*CELL, "score_name"]], on=CELL)
+        parts.append(other.rename(columns={split: "value"}).assign(split=split, headline=False))
+    both = final.loc[final["score_name"] == "f1", [*CELL, "split", "score"]]
+    metrics = results.metrics[results.metrics["metric"].isin(["accuracy", "pearson"]) & (results.metrics["scope"] == "")]
+    logged = metrics.merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    logged = logged[(logged["step"] == logged["num_steps"]) & logged["split"].isin(["validation", "test"])]
+    others = logged.rename(columns={"metric": "score_name"})
+    parts.append(others[[*CELL, "split", "score_name", "value"]].assign(headline=False))
+    accuracy = logged[logged["metric"] == "accuracy"].merge(both, on=[*CELL, "split"])
+    mean_of_two = accuracy.assign(value=(accuracy["value"] + accuracy["score"]) / 2, score_name="accuracy_and_f1", headline=False)
+    parts.append(mean_of_two[[*CELL, "split", "score_name", "value", "headline"]])
+    frame = pd.concat(parts, ignore_index=True)
+    frame = frame[np.isfinite(frame["value"])].drop_duplicates([*CELL, "split", "score_name"])
+    summaries: dict[tuple[str, str, str, str], ArmScore] = {}
+    for (task, arm, split, name), group in frame.groupby(["task", "arm", "split", "score_name"], sort=False, observed=True):
+        s = statistics.summary(group["value"])
+        score = ArmScore(encoders[task], s.n, s.mean, s.std, s.median, s.max, bool(group["headline"].any()))
+        summaries[str(task), str(arm), str(split), str(name)] = score
+    return summaries
 
 
 def _cells(frame: pd.DataFrame) -> str:

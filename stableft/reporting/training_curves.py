@@ -1,4 +1,4 @@
-"""What is logged over training, in the shapes that figures and tables share."""
+"""Training curves: logged series in the shapes that figures and tables share."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ BLOCK = "layer."  # the scope of what is logged for the lowest block is layer.01
 
 
 def interval_means(results: Results, metric: str, interval: int | None = None) -> pd.DataFrame:
-    """A series logged at every training step, averaged over consecutive intervals, as Zhang et al. log the training loss.
+    """Averages a series logged at every training step over consecutive intervals, as Zhang et al. log the training loss.
 
     Args:
         results: Runs and metrics of one experiment.
@@ -31,7 +31,7 @@ def interval_means(results: Results, metric: str, interval: int | None = None) -
 
 
 def parts(results: Results, task: str) -> list[str]:
-    """The parts of the model that a task's runs log norms of, from the embeddings up: ``embeddings``, ``layer.01`` .. ``head``.
+    """Returns the parts of the model with logged norms, from the embeddings up: ``embeddings``, ``layer.01`` .. ``head``.
 
     Raises:
         NotLogged: none.
@@ -45,7 +45,7 @@ def parts(results: Results, task: str) -> list[str]:
 
 
 def by_block(results: Results, metric: str) -> pd.DataFrame:
-    """A series that every block of the encoder has, of the runs that finished.
+    """Returns a series that every block of the encoder has, of the runs that finished.
 
     Args:
         results: Runs and metrics of one experiment.
@@ -67,7 +67,7 @@ def by_block(results: Results, metric: str) -> pd.DataFrame:
 
 
 def surfaces(results: Results) -> pd.DataFrame:
-    """The points of the surfaces that runs logged after their last step; see `stableft.training.surface`.
+    """Returns the points of the surfaces that runs logged after their last step; see `stableft.training.surface`.
 
     Returns:
         The cell of the run, a and b (the point's place on the plane), loss and score (of the same training examples).

@@ -108,7 +108,7 @@ def test_reporting_twice_gives_the_same_bytes_without_torch(finished: Path, show
     names = {path.name for path in again}
     for stem in ("train_loss", "score", "score_distribution", "bias_magnitude"):
         assert {f"{stem}.{kind}" for kind in ("pdf", "png", "svg", "csv", "txt")} <= names
-    assert {"scores.md", "scores.tex", "scores.csv"} <= names
+    assert {"arms.md", "arms.tex", "arms.csv"} <= names
 
 
 def test_from_results_to_a_page_and_from_a_figure_back_to_its_runs(finished: Path, shown: Path, quick: Quick):
@@ -123,7 +123,7 @@ def test_from_results_to_a_page_and_from_a_figure_back_to_its_runs(finished: Pat
         pages.append((shown / "smoke" / "report.html").read_bytes())
     assert pages[0] == pages[1]
     ids = sorted(Store(finished / "out").load("smoke", "adam").runs["run_id"])
-    for name in ("train_loss.pdf", "scores.md", "scores.csv", "scores.tex"):
+    for name in ("train_loss.pdf", "arms.md", "arms.csv", "arms.tex"):
         code, out, _ = quick(finished, "trace", f"shown/smoke/adam/{name}", "--results", "out", "--json")
         said = json.loads(out)
         assert code == 0
@@ -287,9 +287,9 @@ def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick, monkey
     for verb in ("figures", "tables"):
         assert quick(tmp_path, verb, "--results", "out", "--figures", "figures")[0] == 0
     files = {file.name: file.read_bytes() for file in (tmp_path / "figures" / f"smoke+{name}" / "adam").iterdir()}
-    assert {"scores.md", "scores.tex", "score.svg", "score.pdf"} <= files.keys()
-    assert b"| red-x_1-svg.csv | corrected |" in files["scores.md"]
-    assert rb"red-x\_1-svg.csv & corrected &" in files["scores.tex"]
+    assert {"arms.md", "arms.tex", "score.svg", "score.pdf"} <= files.keys()
+    assert b"| red-x_1-svg.csv | corrected |" in files["arms.md"]
+    assert rb"red-x\_1-svg.csv & corrected &" in files["arms.tex"]
     everything = b"".join([*files.values(), results.runs.to_csv().encode(), results.metrics.to_csv().encode()])
     for word in (b"secret", b"$x_1$", b"<svg>", b"alin"):
         assert word not in everything

@@ -161,15 +161,15 @@ def test_what_cannot_be_rebuilt_is_said(tmp_path: Path):
 def test_a_run_is_found_by_the_first_digits_of_its_identity(project: Path):
     store = Store(project / "results")
     identity = str(store.load("laptop", "adam").runs["run_id"][0])
-    said, places = lineage.find(store, identity[:10])
+    said, places = lineage.find_run(store, identity[:10])
     assert (said["run_id"], said["outcome"]) == (identity, "ok")
     assert said["provenance"]["git"]["commit"]
     assert said["facts"]["num_steps"] > 0
     assert "adam" in {place["experiment"] for place in places}
     with pytest.raises(MissingInput, match="no run zz"):
-        lineage.find(store, "zz")
+        lineage.find_run(store, "zz")
     with pytest.raises(UsageError, match="runs begin with"):
-        lineage.find(store, "0")
+        lineage.find_run(store, "0")
 
 
 def test_seeds_are_spelled_as_they_are_read():

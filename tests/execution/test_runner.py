@@ -19,7 +19,7 @@ from stableft.execution.inputs import Inputs
 from stableft.execution.planning import plan
 from stableft.execution.runner import ExecutionOptions, run_grid
 from stableft.execution.supervisor import Supervisor
-from stableft.reporting import report, tables
+from stableft.reporting import report, run_scores
 from stableft.storage import run_state as states
 from stableft.storage.store import Store
 from tests.helpers.misbehaving import by_seed
@@ -163,7 +163,7 @@ def test_a_regression_goes_the_whole_way_to_its_report(tmp_path: Path):
         assert values["score"] == values["spearman"] == pytest.approx(label.corr(prediction, method="spearman"))
         assert values["pearson"] == pytest.approx(label.corr(prediction))
         assert values["loss"] == pytest.approx(values["rmse"] ** 2) == pytest.approx(((label - prediction) ** 2).mean())
-    scores = tables.final_scores(results).set_index("arm")["score"]
+    scores = run_scores.final_scores(results).set_index("arm")["score"]
     assert scores["corrected"].min() > max(0.5, scores["stuck"].max())
     written = report.render_all(adam.REPORT, results, tmp_path / "figures")
     assert all(path.stat().st_size for path in written)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +25,11 @@ from stableft.models.model import load_model
 from stableft.models.tokens import Tokens
 from stableft.models.weights import read_weights, save_weights
 from stableft.reporting import artifact_metadata as origin
+from stableft.reporting import captions, run_scores
 from stableft.reporting import compare_results as comparison
 from stableft.reporting import experiment_summary as lineage
 from stableft.reporting import html_page as page
-from stableft.reporting import report, tables
+from stableft.reporting.tables import score_summary
 from stableft.storage.frames import METRIC_COLUMNS, PREDICTION_COLUMNS
 from stableft.storage.records import FOOTER, CellKey, RunRecord
 from stableft.storage.store import Store
@@ -159,11 +161,11 @@ def use(store: Store) -> None:
     """What is done with collected tables."""
     for place in store.collected():
         results = store.load(*place)
-        tables.final_scores(results)
-        tables.score_table(results)
-        report.describe(results)
-        lineage.of(results)
-        origin.of(results, "x")
+        run_scores.final_scores(results)
+        score_summary.table(results)
+        captions.describe(results)
+        lineage.summarize(results)
+        origin.origin_of(results, "x")
     comparison.compare(store, store)
 
 
@@ -223,22 +225,22 @@ SHOWN = {
 def test_origins_of_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `trace` and `report` read: figures, captions, tables."""
     results: Any = None
-    monkeypatch.setattr(origin, "run_set", lambda results: "0" * 12)
+    monkeypatch.setattr(page, "run_set", lambda results: "0" * 12)
 
     def read(suffix: str, content: bytes) -> None:
         path = tmp_path / f"figure.{suffix}"
         path.write_bytes(content)
-        said = answer(tmp_path, lambda: origin.read(path), path)
+        said = answer(tmp_path, lambda: origin.read_origin(path), path)
         if isinstance(said, origin.Origin):
             assert isinstance(said.run_set, str)
-        shown = answer(tmp_path, lambda: page._entry("x-0", tmp_path / "figure", results), tmp_path)
-        if isinstance(shown, page.Entry):
-            assert "<script" not in (shown.svg or "").lower()
+        shown = answer(tmp_path, lambda: page._entry(tmp_path / "figure", results), tmp_path)
+        if isinstance(shown, page.PageEntry):
+            assert re.fullmatch(r"(data:image/svg\+xml;base64,[A-Za-z0-9+/]+=*)?", shown.image)
             assert shown.table is None or all(len(row) == len(shown.table.head) for row in shown.table.rows)
 
     for suffix, content in SHOWN.items():
         (tmp_path / f"figure.{suffix}").write_bytes(content)
-    assert all(origin.read(tmp_path / f"figure.{suffix}").protocol == "laptop" for suffix in SHOWN)
+    assert all(origin.read_origin(tmp_path / f"figure.{suffix}").protocol == "laptop" for suffix in SHOWN)
     fuzz("origins", lambda pair: read(*pair), st.one_of(*(st.tuples(st.just(s), damaged(c)) for s, c in SHOWN.items())))
 
 

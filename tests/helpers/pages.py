@@ -12,6 +12,8 @@ from stableft.core import experiments as experiments_by_name
 from stableft.reporting import html_page as page
 from stableft.reporting import report
 from stableft.reporting.claims import Claim, Judgement, Verdict
+from stableft.reporting.figures import curves, distances, distributions
+from stableft.reporting.tables import score_summary
 from stableft.storage.parquet import write_parquet
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -35,10 +37,10 @@ Found (laptop): nothing.
 The rest.
 """
 REPORT: report.Report = {
-    "train_loss": report.curves(split="train", metric="loss"),
-    "spread": report.distributions(),
-    "scores": report.score_table(),
-    "distances": report.distances(),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "spread": report.figure(distributions),
+    "scores": report.table(score_summary),
+    "distances": report.figure(distances),
 }
 
 

@@ -9,10 +9,15 @@ import pytest
 from stableft.core.errors import MissingInput, UsageError
 from stableft.reporting import artifact_metadata as origin
 from stableft.reporting import report
+from stableft.reporting.figures import curves
+from stableft.reporting.tables import score_summary
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 
-REPORT: report.Report = {"train_loss": report.curves(split="train", metric="loss"), "all_scores": report.score_table()}
+REPORT: report.Report = {
+    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "all_scores": report.table(score_summary),
+}
 
 
 def results() -> Results:
@@ -29,11 +34,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_every_file_says_its_runs(written: list[Path]) -> None:
-    found = origin.of(results(), "train_loss")
+    found = origin.origin_of(results(), "train_loss")
     assert found.commits == ("a" * 12 + "+", "b" * 12)
     assert len(written) == 8
     for path in written:
-        said = origin.read(path)
+        said = origin.read_origin(path)
         assert said.entry == path.stem
         inside = path.suffix in (".pdf", ".png", ".svg")
         assert replace(said, entry="train_loss") == (found if inside else replace(found, commits=())), path.suffix
@@ -46,7 +51,7 @@ def test_whatever_a_name_holds_comes_back(tmp_path: Path) -> None:
 
     said = origin.Origin("adam", "a (b) \\ <c> & \"d\" '中'", "x", "0" * 12, ("c+",))
     for path in style.save(Figure((1, 1)), tmp_path / "figure", said.to_json()):
-        assert origin.read(path) == said, path.suffix
+        assert origin.read_origin(path) == said, path.suffix
 
 
 def test_other_files_get_one_clear_error(tmp_path: Path, written: list[Path]) -> None:
@@ -57,12 +62,12 @@ def test_other_files_get_one_clear_error(tmp_path: Path, written: list[Path]) ->
     }.items():  # fmt: skip
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match="does not say where it comes from"):
-            origin.read(tmp_path / name)
+            origin.read_origin(tmp_path / name)
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match="not a figure or table"):
-        origin.read(tmp_path / "a.jpg")
+        origin.read_origin(tmp_path / "a.jpg")
     with pytest.raises(MissingInput, match="no such file"):
-        origin.read(tmp_path / "none.pdf")
+        origin.read_origin(tmp_path / "none.pdf")
 
 
 def test_the_run_set_is_of_the_ids_alone() -> None:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from stableft.cli.report_views import compared
 from stableft.core.errors import MissingInput
-from stableft.reporting.compare_results import Comparison, compare, counts, welch
+from stableft.reporting.compare_results import FolderComparison, compare, counts, welch
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 from tests.helpers import synthetic
@@ -22,14 +22,14 @@ def moved(whole: Results, arm: str, task: str, by: float, metric: str = "score")
     return replace(whole, metrics=whole.metrics.assign(value=whole.metrics["value"] + by * wanted))
 
 
-def between(tmp_path: Path, a: Results, b: Results) -> Comparison:
+def between(tmp_path: Path, a: Results, b: Results) -> FolderComparison:
     stores = [Store(tmp_path / name) for name in "ab"]
     for store, found in zip(stores, (a, b), strict=True):
         keep(store, "laptop", "adam", found)
     return compare(stores[0], stores[1])
 
 
-def verdicts(found: Comparison) -> dict[tuple[str, str], tuple[str, bool]]:
+def verdicts(found: FolderComparison) -> dict[tuple[str, str], tuple[str, bool]]:
     return {(cell.task, cell.arm): (cell.verdict, cell.identical) for cell in found.cells}
 
 

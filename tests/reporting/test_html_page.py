@@ -1,6 +1,7 @@
 """The page as a parser sees it: escaped, offline, well-formed, the same bytes each time; what it can't show it says."""
 
 import shutil
+from base64 import b64decode
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -15,6 +16,10 @@ from stableft.reporting import markup, report
 from stableft.storage.store import Store
 from tests.helpers import synthetic
 from tests.helpers.pages import EVIL, JUDGEMENTS, REPORT, build, keep, register, results
+
+NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
+ENTITIES = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
+BOMB = f'<!DOCTYPE svg [<!ENTITY e0 "{"x" * 100}">{ENTITIES}]><svg {NAMESPACE}><g id="&e11;"/></svg>'.encode()
 
 
 class Reader(HTMLParser):
@@ -67,12 +72,12 @@ def test_texts_from_data_are_escaped(html: str, read: Reader) -> None:
 
 
 def test_nothing_is_loaded(html: str, read: Reader) -> None:
-    for tag in ("link", "img", "iframe", "object", "embed", "base", "audio", "video"):
+    for tag in ("link", "iframe", "object", "embed", "base", "audio", "video"):
         assert read.all(tag) == []
     for tag, attributes in read.elements:
         for name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
             value = attributes.get(name)
-            assert value is None or value.startswith("#"), (tag, value)
+            assert value is None or value.startswith("data:image/svg+xml;base64," if tag == "img" else "#"), (tag, value)
     assert "http:" not in html.replace("http-equiv", "")
     assert "https:" not in html
     assert "@import" not in html
@@ -98,6 +103,9 @@ def test_it_can_be_read_and_used_without_eyes_or_mouse(read: Reader) -> None:
     for svg in read.all("svg"):
         assert svg.get("role") == "img"
         assert svg.get("aria-label") or svg.get("aria-labelledby")
+    assert [image["alt"] for image in read.all("img")] == [
+        "train_loss: Loss on train.", "spread: Final score of every run, on the split that the axis names.",
+    ]  # fmt: skip
     for box in read.all("div"):
         if "scroll" in (box.get("class") or ""):
             assert box.get("tabindex") == "0"
@@ -127,6 +135,22 @@ def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> N
     assert len(read.all("figure")) == 2
 
 
+def test_images_are_the_figures_files(read: Reader, built: Path) -> None:
+    images = [b64decode((image["src"] or "").partition(",")[2]) for image in read.all("img")]
+    assert images == [(built.parent / "probe" / f"{name}.svg").read_bytes() for name in ("train_loss", "spread")]
+
+
+def test_a_script_in_a_figure_stays_within_the_image(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
+    store, figures = copy(built, tmp_path)
+    evil = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(2)"><script>alert(3)</script></svg>'
+    (figures / "laptop" / "probe" / "spread.svg").write_text(evil)
+    text = page.write(store, "laptop", figures, page.judge_at(None)).read_text(encoding="utf-8")
+    assert len(Reader(text).all("script")) == 1
+    assert "alert(2)" not in text
+    assert "alert(3)" not in text
+
+
 def test_failed_runs_and_provenance_are_there_and_no_person(html: str, read: Reader) -> None:
     assert "probe: 4 of 16 runs failed" in read.text
     assert len([svg for svg in read.all("svg") if svg.get("class") == "curve"]) == 4
@@ -136,7 +160,7 @@ def test_failed_runs_and_provenance_are_there_and_no_person(html: str, read: Rea
 
 
 def test_tables_show_what_their_files_say(read: Reader, built: Path) -> None:
-    text = markup.of_markdown((built.parent / "probe" / "scores.md").read_text(encoding="utf-8"))
+    text = markup.from_markdown((built.parent / "probe" / "scores.md").read_text(encoding="utf-8"))
     rows = [line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines()]
     cells = [cell for row in [rows[0], *rows[2:]] for cell in row]
     assert " ".join(" ".join(cells).split()) in read.text.replace("( ", "(")
@@ -191,7 +215,8 @@ def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("loss.svg", b"<svg"), ("loss.svg", b"\xff"), ("loss.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'),
+        ("loss.svg", b"<svg"), ("loss.svg", b"\xff"), ("loss.svg", b'<html xmlns="http://www.w3.org/1999/xhtml"/>'),
+        ("loss.svg", BOMB),
         ("loss.csv", b""), ("loss.csv", b"a,b\n1,2,3,4\n1,2\n"), ("scores.md", b"| a |\n\n"),
     ],
 )  # fmt: skip

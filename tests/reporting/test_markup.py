@@ -5,7 +5,8 @@ import io
 import numpy as np
 import pandas as pd
 
-from stableft.reporting import markup, tables
+from stableft.reporting import markup
+from stableft.reporting.tables import score_summary
 from tests.helpers import synthetic
 
 ODD = pd.DataFrame({"task": ["a|b_c & 50 %"], "lr": [1.5e-5], "p": [2e-5], "low": [-0.25], "high": [0.5], "n": [5]})
@@ -26,7 +27,7 @@ def test_latex_is_escaped() -> None:
 
 
 def test_csv_keeps_all_digits() -> None:
-    table = tables.score_table(synthetic.grid())
+    table = score_summary.table(synthetic.grid())
     back = pd.read_csv(io.StringIO(markup.to_csv(table)))
     np.testing.assert_array_equal(back["mean"], table["mean"])
     np.testing.assert_array_equal(back["low"], table["low"])
@@ -43,3 +44,10 @@ def test_durations() -> None:
         "1 h 05 min",
         "unknown",
     ]
+
+
+def test_every_interval_stands_in_one_column_and_every_p_is_written_as_one() -> None:
+    frame = pd.DataFrame({"arm": ["a"], "low": [0.1], "high": [0.2], "share_low": [0.3], "share_high": [0.4], "p_rank": [1e-5]})
+    shown = markup.display(frame.assign(slow=1.0, below_low=2.0))
+    assert list(shown) == ["arm", "95 % interval", "share 95 % interval", "p_rank", "slow", "below_low"]
+    assert shown.iloc[0].tolist() == ["a", "[0.100, 0.200]", "[0.300, 0.400]", "<0.001", "1.000", "2.000"]

@@ -142,14 +142,14 @@ def test_what_stands_beside_our_scores() -> None:
         [("reinit", "rte", "standard", "test"), ("adam", "rte", "uncorrected", "validation"), ("adam", "rte", "mine", "test")],
         columns=["experiment", "task", "arm", "split"],
     ).assign(score_name="accuracy", score=0.6)
-    rows = published.beside(PUBLISHED, pd.concat([ours, ours]))
+    rows = published.matching_rows(PUBLISHED, pd.concat([ours, ours]))
     assert rows["label"].tolist() == [
         "Zhang et al. (2021), Table 1, bert-large-uncased, n = 20: mean ± std",
         "independent replication of Zhang et al., results of 50 seeds, bert-large-uncased, n = 50: mean ± std",
         "Mosbach et al. (2021), Table 1, bert-large-uncased, n = 25: mean ± std",
     ]
     assert rows["value"].tolist() == [0.695, 0.6905, 0.523]
-    assert published.beside(PUBLISHED, ours.assign(score_name="f1")).empty
+    assert published.matching_rows(PUBLISHED, ours.assign(score_name="f1")).empty
 
 
 POINT = "replication,curves,bert,adam,rte,corrected,train,loss,50,23,0.7"

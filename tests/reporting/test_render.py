@@ -42,12 +42,12 @@ def test_the_number_of_processes_changes_no_byte(store: Store, tmp_path: Path) -
 
 
 def test_figures_and_tables_together_are_everything(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adam, "REPORT", {name: adam.REPORT[name] for name in ("score", "scores", "arms")})
+    monkeypatch.setattr(adam, "REPORT", {name: adam.REPORT[name] for name in ("score", "stability", "arms")})
     places = [("laptop", "adam")]
     parts = [publish.render(store, places, tmp_path / "parts", [kind])[0] for kind in (FigureReport, TableReport)]
     whole, _ = publish.render(store, places, tmp_path / "whole")
     assert {path.name for part in parts for path in part} == {path.name for path in whole}
-    assert [{path.stem for path in part} for part in parts] == [{"score"}, {"scores", "arms"}]
+    assert [{path.stem for path in part} for part in parts] == [{"score"}, {"stability", "arms"}]
     assert all((tmp_path / "parts/laptop/adam" / path.name).read_bytes() == path.read_bytes() for path in whole)
 
 

@@ -1,7 +1,6 @@
 """Which files appear, what their captions say, and that the same results give the same bytes."""
 
 import hashlib
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,17 +13,26 @@ import pandas as pd
 import pytest
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import report
-from stableft.reporting.figures import curves
+from stableft.reporting import captions, report
+from stableft.reporting.figures import (
+    bias_magnitude,
+    block_gradients,
+    curves,
+    distances,
+    distributions,
+    learning_rates,
+    training_length,
+)
+from stableft.reporting.tables import checkpoint_scores, convergence, score_summary, scores_by_rate
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 REPORT: report.Report = {
-    "train_loss": report.curves(split="train", metric="loss"),
-    "score": report.curves(split="validation", metric="score"),
-    "score_distribution": report.distributions(),
-    "bias_magnitude": report.bias_magnitude(),
-    "scores": report.score_table(),
+    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "score": report.figure(curves, split="validation", metric="score"),
+    "score_distribution": report.figure(distributions),
+    "bias_magnitude": report.figure(bias_magnitude),
+    "scores": report.table(score_summary),
 }
 
 
@@ -32,7 +40,7 @@ def test_an_entry_whose_series_older_runs_lack_is_left_out_and_said(tmp_path: Pa
     results = synthetic.grid(2)
     metrics = results.metrics[~results.metrics["metric"].isin(["distance", "block_grad_norm"])]
     left_out: list[str] = []
-    entries = {"distances": report.distances(), "scores": report.score_table()}
+    entries = {"distances": report.figure(distances), "scores": report.table(score_summary)}
     written = report.render_all(entries, replace(results, metrics=metrics), tmp_path, left_out.append)
     assert {path.stem for path in written} == {"scores"}
     (why,) = left_out
@@ -54,7 +62,7 @@ def test_every_entry_is_written_the_same_bytes_each_time_and_nothing_else(tmp_pa
 
 
 def test_learning_rate_entries(tmp_path: Path) -> None:
-    entries = {"lr": report.learning_rates(), "lr_table": report.learning_rate_table()}
+    entries = {"lr": report.figure(learning_rates), "lr_table": report.table(scores_by_rate)}
     written = report.render_all(entries, synthetic.lr_grid(2), tmp_path)
     assert len(written) == 8
     assert "10 arms, 2 seeds per arm and task" in (tmp_path / "lr.txt").read_text()
@@ -71,9 +79,12 @@ def test_entries_about_training_are_the_same_bytes_each_time(tmp_path: Path) -> 
         return synthetic.lengths(1, (96, 200))
 
     entries: list[tuple[report.Report, Callable[[], Results]]] = [
-        ({"distances": report.distances(), "gradients": report.block_gradients(arms=["corrected", "uncorrected"])}, of_blocks),
-        ({"convergence": report.convergence_table(), "checkpoints": report.checkpoint_table()}, of_blocks),
-        ({"lengths": report.training_length()}, of_lengths),
+        (
+            {"distances": report.figure(distances), "gradients": report.figure(block_gradients, arms=["corrected", "uncorrected"])},
+            of_blocks,
+        ),
+        ({"convergence": report.table(convergence), "checkpoints": report.table(checkpoint_scores)}, of_blocks),
+        ({"lengths": report.figure(training_length)}, of_lengths),
     ]
     for items, results in entries:
         once, again = (report.render_all(items, results(), tmp_path / time) for time in ("once", "again"))
@@ -121,38 +132,17 @@ def test_captions_say_what_was_run(tmp_path: Path) -> None:
     assert "diverged or has no defined score counts as failed" in caption
 
 
-def test_captions_say_where_frequent_points_differ_from_the_last_one() -> None:
-    results = synthetic.grid(2)
-    assert "Points before the end" not in report.describe(results)
-    settings = {"rte": {"num_examples": 200, "draft": None}, "tnews_1k": {"num_examples": 90, "draft": None}}
-    configs = [
-        json.dumps({**json.loads(text), "evaluation": settings[task]})
-        for task, text in zip(results.runs["task"], results.runs["config"], strict=True)
-    ]
-    caption = report.describe(replace(results, runs=results.runs.assign(config=configs)))
-    assert "Points before the end, rte: on up to 200 fixed examples of validation." in caption
-    assert "tnews_1k: on up to 90 fixed examples of validation." in caption
-    assert caption.count("Points before the end") == 2
-
-
-def test_the_run_set_does_not_depend_on_row_order() -> None:
-    results = synthetic.grid(3, diverged=False)
-    turned = replace(results, runs=results.runs.iloc[::-1])
-    assert report.describe(turned)[-20:] == report.describe(results)[-20:]
-    assert report.describe(synthetic.without(results, "corrected", {0}))[-20:] != report.describe(results)[-20:]
-
-
 def test_bare_figures_and_frames_are_written_too(tmp_path: Path) -> None:
     results = synthetic.grid(2)
     figure = report.render("figure", lambda r: synthetic.figure(curves, r, split="train", metric="loss"), results, tmp_path)
     table = report.render("table", lambda r: r.runs[["task", "seed"]], results, tmp_path)
     assert [path.suffix for path in [*figure, *table]] == [".pdf", ".png", ".svg", ".txt", ".md", ".tex", ".csv"]
-    assert report.describe(results) in (tmp_path / "table.md").read_text()
+    assert captions.describe(results) in (tmp_path / "table.md").read_text()
 
 
 def test_missing_input_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="'f1'"):
-        report.render("f1", report.curves(split="validation", metric="f1"), synthetic.grid(2), tmp_path)
+        report.render("f1", report.figure(curves, split="validation", metric="f1"), synthetic.grid(2), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,8 @@ from experiments.adam import ARMS
 from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Protocol
-from stableft.reporting import tables
+from stableft.reporting import grid_axes, run_scores
+from stableft.reporting.tables import convergence, rate_pairs, score_summary
 from stableft.storage.frames import trajectory_sha256, typed
 from stableft.storage.records import TRAJECTORY, Results
 from stableft.storage.store import Store
@@ -29,7 +30,7 @@ def committed(project: Path, protocol: str, experiment: str) -> Results:
 
 @pytest.mark.parametrize("protocol", [LAPTOP, SMALL], ids=lambda protocol: protocol.name)
 def test_learning_rates_are_those_at_which_the_corrected_arm_validates_best(project: Path, protocol: Protocol):
-    runs = tables.learning_rates(committed(project, protocol.name, "lr_grid"))
+    runs = grid_axes.learning_rates(committed(project, protocol.name, "lr_grid"))
     corrected = runs[(runs["arm"] == "corrected") & (runs["setting"] == "")].groupby(["task", "lr"])["validation"].mean()
     chosen = {task: protocol.configs[task].adam.lr for task in lr_grid.grid(protocol).tasks}
     best = {task: corrected[task].idxmax() for task in chosen}
@@ -38,7 +39,7 @@ def test_learning_rates_are_those_at_which_the_corrected_arm_validates_best(proj
 
 @pytest.mark.parametrize("protocol", [LAPTOP, SMALL], ids=lambda protocol: protocol.name)
 def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: Protocol):
-    runs = tables.learning_rates(committed(project, protocol.name, "lr_grid"))
+    runs = grid_axes.learning_rates(committed(project, protocol.name, "lr_grid"))
     for task in lr_grid.grid(protocol).tasks:  # a best rate at the edge could be better still beyond it
         swept = runs[(runs["task"] == task) & (runs["arm"] == "corrected") & (runs["setting"] == "")]
         assert min(swept["lr"]) < protocol.configs[task].adam.lr < max(swept["lr"])
@@ -103,7 +104,7 @@ def test_costs_are_those_of_the_committed_runs(project: Path, name: str):
 def test_precision_found_what_it_says(project: Path):
     """The numbers of its docstring that stand in no table."""
     results = committed(project, "laptop", "precision")
-    runs = tables.final_scores(results)
+    runs = run_scores.final_scores(results)
     score, failed = (runs.pivot(index="seed", columns="arm", values=name) for name in ("score", "failed"))
     said = " ".join((get_experiment("precision").__doc__ or "").split())
     assert f"paired scores differ by {(score['bf16'] - score['fp32']).abs().max():.3f} at most" in said
@@ -172,19 +173,19 @@ def test_reinit_found_what_it_says(project: Path):
     """Its differences and training losses, against the tables that print them."""
     results = committed(project, "laptop", "reinit")
     said = " ".join((get_experiment("reinit").__doc__ or "").split())
-    scores = tables.score_table(results).set_index(["task", "arm"])["difference"]
+    scores = score_summary.table(results).set_index(["task", "arm"])["difference"]
     costs = [f"{-scores['docs15', f'pooler+{n}']:.3f}" for n in range(1, 7)]
     assert f"every number of blocks costs, {', '.join(costs[:5])} and {costs[5]} for one to six" in said
     gains = [f"{scores['docpair', f'pooler+{n}']:.3f}" for n in (1, 2)]
-    assert f"one or two re-initialised blocks gain {' and '.join(gains)}" in said
-    last = tables.convergence_table(results).set_index(["task", "arm"])["last"]["docpair"]
+    assert f"one block or two drawn anew gain {' and '.join(gains)}" in said
+    last = convergence.table(results).set_index(["task", "arm"])["last"]["docpair"]
     faster = ", ".join(f"{last[arm]:.3f}" for arm in ("pooler", "pooler+1", "pooler+2", "pooler+3"))
     assert f"last tenth {faster} against {last['standard']:.3f}" in said
 
 
 def test_head_lr_found_what_it_says(project: Path):
     """The means of its docstring, against the table that prints them; the second rate is ahead in every setting."""
-    pairs = tables.rate_pair_table(committed(project, "laptop", "head_lr"))
+    pairs = rate_pairs.table(committed(project, "laptop", "head_lr"))
     said = " ".join((get_experiment("head_lr").__doc__ or "").split())
     assert (pairs["difference"] > 0).all()
     assert len(pairs) == 9
@@ -194,7 +195,7 @@ def test_head_lr_found_what_it_says(project: Path):
 
 def _means(project: Path, protocol: str, name: str) -> tuple[dict[tuple[str, str], float], str]:
     """Mean scores by task and arm, and what the docstring says in one line."""
-    table = tables.score_table(committed(project, protocol, name))
+    table = score_summary.table(committed(project, protocol, name))
     means = {(str(task), str(arm)): float(mean) for task, arm, mean in table[["task", "arm", "mean"]].itertuples(index=False)}
     return means, " ".join((get_experiment(name).__doc__ or "").split())
 

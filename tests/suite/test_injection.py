@@ -132,7 +132,11 @@ def test_a_page_and_its_figures_show_names_as_text(text: str, tmp_path: Path, mo
     html = build(tmp_path, monkeypatch, renamed(arm=text, task=f"t {text}")).read_text(encoding="utf-8")
     tags = Scripts(html).found
     assert [tag for tag, _ in tags].count("script") == 1
-    assert not {"img", "iframe", "object", "embed", "foreignobject", "base"} & {tag for tag, _ in tags}
+    assert not {"iframe", "object", "embed", "foreignobject", "base"} & {tag for tag, _ in tags}
+    images = [attributes for tag, attributes in tags if tag == "img"]
+    assert images
+    assert all(set(image) == {"src", "alt"} for image in images)
+    assert all(re.fullmatch(r"data:image/svg\+xml;base64,[A-Za-z0-9+/]+=*", image["src"] or "") for image in images)
     assert not [attributes for _, attributes in tags if any(name.startswith("on") for name in attributes)]
     for path in (tmp_path / "figures").rglob("*.svg"):
         kinds = {element.tag.rpartition("}")[2] for element in ElementTree.parse(path).iter()}
@@ -282,13 +286,14 @@ def test_cached_tokens_are_never_unpickled(tmp_path: Path) -> None:
 READING = """
 import sys
 from pathlib import Path
-from stableft.reporting import compare_results, experiment_summary, tables
+from stableft.reporting import compare_results, experiment_summary
+from stableft.reporting.tables import score_summary
 from stableft.storage.store import Store
 sys.addaudithook(lambda event, args: sys.exit(f"{event} {args}") if event == "pickle.find_class" else None)
 store = Store(Path(sys.argv[1]))
 results = store.load("laptop", "adam")
-tables.score_table(results)
-experiment_summary.of(results)
+score_summary.table(results)
+experiment_summary.summarize(results)
 compare_results.compare(store, store)
 print("read")
 """

@@ -28,7 +28,8 @@ from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, MixedLinear
 from stableft.models.model import Model
 from stableft.models.tokens import Data, Tokens, encode, epochs
-from stableft.reporting import tables
+from stableft.reporting import run_scores
+from stableft.reporting.tables import checkpoint_scores, score_summary
 from stableft.storage.records import Results
 from stableft.tasks import Example, TaskData, glue, stratified_halves
 from stableft.tasks.scores import SCORES
@@ -302,7 +303,7 @@ def test_p15_arms_are_compared_seed_by_seed() -> None:
     results = synthetic.grid(diverged=False)
     shifted = results.metrics.assign(value=results.metrics["value"] + 0.2 * results.metrics["seed"])
     one, other = (
-        tables.score_table(Results(results.runs, metrics, results.predictions)).query("arm == 'uncorrected'")
+        score_summary.table(Results(results.runs, metrics, results.predictions)).query("arm == 'uncorrected'")
         for metrics in (results.metrics, shifted)
     )
     for column in ("difference", "low", "high", "p"):
@@ -347,8 +348,8 @@ def test_p18_the_last_weights_and_the_best_have_names_of_their_own(watch: Watche
         "metric == 'score' and step == num_steps"
     )
     both = synthetic.with_rows(results, results.metrics, ends.assign(scope="best", value=0.99).drop(columns="num_steps"))
-    assert tables.final_scores(both).equals(tables.final_scores(results))
-    table = tables.checkpoint_table(both)
+    assert run_scores.final_scores(both).equals(run_scores.final_scores(results))
+    table = checkpoint_scores.table(both)
     assert set(table["best"]) == {0.99}
     assert (table["last"] < 0.9).all()
 
@@ -424,7 +425,7 @@ def test_p24_tables_are_of_the_papers_score_and_of_all_seeds() -> None:
     """JM has Pearson for STS-B, a population's deviation, 20 of 50 seeds. Here Spearman, n - 1, every seed that was run."""
     assert (GLUE["stsb"].score, GLUE["stsb"].metrics) == ("spearman", ("pearson",))
     assert statistics.summary([0.0, 1.0]).std == pytest.approx(0.5**0.5)
-    assert set(tables.score_table(synthetic.grid(7))["n"]) == {7}
+    assert set(score_summary.table(synthetic.grid(7))["n"]) == {7}
 
 
 # --- the table -----------------------------------------------------------------------------------------------------------------

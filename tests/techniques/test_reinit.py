@@ -307,5 +307,5 @@ def test_from_the_grid_to_the_file_and_back(tmp_path: Path) -> None:
     ]
     first = collected.metrics.query("split == 'train' and metric == 'loss' and step == 1")["value"]
     assert first.nunique() == 4
-    shown = {"train_loss", "score_distribution", "validation_distribution", "distances", "scores", "convergence", "stability"}
+    shown = {"train_loss", "score_distribution", "validation_distribution", "distances", "arms", "convergence", "stability"}
     assert shown <= set(get_experiment("reinit").REPORT)

@@ -1,7 +1,7 @@
-"""Claims of the sources, judged on collected results: what was claimed, what these runs show, and what that is worth.
+"""Claims of the sources, judged on collected results.
 
-`shapes` has the dataclasses, `evidence` the tests that claims are made of, `judging` the rules that no test can overrule, and
-`document` the page of all verdicts.
+`claim` has the data classes, `measures` the number of a run that a claim is about, `hypotheses` the tests that claims consist of,
+`decision_rules` how two arrays decide, `judge` the rules that no test can overrule, and `markdown` the page of all verdicts.
 """
 
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement, Verdict

@@ -1,4 +1,4 @@
-"""What a claim, the evidence on it, and a judgement are."""
+"""Data classes: Claim, Evidence, Judgement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from stableft.storage.records import Results
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 
 ANY_ENCODER = "any encoder"
-"""What a claim is about that holds of every encoder alike, such as one of the optimizer's arithmetic."""
+"""The subject of a claim that holds for every encoder alike, such as one on the optimizer's arithmetic."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the runs of one experiment at one protocol say about a claim.
+    """Evidence on a claim from the runs of one experiment at one protocol.
 
     Attributes:
         verdict: Of the test, on these runs; never ``not run``.
         found: One sentence with the numbers, their interval, and n.
         n: Seeds (pairs of seeds where arms are compared).
-        seeds_needed: How many would decide it, where it is inconclusive and that can be said.
+        seeds_needed: How many would decide it, where it is inconclusive and the number is determined.
     """
 
     verdict: Verdict
@@ -36,9 +36,9 @@ class Claim:
     Attributes:
         name: Unique in the experiment, such as ``uncorrected_fails``.
         statement: What is claimed, one sentence.
-        source: Paper or article, and the figure, table or number that says so.
+        source: Paper or article, and its figure, table or number.
         expected: What these runs must show if it holds: the test in words, with its threshold.
-        about: The encoder that the source makes the claim of, such as ``bert-large-uncased``, or `ANY_ENCODER`.
+        about: The encoder of the claim, such as ``bert-large-uncased``, or `ANY_ENCODER`.
         minimum_n: Seeds below which the verdict is inconclusive whatever the test says.
         test: The test; raises `NotLogged` or `MissingInput` where the results lack what it needs.
         tasks: Those it is judged on: the source's, and those that stand for them at smaller scales. Empty: all.
@@ -60,7 +60,7 @@ class Judgement:
 
     Attributes:
         claim: What was judged.
-        experiment: Whose ``CLAIMS`` it stands in.
+        experiment: Its ``CLAIMS`` contain the claim.
         protocol: Whose results it was judged on.
         verdict: ``not run`` where there are no results.
         found: See `Evidence`; why not, where it was not run.
@@ -85,6 +85,6 @@ class Judgement:
 
     @property
     def wording(self) -> str:
-        """The verdict as it is shown: "confirmed here" and "contradicted here" are of these runs alone."""
+        """Returns the verdict as shown: "confirmed here" and "contradicted here" are of these runs alone."""
         decided = self.verdict in ("confirmed", "contradicted")
         return f"{self.verdict} here" if self.own_evidence and decided else self.verdict

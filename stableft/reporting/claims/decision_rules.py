@@ -1,4 +1,4 @@
-"""What two arrays of runs, paired by seed, decide: pure functions of arrays that return the evidence of one task."""
+"""Decision rules: pure functions of arrays of runs, paired by seed, that return the evidence of one task."""
 
 import math
 from dataclasses import replace
@@ -11,18 +11,18 @@ from stableft.statistics import Vector
 
 ALPHA = 0.05
 FEWEST = 6  # pairs at which a sign-flip test can reach ALPHA: 2^(1 - 6) = 0.03
-SIGNIFICANT = "95 % BCa interval, sign-flip p <= 0.05"  # how claims say what a difference is held to
+SIGNIFICANT = "95 % BCa interval, sign-flip p <= 0.05"  # how claims state the rule for a difference
 Z_SQUARED = 3.8415  # of the 95 % Wilson interval
 
 
 def difference(treated: Vector, reference: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
-    """Whether ``sign`` times the mean of ``treated - reference`` is above the margin; see `mean_above`."""
+    """Decides whether ``sign`` times the mean of ``treated - reference`` is above the margin; see `mean_above`."""
     one = mean_above(treated - reference, margin, sign)
     return replace(one, found=f"{_number(treated.mean())} against {_number(reference.mean())}, difference {one.found}")
 
 
 def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
-    """Whether ``sign`` times the mean is above the margin: the BCa interval is on one side of it, and the sign-flip p <= `ALPHA`.
+    """Decides whether ``sign`` times the mean is above the margin, by the BCa interval and the sign-flip p <= `ALPHA`.
 
     Args:
         values: (S,) one per seed, S >= 1.
@@ -43,7 +43,7 @@ def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
 
 
 def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
-    """Whether the arms differ by at most the margin: the BCa interval lies within it, or outside."""
+    """Decides whether the arms differ by at most the margin: the BCa interval lies within it, or outside."""
     d = statistics.paired_difference(treated, reference, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if d.n > 1 and -margin <= d.low and d.high <= margin:
@@ -60,7 +60,7 @@ def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
 
 
 def spread(treated: Vector, reference: Vector) -> Evidence:
-    """Whether the treated arm spreads less over seeds: the interval of the ratio of standard deviations lies below 1, or above."""
+    """Decides whether the treated arm spreads less over seeds: the interval of the ratio of stds lies below 1, or above."""
     r = statistics.std_ratio(treated, reference, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if r.high < 1:
@@ -75,7 +75,7 @@ def spread(treated: Vector, reference: Vector) -> Evidence:
 
 
 def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
-    """Whether more runs of the treated arm fail: McNemar's exact test, or a Wilson interval of its rate below ``rate``.
+    """Decides whether more runs of the treated arm fail: McNemar's exact test, or a Wilson interval of its rate below ``rate``.
 
     Args:
         treated: (S,) 1 where the run failed, 0 elsewhere.
@@ -100,7 +100,7 @@ def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
 
 
 def no_failure(failed: Vector, rate: float) -> Evidence:
-    """Whether no run (S,) fails, and the Wilson interval of the rate ends below ``rate``; a single one that does contradicts."""
+    """Decides whether no run (S,) fails, with a Wilson interval below ``rate``; a single failed run contradicts."""
     rates = statistics.failed_runs(failed == 1)
     verdict: Verdict = "contradicted" if rates.failed else "confirmed" if rates.high < rate else "inconclusive"
     found = f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%})"
@@ -108,12 +108,12 @@ def no_failure(failed: Vector, rate: float) -> Evidence:
 
 
 def _to_exclude(rate: float) -> int:
-    """Runs without a failed one at which the Wilson interval ends below the rate."""
+    """Returns the number of runs, none of them failed, at which the Wilson interval ends below the rate."""
     return math.floor(Z_SQUARED * (1 / rate - 1)) + 1
 
 
 def _needed(difference: Vector, verdict: Verdict) -> int | None:
-    """Seeds at which a mean difference like this one would be found with a probability of 80 %; more than there are."""
+    """Returns the seeds that find a mean difference like this one with a probability of 80 %; more than there are."""
     if verdict != "inconclusive" or len(difference) < 2:
         return None
     seeds = statistics.seeds_needed(float(difference.mean()), float(difference.std(ddof=1)), alpha=ALPHA)

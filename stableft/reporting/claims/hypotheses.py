@@ -1,10 +1,10 @@
-"""The tests that claims are made of: functions of results that return the evidence, made by a few builders.
+"""Hypotheses: the tests that claims consist of, functions of results that return the evidence.
 
 Arms are compared seed by seed. A difference counts where its 95 % BCa interval excludes the margin and the sign-flip test of the
 pairs gives p <= 0.05 (`stableft.reporting.claims.decision_rules`); fewer than six pairs can never do the latter. A claim on
 several tasks is confirmed where it is on each of them, contradicted where it is on one.
 
-An arm is a name or a pattern such as ``two *``, which stands for the mean over the arms it matches, seed by seed; or a mapping of
+An arm is a name or a pattern such as ``two *``: the mean over the arms it matches, seed by seed. It can also be a mapping of
 protocols to such names, with "" for all others, where scales call it differently.
 """
 
@@ -16,13 +16,13 @@ from functools import partial
 import pandas as pd
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
 from stableft.reporting.claims import decision_rules as decisions
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.reporting.claims.decision_rules import FEWEST, SIGNIFICANT
 from stableft.reporting.claims.measures import Measure
 from stableft.reporting.claims.measures import failed as failed_measure
 from stableft.reporting.claims.measures import score as score_measure
+from stableft.reporting.grid_axes import training_lengths
 from stableft.statistics import Vector
 from stableft.storage.records import Results
 
@@ -33,7 +33,7 @@ Test = Callable[[Results], Evidence]
 
 
 def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0, *, pooled: bool = False) -> Test:
-    """The treated arm has more of it, by more than the margin.
+    """Builds the test that the treated arm has more of the measure, by more than the margin.
 
     Args:
         treated: An arm; see above.
@@ -46,22 +46,22 @@ def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, marg
 
 
 def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0) -> Test:
-    """The treated arm has less of it, by more than the margin; see `greater`."""
+    """Builds the test that the treated arm has less of the measure, by more than the margin; see `greater`."""
     return _paired(partial(decisions.difference, margin=margin, sign=-1), measure, treated, reference)
 
 
 def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
-    """The arms differ by at most the margin: the interval lies within it; contradicted where it lies outside. See `greater`."""
+    """Builds the test that the arms differ by at most the margin: the interval lies within it, or outside. See `greater`."""
     return _paired(partial(decisions.equality, margin=margin), measure, treated, reference, pooled)
 
 
 def steadier(treated: Arm, reference: Arm) -> Test:
-    """Scores of the treated arm spread less over seeds: the 95 % interval of the ratio of standard deviations lies below 1."""
+    """Builds the test that scores of the treated arm spread less: the 95 % interval of the ratio of stds lies below 1."""
     return _paired(decisions.spread, score_measure, treated, reference)
 
 
 def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
-    """More runs of the treated arm fail: exact McNemar test of the pairs, p <= 0.05.
+    """Builds the test that more runs of the treated arm fail: exact McNemar test of the pairs, p <= 0.05.
 
     Contradicted where that holds the other way round, or where the 95 % Wilson interval of the treated arm's rate of failed runs
     lies below ``rate``, in (0, 1): the source's own, so that no failed run at all is an answer as well.
@@ -70,7 +70,7 @@ def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
 
 
 def none_failed(arm: Arm, rate: float) -> Test:
-    """No run of the arm fails, and there are enough of them: the 95 % Wilson interval of the rate lies below ``rate``.
+    """Builds the test that no run of the arm fails, and the 95 % Wilson interval of the rate lies below ``rate``.
 
     Contradicted by a single failed run.
     """
@@ -78,19 +78,19 @@ def none_failed(arm: Arm, rate: float) -> Test:
 
 
 def positive(measure: Measure, arm: Arm) -> Test:
-    """The measure, itself a difference, is above 0."""
+    """Builds the test that the measure, itself a difference, is above 0."""
     return _alone(decisions.mean_above, measure, arm)
 
 
 def narrows(treated: str, reference: str) -> Test:
-    """The gap between two methods is smaller in the longest runs than in the shortest ones, whichever of them is ahead in these.
+    """Builds the test that the gap between two methods is smaller in the longest runs than in the shortest ones.
 
-    Arms are named by method and number of steps; see `stableft.reporting.tables.training_lengths`.
+    Arms are named by method and number of steps; see `stableft.reporting.grid_axes.training_lengths`.
     """
 
     def test(results: Results) -> Evidence:
-        frame = tables.training_lengths(results)
-        found: dict[str, Evidence] = {}
+        frame = training_lengths(results)
+        by_task: dict[str, Evidence] = {}
         for task, of_task in frame.groupby("task", sort=False, observed=True):
             lengths = sorted(of_task["steps"].unique())
             if len(lengths) < 2:
@@ -105,14 +105,14 @@ def narrows(treated: str, reference: str) -> Test:
             early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
             side = 1.0 if early.mean() >= 0 else -1.0
             one = decisions.difference(side * early, side * late)
-            found[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
-        return together(found)
+            by_task[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
+        return together(by_task)
 
     return test
 
 
 def together(parts: Mapping[str, Evidence]) -> Evidence:
-    """The evidence of several tasks as one: confirmed on each, or contradicted on one, or else inconclusive.
+    """Joins the evidence of several tasks: confirmed on each, or contradicted on one, or else inconclusive.
 
     Raises:
         MissingInput: no task.
@@ -130,28 +130,28 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
 
 
 def _alone(decide: Callable[[Vector], Evidence], measure: Measure, arm: Arm) -> Test:
-    """Decides on each task by the measures of one arm."""
+    """Builds a test that decides on each task by the measures of one arm."""
     return lambda results: together({task: decide(one[0].to_numpy()) for task, one in _by_arm(results, measure, arm)})
 
 
 def _paired(
     decide: Callable[[Vector, Vector], Evidence], measure: Measure, treated: Arm, reference: Arm, pooled: bool = False
 ) -> Test:
-    """Decides on each task, or on all together where they are pooled, by the measures of both arms."""
+    """Builds a test that decides on each task, or on all together, by the measures of both arms."""
     return lambda results: together({task: decide(t, r) for task, t, r in _pairs(results, measure, treated, reference, pooled)})
 
 
 def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Of each task the measure by seed, a column for each of the arms: the mean of those it matches, at seeds that all have."""
+    """Yields each task and its measures by seed, a column per arm: the mean of its matches, at the seeds that all have."""
     frame, protocol = measure(results), str(results.runs["protocol"].iloc[0])
     names = [arm if isinstance(arm, str) else arm.get(protocol, arm[""]) for arm in arms]
     matches = [sorted(known for known in frame["arm"].astype(str).unique() if fnmatchcase(known, name)) for name in names]
-    for name, found in zip(names, matches, strict=True):
-        if not found:
+    for name, matched in zip(names, matches, strict=True):
+        if not matched:
             raise MissingInput(f"nothing to go by of arm {name!r}: not run, or no run of it finished")
     for task, of_task in frame.groupby("task", sort=False, observed=True):
         wide = of_task.pivot_table(index="seed", columns="arm", values="value", observed=True)
-        columns = [wide.reindex(columns=found).dropna().mean(axis=1) for found in matches]
+        columns = [wide.reindex(columns=matched).dropna().mean(axis=1) for matched in matches]
         both = pd.concat(columns, axis=1, join="inner", keys=range(len(arms))).sort_index()
         if both.empty:
             raise MissingInput(f"no seed on {task} that has {', '.join(names)}")
@@ -159,7 +159,7 @@ def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[st
 
 
 def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool) -> Iterator[tuple[str, Vector, Vector]]:
-    """Of each task the measures of both arms at the seeds they share; of all tasks together where they are pooled."""
+    """Yields each task, or all tasks pooled, and the measures of both arms at the seeds they share."""
     frames = dict(_by_arm(results, measure, treated, reference))
     if pooled:
         stacked = pd.concat(frames).groupby("seed")

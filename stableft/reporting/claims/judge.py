@@ -1,4 +1,4 @@
-"""The rules of judging that no test can overrule: what is too few, what was not run, and what evidence is worth."""
+"""Judging: the rules that no test can overrule, on too few seeds, missing runs and other encoders."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from types import ModuleType
 
 from stableft.core.errors import MissingInput
 from stableft.core.grid import Grid, Protocol
-from stableft.reporting import artifact_metadata as origin
+from stableft.reporting.artifact_metadata import encoder_name
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -17,7 +17,7 @@ SOURCE_PROTOCOL = "paper"
 
 
 def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
-    """Those that have collected results, and the sources' own, so that what it lacks is seen."""
+    """Returns the protocols with collected results, and the sources' own, so that what it lacks is seen."""
     collected = {name for name, _ in store.collected()}
     return [protocol for protocol in protocols if protocol.name in collected or protocol.name == SOURCE_PROTOCOL]
 
@@ -28,8 +28,8 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
     judgements: list[Judgement] = []
     for protocol in protocols:
         for name, module in experiments.items():
-            there = (protocol.name, name) in collected
-            results = store.load(protocol.name, name, predictions=False) if there else None
+            has_results = (protocol.name, name) in collected
+            results = store.load(protocol.name, name, predictions=False) if has_results else None
             judgements += judge(module.CLAIMS, module.grid(protocol), results)
     return judgements
 
@@ -43,7 +43,7 @@ def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[
 
     Args:
         claims: The experiment's.
-        grid: What the experiment is at this protocol; the whole of it.
+        grid: The whole experiment at this protocol.
         results: None: there are none.
     """
     return [_judge(claim, grid, results) for claim in claims]
@@ -61,7 +61,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
         return replace(base, found=f"none of its tasks is in this grid ({', '.join(claim.tasks)})")
     if results is None:
         return base
-    of_tasks = _on(results, tasks)
+    of_tasks = _results_on(results, tasks)
     if of_tasks.runs.empty:
         return replace(base, found=f"no results on {', '.join(tasks)}")
     try:
@@ -87,13 +87,13 @@ def _tempered(evidence: Evidence, claim: Claim, missing: Sequence[str]) -> Evide
     return evidence
 
 
-def _on(results: Results, tasks: Sequence[str]) -> Results:
-    """The results of these tasks; predictions, which no claim reads, are left out."""
+def _results_on(results: Results, tasks: Sequence[str]) -> Results:
+    """Returns the results of these tasks without predictions, which no claim reads."""
     runs, metrics = (frame[frame["task"].isin(tasks)].reset_index(drop=True) for frame in (results.runs, results.metrics))
     return Results(runs, metrics, results.predictions.iloc[:0])
 
 
 def _encoders(results: Results) -> set[str]:
-    """Names of the runs' encoders; of a folder or a hub id the last part, so that ``google-bert/x`` is ``x``."""
+    """Returns the names of the runs' encoders, without folders: ``google-bert/x`` is ``x``."""
     names = (json.loads(config)["encoder"] for config in results.runs["config"])
-    return {origin.encoder_name(name) for name in names}
+    return {encoder_name(name) for name in names}

@@ -1,5 +1,6 @@
-"""The page of all verdicts, ``CLAIMS.md``: the same judgements give the same bytes."""
+"""Markdown page of all verdicts, ``CLAIMS.md``: the same judgements give the same bytes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -27,7 +28,7 @@ Every claim is tested for itself, with no correction for their number. Cost: the
 
 
 def page(judgements: Sequence[Judgement]) -> str:
-    """Markdown: a summary, then for each protocol the claims with source, command, cost, expected, found and verdict."""
+    """Returns a summary, then for each protocol the claims with source, command, cost, expected, found and verdict."""
     parts = [HEAD, _summary(judgements)]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         parts.append(f"## {protocol}\n")
@@ -40,8 +41,8 @@ def _summary(judgements: Sequence[Judgement]) -> str:
     wordings = ["confirmed", "contradicted", "confirmed here", "contradicted here", "inconclusive", "not run"]
     lines = [["protocol", *wordings], ["---", *["---:"] * len(wordings)]]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
-        found = [judgement.wording for judgement in of_protocol]
-        lines.append([protocol, *(str(found.count(wording)) for wording in wordings)])
+        counts = Counter(judgement.wording for judgement in of_protocol)
+        lines.append([protocol, *(str(counts[wording]) for wording in wordings)])
     return _table(lines)
 
 

@@ -1,4 +1,4 @@
-"""The one number of a run that a claim is about: functions of results to a frame with the cell of each run and ``value``."""
+"""Measures: the one number of a run that a claim is about, as a frame with the cell of each run and ``value``."""
 
 from collections.abc import Callable
 
@@ -6,25 +6,26 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import tables
-from stableft.reporting import training_curves as series
+from stableft.reporting.grid_axes import seed_scores
+from stableft.reporting.run_scores import final_scores
+from stableft.reporting.training_curves import interval_means, surfaces
 from stableft.storage.records import CELL, Results
 
 Measure = Callable[[Results], pd.DataFrame]
 
 
 def score(results: Results) -> pd.DataFrame:
-    """The final score; see `stableft.reporting.tables.final_scores`."""
-    return _of(tables.final_scores(results), "score")
+    """Returns the final score; see `stableft.reporting.run_scores.final_scores`."""
+    return _column(final_scores(results), "score")
 
 
 def failed(results: Results) -> pd.DataFrame:
-    """1 where the run failed, 0 elsewhere; see `stableft.reporting.tables.final_scores`."""
-    return _of(tables.final_scores(results).astype({"failed": "float64"}), "failed")
+    """Returns 1 where the run failed, 0 elsewhere; see `stableft.reporting.run_scores.final_scores`."""
+    return _column(final_scores(results).astype({"failed": "float64"}), "failed")
 
 
 def train_loss(first: int, last: int) -> Measure:
-    """Mean training loss of these tenths of the run, of the runs that finished.
+    """Builds the measure of the mean training loss over these tenths of a run, for runs that finished.
 
     Args:
         first: 1 is the first tenth.
@@ -33,7 +34,7 @@ def train_loss(first: int, last: int) -> Measure:
 
     def measure(results: Results) -> pd.DataFrame:
         finished = results.runs.loc[results.runs["outcome"] == "ok", [*CELL, "num_steps"]]
-        points = series.interval_means(results, "loss").merge(finished, on=CELL)
+        points = interval_means(results, "loss").merge(finished, on=CELL)
         if points.empty:
             raise NotLogged("no finished run with a training loss")
         tenth = points["step"] / np.maximum(1, points["num_steps"] // 10)
@@ -44,7 +45,7 @@ def train_loss(first: int, last: int) -> Measure:
 
 
 def best_validation(results: Results) -> pd.DataFrame:
-    """The best score of all evaluations of the whole validation split, as a source reports it that chooses on what it shows."""
+    """Returns the best score of all evaluations of the whole validation split, as sources report it that select on it."""
     metrics = results.metrics
     points = metrics[(metrics["split"] == "validation") & (metrics["metric"] == "score") & (metrics["scope"] == "")]
     points = points[np.isfinite(points["value"])]
@@ -52,7 +53,7 @@ def best_validation(results: Results) -> pd.DataFrame:
 
 
 def average_gain(results: Results) -> pd.DataFrame:
-    """How much better the averaged weights score than the last ones, on the split that the task is judged on.
+    """Returns how much better the averaged weights score than the last ones, on the split that the task is judged on.
 
     Raises:
         NotLogged: no run averaged its weights.
@@ -68,11 +69,11 @@ def average_gain(results: Results) -> pd.DataFrame:
 
 
 def spread(results: Results) -> pd.DataFrame:
-    """Of a grid of seeds: the standard deviation of final scores over one kind of seed, for each value of the other kind.
+    """Returns the standard deviation of final scores over one kind of seed, for each seed of the other kind.
 
     Arms are ``<method> over order`` and ``<method> over init``; ``seed`` is the one of the other kind.
     """
-    frame = tables.seed_scores(results)
+    frame = seed_scores(results)
     parts = []
     for over, other in (("order", "init"), ("init", "order")):
         stds = frame.groupby(["task", "method", other], sort=False)["score"].std().rename("value").reset_index()
@@ -81,20 +82,20 @@ def spread(results: Results) -> pd.DataFrame:
 
 
 def mean_over_order(results: Results) -> pd.DataFrame:
-    """Of a grid of seeds: the mean final score over order seeds; arms are methods and ``seed`` the init seed."""
-    frame = tables.seed_scores(results)
+    """Returns the mean final score over order seeds; arms are methods and ``seed`` the init seed."""
+    frame = seed_scores(results)
     means = frame.groupby(["task", "method", "init"], sort=False)["score"].mean().rename("value").reset_index()
     return means.rename(columns={"init": "seed", "method": "arm"})
 
 
 def barrier(results: Results) -> pd.DataFrame:
-    """The highest training loss on the straight line between two runs' ends, less that at the higher end; negative where none is.
+    """Returns the highest training loss on the line between two runs' ends, less that at the higher end; negative if none.
 
     Raises:
         NotLogged: no run has a surface, or on none of them did one of its two runs fail and the other not.
     """
-    points = series.surfaces(results)
-    fails = tables.final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()
+    points = surfaces(results)
+    fails = final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()
     one_failed = fails.index[fails == 2]
     points = points[pd.MultiIndex.from_frame(points[["task", "seed"]]).isin(one_failed)]
     if points.empty:
@@ -106,5 +107,5 @@ def barrier(results: Results) -> pd.DataFrame:
     return (highest - higher_end).rename("value").reset_index()
 
 
-def _of(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def _column(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame[[*CELL, column]].rename(columns={column: "value"})

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
 from stableft.core.errors import NotLogged
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import Results
@@ -47,7 +47,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
         MissingInput: no runs, or a finished run without its final score.
         NotLogged: a task without a validation score after the last step.
     """
-    runs = tables.both_splits(results)
+    runs = run_scores.both_splits(results)
     if runs["validation"].isna().any():
         raise NotLogged(f"{runs.loc[runs['validation'].isna(), 'task'].iloc[0]}: no final validation score to choose a run by")
     frames = [_curve(group, split) for (_, _, split), group in _groups(runs)]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
@@ -22,11 +22,16 @@ CAPTION = (
 MOST_NAMED = 8  # of more blocks the legend names the lowest, the top, and those a quarter of the way apart
 
 
+def lead(*, arms: Collection[str] | None = None) -> str:
+    """Returns the sentence before `CAPTION`: the arms whose runs are drawn."""
+    return f"Runs of {', '.join(arms)}." if arms else "Runs of all arms."
+
+
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
     """The numbers that `plot` draws.
 
-    Failed runs are those of `stableft.reporting.tables.final_scores`; those that diverged are left out, so that a line is of the
-    same runs throughout. The source shows one run of either kind.
+    Failed runs are those of `stableft.reporting.run_scores.final_scores`; those that diverged are left out, so that a line is of
+    the same runs throughout. The source shows one run of either kind.
 
     Args:
         results: Runs and metrics of one experiment.
@@ -40,7 +45,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         MissingInput: no run of these arms that logged gradient norms finished.
     """
     results = _of_one_length(results)
-    rows = series.by_block(results, "block_grad_norm").merge(tables.final_scores(results)[[*CELL, "failed"]], on=CELL)
+    rows = series.by_block(results, "block_grad_norm").merge(run_scores.final_scores(results)[[*CELL, "failed"]], on=CELL)
     if arms is not None:
         rows = rows[rows["arm"].isin(list(arms))]
     if rows.empty:

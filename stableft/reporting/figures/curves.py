@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
@@ -25,6 +25,21 @@ CAPTION = (
 )
 INTERVAL, RANGE = "interval", "range"
 BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
+
+
+def lead(
+    *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL, published: pd.DataFrame | None = None
+) -> str:
+    """Returns the sentences before `CAPTION`: the series, and what a point is. A band of `RANGE` has none."""
+    if band == RANGE:
+        return ""
+    points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
+    if split == "train":
+        points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
+    sentences = f"{metric.replace('_', ' ').capitalize()} on {split}. {points}"
+    if published is not None:
+        sentences += " Grey, dotted, with open marks: published, where a source's points are at the same steps."
+    return sentences
 
 
 def data(
@@ -63,7 +78,7 @@ def data(
     Raises:
         MissingInput: no runs, or no such series.
     """
-    scores = tables.final_scores(results)
+    scores = run_scores.final_scores(results)
     points = _points(results, split, metric, interval)
     frames = []
     for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import style
-from stableft.reporting.published import beside
+from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
 CAPTION = (
@@ -32,7 +32,7 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
         published: See `stableft.reporting.published.read_published`; None: nothing is drawn beside ours.
 
     Returns:
-        One row per run: the columns of `stableft.reporting.tables.final_scores`. On another split than the one that a task is
+        One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split than the one that a task is
         scored on, a run that diverged or whose score is undefined counts at the latter's majority score, ``majority_score`` is
         missing, and
         ``failed`` stays what it is. With ``published`` also series (``run`` or ``published``), std, n, label
@@ -42,10 +42,10 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
         MissingInput: no runs, or a finished run without its final score.
         NotLogged: a task was not evaluated on that split after the last step.
     """
-    runs = tables.final_scores(results) if split is None else _on(split, results)
+    runs = run_scores.final_scores(results) if split is None else _on(split, results)
     if published is None:
         return runs
-    rows = beside(published, runs).drop(columns=["failed"]).rename(columns={"value": "score"}).assign(series=PUBLISHED)
+    rows = matching_rows(published, runs).drop(columns=["failed"]).rename(columns={"value": "score"}).assign(series=PUBLISHED)
     columns = [*runs.columns, "series", "std", "n", "label"]
     return pd.concat([runs.assign(series=RUN), rows[[name for name in columns if name in rows]]], ignore_index=True)[columns]
 
@@ -83,7 +83,7 @@ def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
 
 
 def _on(split: str, results: Results) -> pd.DataFrame:
-    runs = tables.both_splits(results)
+    runs = run_scores.both_splits(results)
     if runs[split].isna().any():
         raise NotLogged(f"{runs.loc[runs[split].isna(), 'task'].iloc[0]} has no score on {split} after the last step")
     elsewhere = runs["split"] != split

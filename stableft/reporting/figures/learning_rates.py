@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft import statistics
-from stableft.reporting import markup, tables
+from stableft.reporting import grid_axes, markup, run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -35,7 +35,7 @@ def data(results: Results) -> pd.DataFrame:
     Raises:
         MissingInput: no runs, or a finished run without its final score.
     """
-    runs = tables.learning_rates(results)
+    runs = grid_axes.learning_rates(results)
     single = runs.assign(series=RUN, low=np.nan, high=np.nan, n=1, failed=runs["failed"].astype(int), chosen=False)
     means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "setting", "lr"], observed=True)])
     reference = means[means["arm"] == runs["arm"].iloc[0]]
@@ -49,8 +49,8 @@ def data(results: Results) -> pd.DataFrame:
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """One panel per task and setting: mean and interval per arm against lr, every run a point, a triangle above the chosen lr."""
     settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
-    about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
-    first = tables.learning_rates(results)["arm"].iloc[0]
+    about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
+    first = grid_axes.learning_rates(results)["arm"].iloc[0]
     styles = style.arm_styles(sorted(frame["arm"].unique()))
     with style.context():
         figure, panels = style.panels(len(about))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from stableft.core.errors import MissingInput, NotLogged
-from stableft.reporting import tables
+from stableft.reporting import grid_axes, run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -29,14 +29,14 @@ def data(results: Results) -> pd.DataFrame:
 
     Returns:
         Columns task, arm, method (the arm's name without " lr=..." and what follows it), seed, train_loss (mean over the last tenth
-        of the steps, see `stableft.reporting.tables.final_losses`), score, failed and majority_score.
+        of the steps, see `stableft.reporting.grid_axes.final_losses`), score, failed and majority_score.
 
     Raises:
         NotLogged: no run has a training loss.
         MissingInput: no runs, none that finished, or a finished run without its final score.
     """
-    scores = tables.final_scores(results)
-    losses = tables.final_losses(results)
+    scores = run_scores.final_scores(results)
+    losses = grid_axes.final_losses(results)
     if scores["diverged"].all():
         raise MissingInput("every run diverged, so none has a final training loss")
     if losses.empty:
@@ -48,7 +48,7 @@ def data(results: Results) -> pd.DataFrame:
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """One panel per task: score against training loss on a logarithmic axis, every run a point, failed runs as crosses."""
-    about = tables.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
+    about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
     measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
     styles = style.arm_styles(frame["method"])
     with style.context():

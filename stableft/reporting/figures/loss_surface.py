@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting import training_curves as series
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
@@ -57,7 +57,7 @@ def data(results: Results) -> pd.DataFrame:
 
 def _points(results: Results, surfaces: pd.DataFrame) -> pd.DataFrame:
     """The start and both ends of each surface: its cell, a, b, point, final_score, failed."""
-    ends = tables.final_scores(results).set_index("run_id", drop=False)
+    ends = run_scores.final_scores(results).set_index("run_id", drop=False)
     runs = results.runs.merge(surfaces[CELL].drop_duplicates(), on=CELL)
     rows = []
     for run in runs.itertuples(index=False):
@@ -78,7 +78,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         MissingInput: no loss is finite.
     """
     levels = _levels(frame["loss"])
-    scored = tables.final_scores(results).drop_duplicates("task").set_index("task")
+    scored = run_scores.final_scores(results).drop_duplicates("task").set_index("task")
     shown = list(frame.groupby(["task", "seed", "arm"], sort=False))
     arms = frame["arm"].nunique()
     with style.context():

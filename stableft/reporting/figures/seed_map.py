@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stableft.reporting import tables
+from stableft.reporting import grid_axes, run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -41,7 +41,7 @@ def data(results: Results) -> pd.DataFrame:
         MissingInput: no runs, or a finished run without its final score.
     """
     columns = ["task", "method", "init", "order", "score", "failed"]
-    runs = tables.seed_scores(results)[columns].astype({"init": "str", "order": "str", "failed": "int"})
+    runs = grid_axes.seed_scores(results)[columns].astype({"init": "str", "order": "str", "failed": "int"})
     margins = [
         runs.groupby(["task", "method", *kept], sort=False)
         .agg(score=("score", margin), failed=("failed", "sum"))
@@ -54,7 +54,7 @@ def data(results: Results) -> pd.DataFrame:
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """One panel per task and method; init seeds downwards, order seeds to the right."""
-    about = tables.final_scores(results).drop_duplicates("task")
+    about = run_scores.final_scores(results).drop_duplicates("task")
     names = about[["task", "split", "score_name"]].itertuples(index=False)
     measured = {str(task): f"{split} {score}" for task, split, score in names}
     shown = list(frame.groupby(["task", "method"], sort=False))

@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stableft.reporting import tables
+from stableft.reporting import grid_axes
 from stableft.reporting.figures import style
-from stableft.reporting.published import beside
+from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
 CAPTION = (
@@ -25,7 +25,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
         published: See `stableft.reporting.published.read_published`; None: nothing is drawn beside ours.
 
     Returns:
-        Columns task, method, steps (methods and steps of `stableft.reporting.tables.training_lengths`), n, failed (runs), value,
+        Columns task, method, steps (methods and steps of `stableft.reporting.grid_axes.training_lengths`), n, failed (runs), value,
         low, high (mean, least and greatest validation score), test_value, test_low, test_high (likewise, NaN where it was not
         evaluated)
         and majority_score (NaN where the task is scored on another split than validation). With ``published`` also series
@@ -35,7 +35,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
     Raises:
         MissingInput: no runs, or a finished run without its final score.
     """
-    runs = tables.training_lengths(results)
+    runs = grid_axes.training_lengths(results)
     runs["majority_score"] = runs["majority_score"].where(runs["split"] == "validation")
     groups = runs.sort_values("steps", kind="stable").groupby(["task", "method", "steps"], sort=False, observed=True)
     frame = groups.agg(
@@ -46,7 +46,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
     frame = frame.reset_index()
     if published is None:
         return frame
-    rows = beside(published, runs.assign(split="validation"))
+    rows = matching_rows(published, runs.assign(split="validation"))
     rows = rows.drop(columns="n").merge(runs[["task", "arm", "method", "steps"]].drop_duplicates(), on=["task", "arm"])
     rows = rows[["task", "method", "steps", "value", "std", "label"]].assign(series=PUBLISHED)
     return pd.concat([frame.assign(series=OURS), rows], ignore_index=True)

@@ -1,4 +1,4 @@
-"""What the final scores of each arm are like."""
+"""Arm summary: final scores and failed runs of each arm, with intervals."""
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """One row per task and arm.
+    """Summarizes the final scores, one row per task and arm.
 
     Returns:
         task, arm, n, mean, low, high, std, median, iqm, min, max, failed, failed_low, failed_high; low, high and std are NaN for
@@ -23,7 +23,7 @@ def table(results: Results) -> pd.DataFrame:
         MissingInput: see `final_scores`.
     """
     scores = final_scores(results)
-    tasks, _ = pd.factorize(scores["task"])  # the rows of a task stand together, in the order of the runs
+    tasks, _ = pd.factorize(scores["task"])  # the rows of a task come together, in the order of the runs
     rows = []
     for (task, arm), group in scores.iloc[tasks.argsort(kind="stable")].groupby(["task", "arm"], sort=False, observed=True):
         low, high = statistics.mean_interval(group["score"], statistics.resampling())

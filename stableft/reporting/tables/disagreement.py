@@ -1,4 +1,4 @@
-"""How much the runs of an arm differ in what they predict, which equal scores can hide (Du and Nguyen, 2023)."""
+"""Disagreement: how much the predictions of an arm's runs differ, which equal scores can hide (Du and Nguyen, 2023)."""
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """One row per task and arm with predictions.
+    """Measures the disagreement of each arm with predictions, one row per task and arm.
 
     Returns:
         task, arm, n, disagreement and kappa (classes and tags), jensen_shannon (classes), difference (numbers); NaN where a measure
@@ -30,18 +30,18 @@ def table(results: Results) -> pd.DataFrame:
     scores = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     order = results.runs[["task", "arm"]].drop_duplicates()
     rows = []
-    for task, said in predictions(results).items():
+    for task, of_task in predictions(results).items():
         for arm in order.loc[order["task"] == task, "arm"]:
-            runs = said.of_arm(arm)
+            runs = of_task.of_arm(arm)
             if not runs:
                 continue
             row = {"task": task, "arm": arm, "n": len(runs)}
-            if said.probabilities.shape[2]:
-                row["jensen_shannon"] = statistics.jensen_shannon(said.probabilities[runs])
-            if said.probabilities.shape[2] or scores[task] in TAGGING_SCORES:
-                row |= statistics.agreement(said.predictions[runs])._asdict()
+            if of_task.probabilities.shape[2]:
+                row["jensen_shannon"] = statistics.jensen_shannon(of_task.probabilities[runs])
+            if of_task.probabilities.shape[2] or scores[task] in TAGGING_SCORES:
+                row |= statistics.agreement(of_task.predictions[runs])._asdict()
             else:
-                row["difference"] = statistics.absolute_difference(said.predictions[runs])
+                row["difference"] = statistics.absolute_difference(of_task.predictions[runs])
             rows.append(row)
     if not rows:
         raise NotLogged("no predictions are stored: older runs lack them, run them again")

@@ -1,13 +1,13 @@
-"""Tables in the shape that the sources print them: arms by tasks, ours first, theirs below."""
+"""Published layout: arms by tasks as the sources print them, our rows first, theirs below."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from stableft.reporting import published as sources
 from stableft.reporting.markup import ABSENT
-from stableft.reporting.tables.beside_published import our_scores
+from stableft.reporting.published import CITATIONS, rows_for
+from stableft.reporting.run_scores import arm_scores
 from stableft.storage.records import Results
 
 NOTE = (
@@ -24,7 +24,7 @@ def table(
     places: Collection[tuple[str, str]],
     cells: Sequence[str] = ("mean", "std", "n"),
 ) -> pd.DataFrame:
-    """Arms x tasks.
+    """Returns arms x tasks.
 
     Args:
         results: Of one experiment.
@@ -37,17 +37,17 @@ def table(
     """
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     order: dict[str, int] = {}
-    for (task, arm, _, _), score in our_scores(results).items():
+    for (task, arm, _, _), score in arm_scores(results).items():
         if score.headline:
             rows.setdefault((arm, "", score.encoder), {})[task] = _cell(score._asdict(), cells)
             order.setdefault(arm, len(order))
-    wanted = sources.of(numbers, str(results.runs["experiment"].iloc[0]))
+    wanted = rows_for(numbers, str(results.runs["experiment"].iloc[0]))
     for row in wanted.to_dict("records"):
         if (row["source"], row["place"]) not in places:
             continue
         arm, task = (row[name].strip("()") for name in ("arm", "task"))
         split = "" if row["split"] == "test" else f", {row['split']}"
-        source = f"{sources.CITATIONS[row['source']]}, {row['place']}{split}"
+        source = f"{CITATIONS[row['source']]}, {row['place']}{split}"
         rows.setdefault((arm, source, row["encoder"]), {})[task] = _cell(row, cells)
         order.setdefault(arm, len(order))
     tasks = dict.fromkeys(task for cells_of in rows.values() for task in cells_of)

@@ -1,4 +1,4 @@
-"""How many seeds each comparison with the first arm takes, and what fewer or more would have said."""
+"""Seeds needed: how many seeds each comparison with the first arm takes, and its power with fewer or more."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Rows per task and arm but the first, one for each number of seeds: 5, 10, 20, 50 and as many as there are.
+    """Returns rows per task and arm but the first: for 5, 10, 20, 50 and as many seeds as there are.
 
     Returns:
         task, arm, pairs, difference, std, needed, seeds, detectable (infinite where no difference is), power, better, worse. Of
@@ -41,12 +41,12 @@ def table(results: Results) -> pd.DataFrame:
             continue
         effect, std = float(difference.mean()), _std(difference)
         row |= {"std": std, "needed": statistics.seeds_needed(effect, std, POWER, ALPHA)}
-        rows += [row | _at(seeds, difference, effect, std) for seeds in sorted({*SEEDS, len(pairs)})]
+        rows += [row | _for_seeds(seeds, difference, effect, std) for seeds in sorted({*SEEDS, len(pairs)})]
     columns = ["task", "arm", "pairs", "difference", "std", "needed", "seeds", "detectable", "power", "better", "worse"]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"pairs": "Int64", "needed": "Int64", "seeds": "Int64"})
 
 
-def _at(seeds: int, difference: np.ndarray, effect: float, std: float) -> dict[str, float]:
+def _for_seeds(seeds: int, difference: np.ndarray, effect: float, std: float) -> dict[str, float]:
     verdicts = statistics.verdicts(difference, seeds, statistics.resampling(), ALPHA)
     detectable = statistics.minimum_detectable(std, seeds, POWER, ALPHA)
     power = statistics.power(effect, std, seeds, ALPHA)

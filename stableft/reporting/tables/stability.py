@@ -1,10 +1,10 @@
-"""Each arm against the first at the same seeds: is it better, is it steadier, does it fail less?"""
+"""Stability: each arm against the first at the same seeds, in score, spread and failed runs."""
 
 import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.reporting.run_predictions import Said, predictions
+from stableft.reporting.run_predictions import TaskPredictions, predictions
 from stableft.reporting.run_scores import against_first, final_scores
 from stableft.statistics import Interval
 from stableft.storage.records import Results
@@ -27,7 +27,7 @@ COLUMNS = [
 
 
 def table(results: Results) -> pd.DataFrame:
-    """One row per task and arm but the first.
+    """Compares each arm with the first, one row per task and arm.
 
     Returns:
         See `NOTE`; intervals are pairs of columns, low and high. NaN where a number is not determined: for a single pair, of arms
@@ -36,11 +36,11 @@ def table(results: Results) -> pd.DataFrame:
     Raises:
         MissingInput: see `final_scores`.
     """
-    said = predictions(results)
+    by_task = predictions(results)
     rows = []
     for task, arm, pairs in against_first(final_scores(results)):
         row = {"task": task, "arm": arm, "pairs": len(pairs)}
-        rows.append(row | _compared(pairs, said.get(task)) if len(pairs) else row)
+        rows.append(row | _compared(pairs, by_task.get(task)) if len(pairs) else row)
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
     tested = frame["p"].notna()
     if tested.any():
@@ -48,13 +48,13 @@ def table(results: Results) -> pd.DataFrame:
     return frame.astype({"pairs": "Int64", "alone_failed": "Int64", "first_failed": "Int64"})
 
 
-def _compared(pairs: pd.DataFrame, said: Said | None) -> dict[str, float]:
+def _compared(pairs: pd.DataFrame, predicted: TaskPredictions | None) -> dict[str, float]:
     treated, reference = pairs["score"].to_numpy(), pairs["score_reference"].to_numpy()
     d = statistics.paired_difference(treated, reference, statistics.resampling())
     spread = statistics.std_ratio(treated, reference, statistics.resampling())
     failed = statistics.mcnemar(pairs["failed"], pairs["failed_reference"])
     better = statistics.improvement(treated, reference)
-    items = _over_items(pairs, said)
+    items = _over_items(pairs, predicted)
     return {
         **{"difference": d.mean, "low": d.low, "high": d.high, "items_low": items.low, "items_high": items.high, "p": d.p},
         "p_wilcoxon": statistics.wilcoxon_p(treated - reference),
@@ -65,19 +65,19 @@ def _compared(pairs: pd.DataFrame, said: Said | None) -> dict[str, float]:
     }
 
 
-def _over_items(pairs: pd.DataFrame, said: Said | None) -> Interval:
-    """The interval over seeds and items; a run without predictions that diverged predicts what is most common, as it is scored."""
+def _over_items(pairs: pd.DataFrame, predicted: TaskPredictions | None) -> Interval:
+    """Returns the interval over seeds and items. A diverged run without predictions counts as predicting the commonest class."""
     missing = Interval(float("nan"), float("nan"))
-    if said is None or pairs["score_name"].iloc[0] != "accuracy":
+    if predicted is None or pairs["score_name"].iloc[0] != "accuracy":
         return missing
-    classes, counts = np.unique(said.labels, return_counts=True)
+    classes, counts = np.unique(predicted.labels, return_counts=True)
     right = []
     for suffix in ("", "_reference"):
         cells = zip(pairs[f"arm{suffix}"], pairs["seed"], pairs[f"diverged{suffix}"], strict=True)
-        rows = [-1 if diverged else said.rows.get((str(arm), int(seed))) for arm, seed, diverged in cells]
+        rows = [-1 if diverged else predicted.rows.get((str(arm), int(seed))) for arm, seed, diverged in cells]
         if None in rows:
             return missing
-        majority = np.full_like(said.labels, classes[counts.argmax()])
-        right.append(np.vstack([said.predictions, majority])[np.array(rows)] == said.labels)
+        majority = np.full_like(predicted.labels, classes[counts.argmax()])
+        right.append(np.vstack([predicted.predictions, majority])[np.array(rows)] == predicted.labels)
     treated, reference = right
     return statistics.multi_bootstrap(treated, reference, statistics.resampling())

@@ -1,4 +1,4 @@
-"""How much of the spread of scores comes from init seeds, from order seeds, and from both together."""
+"""Variance: how much of the spread of scores comes from init seeds, from order seeds, and from both together."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """One row per task and method of a grid of seeds.
+    """Decomposes the variance over a grid of seeds, one row per task and method.
 
     Returns:
         task, method, inits and orders (how many seeds), mean, std_init, std_order, std_rest, share_init, share_order, share_rest,
@@ -39,9 +39,9 @@ def table(results: Results) -> pd.DataFrame:
 
 
 def _components(scores: np.ndarray) -> dict[str, float]:
-    found = statistics.variance_components(scores)
-    variances = {"init": found.rows, "order": found.columns, "rest": found.rest}
+    components = statistics.variance_components(scores)
+    variances = {"init": components.rows, "order": components.columns, "rest": components.rest}
     total = sum(variances.values())
     row = {f"std_{name}": variance**0.5 for name, variance in variances.items()}
     row |= {f"share_{name}": variance / total if total else float("nan") for name, variance in variances.items()}
-    return row | {"p_init": found.p_rows, "p_order": found.p_columns}
+    return row | {"p_init": components.p_rows, "p_order": components.p_columns}

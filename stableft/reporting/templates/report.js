@@ -47,8 +47,8 @@
       counts.set(kind, [shown + !element.hidden, all + 1]);
     }
     const less = Array.from(counts).filter(([, [shown, all]]) => shown < all);
-    const said = less.map(([kind, [shown, all]]) => `${shown} of ${all} ${kind}`).join(", ");
-    document.getElementById("matches").textContent = said;
+    const matches = less.map(([kind, [shown, all]]) => `${shown} of ${all} ${kind}`).join(", ");
+    document.getElementById("matches").textContent = matches;
   };
 
   query.form.hidden = false;

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.published import PUBLISHED
 from stableft.core.errors import MissingInput, NotLogged
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import best_of, draw
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -25,7 +25,7 @@ def with_test_split(results: Results) -> Results:
 
 def test_a_point_is_the_mean_over_every_draw() -> None:
     results = with_test_split(synthetic.grid(4))
-    frame, runs = best_of.data(results), tables.both_splits(results)
+    frame, runs = best_of.data(results), run_scores.both_splits(results)
     assert runs["diverged"].sum() == 1
     for split in ("validation", "test"):
         scores = runs.query("task == 'rte' and arm == 'corrected'")[["validation", split]].to_numpy()

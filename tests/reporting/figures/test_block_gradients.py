@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import block_gradients
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -20,7 +20,7 @@ def results() -> Results:
 @pytest.mark.parametrize(("outcome", "n"), [("failed", 2), ("successful", 8)])
 def test_a_point_is_the_geometric_mean_of_the_runs_of_one_outcome(results: Results, outcome: str, n: int) -> None:
     frame = block_gradients.data(results).query("task == 'tnews_1k' and depth == 3 and step == 50 and outcome == @outcome")
-    failed = set(tables.final_scores(results).query("task == 'tnews_1k' and failed")["run_id"])
+    failed = set(run_scores.final_scores(results).query("task == 'tnews_1k' and failed")["run_id"])
     rows = results.metrics.query("metric == 'block_grad_norm' and task == 'tnews_1k' and scope == 'layer.03' and step == 50")
     values = rows.loc[rows["run_id"].isin(failed) == (outcome == "failed"), "value"].tolist()
     assert frame["n"].item() == len(values) == n

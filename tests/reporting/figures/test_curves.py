@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import tables
 from stableft.reporting.figures import curves
+from stableft.reporting.tables import score_summary
 from tests.helpers import synthetic
 
 
@@ -59,7 +59,7 @@ def test_score_curves_end_at_the_mean_of_the_score_table() -> None:
     results = synthetic.grid()
     frame = curves.data(results, split="validation", metric="score")
     ends = frame[frame["series"] == "mean"].groupby(["task", "arm"], sort=False)["value"].last()
-    table = tables.score_table(results).set_index(["task", "arm"])["mean"]
+    table = score_summary.table(results).set_index(["task", "arm"])["mean"]
     np.testing.assert_allclose(ends, table.loc[ends.index])
     assert set(frame["majority_score"]) == {0.527, 0.091}
 

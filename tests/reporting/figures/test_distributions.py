@@ -6,7 +6,7 @@ import pytest
 
 from experiments.published import PUBLISHED
 from stableft.core.errors import NotLogged
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import distributions, style
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -14,7 +14,7 @@ from tests.helpers import synthetic
 
 def test_data_is_one_row_per_run() -> None:
     results = synthetic.grid()
-    assert distributions.data(results).equals(tables.final_scores(results))
+    assert distributions.data(results).equals(run_scores.final_scores(results))
 
 
 def test_plot_draws_every_run_and_crosses_for_failed_ones() -> None:
@@ -56,7 +56,7 @@ def test_the_axis_is_the_runs_own_where_all_are_far_above_the_majority_score() -
 def test_on_validation_a_task_scored_elsewhere_has_no_majority_line_and_keeps_its_failed_runs() -> None:
     results = with_test_split(synthetic.grid())
     frame = distributions.data(results, split="validation")
-    final = tables.final_scores(results)
+    final = run_scores.final_scores(results)
     assert set(frame["split"]) == {"validation"}
     assert frame["failed"].tolist() == final["failed"].tolist()
     assert frame.groupby("task", sort=False)["majority_score"].first().isna().tolist() == [True, False]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stableft.core.errors import MissingInput, NotLogged
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import draw, loss_and_score
 from tests.helpers import synthetic
 
@@ -18,7 +18,7 @@ def test_a_point_is_the_score_at_the_mean_loss_of_the_last_tenth() -> None:
     row = frame.query("task == 'rte' and arm == 'uncorrected' and seed == 2").iloc[0]
     assert len(losses) == 19
     assert row["train_loss"] == pytest.approx(losses["value"].mean())
-    scores = tables.final_scores(results).query("not diverged")
+    scores = run_scores.final_scores(results).query("not diverged")
     assert frame["score"].tolist() == scores["score"].tolist()
     assert frame["failed"].sum() == scores["failed"].sum() == 3
     assert len(frame) == 19, "one run diverged and has no final loss"

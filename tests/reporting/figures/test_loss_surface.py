@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 
 from stableft.core.errors import MissingInput, NotLogged
-from stableft.reporting import report, tables
+from stableft.reporting import report, run_scores
 from stableft.reporting.figures import loss_surface
 from stableft.storage.records import CELL, Results
 from tests.helpers import synthetic
@@ -56,7 +56,7 @@ def test_the_three_points_and_what_their_runs_scored(results: Results) -> None:
     frame = loss_surface.data(results)
     marked = frame[frame["point"] != ""]
     assert len(marked) == 2 * 2 * 3
-    runs = tables.final_scores(results).to_dict("records")
+    runs = run_scores.final_scores(results).to_dict("records")
     scores = {(run["task"], run["seed"], run["arm"]): (run["score"], run["failed"]) for run in runs}
     for row in marked.to_dict("records"):
         at = {"start": (0, 0), "uncorrected": (1, 0), "corrected": (0, 1)}[row["point"]]
@@ -76,7 +76,7 @@ def test_it_is_drawn_on_the_axes_of_the_plane(results: Results) -> None:
     failed = panels[1]
     assert (failed.get_xlabel(), failed.get_ylabel()) == ("a (from start to uncorrected)", "b (from start to corrected)")
     assert failed.get_aspect() == 1
-    score = tables.final_scores(results).query("task == 'rte' and arm == 'uncorrected' and seed == 1")["score"].item()
+    score = run_scores.final_scores(results).query("task == 'rte' and arm == 'uncorrected' and seed == 1")["score"].item()
     written = {text.get_text(): text.xy for text in failed.texts}  # pyright: ignore[reportAttributeAccessIssue]
     assert written["start"] == (0, 0)
     assert written[f"uncorrected, failed:\nvalidation accuracy {score:.3f}"] == (1, 0)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.figures import draw, seed_map
+from stableft.reporting.tables import seed_spread
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 
@@ -33,7 +34,7 @@ def results() -> Results:
 @pytest.mark.parametrize("margin", seed_map.MARGINS)
 def test_margins_are_of_what_is_beside_them(margin: str, results: Results) -> None:
     frame = seed_map.data(results)
-    scores = tables.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
+    scores = run_scores.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
     rows = frame.query("task == 'rte' and method == 'standard'").pivot(index="init", columns="order", values="score")
     sides = ["0", "1", "2"]
     np.testing.assert_array_equal(rows.loc[sides, sides], scores)
@@ -44,7 +45,7 @@ def test_margins_are_of_what_is_beside_them(margin: str, results: Results) -> No
     assert set(rows.columns) == {*sides, *seed_map.MARGINS}
     assert rows.loc[["min", "max"], ["mean", "std"]].isna().all(axis=None), "nothing stands where two margins cross"
     failed = frame.query("task == 'rte' and method == 'reinit' and init == @margin and order == @margin")["failed"].item()
-    assert failed == tables.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["failed"].sum() > 0
+    assert failed == run_scores.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["failed"].sum() > 0
 
 
 def test_every_number_is_written_once(results: Results) -> None:
@@ -67,8 +68,8 @@ def test_a_run_that_is_not_done_leaves_its_place_empty(results: Results) -> None
 
 
 def test_the_spreads_by_hand(results: Results) -> None:
-    row = tables.seed_table(results).query("task == 'rte' and method == 'standard'").iloc[0]
-    scores = tables.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
+    row = seed_spread.table(results).query("task == 'rte' and method == 'standard'").iloc[0]
+    scores = run_scores.final_scores(results).query("task == 'rte' and arm == 'corrected'")["score"].to_numpy().reshape(SIDE, SIDE)
     assert row["std_over_order"] == pytest.approx(scores.std(axis=1, ddof=1).mean())
     assert row["std_over_init"] == pytest.approx(scores.std(axis=0, ddof=1).mean())
     assert row["std"] == pytest.approx(scores.std(ddof=1))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.tables import arm_summary as arms
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -17,7 +17,7 @@ def test_rows_of_a_task_stand_together_and_say_what_numpy_says() -> None:
     results = synthetic.grid(8)
     table = arms.table(results)
     assert table["task"].tolist() == ["rte", "rte", "tnews_1k", "tnews_1k"]
-    scores = tables.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["score"].to_numpy()
+    scores = run_scores.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["score"].to_numpy()
     row = table.iloc[1]
     names = ["n", "mean", "std", "median", "iqm", "min", "max"]
     expected = [8, scores.mean(), scores.std(ddof=1), np.median(scores), np.sort(scores)[2:6].mean(), scores.min(), scores.max()]

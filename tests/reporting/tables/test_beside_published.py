@@ -9,9 +9,9 @@ from experiments.protocol import LAPTOP, PAPER
 from experiments.published import PUBLISHED
 from stableft.core.grid import select
 from stableft.reporting import markup
-from stableft.reporting.published import of
+from stableft.reporting.published import rows_for
+from stableft.reporting.run_scores import final_scores
 from stableft.reporting.tables import beside_published as published
-from stableft.reporting.tables import final_scores
 from stableft.reporting.tables import published_layout as published_wide
 from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
@@ -33,7 +33,7 @@ def cell(table: pd.DataFrame, **key: str) -> pd.Series:
 def test_every_published_row_and_every_arm_of_ours_is_there() -> None:
     given = results(adam.grid(LAPTOP), World(seeds=3))
     table = published.table(given, numbers=PUBLISHED)
-    rows = of(PUBLISHED, "adam")
+    rows = rows_for(PUBLISHED, "adam")
     assert table["source"].notna().sum() == len(rows)
     assert table["published_mean"].dropna().tolist() == rows["mean"].dropna().tolist()
     ours = table[table["source"].isna()]

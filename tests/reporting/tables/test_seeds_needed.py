@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stableft import statistics
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.tables import seeds_needed
 from tests.helpers import synthetic
 
@@ -13,7 +13,7 @@ def test_a_row_for_each_number_of_seeds_and_the_present_one() -> None:
     results = synthetic.grid(8)
     table = seeds_needed.table(results).query("task == 'tnews_1k'")
     assert table["seeds"].tolist() == [5, 8, 10, 20, 50]
-    scores = tables.final_scores(results).query("task == 'tnews_1k'").pivot(index="seed", columns="arm", values="score")
+    scores = run_scores.final_scores(results).query("task == 'tnews_1k'").pivot(index="seed", columns="arm", values="score")
     difference = (scores["uncorrected"] - scores["corrected"]).to_numpy()
     effect, std = difference.mean(), difference.std(ddof=1)
     assert table["difference"].tolist() == pytest.approx([effect] * 5)

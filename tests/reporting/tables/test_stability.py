@@ -6,15 +6,15 @@ import pytest
 from scipy import stats
 
 from stableft import statistics
-from stableft.reporting import tables
-from stableft.reporting.tables import stability
+from stableft.reporting import run_scores
+from stableft.reporting.tables import score_summary, stability
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 
 
 def test_differences_are_those_of_the_score_table() -> None:
     results = synthetic.grid()
-    table, known = stability.table(results), tables.score_table(results).query("arm == 'uncorrected'")
+    table, known = stability.table(results), score_summary.table(results).query("arm == 'uncorrected'")
     assert table[["task", "arm"]].to_numpy().tolist() == [["rte", "uncorrected"], ["tnews_1k", "uncorrected"]]
     for name in ("pairs", "difference", "low", "high", "p"):
         assert table[name].tolist() == known[name].tolist()
@@ -24,7 +24,7 @@ def test_differences_are_those_of_the_score_table() -> None:
 def test_spread_failures_and_improvement_by_hand() -> None:
     results = synthetic.grid()
     row = stability.table(results).iloc[0]
-    scores = tables.final_scores(results).query("task == 'rte'")
+    scores = run_scores.final_scores(results).query("task == 'rte'")
     corrected, uncorrected = (scores.query("arm == @arm")["score"].to_numpy() for arm in ("corrected", "uncorrected"))
     assert row["std_ratio"] == pytest.approx(uncorrected.std() / corrected.std())
     assert row["std_ratio_low"] < row["std_ratio"] < row["std_ratio_high"]

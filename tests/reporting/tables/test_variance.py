@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stableft import statistics
-from stableft.reporting import tables
+from stableft.reporting import run_scores
 from stableft.reporting.tables import variance
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -33,7 +33,9 @@ def test_components_are_those_of_the_scores_by_init_and_order() -> None:
     results = seeds()
     table = variance.table(results)
     assert table[["task", "method"]].to_numpy().tolist()[:2] == [["rte", "standard"], ["rte", "reinit"]]
-    scores = tables.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["score"].to_numpy().reshape(SIDE, SIDE)
+    scores = (
+        run_scores.final_scores(results).query("task == 'rte' and arm == 'uncorrected'")["score"].to_numpy().reshape(SIDE, SIDE)
+    )
     found, row = statistics.variance_components(scores), table.iloc[1]
     assert (row["inits"], row["orders"], row["mean"]) == (3, 3, pytest.approx(scores.mean()))
     assert row[["std_init", "std_order", "std_rest"]].tolist() == pytest.approx(np.sqrt(found[:3]))

@@ -1,0 +1,59 @@
+"""Captions: the sentences that every figure and table ends with."""
+
+import json
+
+import pandas as pd
+
+from stableft import statistics
+from stableft.reporting.artifact_metadata import run_set
+from stableft.reporting.run_scores import DIVERGED_RULE, final_scores
+from stableft.storage.records import Results
+
+FEW_ARMS = 4  # with more, a caption counts them instead of listing each
+
+
+def describe(results: Results) -> str:
+    """Returns the sentences on the runs: what was run, how often it failed, and which runs exactly.
+
+    The run set is that of `stableft.reporting.artifact_metadata.run_set`. `stableft.reporting.artifact_metadata.read_origin`
+    parses these sentences.
+    """
+    scores = final_scores(results)
+    experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
+    splits = ", ".join(f"{row.task} on {row.split}" for row in scores.drop_duplicates("task").itertuples())
+    sentences = [
+        f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
+        _frequent_points(results.runs),
+        _failures(scores),
+        DIVERGED_RULE if scores["diverged"].any() else "",
+        f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {run_set(results)}.",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _failures(scores: pd.DataFrame) -> str:
+    counts = scores.groupby(["task", "arm"], sort=False, observed=True)["failed"].agg(["sum", "count"])
+    if scores["arm"].nunique() > FEW_ARMS:
+        low, high = counts["count"].min(), counts["count"].max()
+        seeds = f"{low}" if low == high else f"{low} to {high}"
+        total = f"{scores['failed'].sum()} of {len(scores)} runs failed"
+        return f"{scores['arm'].nunique()} arms, {seeds} seeds per arm and task; {total}."
+    tasks = []
+    for task, rows in counts.reset_index().groupby("task", sort=False):
+        arms = [f"{arm} {failed} of {n}" for arm, failed, n in zip(rows["arm"], rows["sum"], rows["count"], strict=True)]
+        tasks.append(f"{task}: {', '.join(arms)}")
+    return f"Failed runs of all seeds: {'; '.join(tasks)}."
+
+
+def _frequent_points(runs: pd.DataFrame) -> str:
+    """On what, and how exactly, the points before the end were evaluated, where that differs from the last one."""
+    settings: dict[str, dict[str, None]] = {}
+    # The seeds of an arm differ in nothing else. A dict, not a set: tasks stay in the order of the runs.
+    for task, config in runs.drop_duplicates(["task", "arm"])[["task", "config"]].itertuples(index=False):
+        evaluation = json.loads(config).get("evaluation", {})
+        number, draft = evaluation.get("num_examples"), evaluation.get("draft")
+        words = [f"on up to {number} fixed examples of validation"] if number else []
+        words += [f"drafted in {draft} and close decisions settled in fp32: exact scores, rounded losses"] if draft else []
+        if words:
+            settings.setdefault(", ".join(words), {})[task] = None
+    return " ".join(f"Points before the end, {' and '.join(tasks)}: {words}." for words, tasks in settings.items())

@@ -1,0 +1,28 @@
+"""What captions state about the runs."""
+
+import json
+from dataclasses import replace
+
+from stableft.reporting import captions
+from tests.helpers import synthetic
+
+
+def test_captions_say_where_frequent_points_differ_from_the_last_one() -> None:
+    results = synthetic.grid(2)
+    assert "Points before the end" not in captions.describe(results)
+    settings = {"rte": {"num_examples": 200, "draft": None}, "tnews_1k": {"num_examples": 90, "draft": "bf16"}}
+    configs = [
+        json.dumps({**json.loads(text), "evaluation": settings[task]})
+        for task, text in zip(results.runs["task"], results.runs["config"], strict=True)
+    ]
+    caption = captions.describe(replace(results, runs=results.runs.assign(config=configs)))
+    assert "Points before the end, rte: on up to 200 fixed examples of validation." in caption
+    assert "tnews_1k: on up to 90 fixed examples of validation, drafted in bf16 and close decisions settled in fp32" in caption
+    assert caption.count("Points before the end") == 2
+
+
+def test_the_run_set_does_not_depend_on_row_order() -> None:
+    results = synthetic.grid(3, diverged=False)
+    turned = replace(results, runs=results.runs.iloc[::-1])
+    assert captions.describe(turned)[-20:] == captions.describe(results)[-20:]
+    assert captions.describe(synthetic.without(results, "corrected", {0}))[-20:] != captions.describe(results)[-20:]
