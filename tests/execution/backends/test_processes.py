@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from stableft.storage.store import Store
-from tests.cli.test_main import SMOKE, call, start, wait_for_a_run
+from tests.cli.test_run import SMOKE, call, start, wait_for_a_run
 from tests.conftest import wait_for
 
 pytestmark = pytest.mark.slow
