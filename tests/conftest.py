@@ -129,7 +129,7 @@ def quick() -> Quick:
     """A command as a user calls it in a folder, without the second that a new process takes to import everything."""
     from typer.testing import CliRunner
 
-    from stableft.__main__ import app
+    from stableft.cli.app import app
 
     def called(folder: Path, *arguments: str) -> tuple[int, str, str]:
         with contextlib.chdir(folder):

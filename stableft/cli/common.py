@@ -1,5 +1,6 @@
-"""What the commands share: exit codes, consoles, options, and how errors and views are printed."""
+"""Shared by all commands: exit codes, consoles, options, and the printing of errors and views."""
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from stableft.cli.views import View
+from stableft.cli.formatting import View
 from stableft.core.errors import StableftError
+
+Command = Callable[..., Any]
 
 
 class Exit(IntEnum):
-    """Exit codes: what a script that calls the command line can rely on."""
+    """Exit codes, which scripts can rely on."""
 
     OK = 0
     RUNS_FAILED = 1
@@ -28,25 +31,33 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-# What is printed may hold a user's paths and labels: brackets and colons in them are no markup.
+# Paths and labels of a user may hold brackets and colons, which are no markup.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 settings = {"debug": False}
+RESULTS = Path("results")
+FIGURES = Path("figures")
+
+
+def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> Any:
+    """Declares an option, listed by ``--help`` under the heading ``panel``."""
+    return typer.Option(*flags, help=help, rich_help_panel=panel, **limits)
+
 
 Experiments = Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")]
-Scale = Annotated[str | None, typer.Option("--protocol", help="Only this scale; by default all.")]
-FiguresFolder = Annotated[Path, typer.Option("--figures", help="Where figures and tables lie.")]
-ResultsFolder = Annotated[Path, typer.Option("--results", help="The results folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Scale = Annotated[str | None, option("Only this scale; by default all.", "--protocol")]
+FiguresFolder = Annotated[Path, option("Folder of figures and tables.", "--figures")]
+ResultsFolder = Annotated[Path, option("Folder of results.", "--results")]
+Json = Annotated[bool, option("Print JSON.", "--json")]
 
 
-def verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns the errors that a user can cause into one message and an exit code."""
+def verb(command: Command) -> Command:
+    """Turns errors that a user can cause into one message and an exit code."""
 
-    @wraps(function)
+    @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            return command(*args, **kwargs)
         except (StableftError, OSError) as error:
             if settings["debug"]:
                 raise
@@ -56,8 +67,36 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
+    """Replaces parameters of a command by the options from which they are read.
+
+    Args:
+        **readers: By parameter: a function whose own parameters are options. Its result is passed to the command. Readers are
+            called in this order; their options appear where the command has the parameter.
+    """
+    options = {name: inspect.signature(reader).parameters for name, reader in readers.items()}
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def called(**values: Any) -> Any:
+            for name, reader in readers.items():
+                values[name] = reader(**{option: values.pop(option) for option in options[name]})
+            return command(**values)
+
+        # typer reads the signature and the annotations, not the code.
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(command).parameters.items():
+            parameters += options[name].values() if name in readers else [parameter]
+        signature = inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters])
+        called.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        return called
+
+    return decorate
+
+
 def printable(text: str) -> str:
-    """The text with control characters spelt out: a file's name or content must not speak to the terminal."""
+    """Spells out control characters, so that names and contents of files do not steer the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

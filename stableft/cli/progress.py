@@ -1,85 +1,224 @@
-"""The progress of a grid: a live board on a terminal, one line per finished run elsewhere."""
+"""Progress of a grid: a snapshot, its estimated end, and how `run` shows both."""
 
+import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
-from stableft.cli.run_views import name
+from stableft.cli.formatting import cell_name
 from stableft.execution.job import Job
 from stableft.execution.planning import Plan
 from stableft.execution.supervisor import Status
 from stableft.reporting.markup import duration
-from stableft.storage.run_state import STATE_OF
+from stableft.storage.run_state import FAILED, STATE_OF, STATES, Failure
+
+ROWS = 16  # of running runs, and of failed ones, for which a board has room
 
 
-class Board:
-    """Told of progress from several threads; estimates the end from the runs that this command finished."""
+@dataclass(frozen=True)
+class Running:
+    """A run that is running.
+
+    Attributes:
+        name: Task, arm and seed.
+        task: Its task.
+        step: Optimizer steps done.
+        total: All of them; 0: not known yet.
+        loss: At that step; None: not known yet, or not finite.
+        seconds: Since step ``first``.
+        first: 0 unless the run was seen later.
+    """
+
+    name: str
+    task: str
+    step: int = 0
+    total: int = 0
+    loss: float | None = None
+    seconds: float = 0.0
+    first: int = 0
+
+    @property
+    def text(self) -> str:
+        if not self.total:
+            return "starting"
+        loss = "" if self.loss is None else f", loss {self.loss:.3f}"
+        return f"step {self.step} of {self.total}{loss}, {duration(self.seconds)}"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By its own pace; None if it has none yet."""
+        done = self.step - self.first
+        return self.seconds / done * (self.total - self.step) if done > 0 and self.total else None
+
+
+def seconds_left(
+    running: Iterable[Running],
+    pending: Iterable[str],
+    times: Mapping[str, Sequence[float]],
+    at_a_time: float,
+    known: Mapping[str, float] | None = None,
+) -> float | None:
+    """Estimates the seconds until all runs are done.
+
+    A running run goes by its own pace. Any other takes as long as the median of the finished runs of its task.
+
+    Args:
+        running: Running runs.
+        pending: Tasks of pending runs, one for each run.
+        times: Seconds of finished runs, by task.
+        at_a_time: How many run at a time; may be a mean.
+        known: Seconds of runs of tasks of which none has finished.
+
+    Returns:
+        The estimate, or None if nothing runs or nothing was measured yet.
+    """
+    typical = {**(known or {}), **{task: statistics.median(found) for task, found in times.items()}}
+    left: list[float | None] = [typical.get(task) for task in pending]
+    for run in running:
+        left.append(typical.get(run.task) if run.seconds_left is None else run.seconds_left)
+    measured = [seconds for seconds in left if seconds is not None]
+    if not left:
+        return 0.0
+    return sum(measured) / at_a_time if at_a_time and len(measured) == len(left) else None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A grid at one moment.
+
+    Attributes:
+        title: Name and scale of the grid.
+        counts: Runs by state, and how many of the done ones diverged.
+        running: Running runs.
+        failed: The notes of failed runs.
+        left: Seconds until all is done; None: not known.
+    """
+
+    title: str
+    counts: Counter[str]
+    running: Sequence[Running]
+    failed: Sequence[Failure]
+    left: float | None
+
+    @property
+    def over(self) -> bool:
+        return not self.counts["pending"] and not self.counts["running"]
+
+    @property
+    def line(self) -> str:
+        kinds = [state for state in ("done", "running", "pending", *FAILED) if state in STATES[:3] or self.counts[state]]
+        counts = ", ".join(f"{self.counts[kind]} {kind}" for kind in kinds)
+        return counts + f", {self.counts['diverged']} diverged" * bool(self.counts["diverged"])
+
+    @property
+    def eta(self) -> str:
+        if self.over:
+            return "nothing is left to do"
+        if not self.counts["running"]:
+            return "no command is running this grid"
+        return "time left: not known yet" if self.left is None else f"about {duration(self.left)} left"
+
+
+def board(snapshot: Snapshot) -> RenderableType:
+    """Renders a snapshot for a terminal."""
+    rows = Table(box=None, pad_edge=False, show_header=False)
+    total = sum(snapshot.counts[state] for state in STATES)
+    waiting = snapshot.counts["pending"] + snapshot.counts["running"]
+    rows.add_row("  all runs", ProgressBar(total=total or 1, completed=total - waiting, width=20), f"{total - waiting} of {total}")
+    for run in snapshot.running[:ROWS]:
+        rows.add_row(f"  {run.name}", ProgressBar(total=run.total or 1, completed=run.step, width=20), run.text)
+    if (more := len(snapshot.running) - ROWS) > 0:
+        rows.add_row(f"  and {more} more")
+    failed = [f"  {failure.state}: {failure.name} ({failure.why})" for failure in snapshot.failed[-ROWS:]]
+    return Group(f"{snapshot.title}: {snapshot.line}; {snapshot.eta}", rows, *failed)
+
+
+class GridProgress:
+    """Progress of the runs that this command executes. Called from several threads.
+
+    Args:
+        console: Gets a line for each failed run; if it is no terminal, for each finished one.
+        plan: Its missing runs are executed.
+    """
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console
-        self._names = {p.run_id: name(p) for p in plan.cells}
-        self._total = len(plan.jobs)
-        self._done = self._failed = self._diverged = 0
+        self._title = f"{plan.grid.name} ({plan.grid.protocol.name})"
+        self._cells = {p.run_id: p for p in reversed(plan.cells)}
+        self._waiting = {run_id: config.task for run_id, config in plan.jobs.items()}
+        self._total = len(self._waiting)
+        self._counts = Counter(done=len({p.run_id for p in plan.cells if p.done}))
+        self._running: dict[str, tuple[float, Running]] = {}
+        self._times: dict[str, list[float]] = defaultdict(list)
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._rows: dict[str, TaskID] = {}
-        self.bars = Progress(
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
-            BarColumn(bar_width=10),
-            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=7)),
-            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
-            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, min_width=18)),
-            console=console,
-            transient=True,
-            expand=True,
-        )
-        self._all = self.bars.add_task(f"{plan.grid.name} ({plan.grid.protocol.name})", total=self._total, note="starting")
 
-    def progress(self, job: Job, step: int, total: int, loss: float) -> None:
-        """A run has come that far."""
+    def step(self, job: Job, step: int, total: int, loss: float) -> None:
+        """Records that a run has done a step."""
         with self._lock:
-            if job.run_id not in self._rows:
-                self._rows[job.run_id] = self.bars.add_task(f"  {self._names[job.run_id]}", total=total, note="")
-            self.bars.update(self._rows[job.run_id], completed=step, note=f"loss {loss:.3f}")
+            if job.run_id not in self._running:
+                first = Running(cell_name(self._cells[job.run_id]), job.config.task, first=step)
+                self._running[job.run_id] = (time.monotonic(), first)
+            started, run = self._running[job.run_id]
+            finite = loss if abs(loss) < float("inf") else None
+            self._running[job.run_id] = (started, replace(run, step=step, total=total, loss=finite))
 
-    def ended(self, status: Status) -> None:
-        """A run is over."""
+    def end(self, status: Status) -> None:
+        """Records that a run has ended, and prints a line about it."""
+        run_id = status.job.run_id
         with self._lock:
-            if (row := self._rows.pop(status.job.run_id, None)) is not None:
-                self.bars.remove_task(row)
+            self._running.pop(run_id, None)
             if status.state == "stopped":
                 return
-            self._done += status.state == "done"
-            self._failed += status.state != "done"
-            self._diverged += status.detail == "diverged"
-            rest = self._total - self._done - self._failed
-            eta = (time.monotonic() - self._started) / (self._done + self._failed) * rest
-            note = f"eta {duration(eta)}"
-            note += f", {self._failed} failed" * bool(self._failed) + f", {self._diverged} diverged" * bool(self._diverged)
-            self.bars.update(self._all, completed=self._done + self._failed, note=note)
-        run, state = self._names[status.job.run_id], STATE_OF[status.state]
+            self._waiting.pop(run_id, None)
+            self._times[status.job.config.task].append(status.seconds)
+            self._counts[STATE_OF[status.state]] += 1
+            self._counts["diverged"] += status.detail == "diverged"
+        if status.state == "done" and self._console.is_terminal:
+            return
+        now, state = datetime.now().strftime("%H:%M:%S"), STATE_OF[status.state]
         why = status.detail if state == status.state else f"{status.state}: {status.detail}"
         seconds = f" {status.seconds:.0f} s" if status.state == "done" else ""
-        if status.state != "done" or not self._console.is_terminal:
-            now = datetime.now().strftime("%H:%M:%S")
-            self._console.print(
-                f"{now} {state} {run} ({why}){seconds} [{self._done + self._failed}/{self._total}, {note}]",
-                markup=False,
-            )
+        self._console.print(f"{now} {state} {cell_name(self._cells[run_id])} ({why}){seconds} [{self._note()}]", markup=False)
+
+    def _note(self) -> str:
+        snapshot = self.snapshot()
+        failed = sum(snapshot.counts[state] for state in FAILED)
+        eta = "not known yet" if snapshot.left is None else duration(snapshot.left)
+        ended = f"{self._total - len(self._waiting)}/{self._total}, eta {eta}"
+        diverged = snapshot.counts["diverged"]
+        return ended + f", {failed} failed" * bool(failed) + f", {diverged} diverged" * bool(diverged)
+
+    def snapshot(self) -> Snapshot:
+        """Returns the grid as it is now.
+
+        The number of runs at a time is measured: seconds of all runs, by seconds passed.
+        """
+        now = time.monotonic()
+        with self._lock:
+            running = [replace(run, seconds=now - started) for started, run in self._running.values()]
+            pending = [task for run_id, task in self._waiting.items() if run_id not in self._running]
+            busy = sum(map(sum, self._times.values())) + sum(run.seconds for run in running)
+            left = seconds_left(running, pending, self._times, busy / max(now - self._started, 1e-9))
+            counts = self._counts + Counter(running=len(running), pending=len(pending))
+        return Snapshot(self._title, counts, running, (), left)
 
 
 @contextmanager
-def board(console: Console, plan: Plan) -> Iterator[Board]:
-    """A board for the missing runs of a plan; live only on a terminal."""
-    show = Board(console, plan)
-    if console.is_terminal and plan.missing:
-        with show.bars:
-            yield show
-    else:
-        yield show
+def live_progress(console: Console, plan: Plan) -> Iterator[GridProgress]:
+    """Yields the progress of the missing runs of a plan; a terminal shows it live."""
+    progress = GridProgress(console, plan)
+    if not (console.is_terminal and plan.missing):
+        yield progress
+        return
+    with Live(get_renderable=lambda: board(progress.snapshot()), console=console, refresh_per_second=4, transient=True):
+        yield progress

@@ -1,46 +1,58 @@
-"""What a command is about: the options that choose runs of an experiment, and the command to type next."""
+"""Selection: the options that choose runs of an experiment, and the command to type next."""
 
+import json
 import shlex
-from typing import Annotated, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from stableft.cli import views
+from stableft.cli.common import RESULTS, option
+from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, on_tasks, parse_seeds, select
 from stableft.execution.inputs import Inputs
+from stableft.execution.planning import Plan
+from stableft.storage.store import Store
 from stableft.tasks.catalog import own_tasks
 
-Experiment = Annotated[str, typer.Argument(help="An experiment; `ls experiments` names them.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="Scale: smoke, laptop, small or paper.")]
-Seeds = Annotated[str | None, typer.Option(help="Such as 0-49 or 0,3,7; the protocol's own by default.")]
-Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas; or own files, such as csv:PATH.")]
-Arms = Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")]
-EncoderName = Annotated[str | None, typer.Option("--encoder", help="Another encoder: a folder, a hub id or an embedded name.")]
-Precision = Annotated[str | None, typer.Option("--precision", help="fp32, bf16 or tf32 (GPU); part of a run's identity.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting of every run, such as adam.lr=3e-5; repeatable.")]
+PANEL = "Selection"
 
 
-class Request(NamedTuple):
-    """A grid, the whole that it is a selection of, and what their runs start from."""
+class Selection(NamedTuple):
+    """The selected runs.
+
+    Attributes:
+        grid: These runs.
+        whole: All arms and tasks of the experiment, with the same settings.
+        inputs: Data and weights that runs start from.
+    """
 
     grid: Grid
     whole: Grid
     inputs: Inputs
 
 
-def request(
-    experiment: str, protocol_name: str, seeds: str | None, tasks: str | None, arms: str | None, encoder: str | None,
-    precision: str | None, overrides: list[str] | None,
-) -> Request:  # fmt: skip
-    """From the options as they were typed.
+def read_selection(
+    experiment: Annotated[str, typer.Argument(help="An experiment; `ls experiments` lists them.")],
+    protocol_name: Annotated[str, option("Scale: smoke, laptop, small or paper.", "--protocol", panel=PANEL)] = "laptop",
+    seeds: Annotated[str | None, option("Such as 0-49 or 0,3,7; by default the protocol's own.", panel=PANEL)] = None,
+    tasks: Annotated[str | None, option("Only these, separated by commas; or own files, such as csv:PATH.", panel=PANEL)] = None,
+    arms: Annotated[str | None, option("Only these arms, separated by commas.", panel=PANEL)] = None,
+    encoder: Annotated[str | None, option("Another encoder: a folder, a hub id or an embedded name.", panel=PANEL)] = None,
+    precision: Annotated[str | None, option("fp32, bf16 or tf32 (GPU); part of a run's identity.", panel=PANEL)] = None,
+    overrides: Annotated[
+        list[str] | None, option("Override a setting of every run, such as adam.lr=3e-5; repeatable.", "--set", panel=PANEL)
+    ] = None,
+) -> Selection:
+    """Returns the runs that the options select.
 
     Raises:
-        UsageError: a name that is not known, or a setting that can't be.
-        MissingInput: own files that are not there, or malformed.
+        UsageError: an unknown name, or an impossible setting.
+        MissingInput: own files are absent or malformed.
     """
     whole = get_experiment(experiment).grid(get_protocol(protocol_name))
-    changes = views.parse_overrides(overrides or [])
+    changes = parse_overrides(overrides or [])
     if encoder:
         changes["encoder"] = encoder
     if precision:
@@ -49,33 +61,57 @@ def request(
     if own := own_tasks(chosen or []):
         whole, chosen = on_tasks(whole, [task.name for task in own]), None
     whole = select(whole, seeds=parse_seeds(seeds) if seeds else None, overrides=changes)
-    return Request(select(whole, arms=names(arms), tasks=chosen), whole, Inputs(own))
+    return Selection(select(whole, arms=names(arms), tasks=chosen), whole, Inputs(own))
+
+
+def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
+    """Parses ``["adam.lr=3e-5"]`` into ``{"adam.lr": 3e-05}``; values are JSON, else text.
+
+    Raises:
+        UsageError: no ``=``.
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {quoted(setting)}: write field=value, such as adam.lr=3e-5")
+        try:
+            changes[key] = json.loads(text)
+        except (ValueError, RecursionError):
+            changes[key] = text
+    return changes
 
 
 def names(text: str | None) -> list[str] | None:
-    """``a,b`` -> ["a", "b"]; None: all."""
+    """Parses ``a,b`` into ``["a", "b"]``; None means all."""
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
 def command(context: typer.Context, verb: str, *left_out: str) -> str:
-    """The command that is being done, with the options that were typed, under that verb: as a shell reads it.
+    """Returns a command for a shell, with the options that were typed to this one.
 
     Args:
-        context: Of the command.
-        verb: In place of its own.
-        left_out: Parameters that the other verb does not have; ``--json`` and ``--dry-run`` never matter.
+        context: Of this command.
+        verb: Name of the returned command.
+        left_out: Parameters that it does not have; ``--json`` and ``--dry-run`` never matter.
     """
     words = ["python", "-m", "stableft", verb]
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if source is None or source.name != "COMMANDLINE" or parameter.name in ("as_json", "dry_run", *left_out):
             continue
-        value, option = context.params[parameter.name or ""], parameter.opts[0]
+        value, flag = context.params[parameter.name or ""], parameter.opts[0]
         if parameter.param_type_name == "argument":
             words.append(str(value))
         elif isinstance(value, bool):
-            words.append(option if value else parameter.secondary_opts[0])
+            words.append(flag if value else parameter.secondary_opts[0])
         else:
             for each in value if isinstance(value, list | tuple) else [value]:
-                words += [option, str(each)]
+                words += [flag, str(each)]
     return shlex.join(words)
+
+
+def failures_command(planned: Plan, store: Store) -> str:
+    """Returns the command that lists the failures of a grid."""
+    words = ["python", "-m", "stableft", "failures", planned.grid.name, "--protocol", planned.grid.protocol.name]
+    return shlex.join(words if store.root == RESULTS else [*words, "--results", str(store.root)])

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from experiments import adam
 from experiments.protocol import LAPTOP
-from stableft.__main__ import Exit, app
+from stableft.cli.app import app
+from stableft.cli.common import Exit
 from stableft.storage.parquet import write_parquet
 from stableft.storage.store import Store
 from tests.helpers.worlds import World, results

@@ -53,7 +53,7 @@ def watched(store: Store, terminal: bool) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=160, height=20, highlight=False, markup=False, emoji=False)
     work = Clockwork(store)
-    watching.watch(console, watching.Watch(plan(GRID, store, Inputs()), store), sleep=work.tick)
+    watching.watch_grid(console, watching.Watch(plan(GRID, store, Inputs()), store), sleep=work.tick)
     assert work.looks == 12
     return out.getvalue()
 
@@ -61,11 +61,11 @@ def watched(store: Store, terminal: bool) -> str:
 def test_off_a_terminal_each_change_is_a_line(tmp_path: Path):
     lines = [line.split(": ", 1)[1] for line in watched(Store(tmp_path), terminal=False).splitlines()]
     assert lines[:5] == [
-        "0 done, 0 running, 4 pending; no command is at it",
+        "0 done, 0 running, 4 pending; no command is running this grid",
         "0 done, 1 running, 3 pending; time left: not known yet",
-        "1 done, 0 running, 3 pending; no command is at it",
+        "1 done, 0 running, 3 pending; no command is running this grid",
         "1 done, 1 running, 2 pending; about 0 min 04 s left",  # a run took 1.5 s, this one and two more are left
-        "1 done, 0 running, 2 pending, 1 oom; no command is at it",
+        "1 done, 0 running, 2 pending, 1 oom; no command is running this grid",
     ]
     assert len(lines) == 8
     assert lines[-1] == "2 done, 1 running, 0 pending, 1 oom, 1 diverged; about 0 min 02 s left"
@@ -88,7 +88,7 @@ def test_the_time_left_goes_by_a_runs_own_pace_where_nothing_is_known(tmp_path: 
     assert grid.look().left == pytest.approx(10 / 2 * 6)
 
 
-def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_does_it_anew(tmp_path: Path):
+def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_recomputes_it(tmp_path: Path):
     store = Store(tmp_path)
     cells = plan(GRID, store, Inputs()).cells
     for p in cells:
@@ -106,7 +106,7 @@ def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_doe
     for _ in range(watching.IDLE_LOOKS):  # the next process is about to start
         now = grid.look()
         assert (now.line, now.over) == ("1 done, 0 running, 3 pending", False)
-    now = grid.look()  # nobody is at it any more
+    now = grid.look()  # no command is running it any more
     assert (now.line, now.over) == ("4 done, 0 running, 0 pending", True)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import adam
 from experiments.protocol import SMOKE
-from stableft.cli import run_views
+from stableft.cli.gc import garbage_view
 from stableft.core.grid import Grid, select
 from stableft.execution import cleanup as garbage
 from stableft.execution.inputs import Inputs
@@ -108,7 +108,7 @@ def test_while_a_run_goes_on_nothing_that_it_may_use_is_touched(store: Store):
         gone = delete(store)
         assert gone
         assert not {name for name in gone if name.split("/")[0] in ("tokens", "weights", "locks", "runs") or PENDING in name}
-        assert "1 runs are running" in str(run_views.garbage(garbage.find(store, [GRID]), deleted=False).text[-1])
+        assert "1 runs are running" in str(garbage_view(garbage.find(store, [GRID]), deleted=False).text[-1])
     assert f"locks/{PENDING}" in delete(store)
 
 
@@ -142,5 +142,5 @@ def test_weights_stay_where_it_cant_be_told_who_needs_them(tmp_path: Path, monke
 def test_an_empty_folder_has_no_garbage(tmp_path: Path):
     found = garbage.find(Store(tmp_path / "none"), [GRID])
     garbage.delete(Store(tmp_path / "none"), found)
-    assert run_views.garbage(found, deleted=True).text == ["nothing may be deleted"]
+    assert garbage_view(found, deleted=True).text == ["nothing to delete"]
     assert not (tmp_path / "none").exists()

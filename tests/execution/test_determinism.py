@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from experiments import adam
 from experiments.protocol import SMOKE
-from stableft.__main__ import app
+from stableft.cli.app import app
 from stableft.core.errors import StableftError
 from stableft.execution import determinism
 from stableft.execution.determinism import LEVELS, REPEATED, RepeatCheck, Rows, compare, first_difference, level
@@ -79,8 +79,8 @@ def test_a_run_that_fails_is_an_error_not_a_level(tmp_path: Path, monkeypatch: p
 
 
 def test_text_shows_what_differs() -> None:
-    from stableft.cli import views
+    from stableft.cli.doctor import determinism_view
 
-    view = views.determinism("smoke", [RepeatCheck(REPEATED, ""), RepeatCheck("other", "step 1 train loss: 1.0, 2.0")])
+    view = determinism_view("smoke", [RepeatCheck(REPEATED, ""), RepeatCheck("other", "step 1 train loss: 1.0, 2.0")])
     assert view.data["level"] == "same-hardware"
     assert view.text[-1] == f"same-hardware: {LEVELS['same-hardware']}"

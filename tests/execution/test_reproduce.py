@@ -54,7 +54,7 @@ def selected(command: str) -> Grid:
     seeds, tasks, arms, encoder, precision = (
         options.get(f"--{name}") for name in ("seeds", "tasks", "arms", "encoder", "precision")
     )
-    return selection.request(words[0], options["--protocol"], seeds, tasks, arms, encoder, precision, options["--set"]).grid
+    return selection.read_selection(words[0], options["--protocol"], seeds, tasks, arms, encoder, precision, options["--set"]).grid
 
 
 def identities(command: str) -> list[str]:

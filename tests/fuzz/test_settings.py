@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from experiments.protocol import PROTOCOLS
-from stableft.__main__ import app
-from stableft.cli import views
+from stableft.cli.app import app
+from stableft.cli.selection import parse_overrides
 from stableft.core.config import RunConfig, canonical_json, field_names, run_id, with_overrides
 from stableft.core.errors import StableftError, UsageError
 from stableft.core.experiments import get_experiment
@@ -64,7 +64,7 @@ def setting() -> st.SearchStrategy[str]:
 
 def test_overrides(tmp_path: Path) -> None:
     def override(settings: list[str]) -> None:
-        config = answer(tmp_path, lambda: with_overrides(BASE, views.parse_overrides(settings)))
+        config = answer(tmp_path, lambda: with_overrides(BASE, parse_overrides(settings)))
         if not isinstance(config, StableftError):
             check_config(config)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stableft.cli.report_views import compared
+from stableft.cli.compare import compared
 from stableft.core.errors import MissingInput
 from stableft.reporting.compare_results import FolderComparison, compare, counts, welch
 from stableft.storage.records import Results

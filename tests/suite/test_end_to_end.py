@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from stableft.__main__ import app
+from stableft.cli.app import app
 from stableft.core.anonymize import COMMON, SHORTEST
 from tests.helpers.offline import block
 

@@ -20,7 +20,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from stableft.__main__ import app
+from stableft.cli.app import app
 from stableft.cli.common import printable
 from stableft.core.errors import Damaged, MissingInput, UsageError
 from stableft.core.grid import on_tasks

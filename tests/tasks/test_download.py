@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from stableft.__main__ import app
-from stableft.cli.data_commands import everything
-from stableft.cli.views import VIEW_SCHEMA
+from stableft.cli.app import app
+from stableft.cli.data import fetch_all
+from stableft.cli.formatting import VIEW_SCHEMA
 from stableft.core import hub
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoders import HUB_FILES, Encoder, resolve
@@ -409,5 +409,5 @@ def test_what_only_the_hub_has_goes_into_its_cache(command: Command, monkeypatch
 
 def test_nothing_to_fetch_is_refused_before_anything_is_fetched(rte: Original, server: Server, tmp_path: Path):
     with pytest.raises(UsageError, match="unknown task"):
-        everything(["rte", "nothing"], [], print)
+        fetch_all(["rte", "nothing"], [], print)
     assert server.asked == []

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from stableft.cli import views
+from stableft.cli.ls import listing
 from stableft.core.config import RunConfig, run_id, with_overrides
 from stableft.core.errors import UsageError
 from stableft.core.registry import modules
@@ -65,7 +65,7 @@ def test_its_card_is_complete(kind: type[Technique]) -> None:
 
 
 def test_its_line_in_the_listing(kind: type[Technique]) -> None:
-    claim = views.listing("techniques", {}).data["techniques"][kind.name]
+    claim = listing("techniques").data["techniques"][kind.name]
     assert claim == kind.card()["Claim"]
     assert len(kind.name) + 2 + len(claim) <= WIDTH
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.protocol import SMOKE
-from stableft.cli import views
+from stableft.cli.plan import plan_view
 from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig, run_id, with_overrides
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Grid
@@ -349,9 +349,9 @@ def test_from_the_plan_to_the_tables_with_one_first_run_for_all(tmp_path: Path) 
     (source,) = planned.sources
     assert planned.sources[source].task == "toyscore"
     assert not store.root.exists()
-    view = views.plan(planned, None, 0, 2)
+    view = plan_view(planned, store, 2)
     assert view.data["first"] == {"toyscore": 1}
-    assert "first: 1 runs on toyscore, whose weights others need" in view.text
+    assert "first: 1 runs on toyscore, since others start from their weights" in view.text
     assert json.dumps(view.data)
     assert planning.estimate(planned, store, 2)[1] > inputs.encoder("tiny-random").size > 0
     ended = list(runner.run_grid(planned, store, inputs, runner.ExecutionOptions("local", workers=2)))

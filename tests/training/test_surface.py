@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from experiments import surface as experiment
 from experiments.protocol import PROTOCOLS, SMOKE
-from stableft.__main__ import app
+from stableft.cli.app import app
 from stableft.core.config import RunConfig, SurfaceConfig, with_overrides
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import get_experiment

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from stableft.storage.store import Store
-from tests.cli.test_main import SMOKE, call, start, wait_for_a_run
 from tests.conftest import wait_for
+from tests.helpers.commands import SMOKE, call, start, wait_for_a_run
 
 pytestmark = pytest.mark.slow
 

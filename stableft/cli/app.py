@@ -1,0 +1,88 @@
+"""The command line: every command, in the order in which ``--help`` lists them."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+import stableft
+from stableft.cli import (
+    compare,
+    data,
+    doctor,
+    draw,
+    failures,
+    gc,
+    logs,
+    ls,
+    plan,
+    report_page,
+    retry,
+    run,
+    show_run,
+    status,
+    trace,
+    verify,
+)
+from stableft.cli.common import option, out, settings
+from stableft.execution import provenance
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose ``--help`` groups options by panel, in plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            if record := parameter.get_help_record(ctx):
+                groups.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
+        for heading in sorted(groups, key=lambda heading: heading == "Options"):
+            with formatter.section(heading):
+                formatter.write_dl(groups[heading])
+
+
+# Without markup, the brackets in help texts are shown as they are.
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Seeded grids of BERT fine-tuning runs, their figures and tables, and verdicts on published claims.",
+)
+app.command(cls=GroupedCommand)(plan.plan)
+app.command(cls=GroupedCommand)(run.run)
+app.command(cls=GroupedCommand)(retry.retry)
+app.command(cls=GroupedCommand)(status.status)
+app.command()(failures.failures)
+app.command()(logs.logs)
+app.command()(gc.gc)
+app.command()(draw.figures)
+app.command()(draw.tables)
+app.command()(report_page.report)
+app.command()(trace.trace)
+app.command("show")(show_run.show_run)
+app.command()(compare.compare)
+app.command()(verify.verify)
+app.command()(ls.ls)
+app.command()(doctor.doctor)
+
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check and fetch the data of tasks.")
+data_app.command()(data.check)
+data_app.command()(data.fetch)
+app.add_typer(data_app, name="data")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"stableft {stableft.__version__} ({provenance.commit() or 'not a git checkout'})")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, option("Show tracebacks of errors.", "--debug")] = False,
+    version: Annotated[bool, option("Print the version.", "--version", is_eager=True, callback=_version)] = False,
+) -> None:
+    settings["debug"] = debug

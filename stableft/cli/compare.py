@@ -1,0 +1,59 @@
+"""Compare: two results folders, cell by cell."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from stableft.cli.common import Exit, Json, Scale, option, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, sources_data, sources_table
+from stableft.reporting import compare_results as comparison
+from stableft.reporting import markup
+from stableft.reporting.compare_results import FolderComparison, counts
+from stableft.storage.store import Store
+
+
+@verb
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="RESULTS_A", help="A results folder, such as the author's.")],
+    b: Annotated[Path, typer.Argument(metavar="RESULTS_B", help="Another, such as the reviewer's.")],
+    protocol: Scale = None,
+    strict: Annotated[bool, option("Exit with 3 if a cell is different.", "--strict")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two results folders cell by cell.
+
+    A cell is equal, within the interval of the difference, or different. Shows the hardware of both.
+    """
+    found = comparison.compare(Store(a), Store(b), protocol)
+    show(compared(found), as_json)
+    if strict and any(cell.verdict == "different" for cell in found.cells):
+        raise typer.Exit(Exit.CONTRADICTED)
+
+
+def compared(found: FolderComparison) -> View:
+    """Shows the cells of two results folders, and the hardware of both."""
+    rows = []
+    for cell in found.cells:
+        interval = markup.ABSENT if cell.low is None or cell.high is None else f"[{cell.low:+.4f}, {cell.high:+.4f}]"
+        numbers = [*(_number(n, "d") for n in cell.n), *(_number(mean, ".4f") for mean in cell.mean), interval]
+        verdict = "equal, bit for bit" if cell.identical else cell.verdict
+        rows.append([cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, verdict])
+    names = ["protocol", "experiment", "task", "arm", "n A", "n B", "mean A", "mean B", "B - A, 95 % interval", "verdict"]
+    verdicts = counts(found.cells)
+    judged = verdicts.get("within interval", 0) + verdicts.get("different", 0)
+    text: list[RenderableType] = [
+        aligned(names, rows, numeric=range(4, 9)),
+        ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
+        *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
+        sources_table({"A": found.a, "B": found.b}),
+    ]
+    cells = [{**asdict(cell), "n": cell.n._asdict(), "mean": cell.mean._asdict()} for cell in found.cells]
+    data = {"schema": VIEW_SCHEMA, "counts": verdicts, "cells": cells, "a": sources_data(found.a), "b": sources_data(found.b)}
+    return View(text, data)
+
+
+def _number(value: float | None, form: str) -> str:
+    return markup.ABSENT if value is None else format(value, form)

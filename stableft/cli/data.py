@@ -1,0 +1,121 @@
+"""Data: a summary of a task's data, and the download of corpora and encoders."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from stableft.cli.common import Exit, Json, err, option, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, table
+from stableft.core.errors import MissingInput, UsageError
+from stableft.models.encoders import fetch_encoder
+from stableft.tasks import Task, download
+from stableft.tasks.catalog import get_task
+from stableft.tasks.data_summary import QUANTILES, summarise
+from stableft.tasks.download import Fetched
+
+
+@verb
+def check(
+    task: Annotated[str, typer.Argument(help="A task, as `ls tasks` lists it, or own files, such as csv:PATH.")],
+    as_json: Json = False,
+) -> None:
+    """Summarise the data of a task.
+
+    Shows sizes, labels, lengths, repeats and the fingerprint.
+    """
+    show(data_summary(get_task(task)), as_json)
+
+
+@verb
+def fetch(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Tasks, as `ls tasks` lists them; all: every known corpus.")] = None,
+    encoders: Annotated[list[str] | None, option("A hub id; repeatable.", "--encoder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Download corpora and encoders.
+
+    Checks them, and leaves existing files alone. No other command goes online.
+    """
+    found = fetch_all(tasks or [], encoders or [], err.print)
+    show(fetched(found, download.root()), as_json)
+    if any(each.problem for each in found):
+        raise typer.Exit(Exit.MISSING_INPUT)
+
+
+def fetch_all(tasks: Sequence[str], encoders: Sequence[str], warn: Callable[[str], None]) -> list[Fetched]:
+    """Fetches what tasks and encoders need, each independently of the others.
+
+    Args:
+        tasks: Names, also several in one with commas; ``all``: every corpus on record.
+        encoders: Hub ids.
+        warn: Called with a line for each download.
+
+    Raises:
+        UsageError: an unknown name, or none: nothing was fetched.
+    """
+    names = download.wanted_names(tasks)
+    if not names and not encoders:
+        raise UsageError("name tasks, or all, or --encoder HUB-ID")
+    steps: list[tuple[str, Callable[[], str]]] = [(name, partial(download.fetch, name, warn)) for name in names]
+    steps += [(name, partial(_fetch_encoder, name)) for name in encoders]
+    return [_tried(name, step) for name, step in steps]
+
+
+def _tried(name: str, step: Callable[[], str]) -> Fetched:
+    try:
+        return Fetched(name, step())
+    except MissingInput as error:
+        return Fetched(name, problem=str(error))
+
+
+def _fetch_encoder(name: str) -> str:
+    return f"in the hub's cache, fingerprint {fetch_encoder(name).fingerprint}"
+
+
+def data_summary(task: Task) -> View:
+    """Shows a task's data; see `stableft.tasks.data_summary`.
+
+    Raises:
+        MissingInput: they are absent or malformed.
+    """
+    facts = summarise(task, task.load())
+    splits: dict[str, dict[str, Any]] = facts["splits"]
+    columns = [_split_facts(task, split, splits) for split in splits.values()]
+    counts = table("", *splits)
+    for name in columns[0]:
+        counts.add_row(name, *(column[name] for column in columns))
+    inputs = "sentences" if task.kind == "tagging" else "text pairs" if facts["pairs"] else "texts"
+    data = {"schema": VIEW_SCHEMA, "task": task.name, "kind": task.kind, "score": task.score, "language": task.language, **facts}
+    text: list[RenderableType] = [
+        f"{task.name}: {task.kind} of {inputs}, judged by {task.score}",
+        counts,
+        f"words, characters: {', '.join(QUANTILES)} of an example; conflicts: inputs that have another label too",
+        f"fingerprint {facts['fingerprint']}",
+    ]
+    return View(text, data)
+
+
+def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> dict[str, str]:
+    constant = split["constant_score"]
+    return {
+        "examples": str(split["examples"]),
+        **{f"  {label}": str(count) for label, count in split.get("labels", {}).items()},
+        **{f"  {kind} entities": str(count) for kind, count in split.get("entities", {}).items()},
+        **{f"  {name} score": f"{value:.4g}" for name, value in split.get("scores", {}).items()},
+        f"constant {task.score}": "undefined" if constant is None else f"{constant:.4f}",
+        **{unit: " ".join(map(str, split[unit].values())) for unit in ("words", "characters")},
+        "repeats": str(split["repeats"]),
+        "conflicts": str(split["conflicts"]),
+        **{f"in {other} too": str(split["shared"].get(other, "")) for other in splits},
+    }
+
+
+def fetched(found: Sequence[Fetched], folder: Path) -> View:
+    """Shows where each corpus and encoder is, or why it could not be fetched."""
+    text: list[RenderableType] = [f"{each.name}: {each.problem or each.said}" for each in found]
+    return View(text, {"schema": VIEW_SCHEMA, "folder": str(folder), "fetched": [asdict(each) for each in found]})

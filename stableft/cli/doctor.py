@@ -1,0 +1,97 @@
+"""Doctor: checks of the installation, and how far it repeats runs bit for bit."""
+
+import importlib.metadata
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, err, option, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
+from stableft.core.errors import MissingInput, StableftError
+from stableft.core.experiments import get_experiment, get_protocol
+from stableft.execution import provenance
+from stableft.execution.determinism import LEVELS, RepeatCheck, level
+from stableft.models.encoders import resolve
+from stableft.tasks.catalog import get_task
+
+PACKAGES = ("torch", "transformers", "pandas", "pyarrow", "matplotlib", "joblib")
+TASKS = ("docs15", "docpair", "docread", "doccode")
+
+
+@verb
+def doctor(
+    results: ResultsFolder = RESULTS,
+    determinism: Annotated[
+        bool, option("Repeat a short run in several ways, and show how far the bits are the same.", "--determinism")
+    ] = False,
+    protocol: Annotated[str, option("With --determinism: the scale of the run; laptop has real weights.")] = "smoke",
+    as_json: Json = False,
+) -> None:
+    """Check the installation.
+
+    Looks at versions, weights, data and disk, and says how to repair each.
+    """
+    if determinism:
+        from stableft.execution.determinism import check
+
+        with err.status("repeating a short run in several ways", spinner="line"):
+            comparisons = check(get_experiment("adam").grid(get_protocol(protocol)))
+        return show(determinism_view(protocol, comparisons), as_json)
+    view = checks_view(list(checks(results)))
+    show(view, as_json)
+    if not view.data["ok"]:
+        raise typer.Exit(Exit.MISSING_INPUT)
+
+
+class Check(NamedTuple):
+    """A check of the installation: a fact if it is ok, else how to repair it."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def checks(results: Path) -> Iterator[Check]:
+    """Yields the checks, in the order in which they are shown."""
+    yield Check("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]} (3.11 or newer is needed)")
+    for package in PACKAGES:
+        try:
+            yield Check(package, True, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(package, False, "not installed: type `make setup`")
+    try:
+        yield Check("weights minilm-l6", True, str(resolve("minilm-l6").folder))
+    except StableftError as error:
+        yield Check("weights minilm-l6", False, str(error))
+    for name in TASKS:
+        try:
+            data = get_task(name).load()
+            sizes = f"{len(data.train)}/{len(data.validation)}/{len(data.test)} examples"
+            yield Check(f"task {name}", True, f"{sizes}, fingerprint {data.fingerprint[:12]}")
+        except MissingInput as error:
+            yield Check(f"task {name}", False, str(error))
+    existing = next(folder for folder in (results.resolve(), *results.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    yield Check("disk", free > 2**30, f"{free / 2**30:.0f} GiB free at {existing}")
+    hardware = provenance.static()["hardware"]
+    yield Check("machine", True, f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_mb']} MiB")
+
+
+def checks_view(found: Sequence[Check]) -> View:
+    """Shows checks, a line each."""
+    table = bare_table(("ok" if each.ok else "MISSING", each.check, each.detail) for each in found)
+    ok = all(each.ok for each in found)
+    return View([table], {"schema": VIEW_SCHEMA, "ok": ok, "checks": [each._asdict() for each in found]})
+
+
+def determinism_view(protocol: str, comparisons: Sequence[RepeatCheck]) -> View:
+    """Shows whether each way gave the same bits as the first run, and the level of determinism."""
+    found = level(comparisons)
+    table = bare_table(("same" if c.equal else "DIFFERS", c.way, c.difference) for c in comparisons)
+    rows = [{"way": c.way, "equal": c.equal, "difference": c.difference} for c in comparisons]
+    data = {"schema": VIEW_SCHEMA, "protocol": protocol, "level": found, "meaning": LEVELS[found], "comparisons": rows}
+    return View([table, f"{found}: {LEVELS[found]}"], data)

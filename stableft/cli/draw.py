@@ -1,0 +1,43 @@
+"""Draw: figures and tables from collected results."""
+
+from stableft.cli.common import FIGURES, RESULTS, Experiments, FiguresFolder, Json, ResultsFolder, Scale, show, verb
+from stableft.cli.formatting import written
+from stableft.storage.store import Store
+
+
+@verb
+def figures(
+    experiments: Experiments = None,
+    protocol: Scale = None,
+    results: ResultsFolder = RESULTS,
+    folder: FiguresFolder = FIGURES,
+    as_json: Json = False,
+) -> None:
+    """Draw every figure from collected results.
+
+    Each with its caption and its numbers. Needs neither torch nor a network.
+    """
+    from stableft.reporting import render as publish
+    from stableft.reporting.report import FigureReport
+
+    places = publish.collected(Store(results), protocol, experiments or [])
+    show(written(*publish.render(Store(results), places, folder, [FigureReport])), as_json)
+
+
+@verb
+def tables(
+    experiments: Experiments = None,
+    protocol: Scale = None,
+    results: ResultsFolder = RESULTS,
+    folder: FiguresFolder = FIGURES,
+    as_json: Json = False,
+) -> None:
+    """Write every table from collected results.
+
+    Each as Markdown, LaTeX and CSV. Needs neither torch nor a network.
+    """
+    from stableft.reporting import render as publish
+    from stableft.reporting.report import TableReport
+
+    places = publish.collected(Store(results), protocol, experiments or [])
+    show(written(*publish.render(Store(results), places, folder, [TableReport])), as_json)

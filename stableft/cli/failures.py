@@ -1,0 +1,58 @@
+"""Failures: runs that failed and have not succeeded since."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from stableft.cli.common import RESULTS, Json, ResultsFolder, option, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
+from stableft.core.experiments import get_experiment
+from stableft.storage import run_state as states
+from stableft.storage.run_state import Failure
+from stableft.storage.store import Store
+
+NO_FAILURES = "no failed runs"
+
+
+@verb
+def failures(
+    experiment: Annotated[str | None, typer.Argument(help="Only of this experiment.")] = None,
+    protocol: Annotated[str | None, option("Only at this scale.")] = None,
+    results: ResultsFolder = RESULTS,
+    as_json: Json = False,
+) -> None:
+    """List failed runs and why they failed.
+
+    Names their logs, and the commands that retry them. Leaves out runs that have succeeded since.
+    """
+    if experiment:
+        get_experiment(experiment)
+    store = Store(results)
+    show(failures_view(select_failures(store, experiment, protocol), store), as_json)
+
+
+def select_failures(store: Store, experiment: str | None, protocol: str | None) -> list[Failure]:
+    """Returns the failures of an experiment at a scale; None: of all."""
+    return [f for f in states.failures(store) if experiment in (None, f.experiment) and protocol in (None, f.protocol)]
+
+
+def failures_view(found: Sequence[Failure], store: Store) -> View:
+    """Shows failed runs, why each failed, and the commands that retry them."""
+    rows = [[f.run_id, f.experiment, f.protocol, f.name, f.state, str(f.attempts), f.when[:19], f.why] for f in found]
+    names = ["run", "experiment", "protocol", "cell", "state", "tries", "when (UTC)", "why"]
+    again = list(dict.fromkeys(failure.retry for failure in found if failure.retry))
+    text: list[RenderableType] = [NO_FAILURES]
+    if found:
+        text = [
+            aligned(names, rows, numeric=[5]),
+            f"logs: {store.log_path('RUN')}; `python -m stableft logs RUN` shows one, the first digits of RUN are enough",
+            *(f"retry: {command}" for command in again),
+        ]
+    return View(text, {"schema": VIEW_SCHEMA, "failures": [failure_data(failure, store) for failure in found]})
+
+
+def failure_data(failure: Failure, store: Store) -> dict[str, Any]:
+    """Returns a failure and the path of its log, for ``--json``."""
+    return {**failure.model_dump(), "log": str(store.log_path(failure.run_id))}

@@ -1,0 +1,92 @@
+"""Formatting: the view of a command, and tables and lines that several views have."""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from stableft.execution.planning import Planned
+from stableft.reporting import experiment_summary as lineage
+from stableft.reporting.experiment_summary import RunGroup
+
+VIEW_SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """Output of a command.
+
+    Attributes:
+        text: For people, printed one after the other.
+        data: For programs, printed with ``--json``.
+    """
+
+    text: Sequence[RenderableType]
+    data: dict[str, Any]
+
+
+def table(*columns: str) -> Table:
+    """Builds an empty table: first column and arms to the left, numbers to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index == 0 or column == "arm" else "right")
+    return made
+
+
+def bare_table(rows: Iterable[Sequence[str]]) -> Table:
+    """Builds a table without a header."""
+    made = Table(show_header=False, box=None, pad_edge=False)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
+    """Returns a table as lines, which a narrow terminal wraps as such; rich would fold each cell."""
+    lines = [names, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = [">" if number in numeric else "<" for number in range(len(names))]
+    cells = [[f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in cells)
+
+
+def cell_name(p: Planned) -> str:
+    """Returns ``task / arm / seed``."""
+    return f"{p.cell.task} / {p.cell.arm} / {p.cell.seed}"
+
+
+def cell_data(p: Planned) -> dict[str, Any]:
+    """Returns the identity and the cell of a run, for ``--json``."""
+    return {"run_id": p.run_id, "task": p.cell.task, "arm": p.cell.arm, "seed": p.cell.seed}
+
+
+def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
+    """Shows the files that were written, and the entries that could not be."""
+    folders = Counter(str(path.parent) for path in paths)
+    text = [f"{count} files in {folder}" for folder, count in folders.items()] + [f"left out: {why}" for why in left_out]
+    return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
+
+
+def sources_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:
+    """Returns a line for each group of runs with the same provenance, by folder."""
+    names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
+    rows = [
+        [folder, str(s.runs), s.commit, s.python, *s.versions.values(), s.hardware, s.device, s.first, s.last]
+        for folder, sources in folders.items()
+        for s in sources
+    ]
+    return aligned(names, rows, numeric=[1])
+
+
+def sources_data(sources: Sequence[RunGroup]) -> list[dict[str, Any]]:
+    """Returns the same for ``--json``, where a memory that was not measured is null."""
+    found = [{**asdict(source), "packages": dict(source.packages)} for source in sources]
+    return [{**each, "peak_memory_mb": _finite(each["peak_memory_mb"])} for each in found]
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value else None

@@ -1,0 +1,72 @@
+"""Garbage collection of the results folder: files that can be made again or exist elsewhere."""
+
+import os
+from collections.abc import Sequence
+from typing import Annotated
+
+from rich.console import RenderableType
+
+from stableft.cli.common import RESULTS, Json, ResultsFolder, option, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
+from stableft.core.experiments import all_grids
+from stableft.execution import cleanup
+from stableft.execution.cleanup import Garbage, Item
+from stableft.storage.store import Store
+
+
+@verb
+def gc(
+    results: ResultsFolder = RESULTS,
+    yes: Annotated[bool, option("Delete; by default only lists.", "--yes")] = False,
+    runs: Annotated[bool, option("Also run records whose rows are in the collected tables.", "--runs")] = False,
+    only_copies: Annotated[bool, option("Also measurements that exist nowhere else; they are lost then.", "--only-copies")] = False,
+    as_json: Json = False,
+) -> None:
+    """List or delete what the results folder can spare.
+
+    Deletes nothing without --yes, and the only copy of a measurement only with --only-copies.
+    """
+    store = Store(results)
+    found = cleanup.find(store, all_grids(), runs, only_copies)
+    if yes:
+        cleanup.delete(store, found)
+    show(garbage_view(found, deleted=yes), as_json)
+
+
+def garbage_view(garbage: Garbage, deleted: bool) -> View:
+    """Shows counts and sizes by kind, and what is kept."""
+    rows = [_row(kind, items) for kind, items in _by_kind(garbage.items).items()]
+    total = sum(item.size for item in garbage.items)
+    verdict = "deleted" if deleted else "can be deleted: add --yes"
+    text: list[RenderableType] = [aligned(["kind", "number", "size", "where"], rows, numeric=[1, 2])] if rows else []
+    text.append(f"{len(garbage.items)} files and folders of {_megabytes(total)} {verdict}" if rows else "nothing to delete")
+    for kind, items in _by_kind(garbage.kept).items():
+        size = _megabytes(sum(item.size for item in items))
+        text.append(f"kept: {len(items)} {kind} ({size}), only copies, such as {items[0].path}; --only-copies deletes them")
+    if garbage.running:
+        text.append(f"{garbage.running} runs are running: drafts, tokens, weights and locks were left alone")
+    data = {
+        "schema": VIEW_SCHEMA, "deleted": deleted, "bytes": total, "running": garbage.running, "items": _data(garbage.items),
+        "kept": _data(garbage.kept),
+    }  # fmt: skip
+    return View(text, data)
+
+
+def _by_kind(items: Sequence[Item]) -> dict[str, list[Item]]:
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.kind, []).append(item)
+    return found
+
+
+def _row(kind: str, items: Sequence[Item]) -> list[str]:
+    where = str(items[0].path) if len(items) == 1 else f"{items[0].path.parent}{os.sep}"
+    return [kind, str(len(items)), _megabytes(sum(item.size for item in items)), where]
+
+
+def _data(items: Sequence[Item]) -> list[dict[str, object]]:
+    return [{"kind": item.kind, "path": str(item.path), "bytes": item.size} for item in items]
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

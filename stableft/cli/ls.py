@@ -1,0 +1,53 @@
+"""Listings: experiments, techniques, protocols, tasks and encoders, a line each."""
+
+from typing import Annotated
+
+import typer
+
+from stableft.cli.common import Json, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
+from stableft.core.errors import UsageError
+from stableft.core.experiments import all_experiments, all_protocols
+from stableft.core.technique import all_techniques
+from stableft.models.encoders import EMBEDDED, TINY
+from stableft.tasks.catalog import all_tasks
+
+
+@verb
+def ls(
+    what: Annotated[str, typer.Argument(help="experiments, techniques, protocols, tasks or encoders")] = "experiments",
+    as_json: Json = False,
+) -> None:
+    """List experiments, techniques, tasks and more."""
+    show(listing(what), as_json)
+
+
+def listing(what: str) -> View:
+    """Shows names with a line each.
+
+    Raises:
+        UsageError: nothing of that kind can be listed.
+    """
+    kinds = {
+        "experiments": lambda: {name: _first_line(module.__doc__) for name, module in all_experiments().items()},
+        "protocols": lambda: {name: protocol.summary for name, protocol in all_protocols().items()},
+        "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in all_techniques().items()},
+        "tasks": lambda: {
+            **{name: task.summary for name, task in all_tasks().items()},
+            "csv:PATH, tsv:PATH or jsonl:PATH": "your own file or folder, with columns text, pair, label or score, split",
+            "bio:PATH": "your own tagged words, a word and its tag a line (BIO, BIOES or BMES), or a folder of splits",
+        },
+        "encoders": lambda: {
+            **{name: f"{e.distribution}=={e.version}; `{e.setup}` installs it" for name, e in EMBEDDED.items()},
+            TINY: "random BERT of 2 x 32 for tests",
+            "PATH or HUB-ID": "a folder as save_pretrained writes it, or a repository on the hub",
+        },
+    }
+    if what not in kinds:
+        raise UsageError(f"can't list {what!r}; try {', '.join(kinds)}")
+    names = kinds[what]()
+    return View([bare_table(names.items())], {"schema": VIEW_SCHEMA, what: names})
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0] if text else ""

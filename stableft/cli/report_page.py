@@ -1,0 +1,23 @@
+"""Report page: one offline page per scale, with claims, figures, tables and runs."""
+
+from stableft.cli.common import FIGURES, RESULTS, FiguresFolder, Json, ResultsFolder, Scale, show, verb
+from stableft.cli.formatting import written
+from stableft.core.experiments import all_protocols
+from stableft.storage.store import Store
+
+
+@verb
+def report(
+    protocol: Scale = None, results: ResultsFolder = RESULTS, folder: FiguresFolder = FIGURES, as_json: Json = False
+) -> None:
+    """Write one offline page per scale.
+
+    It is called report.html and has claims, figures, tables and runs. Run `figures` and
+    `tables` first.
+    """
+    from stableft.reporting import html_page as page
+    from stableft.reporting import render as publish
+
+    scales = dict.fromkeys(scale for scale, _ in publish.collected(Store(results), protocol))
+    pages = [page.write(Store(results), scale, folder, page.judge_at(all_protocols().get(scale))) for scale in scales]
+    show(written(pages), as_json)

@@ -1,0 +1,154 @@
+"""Run: runs the missing runs of a grid, collects them, and says what to do next."""
+
+import dataclasses
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, err, option, show, verb, with_options
+from stableft.cli.execution_options import read_execution_options, runs_at_a_time
+from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name
+from stableft.cli.plan import plan_view
+from stableft.cli.progress import live_progress
+from stableft.cli.selection import Selection, command, failures_command, read_selection
+from stableft.core.errors import NothingSelected
+from stableft.execution import collect, planning, runner
+from stableft.execution.planning import Plan
+from stableft.execution.runner import ExecutionOptions
+from stableft.execution.supervisor import Status
+from stableft.storage import run_state as states
+from stableft.storage.records import Results
+from stableft.storage.store import Store
+
+DryRun = Annotated[bool, option("Only print the plan.", "--dry-run")]
+
+
+@verb
+@with_options(execution=read_execution_options, selected=read_selection)
+def run(
+    *,
+    context: typer.Context,
+    selected: Selection,
+    results: ResultsFolder = RESULTS,
+    execution: ExecutionOptions,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Run the missing runs of a grid.
+
+    Then collects all finished ones. It can be interrupted at any time: repeat it to resume.
+    """
+    execution = dataclasses.replace(execution, again=command(context, "retry"))
+    store = Store(results)
+    if not dry_run:
+        collect.set_aside_cut_short(store, err.print)
+    planned = planning.plan(selected.grid, store, selected.inputs)
+    if dry_run:
+        return show(plan_view(planned, store, runs_at_a_time(execution)), as_json)
+    if not planned.cells:
+        raise NothingSelected(f"no run of {selected.grid.name} is selected")
+    perform(context, selected, planned, store, execution, as_json)
+
+
+def perform(
+    context: typer.Context,
+    selected: Selection,
+    planned: Plan,
+    store: Store,
+    execution: ExecutionOptions,
+    as_json: bool,
+) -> None:
+    """Runs a plan, collects, and shows the outcome. `run` repeats runs with damaged records once."""
+    failures: list[Status] = []
+    damaged: list[str] = []
+    collected = None
+    missing = planned
+    for last in (False, True):
+        failures += _run(context, selected, missing, store, execution)
+        damaged.clear()
+        collected = collect.collect(selected.whole, store, selected.inputs, damaged.append)
+        if last or not damaged or context.info_name != "run":
+            break
+        err.print(*damaged, "Running them again.", sep="\n", markup=False)
+        failed = {status.job.run_id for status in failures}
+        missing = planning.plan(selected.grid, store, selected.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
+    show(finished(planned, store, collected, failures, execution.again), as_json)
+    if damaged:
+        err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n", markup=False)
+        raise typer.Exit(Exit.RUNS_FAILED)
+    if failures:
+        codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
+        raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
+
+
+def _run(context: typer.Context, selected: Selection, planned: Plan, store: Store, execution: ExecutionOptions) -> list[Status]:
+    """Runs the missing runs of a plan, and returns those that failed."""
+    failures: list[Status] = []
+    try:
+        with live_progress(err, planned) as progress:
+            for status in runner.run_grid(planned, store, selected.inputs, execution, progress.step, err.print):
+                progress.end(status)
+                if status.state not in ("done", "stopped"):
+                    failures.append(status)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing runs any more; another interrupt would end in a traceback
+        resume = command(context, context.info_name or "run")
+        err.print(interrupted(planned, store, failures, resume, execution.again))
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    return failures
+
+
+def finished(planned: Plan, store: Store, collected: Results | None, failures: Sequence[Status], again: str) -> View:
+    """Shows where the results are, which runs failed, and what to type next."""
+    grid = planned.grid
+    folder = store.folder(grid.protocol.name, grid.name)
+    text: list[RenderableType] = []
+    if collected is not None:
+        from stableft.reporting import markup
+
+        if len(grid.arms) <= 4:
+            text.append(markup.to_markdown(score_summary.table(collected)))
+        text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
+        text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
+    draw = "make report" if store.root == RESULTS else f"python -m stableft figures --results {store.root}"
+    text += failed(planned, store, failures, again) if failures else [f"next: `{draw}` draws them"]
+    places = {p.run_id: cell_data(p) for p in reversed(planned.cells)}
+    data = {
+        "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),
+        "collected": 0 if collected is None else len(collected.runs),
+        "failed": [
+            {**places[s.job.run_id], "state": states.STATE_OF[s.state], "kind": s.state, "detail": s.detail, "attempts": s.attempts,
+             "log": str(store.log_path(s.job.run_id))}
+            for s in failures
+        ],
+        "retry": again if failures else None,
+    }  # fmt: skip
+    return View(text, data)
+
+
+def failed(planned: Plan, store: Store, failures: Sequence[Status], again: str) -> list[str]:
+    """Returns a line for each kind of failure, and what to type next."""
+    names = {p.run_id: cell_name(p) for p in reversed(planned.cells)}
+    lines = []
+    for kind, count in Counter(status.state for status in failures).most_common():
+        first = next(status for status in failures if status.state == kind)
+        label = kind if states.STATE_OF[kind] == kind else f"failed ({kind})"
+        detail = (first.detail.splitlines() or [""])[0]
+        such = "" if count == 1 else "such as "
+        lines.append(f"{count} {label}: {such}{names[first.job.run_id]}: {detail} (log: {store.log_path(first.job.run_id)})")
+    ended = {status.job.run_id for status in failures}
+    if left := sum(not store.has(run_id) for run_id in planned.jobs if run_id not in ended):
+        lines.append(f"{left} more were not run")
+    return [*lines, f"next: `{failures_command(planned, store)}` lists the failures,", f"      `{again}` runs them again"]
+
+
+def interrupted(planned: Plan, store: Store, failures: Sequence[Status], resume: str, again: str) -> str:
+    """Returns the last lines of a command that was interrupted."""
+    left = sum(not store.has(run_id) for run_id in planned.jobs)
+    lines = failed(planned, store, failures, again) if failures else []
+    counts = f"interrupted: {len(planned.jobs) - left} runs finished and are kept, {left} are left."
+    return "\n".join([*lines, f"{counts} To resume, run:", resume])

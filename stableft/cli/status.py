@@ -1,0 +1,98 @@
+"""Status: every run of a grid with its state, once or until all are done."""
+
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, option, out, show, verb, with_options
+from stableft.cli.failures import failure_data
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data
+from stableft.cli.selection import Selection, failures_command, read_selection
+from stableft.cli.watch import Cells, Watch, cell_states, running_runs, watch_grid
+from stableft.core.errors import UsageError
+from stableft.execution import planning
+from stableft.execution.planning import Plan, Planned
+from stableft.storage import run_summary as outcomes
+from stableft.storage.run_state import FAILED, STATES, RunStatus
+from stableft.storage.store import Store
+
+SHOWN_FAILURES = 10  # `failures` lists all
+
+
+@verb
+@with_options(selected=read_selection)
+def status(
+    *,
+    selected: Selection,
+    results: ResultsFolder = RESULTS,
+    watch: Annotated[bool, option("Show it every second until nothing is left to do.", "--watch")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show which runs are done, running or failed.
+
+    Includes the runs that other commands are running.
+    """
+    if watch and as_json:
+        raise UsageError("--watch is for people: leave out --json, or --watch")
+    store = Store(results)
+    planned = planning.plan(selected.grid, store, selected.inputs)
+    if watch:
+        try:
+            watch_grid(out, Watch(planned, store))
+        except KeyboardInterrupt:
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        planned = planning.plan(selected.grid, store, selected.inputs)
+    show(status_view(planned, store), as_json)
+
+
+def status_view(planned: Plan, store: Store) -> View:
+    """Shows the states by task and arm, the running runs, and why runs failed."""
+    cells = cell_states(planned, store)
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for p, seen in cells:
+        counts.setdefault((p.cell.task, p.cell.arm), Counter()).update(_counted(p, seen, store))
+    total = sum(counts.values(), Counter())
+    names = [*STATES, "diverged", "only_collected"]
+    running = [(p, seen.progress) for p, seen in cells if seen.state == "running"]
+    grid = planned.grid
+    data = {
+        "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "runs": len(cells),
+        **{name: total[name] for name in names},
+        "cells": [{"task": task, "arm": arm, **{name: found[name] for name in names}} for (task, arm), found in counts.items()],
+        "progress": [{**cell_data(p), **(doing.model_dump() if doing else {})} for p, doing in running],
+        "failures": [failure_data(seen.failure, store) for _, seen in cells if seen.failure],
+        "problems": list(planned.problems),
+    }  # fmt: skip
+    return View([_counts_table(data, total), *_notes(planned, store, cells, total)], data)
+
+
+def _counted(p: Planned, seen: RunStatus, store: Store) -> list[str]:
+    """Returns the counts to which a run adds one."""
+    if seen.state != "done" or p.run_id is None:
+        return [seen.state]
+    if not store.has(p.run_id):
+        return ["done", "only_collected"]
+    brief = outcomes.summarise_record(store, p.run_id)
+    return ["done", "diverged"] if brief and brief.outcome == "diverged" else ["done"]
+
+
+def _counts_table(data: dict[str, Any], total: Counter[str]) -> str:
+    """Returns the counts by task and arm; kinds of failures that did not occur have no column."""
+    shown = ["done", "running", "pending", *(state for state in FAILED if total[state])]
+    rows = [[cell["task"], cell["arm"], *(str(cell[state]) for state in shown)] for cell in data["cells"]]
+    return aligned(["task", "arm", *shown], rows, numeric=range(2, 2 + len(shown)))
+
+
+def _notes(planned: Plan, store: Store, cells: Cells, total: Counter[str]) -> list[RenderableType]:
+    failed = [seen.failure for _, seen in cells if seen.failure]
+    recomputed = f"{total['only_collected']} of the done runs have no record here (fresh clone); `run` will recompute them"
+    return [
+        *([f"{total['diverged']} of the done runs diverged, which is a result"] if total["diverged"] else []),
+        *([recomputed] if total["only_collected"] else []),
+        *(f"running: {run.name}, {run.text}" for run in running_runs(cells)),
+        *(f"{failure.state}: {failure.name} ({failure.why})" for failure in failed[:SHOWN_FAILURES]),
+        *([f"`{failures_command(planned, store)}` lists {len(failed)} failures with their logs"] if failed else []),
+        *(f"can't start yet: {problem}" for problem in planned.problems),
+    ]

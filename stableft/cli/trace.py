@@ -1,0 +1,89 @@
+"""Trace: from a figure or table back to its runs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from stableft.cli.common import RESULTS, Json, ResultsFolder, show, verb
+from stableft.cli.formatting import VIEW_SCHEMA, View, sources_data, sources_table
+from stableft.core.errors import MissingInput
+from stableft.execution import reproduce as rebuild
+from stableft.execution.reproduce import Reproduction, join_spans
+from stableft.reporting import artifact_metadata as origin
+from stableft.reporting import experiment_summary as lineage
+from stableft.reporting.artifact_metadata import Origin, run_set
+from stableft.storage.records import Results
+from stableft.storage.store import Store
+
+SHOWN_IDS = 3
+
+
+@verb
+def trace(
+    path: Annotated[Path, typer.Argument(help="A figure (pdf, png, svg, csv) or a table (md, tex, csv).")],
+    results: ResultsFolder = RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Trace a figure or table back to its runs.
+
+    Shows their commits and hardware, and the commands that compute them again.
+    """
+    found = origin.read_origin(path)
+    store = Store(results)
+    if (found.protocol, found.experiment) not in store.collected():
+        runs = f"run set {found.run_set} of {found.experiment} at {found.protocol}"
+        raise MissingInput(f"{path} shows {runs}, but no results are collected in {results.resolve()}")
+    show(traced(path, found, store.load(found.protocol, found.experiment), store), as_json)
+
+
+def traced(path: Path, found: Origin, results: Results, store: Store) -> View:
+    """Shows the runs behind a file.
+
+    Args:
+        path: The file.
+        found: The metadata that it holds.
+        results: Collected results of its experiment.
+        store: Where these are from.
+    """
+    runs = results.runs
+    current = run_set(results)
+    ids = sorted(runs["run_id"])
+    names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
+    seeds = sorted(map(int, runs["seed"].unique()))
+    command = f"python -m stableft run {found.experiment} --protocol {found.protocol}"
+    sources = lineage.run_groups(runs)
+    rebuilt = rebuild.reproductions(runs.to_dict("records"), store)
+    data = {
+        "schema": VIEW_SCHEMA, "file": str(path), **asdict(found), "commits": list(found.commits), "collected_run_set": current,
+        "current": current == found.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
+        "sources": sources_data(sources), "command": command, "rebuild": [asdict(each) for each in rebuilt],
+    }  # fmt: skip
+    verdict = "that of the collected results"
+    if current != found.run_set:
+        verdict = f"not that of the collected results, {current}, which are shown below: `make figures tables` redraws them"
+    text: list[RenderableType] = [
+        f"{found.entry} of {found.experiment} at {found.protocol}",
+        f"run set {found.run_set}: {verdict}",
+        *([f"commits named in the file: {', '.join(found.commits)}"] if found.commits else []),
+        f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {join_spans(seeds)}",
+        f"first run ids: {', '.join(ids[:SHOWN_IDS])}"
+        + (f" and {len(ids) - SHOWN_IDS} more (--json has all)" if len(ids) > SHOWN_IDS else ""),
+        sources_table({"": sources}),
+        *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (source.facts for source in sources)))),
+        *rebuilding_lines(rebuilt, "to rebuild them as they were"),
+        f"to run them: {command}",
+    ]
+    return View(text, data)
+
+
+def rebuilding_lines(rebuilt: Sequence[Reproduction], lead: str) -> list[str]:
+    """Returns the shell lines that compute runs again, below the words ``lead``."""
+    lines: list[str] = []
+    for each in rebuilt:
+        which = "" if len(rebuilt) == 1 else f" ({len(each.runs)} of the runs)"
+        lines += [f"{lead}{which}:", *(f"  {step}" for step in each.steps), *(f"  note: {note}" for note in each.notes)]
+    return lines

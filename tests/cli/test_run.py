@@ -1,0 +1,283 @@
+"""`stableft run` as users call it, from any folder: results, damage, interrupts and failures.
+
+A process of its own takes 1 s to start, and 5 s more if it trains: it is for what is about processes. The rest is in this one.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from experiments import adam
+from stableft.execution import collect
+from stableft.storage import run_state as states
+from stableft.storage.store import Store
+from tests.conftest import Quick
+from tests.helpers.commands import SMOKE, start, status_counts, wait_for_a_run, write_own
+
+ONE_ARM = (*SMOKE, "--results", "out", "--arms", "corrected")
+
+
+def test_a_device_that_is_not_there(tmp_path: Path, quick: Quick):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    code, out, _ = quick(tmp_path, "run", *SMOKE, "--device", "cuda", "--seeds", "0-1", "--fail-fast", "--jobs", "1")
+    assert code == 69
+    assert out.count("no CUDA device") == 1  # the others were not tried
+    status = json.loads(quick(tmp_path, "status", *SMOKE, "--seeds", "0-1", "--json")[1])
+    assert (status["done"], status["pending"], status["failed"]) == (0, 3, 1)
+    (failure,) = status["failures"]
+    assert (failure["state"], failure["kind"]) == ("failed", "device")
+    assert Path(tmp_path, failure["log"]).read_text().startswith("device: ")
+
+
+def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path, quick: Quick):
+    """BERT-large can't run here; its place is taken by the tiny encoder, everything else is the protocol's."""
+    if not os.environ.get("STABLEFT_DATA"):
+        pytest.skip("set STABLEFT_DATA to a folder with GLUE's RTE")
+    few = ("--set", "schedule.num_epochs=null", "--set", "schedule.num_steps=2", "--set", "max_length=64")
+    options = ("--tasks", "rte", "--encoder", "tiny-random", "--seeds", "0", "--results", "out", *few)
+    code, _, err = quick(tmp_path, "run", "adam", "--protocol", "paper", *options)
+    assert code == 0, err
+    runs = Store(tmp_path / "out").load("paper", "adam").runs
+    assert runs["arm"].tolist() == ["corrected", "uncorrected"]
+    assert runs["majority_score"].round(3).tolist() == [0.525, 0.525]  # 73 of the 139 test examples
+
+
+OWN = ("--seeds", "0", "--results", "out", "--jobs", "1", "--set", "schedule.num_epochs=1")
+
+
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the report of ``adam`` one figure and the tables: each figure takes half a second."""
+    left_out = ("train_loss", "train_loss_range", "score_distribution", "best_of", "bias_magnitude", "loss_and_score")
+    monkeypatch.setattr(adam, "REPORT", {name: item for name, item in adam.REPORT.items() if name not in left_out})
+
+
+def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    """The file's name and labels try to break out of paths, LaTeX, SVG and Markdown."""
+    few_figures(monkeypatch)
+    path = write_own(tmp_path / "secret" / "[red] $x_1$ & <svg>\\|%.csv")
+    asked = (*SMOKE, "--tasks", f"csv:{path}")
+    name = "red-x_1-svg.csv"
+    code, out, err = quick(tmp_path, "run", *asked, *OWN)
+    assert code == 0, err
+    assert f"smoke+{name}: {name} with the settings of toy at smoke" in out
+    assert f"2 runs collected in out/smoke+{name}/adam" in out
+    results = Store(tmp_path / "out").load(f"smoke+{name}", "adam")
+    assert set(results.runs["task"]) == {name}
+    assert results.runs["majority_score"].tolist() == [0.5, 0.5]
+    assert json.loads(results.runs["config"][0])["task"] == name
+    for verb in ("figures", "tables"):
+        assert quick(tmp_path, verb, "--results", "out", "--figures", "figures")[0] == 0
+    files = {file.name: file.read_bytes() for file in (tmp_path / "figures" / f"smoke+{name}" / "adam").iterdir()}
+    assert {"arms.md", "arms.tex", "score.svg", "score.pdf"} <= files.keys()
+    assert b"| red-x_1-svg.csv | corrected |" in files["arms.md"]
+    assert rb"red-x\_1-svg.csv & corrected &" in files["arms.tex"]
+    everything = b"".join([*files.values(), results.runs.to_csv().encode(), results.metrics.to_csv().encode()])
+    for word in (b"secret", b"$x_1$", b"<svg>", b"alin"):
+        assert word not in everything
+    assert {file.name for file in tmp_path.iterdir()} == {"secret", "out", "figures"}
+
+
+def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    few_figures(monkeypatch)  # of a regression all are drawn in test_runner.py
+    rows = [f"{word} {number} mib,{value + number / 10}" for number in range(12) for word, value in (("alin", 0), ("dorn", 1))]
+    (tmp_path / "my.csv").write_text("\n".join(["text,score", *rows]))
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--tasks", "csv:my.csv", *OWN)
+    assert code == 0, err
+    runs = Store(tmp_path / "out").load("smoke+my.csv", "adam").runs
+    assert runs["score_name"].tolist() == ["spearman"] * 2
+    assert quick(tmp_path, "figures", "--results", "out", "--figures", "figures")[0] == 0
+    checked = json.loads(quick(tmp_path, "data", "check", "csv:my.csv", "--json")[1])
+    assert (checked["kind"], checked["splits"]["test"]["examples"]) == ("regression", 2)
+
+
+def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
+    path = write_own(tmp_path / "a" / "my.csv")
+    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{path}", *OWN)[0] == 0
+    before = Store(tmp_path / "out").load("smoke+my.csv", "adam")
+    moved = tmp_path / "b" / "my.csv"
+    moved.parent.mkdir()
+    path.rename(moved)
+    code, out, _ = quick(tmp_path, "status", *SMOKE, "--tasks", "csv:b/my.csv", *OWN[:4], *OWN[6:], "--json")
+    assert (code, json.loads(out)["done"], json.loads(out)["pending"]) == (0, 2, 0)
+    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{moved}", *OWN)[0] == 0
+    pd.testing.assert_frame_equal(Store(tmp_path / "out").load("smoke+my.csv", "adam").runs, before.runs)
+    moved.write_text(moved.read_text().replace("mib", "mip"))
+    _, out, _ = quick(tmp_path, "plan", *SMOKE, "--tasks", f"csv:{moved}", *OWN[:4], *OWN[6:], "--json")
+    assert (json.loads(out)["protocol"], json.loads(out)["missing"]) == ("smoke+my.csv", 2)
+
+
+def test_own_files_leave_the_protocols_results_alone(finished: Path, tmp_path: Path, quick: Quick):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    tables = {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()}
+    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{write_own(tmp_path / 'my.csv')}", *OWN)[0] == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()} == tables
+    assert Store(tmp_path / "out").collected() == [("smoke", "adam"), ("smoke+my.csv", "adam")]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code", "message"),
+    [
+        ("csv:no.csv", 4, "no.csv: no such file or folder"),
+        ("csv:", 2, "write a path after the colon"),
+        ("csv:[/x]:smile:.csv", 4, "[/x]:smile:.csv: no such file or folder"),
+        ("toy,csv:my.csv", 2, "own files are run on their own"),
+        ("csv:my.csv,csv:./my.csv", 2, "two tasks would be called the same"),
+        ("csv:bad.csv", 4, "bad.csv:1: no column 'text'"),
+        ("my.csv", 2, "has no task 'my.csv'; it has: toy"),
+    ],
+)
+def test_own_files_that_cant_be_used(tmp_path: Path, quick: Quick, tasks: str, code: int, message: str):
+    write_own(tmp_path / "my.csv")
+    (tmp_path / "bad.csv").write_text("a,b\nc,d\n")
+    for verb in ("run", "plan", "status"):
+        found, out, err = quick(tmp_path, verb, *SMOKE, "--tasks", tasks)
+        assert (found, out) == (code, "")
+        assert message in " ".join(err.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"my.csv", "bad.csv"}
+
+
+def test_a_record_that_was_cut_short_is_named_set_aside_and_done_again(finished: Path, tmp_path: Path, quick: Quick):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    victim = sorted((tmp_path / "out" / "runs").iterdir())[0]
+    victim.write_bytes(victim.read_bytes()[:500])
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out")
+    assert code == 0
+    assert f"{victim.name} is damaged (cut short); set aside" in " ".join(err.split())
+    assert (tmp_path / "out" / "damaged" / victim.name).is_file()
+    _same_metrics(finished, tmp_path)
+
+
+def test_a_record_that_is_damaged_inside_is_named_set_aside_and_done_again(finished: Path, tmp_path: Path, quick: Quick):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    victim = sorted((tmp_path / "out" / "runs").iterdir())[0]
+    content = bytearray(victim.read_bytes())
+    metadata = pq.read_metadata(victim).row_group(0)
+    (values,) = (c for c in map(metadata.column, range(metadata.num_columns)) if c.path_in_schema == "value")
+    content[values.dictionary_page_offset + values.total_compressed_size // 2] ^= 1  # elsewhere it may be a bit that nobody reads
+    victim.write_bytes(content)
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out")
+    assert code == 0
+    assert f"{victim.name} is damaged" in " ".join(err.split())
+    assert "Running them again." in err
+    assert (tmp_path / "out" / "damaged" / victim.name).is_file()
+    _same_metrics(finished, tmp_path)
+
+
+def _same_metrics(a: Path, b: Path) -> None:
+    one, other = (pd.read_parquet(folder / "out" / "smoke" / "adam" / "metrics.parquet") for folder in (a, b))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_a_read_only_results_folder_is_an_io_error(tmp_path: Path, quick: Quick):
+    (tmp_path / "out").write_text("a file where the folder should be")
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out", "--seeds", "0")
+    assert code == 74
+    assert "Traceback" not in err
+
+
+LONGER = ("--set", "schedule.num_epochs=10", "--results", "out", "--jobs", "2")
+
+
+@pytest.mark.slow
+def test_killed_half_way_and_repeated_gives_the_undisturbed_metrics(tmp_path: Path, quick: Quick):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert quick(tmp_path / "a", "run", *SMOKE, *LONGER)[0] == 0
+    process = start(tmp_path / "b", "run", *SMOKE, *LONGER)
+    wait_for_a_run(tmp_path / "b", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = len(list((tmp_path / "b" / "out" / "runs").glob("*.parquet")))
+    assert 1 <= done < 4
+    code, _, err = quick(tmp_path / "b", "run", *SMOKE, *LONGER)
+    assert code == 0
+    assert err.count("done toy / ") == 4 - done
+    stores = [Store(tmp_path / name / "out") for name in "ab"]
+    undisturbed, resumed = (store.load("smoke", "adam") for store in stores)
+    pd.testing.assert_frame_equal(undisturbed.metrics, resumed.metrics, check_exact=True)
+    pd.testing.assert_frame_equal(undisturbed.predictions, resumed.predictions, check_exact=True)
+
+
+@pytest.mark.slow
+def test_an_interrupt_lets_runs_in_flight_finish_and_starts_no_more(tmp_path: Path, quick: Quick):
+    process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-9")
+    wait_for_a_run(tmp_path, process)
+    seen = json.loads(quick(tmp_path, "status", *SMOKE, *LONGER[:4], "--seeds", "0-9", "--json")[1])
+    assert seen["running"] == len(seen["progress"]) <= 2
+    assert seen["done"] + seen["running"] + seen["pending"] == 20
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupt again to stop at once" in err
+    options = "--protocol smoke --seeds 0-9 --set schedule.num_epochs=10 --results out --jobs 2"
+    assert err.rstrip().endswith(f"To resume, run:\npython -m stableft run adam {options}")
+    done = len(list((tmp_path / "out" / "runs").iterdir()))
+    assert 2 <= done <= 5, "what was done, two in flight, and one more for each that ended before the signal came"
+    assert err.count("done toy / ") == done
+
+
+@pytest.mark.slow
+def test_interrupts_that_come_until_the_very_end_change_nothing(tmp_path: Path):
+    process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
+    wait_for_a_run(tmp_path, process)
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.005)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "To resume, run:" in err.splitlines()[-2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("numbers", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)])
+def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done(
+    tmp_path: Path, numbers: tuple[int, ...], code: int
+):
+    process = start(tmp_path, "run", *SMOKE, *LONGER, "--seeds", "0-5")
+    wait_for_a_run(tmp_path, process)
+    for number in numbers:
+        os.killpg(process.pid, number)
+        time.sleep(0.2)
+    started = time.monotonic()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert time.monotonic() - started < 5
+    assert "Traceback" not in err
+    files = [path.name for path in (tmp_path / "out" / "runs").iterdir()]
+    assert files
+    assert all(name.endswith(".parquet") for name in files)
+    while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:  # no process stays behind
+        assert time.monotonic() - started < 10
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("obedient")
+def test_fail_fast_says_that_not_all_was_done(tmp_path: Path, quick: Quick):
+    code, out, _ = quick(tmp_path, "run", *ONE_ARM, "--seeds", "2,1,3", "--jobs", "1", "--fail-fast", "--max-retries", "0")
+    assert code == 1
+    assert out.splitlines()[0].startswith("1 failed (crashed): toy / corrected / 2")
+    assert out.splitlines()[1] == "2 more were not run"
+    assert status_counts(quick, tmp_path, "--arms", "corrected", "--seeds", "1-3") == {"pending": 2, "failed": 1}
+
+
+@pytest.mark.usefixtures("obedient")
+def test_a_failed_run_is_not_tried_again_because_another_is_damaged(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(collect, "collect", lambda grid, store, inputs, warn: warn("x.parquet is damaged."))
+    code, out, err = quick(tmp_path, "run", *ONE_ARM, "--seeds", "2", "--max-retries", "0")
+    assert code == 1
+    assert "x.parquet is damaged.\nRunning them again." in err
+    assert out.splitlines()[0].startswith("1 failed (crashed): toy / corrected / 2")
+    assert "were not run" not in out
+    assert [note.attempts for note in states.failures(Store(tmp_path / "out"))] == [1]
