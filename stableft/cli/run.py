@@ -109,6 +109,7 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
     text: list[RenderableType] = []
     if collected is not None:
         from stableft.reporting import markup
+        from stableft.reporting.tables import score_summary
 
         if len(grid.arms) <= 4:
             text.append(markup.to_markdown(score_summary.table(collected)))

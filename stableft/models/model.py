@@ -283,6 +283,7 @@ def load_model(
         UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than its positions.
         MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
+    # The encoder without what this task does not use, refused if it can't be fine-tuned here.
     settings = read_settings(encoder)
     set_dropout(settings, config.dropout)
     architecture = ARCHITECTURES.get(settings.model_type)
@@ -295,12 +296,15 @@ def load_model(
         refuse_useless(encoder.name, body)
     _refuse_misfits(encoder, body, config.max_length, pieces)
 
+    # The head on top. Fresh are all parameters outside the encoder, and those of it that the folder lacks.
     model = Model(
         body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
     )
     missing = {f"encoder.{key}" for key in absent if not (tagging and key.startswith("pooler."))}
     fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
     _draw(model, fresh, getattr(settings, "initializer_range", 0.02), init)
+
+    # Without the embeddings of pieces that do not occur.
     if architecture:
         _keep_embeddings(body, pieces)
     return model, fresh

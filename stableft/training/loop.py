@@ -76,13 +76,8 @@ def train(
         if checkpointer is not None and (step < setup.num_steps or surface is not None):
             checkpointer.maybe_save(step, state)
 
-    # The surface, from the first point that an earlier attempt has not logged.
     if surface is not None:
-        known = 0 if checkpointer is None else sum(row.metric == "surface_score" for row in checkpointer.rows)
-        for row in surface.rows(setup.num_steps, scorer, skip=known):
-            yield row
-            if checkpointer is not None and row.metric == "surface_score":
-                checkpointer.maybe_save(setup.num_steps, state)
+        yield from _surface_rows(surface, setup.num_steps, scorer, state, checkpointer)
 
 
 class _Updater:
@@ -164,6 +159,17 @@ def _surface(setup: Setup) -> Surface | None:
     if "surface" not in setup.sources:
         raise UsageError("surface: build() needs the weights that the other run ended with, in sources")
     return Surface(setup.model, setup.config.surface, setup.train_indices, setup.sources["surface"])
+
+
+def _surface_rows(
+    surface: Surface, num_steps: int, scorer: Scorer, state: TrainingState, checkpointer: Checkpointer | None
+) -> Iterator[MetricRow]:
+    """Yields the rows of the surface, from the first point that an earlier attempt has not logged."""
+    known = 0 if checkpointer is None else sum(row.metric == "surface_score" for row in checkpointer.rows)
+    for row in surface.rows(num_steps, scorer, skip=known):
+        yield row
+        if checkpointer is not None and row.metric == "surface_score":
+            checkpointer.maybe_save(num_steps, state)
 
 
 def _seed_dropout(model: Model, entropy: int, runtime: Runtime) -> None:

@@ -216,13 +216,13 @@ def gradients(case: Case, batch: Batch) -> dict[str, torch.Tensor]:
     given = inputs(case.reference, pad(batch.ids, case.reference.config.pad_token_id), pad(batch.segments, 0))
     logits = case.reference(**given, attention_mask=pad(torch.ones_like(batch.ids), 0)).logits
     nn.functional.cross_entropy(logits / 10, batch.labels.long()).backward()
-    found = {name: p.grad.clone() for name, p in case.reference.named_parameters() if p.grad is not None}
+    gradients = {name: p.grad.clone() for name, p in case.reference.named_parameters() if p.grad is not None}
     case.reference.zero_grad()
     prefix = case.reference.base_model_prefix
-    renamed = {f"encoder{name.removeprefix(prefix)}": g for name, g in found.items() if name.startswith(f"{prefix}.")}
+    renamed = {f"encoder{name.removeprefix(prefix)}": g for name, g in gradients.items() if name.startswith(f"{prefix}.")}
     for ours, theirs in case.names.items():
-        renamed |= {f"{ours}.{leaf}": found[f"{theirs}.{leaf}"] for leaf in ("weight", "bias")}
-    assert len(renamed) == len(found)
+        renamed |= {f"{ours}.{leaf}": gradients[f"{theirs}.{leaf}"] for leaf in ("weight", "bias")}
+    assert len(renamed) == len(gradients)
     return renamed
 
 

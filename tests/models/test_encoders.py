@@ -227,9 +227,9 @@ def test_the_hubs_cache_is_used_offline(copied: Path, tmp_path: Path, monkeypatc
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(revision)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    found = resolve("someone/mine")
-    assert found.folder == repository / "snapshots" / revision
-    assert found.fingerprint == resolve(str(copied)).fingerprint
+    resolved = resolve("someone/mine")
+    assert resolved.folder == repository / "snapshots" / revision
+    assert resolved.fingerprint == resolve(str(copied)).fingerprint
 
 
 @pytest.mark.parametrize("name", list(EMBEDDED))

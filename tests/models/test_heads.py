@@ -124,15 +124,15 @@ def one_at_a_time(head: BiLSTMCRF, states: Tensor) -> Tensor:
 
 def test_emissions_and_their_gradients_are_those_of_a_bidirectional_lstm(head: BiLSTMCRF) -> None:
     weights = words(1)[:, :3]
-    found: list[tuple[Tensor, list[Tensor | None]]] = []
+    results: list[tuple[Tensor, list[Tensor | None]]] = []
     for emit in (lambda x: head(x, LENGTHS), lambda x: one_at_a_time(head, x)):
         head.zero_grad()
         states = words().requires_grad_()
         emissions = emit(states)
         (emissions * weights).sum().backward()
-        found.append((emissions, [states.grad, *(p.grad for name, p in head.named_parameters() if not name.startswith("crf"))]))
-    torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-6)
-    for ours, theirs in zip(found[0][1], found[1][1], strict=True):
+        results.append((emissions, [states.grad, *(p.grad for name, p in head.named_parameters() if not name.startswith("crf"))]))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=0, atol=1e-6)
+    for ours, theirs in zip(results[0][1], results[1][1], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
@@ -143,11 +143,11 @@ def test_losses_and_tags_are_the_crfs_on_each_sentence(head: BiLSTMCRF) -> None:
     assert losses.shape == (4,)
     assert (losses > 0).all()
     pieces = zip(emissions.split(LENGTHS), tags.split(LENGTHS), best.split(LENGTHS), losses, strict=True)
-    for rows, wanted, found, loss in pieces:
+    for rows, wanted, decoded, loss in pieces:
         every = torch.ones(1, len(rows), dtype=torch.bool)
         likelihood = head.crf.score(rows[None], wanted[None], every) - head.crf.log_partition(rows[None], every)
         assert loss.item() == pytest.approx(-likelihood.item(), abs=1e-5)
-        assert torch.equal(found, head.crf.decode(rows[None], every)[0])
+        assert torch.equal(decoded, head.crf.decode(rows[None], every)[0])
 
 
 def test_it_is_drawn_from_the_given_generator_alone() -> None:

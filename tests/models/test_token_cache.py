@@ -16,14 +16,14 @@ def example(shift: int = 0) -> tuple[Splits, np.ndarray]:
     return {"train": tokens, "validation": tokens}, np.array([3, 7])
 
 
-def assert_same(found: tuple[Splits, np.ndarray], expected: tuple[Splits, np.ndarray]) -> None:
-    assert list(found[0]) == list(expected[0])
+def assert_same(actual: tuple[Splits, np.ndarray], expected: tuple[Splits, np.ndarray]) -> None:
+    assert list(actual[0]) == list(expected[0])
     for name, tokens in expected[0].items():
         for field in ("ids", "segments", "offsets", "labels"):
-            theirs = getattr(found[0][name], field)
+            theirs = getattr(actual[0][name], field)
             np.testing.assert_array_equal(theirs, getattr(tokens, field))
             assert theirs.dtype == getattr(tokens, field).dtype
-    np.testing.assert_array_equal(found[1], expected[1])
+    np.testing.assert_array_equal(actual[1], expected[1])
 
 
 def refuse() -> tuple[Splits, np.ndarray]:
@@ -33,9 +33,9 @@ def refuse() -> tuple[Splits, np.ndarray]:
 def test_made_once_and_mapped(tmp_path: Path) -> None:
     first = load_or_make(tmp_path / "tokens" / "k", example)
     again = load_or_make(tmp_path / "tokens" / "k", refuse)
-    for found in (first, again):
-        assert_same(found, example())
-        assert isinstance(found[0]["train"].ids, np.memmap)
+    for actual in (first, again):
+        assert_same(actual, example())
+        assert isinstance(actual[0]["train"].ids, np.memmap)
     assert [path.name for path in (tmp_path / "tokens").iterdir()] == ["k"], "no draft is left behind"
     batch = again[0]["train"].batch([2, 0])
     assert batch.ids.tolist() == [4, 5, 0, 1, 2]
@@ -74,8 +74,8 @@ def _load(folder: Path) -> list[int]:
 @pytest.mark.slow
 def test_two_workers_at_once(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.map(_load, [tmp_path / "tokens" / "k"] * 4, chunksize=1)
-    assert found == [list(range(6))] * 4
+        of_workers = pool.map(_load, [tmp_path / "tokens" / "k"] * 4, chunksize=1)
+    assert of_workers == [list(range(6))] * 4
     assert [path.name for path in (tmp_path / "tokens").iterdir()] == ["k"]
 
 

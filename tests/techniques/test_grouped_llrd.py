@@ -17,10 +17,10 @@ EXAMPLE = GroupedLLRD()
 def test_the_rates_of_the_article(lively_encoder: Encoder, tmp_path: Path, toy_config: ConfigFactory, toy_data: Data) -> None:
     """Protocol section 7, S2; its blocks 0 to 11 are 1 to 12 here."""
     encoder = trials.deep_encoder(lively_encoder, tmp_path, 12)
-    found = trials.rates(GroupedLLRD(), toy_config({"adam.lr": 3.6e-6}), encoder, toy_data)
+    rates = trials.rates(GroupedLLRD(), toy_config({"adam.lr": 3.6e-6}), encoder, toy_data)
     expected: dict[str | int, float] = {"embeddings": 1e-6, 1: 1e-6, 2: 1e-6, 3: 1e-6, 4: 1e-6}
     expected |= {5: 1.75e-6, 6: 1.75e-6, 7: 1.75e-6, 8: 1.75e-6, 9: 3.5e-6, 10: 3.5e-6, 11: 3.5e-6, 12: 3.5e-6}
-    assert found == pytest.approx({**expected, "pooler": 3.6e-6, "head": 3.6e-6}, rel=1e-12)
+    assert rates == pytest.approx({**expected, "pooler": 3.6e-6, "head": 3.6e-6}, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_the_sets_of_other_depths(
     num_layers: int, sets: str, lively_encoder: Encoder, tmp_path: Path, toy_config: ConfigFactory, toy_data: Data
 ) -> None:
     encoder = trials.deep_encoder(lively_encoder, tmp_path, num_layers)
-    found = trials.rates(GroupedLLRD(bottom=1, middle=2, top=3), toy_config({"adam.lr": 1.0}), encoder, toy_data)
-    assert "".join(str(round(found[block])) for block in range(1, num_layers + 1)) == sets
-    assert found["embeddings"] == found["pooler"] == found["head"] == 1
+    rates = trials.rates(GroupedLLRD(bottom=1, middle=2, top=3), toy_config({"adam.lr": 1.0}), encoder, toy_data)
+    assert "".join(str(round(rates[block])) for block in range(1, num_layers + 1)) == sets
+    assert rates["embeddings"] == rates["pooler"] == rates["head"] == 1
 
 
 @pytest.mark.parametrize("field", ["bottom", "middle", "top"])

@@ -19,8 +19,8 @@ EXAMPLE = HeadLR(scale=2.0)
 
 def test_the_rates_of_the_article(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     """Protocol section 7, S3: encoder 5e-5, head 1e-4."""
-    found = trials.rates(HeadLR(), toy_config({"adam.lr": 5e-5}), lively_encoder, toy_data)
-    assert found == {"embeddings": 5e-5, 1: 5e-5, 2: 5e-5, "pooler": 5e-5, "head": 1e-4}
+    rates = trials.rates(HeadLR(), toy_config({"adam.lr": 5e-5}), lively_encoder, toy_data)
+    assert rates == {"embeddings": 5e-5, 1: 5e-5, 2: 5e-5, "pooler": 5e-5, "head": 1e-4}
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])

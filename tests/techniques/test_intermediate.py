@@ -231,7 +231,7 @@ def saved(built: Built, lively_encoder: Encoder, tmp_path: Path) -> tuple[Setup,
 def test_weights_that_are_damaged_or_of_another_encoder(saved: tuple[Setup, Path], damage: str) -> None:
     setup, path = saved
     content = path.read_bytes()
-    said = "is damaged .*Delete it and run again"
+    message = "is damaged .*Delete it and run again"
     if damage == "cut":
         path.write_bytes(content[:-100])
     elif damage == "flipped":
@@ -242,8 +242,8 @@ def test_weights_that_are_damaged_or_of_another_encoder(saved: tuple[Setup, Path
         save_file({"a": torch.zeros(1)}, path)
     else:
         path.unlink()
-        said = "does not exist: run again"
-    with pytest.raises(MissingInput, match=said):
+        message = "does not exist: run again"
+    with pytest.raises(MissingInput, match=message):
         load_encoder(setup.model, path)
 
 

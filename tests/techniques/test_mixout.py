@@ -65,8 +65,8 @@ def test_the_weight_by_the_formula_of_the_paper(variant: str) -> None:
 def test_dropped_inputs_meet_the_start_exactly() -> None:
     for seed in range(20):
         mixed, start = layer(seed=seed)
-        found = mixed.mixed()
-        assert torch.equal(found[:, mask(seed=seed)], start[:, mask(seed=seed)])
+        weight = mixed.mixed()
+        assert torch.equal(weight[:, mask(seed=seed)], start[:, mask(seed=seed)])
 
 
 @pytest.mark.parametrize("variant", ["exact", "reference"])
@@ -204,15 +204,15 @@ def test_dropout_masks_and_order_are_the_baselines(
     packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data
 ) -> None:
     """As long as nothing learns, W is U and mixing changes nothing: the same run bit for bit, dropout and all."""
-    found = []
+    runs = []
     for techniques in ((), (EXAMPLE,)):
         config = toy_config(techniques=techniques)
         setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
         frozen = tuple(dataclasses.replace(group, lr_scale=0.0) for group in setup.groups)
-        found.append(trials.run(dataclasses.replace(setup, groups=frozen), toy_data, packed=packed))
-    assert found[0].losses == found[1].losses
+        runs.append(trials.run(dataclasses.replace(setup, groups=frozen), toy_data, packed=packed))
+    assert runs[0].losses == runs[1].losses
     assert config.dropout > 0
-    assert len(set(found[0].losses)) == 24
+    assert len(set(runs[0].losses)) == 24
 
 
 def test_the_variants_differ_by_clipping_alone(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:

@@ -43,9 +43,9 @@ def test_what_decays_toward_what(
     config = toy_config({"adam.weight_decay": 0.01}, techniques=(EXAMPLE, *others))
     setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
     start, moving = trials.state(setup), "encoder.embeddings.word_embeddings.weight"
-    found = anchors(setup)
-    assert set(found) == {name for name, p in start.items() if p.ndim == 2} - setup.fresh
-    assert all(torch.equal(target, start[name]) for name, target in found.items())
+    targets = anchors(setup)
+    assert set(targets) == {name for name, p in start.items() if p.ndim == 2} - setup.fresh
+    assert all(torch.equal(target, start[name]) for name, target in targets.items())
     expected = {name: 0.0 if p.ndim == 1 else 0.01 if name in setup.fresh else 1.0 for name, p in start.items()}
     assert decays(setup) == expected
     assert {"head.weight", "head.bias"} <= setup.fresh

@@ -154,8 +154,8 @@ def test_the_first_draws_by_hand(built: Built) -> None:
         parts = ["attention.output.dense", "attention.self.key", "attention.self.query", "attention.self.value"]
         order += [f"encoder.layer.{index}.{part}" for part in [*parts, "intermediate.dense", "output.dense"]]
     for name in order:
-        found = after[f"encoder.{name}.weight"]
-        assert torch.equal(found, torch.empty(found.shape).normal_(0.0, 0.2, generator=generator)), name
+        redrawn = after[f"encoder.{name}.weight"]
+        assert torch.equal(redrawn, torch.empty(redrawn.shape).normal_(0.0, 0.2, generator=generator)), name
 
 
 # --- from which stream ---------------------------------------------------------------------------------------------------------
@@ -187,8 +187,8 @@ def test_the_order_of_groups_plays_no_part(built: Built, toy_config: ConfigFacto
     shuffled = dataclasses.replace(
         setup, groups=tuple(dataclasses.replace(g, params=g.params[::-1]) for g in reversed(setup.groups))
     )
-    found, expected = trials.state(technique.apply(shuffled)), trials.state(built(technique))
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    redrawn, expected = trials.state(technique.apply(shuffled)), trials.state(built(technique))
+    assert all(torch.equal(redrawn[name], expected[name]) for name in expected)
 
 
 def test_the_reinit_seed_moves_the_draws_alone(built: Built) -> None:
@@ -222,8 +222,8 @@ def test_order_and_dropout_are_the_baselines(built: Built, toy_config: ConfigFac
     config = toy_config(techniques=(EXAMPLE,))
     setup, handed = built(EXAMPLE, packed=packed), built(packed=packed)
     handed.model.load_state_dict(setup.model.state_dict())
-    found, expected = (trials.run(s, toy_data, packed=packed) for s in (setup, handed))
-    assert trials.same(found, expected)
+    run, expected = (trials.run(s, toy_data, packed=packed) for s in (setup, handed))
+    assert trials.same(run, expected)
     assert config.dropout > 0
 
 

@@ -214,13 +214,13 @@ def test_draws_from_torchs_generator_during_a_run_move_nothing(
 
     def losses(disturb: bool) -> list[float]:
         config, runtime = toy_config(dropout=0.3), Runtime()
-        found = []
+        values = []
         for item in train(build(config, toy_data, lively_encoder, runtime), toy_data, runtime):
             if disturb:
                 torch.rand(3)
             if isinstance(item, MetricRow) and item.metric == "loss":
-                found.append(item.value)
-        return found
+                values.append(item.value)
+        return values
 
     assert losses(disturb=True) == losses(disturb=False)
 
