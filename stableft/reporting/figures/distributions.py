@@ -72,7 +72,7 @@ def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
             groups = {str(arm): group for arm, group in of_task.groupby("arm", sort=False, observed=True)}
             _draw(panel, groups, styles)
             labels = [
-                f"{textwrap.fill(arm, ARM_LETTERS)}\nn = {len(group)}\n{group['failed'].sum()} failed"
+                f"{textwrap.fill(arm, ARM_LETTERS, break_long_words=False)}\nn = {len(group)}\n{group['failed'].sum()} failed"
                 for arm, group in groups.items()
             ]
             panel.set_xticks(range(len(groups)), labels)

@@ -17,7 +17,7 @@ from stableft.reporting.figures import style
 from stableft.storage.store import Results
 
 CELL, GAP = (0.42, 0.26), 0.15  # inches; of a cell, before the margins
-MAP = "cividis"  # light to the eye and without colour alike
+MAP, DARK = "cividis", 0.48  # light to the eye and without colour alike; text is white up to here, else black: contrast 4.5
 MARGINS = ("min", "mean", "max", "std")
 WIDEST = 8  # seeds of a side; of more, a map takes the whole width
 CAPTION = (
@@ -71,18 +71,19 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 
 def _draw(panel: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
     inits, orders = ([name for name in dict.fromkeys(rows[side]) if name not in MARGINS] for side in ("init", "order"))
-    score, failed = (rows.pivot(index="init", columns="order", values=name) for name in ("score", "failed"))
-    text = score.map(lambda value: f"{value:.3f}".replace("0.", ".", 1))
-    marks = np.where(failed.loc[inits, orders] > 0, "\u00d7 ", "") + text.loc[inits, orders]
-    seaborn.heatmap(
-        score.loc[inits, orders].astype(float), vmin=low, vmax=high, cmap=MAP, cbar=False, linewidths=0.6, linecolor="white",
-        annot=marks, fmt="", annot_kws={"fontsize": 7}, ax=panel,
-    )  # fmt: skip
+    cells = rows.pivot(index="init", columns="order", values="score").loc[inits, orders].astype(float)
+    seaborn.heatmap(cells, vmin=low, vmax=high, cmap=MAP, cbar=False, linewidths=0.6, linecolor="white", ax=panel)
     down, right = ({name: place + 0.5 + GAP * (name in MARGINS) for place, name in enumerate([*names, *MARGINS])}
                    for names in (inits, orders))  # fmt: skip
-    for init, order in product(down, right):
-        if (init in MARGINS or order in MARGINS) and not np.isnan(score.at[init, order]):
-            panel.text(right[order], down[init], text.at[init, order], ha="center", va="center", color=style.INK, fontsize=7)
+    for init, order, value, failed in rows[["init", "order", "score", "failed"]].itertuples(index=False, name=None):
+        if np.isnan(value):
+            continue
+        ink, mark = style.INK, ""
+        if init in inits and order in orders:
+            ink = "white" if value <= low + DARK * (high - low) else "black"
+            mark = "\u00d7 " if failed else ""
+        text = f"{mark}{value:.3f}".replace("0.", ".", 1)
+        panel.text(right[order], down[init], text, ha="center", va="center", color=ink, fontsize=7)
     panel.set_xlim(-0.05, len(right) + 0.05 + GAP)
     panel.set_ylim(len(down) + 0.05 + GAP, -0.05)
     panel.set_xticks(list(right.values()), list(right), rotation=0)

@@ -61,6 +61,7 @@ DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
 
 LAYOUT_PASSES = 2  # where the panels' aspect is fixed, the first leaves labels outside
 Color = tuple[float, float, float]
+Line = str | tuple[int, tuple[float, ...]]
 
 
 class ArmStyle(NamedTuple):
@@ -68,7 +69,7 @@ class ArmStyle(NamedTuple):
 
     color: Color
     marker: str
-    linestyle: str | tuple[int, tuple[float, ...]]
+    linestyle: Line
 
 
 BLUE, ORANGE, GREEN, VERMILION, PINK, BROWN, _, _, _, SKY = color_palette("colorblind")
@@ -87,7 +88,7 @@ KNOWN_ARMS = {
 # then black and two of Tol's muted colours (personal.sron.nl/~pault), for experiments with more arms.
 COLORS = (SKY, ORANGE, GREEN, PINK, *color_palette(["#000000", "#882255", "#332288"]), BROWN)
 MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a failed run
-LINES = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # none without a gap, which would hide a line below it
+LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # none without a gap, which would hide a line below it
 FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
 MOST_SHADES = 3  # more than these need several hues
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
@@ -105,7 +106,9 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
         families.setdefault(_family(name), []).append(name)
     known = {family: KNOWN_ARMS[family] for family in families if family in KNOWN_ARMS}
     taken = {part for look in known.values() for part in look}
-    colors, markers, lines = (itertools.cycle([look for look in looks if look not in taken]) for looks in (COLORS, MARKERS, LINES))
+    colors = itertools.cycle(color for color in COLORS if color not in taken)
+    markers = itertools.cycle(marker for marker in MARKERS if marker not in taken)
+    lines = itertools.cycle(line for line in LINES if line not in taken)
     styles = {}
     for family, members in sorted(families.items()):
         base = known[family].color if family in known else next(colors)

@@ -54,7 +54,7 @@ def test_known_arms_look_alike_in_every_experiment() -> None:
 
 
 def test_text_is_legible_in_print() -> None:
-    assert min(text.get_fontsize() for text in figure().findobj(Text) if isinstance(text, Text)) >= 7
+    assert min(float(text.get_fontsize()) for text in figure().findobj(Text) if isinstance(text, Text)) >= 7
 
 
 def test_the_style_leaves_no_setting_behind() -> None:
