@@ -8,7 +8,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,9 +69,11 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 
 
 def _draw(panel: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
+    from seaborn import heatmap  # only here: see `style`
+
     inits, orders = ([name for name in dict.fromkeys(rows[side]) if name not in MARGINS] for side in ("init", "order"))
     cells = rows.pivot(index="init", columns="order", values="score").loc[inits, orders].astype(float)
-    seaborn.heatmap(cells, vmin=low, vmax=high, cmap=MAP, cbar=False, linewidths=0.6, linecolor="white", ax=panel)
+    heatmap(cells, vmin=low, vmax=high, cmap=MAP, cbar=False, linewidths=0.6, linecolor="white", ax=panel)
     down, right = ({name: place + 0.5 + GAP * (name in MARGINS) for place, name in enumerate([*names, *MARGINS])}
                    for names in (inits, orders))  # fmt: skip
     for init, order, value, failed in rows[["init", "order", "score", "failed"]].itertuples(index=False, name=None):

@@ -1,4 +1,7 @@
-"""How every figure looks, and how it is written: same arm, same look; same figure, same bytes."""
+"""Style of every figure, and how it is written: same arm, same look; same figure, same bytes.
+
+Seaborn is imported where it draws, not here: it imports pyplot, which no command needs that draws nothing.
+"""
 
 import io
 import itertools
@@ -6,6 +9,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +20,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
-from seaborn import axes_style, blend_palette, color_palette, plotting_context
 
 from stableft.core.files import write_whole
 
@@ -25,8 +28,8 @@ LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit 
 LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches that an entry takes besides its label, and for each letter
 INK, LIGHT_INK, PUBLISHED_INK = "#333333", "#999999", "#777777"
 
-# Two themes of seaborn, and what a figure of one column needs otherwise. Text keeps 7 points at least.
-THEMES = (axes_style("ticks"), plotting_context("paper", font_scale=1 / 1.2))
+FONT_SCALE = 1 / 1.2  # of seaborn's "paper", for 8 points
+# What a figure of one column needs besides the themes of seaborn. Text keeps 7 points at least.
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text measures the same on every machine
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
@@ -72,26 +75,43 @@ class ArmStyle(NamedTuple):
     linestyle: Line
 
 
-BLUE, ORANGE, GREEN, VERMILION, PINK, BROWN, _, _, _, SKY = color_palette("colorblind")
-CORRECTED = ArmStyle(BLUE, "o", "-")
-# ``standard`` and ``basic`` are what other experiments call the runs of ``corrected``; no experiment has two of the three.
-KNOWN_ARMS = {
-    "corrected": CORRECTED,
-    "standard": CORRECTED,
-    "basic": CORRECTED,
-    "uncorrected": ArmStyle(VERMILION, "s", "--"),
-    "reinit": ArmStyle(GREEN, "^", "-."),
-    "llrd": ArmStyle(PINK, "D", ":"),
-    "pooler": ArmStyle(ORANGE, "v", "--"),
-}
-# The rest of seaborn's palette, without its grey and its yellow, which is too faint for lines on white;
-# then black and two of Tol's muted colours (personal.sron.nl/~pault), for experiments with more arms.
-COLORS = (SKY, ORANGE, GREEN, PINK, *color_palette(["#000000", "#882255", "#332288"]), BROWN)
 MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a failed run
 LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # none without a gap, which would hide a line below it
 FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
 MOST_SHADES = 3  # more than these need several hues
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
+
+
+@cache
+def known_arms() -> dict[str, ArmStyle]:
+    """Returns the looks that are fixed.
+
+    ``standard`` and ``basic`` are what other experiments call the runs of ``corrected``; no experiment has two of the three.
+    """
+    from seaborn import color_palette
+
+    blue, orange, green, vermilion, pink, *_ = color_palette("colorblind")
+    corrected = ArmStyle(blue, "o", "-")
+    return {
+        **dict.fromkeys(("corrected", "standard", "basic"), corrected),
+        "uncorrected": ArmStyle(vermilion, "s", "--"),
+        "reinit": ArmStyle(green, "^", "-."),
+        "llrd": ArmStyle(pink, "D", ":"),
+        "pooler": ArmStyle(orange, "v", "--"),
+    }
+
+
+@cache
+def other_colors() -> tuple[Color, ...]:
+    """Returns the colours of arms whose look is not fixed.
+
+    Those of seaborn's palette, without its grey and its yellow, which is too faint for lines on white; before its brown, black and
+    two of Tol's muted colours (personal.sron.nl/~pault).
+    """
+    from seaborn import color_palette
+
+    _, orange, green, _, pink, brown, _, _, _, sky = color_palette("colorblind")
+    return (sky, orange, green, pink, *color_palette(["#000000", "#882255", "#332288"]), brown)
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
@@ -104,9 +124,9 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
     families: dict[str, list[str]] = {}
     for name in sorted(names, key=_by_number):
         families.setdefault(_family(name), []).append(name)
-    known = {family: KNOWN_ARMS[family] for family in families if family in KNOWN_ARMS}
+    known = {family: look for family, look in known_arms().items() if family in families}
     taken = {part for look in known.values() for part in look}
-    colors = itertools.cycle(color for color in COLORS if color not in taken)
+    colors = itertools.cycle(color for color in other_colors() if color not in taken)
     markers = itertools.cycle(marker for marker in MARKERS if marker not in taken)
     lines = itertools.cycle(line for line in LINES if line not in taken)
     styles = {}
@@ -131,6 +151,8 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 def _shades(base: Color, count: int, plain: bool) -> list[Color]:
     """Returns ``count`` colours from light to dark; with ``plain`` the first is ``base`` itself."""
+    from seaborn import blend_palette, color_palette
+
     if count > MOST_SHADES:
         return [*([base] if plain else []), *color_palette("flare", count - plain)]
     light, dark = blend_palette([base, "white"], 4)[1], blend_palette([base, "black"], 3)[1]
@@ -139,6 +161,8 @@ def _shades(base: Color, count: int, plain: bool) -> list[Color]:
 
 def depth_colors(count: int) -> list[Color]:
     """Returns the colours of a model's parts from the lowest to the highest: dark is low, and none is too faint for a line."""
+    from seaborn import color_palette
+
     return color_palette("viridis", count) if count else []
 
 
@@ -149,7 +173,9 @@ POWER_OF_TEN = re.compile(r"\$(\\mathdefault|\\times|[{}^0-9.,+\u2212-])*\$")
 @contextmanager
 def context() -> Iterator[None]:
     """The style, on top of matplotlib's defaults rather than of the user's matplotlibrc; to be used while drawing and saving."""
-    with matplotlib.style.context(["default", *THEMES, RC]):
+    from seaborn import axes_style, plotting_context
+
+    with matplotlib.style.context(["default", axes_style("ticks"), plotting_context("paper", FONT_SCALE), RC]):
         yield
 
 

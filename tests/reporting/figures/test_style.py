@@ -24,7 +24,7 @@ def test_known_arms_are_fixed_and_others_do_not_depend_on_order() -> None:
     styles = style.arm_styles(names)
     assert list(styles) == names
     assert styles == style.arm_styles(reversed(names))
-    assert styles["corrected"] == style.KNOWN_ARMS["corrected"]
+    assert styles["corrected"] == style.known_arms()["corrected"]
     assert style.arm_styles(["standard", "reinit"])["standard"] == styles["corrected"], "they are the same runs"
 
 
@@ -38,11 +38,11 @@ def test_arms_of_one_family_are_shades_of_its_colour_in_the_order_of_their_numbe
     styles = style.arm_styles(["reinit 400", "standard 96", "reinit 96", "standard 400", "standard 200", "reinit 200"])
     for family in ("standard", "reinit"):
         shades = [styles[f"{family} {length}"].color for length in (96, 200, 400)]
-        assert shades[1] == pytest.approx(style.KNOWN_ARMS[family].color, abs=0.01)
+        assert shades[1] == pytest.approx(style.known_arms()[family].color, abs=0.01)
         assert [sum(shade) for shade in shades] == sorted(map(sum, shades), reverse=True)
     assert len({look.marker for look in styles.values()}) == len(set(styles.values())) == 6
     deep = style.arm_styles(["standard", "pooler", *(f"pooler+{depth}" for depth in range(1, 11))])
-    assert deep["pooler"] == style.KNOWN_ARMS["pooler"]
+    assert deep["pooler"] == style.known_arms()["pooler"]
     light = [sum(deep[f"pooler+{depth}"].color) for depth in range(1, 11)]
     assert light == sorted(light, reverse=True), "10 comes after 9"
 
