@@ -60,9 +60,8 @@ METADATA: dict[str, dict[str, str | None]] = {
 }
 # What the formats call a description.
 DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
-
-
 LAYOUT_PASSES = 2  # where the panels' aspect is fixed, the first leaves labels outside
+
 Color = tuple[float, float, float]
 Line = str | tuple[int, tuple[float, ...]]
 
