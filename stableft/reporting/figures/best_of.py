@@ -9,7 +9,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -70,7 +69,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
                 panel.remove()
                 continue
             for arm, line in of_panel.groupby("arm", sort=False):
-                _draw(panel, line, str(arm), styles[str(arm)])
+                style.band(panel, line["n"], line, styles[str(arm)], str(arm))
             here = others[(others["task"] == task) & (others["split"] == split) & (others["n"] <= of_panel["n"].max())]
             for place, (label, points) in enumerate(here.groupby("label", sort=False)):
                 style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
@@ -105,8 +104,3 @@ def _published(published: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     labels = [f"{arm}: {CITATIONS[source]}, {encoder}" for arm, source, encoder in rows[["arm", "source", "encoder"]].to_numpy()]
     columns = ["task", "arm", "split", "series", "n", "value", "low", "high", "label"]
     return rows.assign(series=PUBLISHED, value=rows["mean"], low=np.nan, high=np.nan, label=labels)[columns]
-
-
-def _draw(panel: Axes, line: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
-    panel.fill_between(line["n"], line["low"], line["high"], color=look.color, alpha=0.15, linewidth=0, zorder=1.5)
-    panel.plot(line["n"], line["value"], **look._asdict(), markevery=max(1, len(line) // 10), zorder=2.5, label=arm)

@@ -57,7 +57,7 @@ def plot(frame: pd.DataFrame, _: Results) -> Figure:
         figure, (axes,) = style.panels(1, width=1.5 * style.PANEL[0], height=1.25 * style.PANEL[1])
         axes.plot(curve["step"], curve["value"], color="black", label="closed form")
         axes.axhline(1, color=style.LIGHT_INK, linewidth=0.6, zorder=1)
-        look = style.KNOWN_ARMS["uncorrected"]
+        look = style.known_arms()["uncorrected"]
         for index, (task, points) in enumerate(measured.groupby("task", sort=False, observed=True)):
             hollow = {"linestyle": "none", "markerfacecolor": "none", "markersize": 3.5 + 1.5 * index, "markeredgewidth": 0.8}
             marker = MARKERS[index % len(MARKERS)]

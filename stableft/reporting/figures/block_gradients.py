@@ -90,11 +90,11 @@ def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None 
 
 
 def _draw(panel: Axes, rows: pd.DataFrame, deepest: int) -> None:
+    colors = style.depth_colors(deepest)
     for depth, line in rows.groupby("depth"):
         label = (
             f"block {depth}"
             if deepest <= MOST_NAMED or depth in {1, deepest // 4, deepest // 2, 3 * deepest // 4, deepest}
             else "_"
         )
-        color = style.depth_color(int(str(depth)) - 1, deepest - 1)
-        panel.plot(line["step"], line["value"], color=color, linewidth=1, label=label)
+        panel.plot(line["step"], line["value"], color=colors[int(str(depth)) - 1], linewidth=1, label=label)

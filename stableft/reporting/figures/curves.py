@@ -163,9 +163,7 @@ def _runs(grid: pd.DataFrame) -> pd.DataFrame:
 def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
     mean = curves[curves["series"] == MEAN]
     if len(mean):
-        panel.fill_between(mean["step"], mean["low"], mean["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
-        every = max(1, len(mean) // 10)
-        panel.plot(mean["step"], mean["value"], **look._asdict(), markevery=every, zorder=2.5, label=arm)
+        style.band(panel, mean["step"], mean, look, arm)
     for source, line in curves[~curves["series"].isin([MEAN, FAILED])].groupby("series", sort=False):
         style.published_line(panel, line["step"], line["value"], look.marker, f"{arm}: {source}")
     failed = curves[curves["series"] == FAILED].sort_values("seed", kind="stable")

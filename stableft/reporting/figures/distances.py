@@ -66,7 +66,5 @@ def _shown(num_blocks: int) -> list[int]:
 
 def _draw(panel: Axes, rows: pd.DataFrame, styles: dict[str, style.ArmStyle]) -> None:
     for arm, line in rows.groupby("arm", sort=False, observed=True):
-        look = styles[str(arm)]
-        panel.fill_between(line["step"], line["low"], line["high"], color=look.color, alpha=0.15, linewidth=0, zorder=1.5)
-        panel.plot(line["step"], line["value"], **look._asdict(), markevery=max(1, len(line) // 6), zorder=2.5, label=arm)
+        style.band(panel, line["step"], line, styles[str(arm)], str(arm), marks=6)
     panel.set_xlim(left=0)

@@ -1,5 +1,7 @@
 """Final scores of all runs, per arm and task (Mosbach et al. 2021, Figure 1; Zhang et al. 2021, Figures 2, 5 and 13)."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,14 +14,16 @@ from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Final score of every run, on the split that the axis names. Boxes: quartiles, whiskers to 1.5 interquartile ranges. Crosses: "
+    "Final score of every run, on the split that the axis names. Boxes, of five runs or more: quartiles, whiskers to 1.5 "
+    "interquartile ranges. Crosses: "
     "failed runs (final score, on the split that the task is scored on, at or below the majority score, or diverged). Dotted: "
     "majority score of that split, below the axis where all runs are far above it. Open grey marks, if any: published."
 )
 RUN, PUBLISHED = "run", "published"
-ARM_WIDTH = 0.8  # inches that the label below a box needs
+ARM_WIDTH, ARM_LETTERS = 0.8, 14  # inches that the label below a box needs, and letters that fit into them
 FAR = 1.0  # heights of the runs' own axis
 BESIDE = (0.37, 0.09)  # where an arm's first published number stands, right of its middle, and how far apart they stand
+FEWEST = 5  # runs that a box takes; of fewer, the quartiles would be the runs themselves
 SPREAD = 0.28  # half the width over which the points of an arm are spread
 
 
@@ -51,10 +55,10 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
 
 
 def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
-    """One panel per task: a box (quartiles, whiskers at 1.5 IQR) per arm, every run as a point, failed runs as crosses.
+    """One panel per task: per arm every run as a point, failed runs as crosses, and a box where there are enough of them.
 
-    The points of an arm stand in the order of the seeds, so runs that end at one and the same score stay countable. What is
-    published of an arm stands to the right of its box.
+    The box shows the quartiles, its whiskers reach to 1.5 interquartile ranges. The points of an arm are in the order of
+    the seeds, so runs that end at the same score stay countable. Published numbers are to the right of their arm's runs.
     """
     others = pd.DataFrame({"task": []})
     if "series" in frame:
@@ -65,19 +69,20 @@ def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
     with style.context():
         figure, panels = style.panels(frame["task"].nunique(), width=width, columns=2 if width == style.PANEL[0] else 1)
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
-            groups = [(str(arm), group) for arm, group in of_task.groupby("arm", sort=False, observed=True)]
-            for position, (arm, group) in enumerate(groups):
-                _draw(panel, position, group, styles[arm])
-            labels = [f"{arm}\nn = {len(group)}\n{group['failed'].sum()} failed" for arm, group in groups]
+            groups = {str(arm): group for arm, group in of_task.groupby("arm", sort=False, observed=True)}
+            _draw(panel, groups, styles)
+            labels = [
+                f"{textwrap.fill(arm, ARM_LETTERS, break_long_words=False)}\nn = {len(group)}\n{group['failed'].sum()} failed"
+                for arm, group in groups.items()
+            ]
             panel.set_xticks(range(len(groups)), labels)
             panel.set_xlim(-0.6, len(groups) - 0.4 + (BESIDE[1] if len(others) else 0))
-            style.failed_key(panel)
-            _draw_published(panel, others[others["task"] == task], [arm for arm, _ in groups], list(others.get("label", [])))
+            _draw_published(panel, others[others["task"] == task], list(groups), list(others.get("label", [])))
             low, high = panel.get_ylim()
-            style.majority_line(panel, majority := of_task["majority_score"].iloc[0])
-            if low - majority > FAR * (high - low):  # on one axis with it the arms would look alike
-                panel.set_ylim(low, high)
-            panel.set(title=task, ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0].replace('_', ' ')}")
+            majority = of_task["majority_score"].iloc[0]
+            if not low - majority > FAR * (high - low):  # on one axis with it the arms would look alike
+                style.majority_line(panel, majority)
+            panel.set(title=task, xlabel="", ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0].replace('_', ' ')}")
         style.legend(figure)
     return figure
 
@@ -99,16 +104,14 @@ def _draw_published(panel: Axes, rows: pd.DataFrame, arms: list[str], labels: li
             style.published_points(panel, x, of_label["score"], of_label["std"], label, place)
 
 
-def _draw(panel: Axes, position: int, group: pd.DataFrame, look: style.ArmStyle) -> None:
-    line = {"color": look.color, "linewidth": 0.9}
-    panel.boxplot(
-        group["score"], positions=[position], widths=0.6, showfliers=False, patch_artist=True, manage_ticks=False,
-        boxprops={"facecolor": "none", "edgecolor": look.color, "linewidth": 0.9}, medianprops={**line, "linewidth": 1.8},
-        whiskerprops=line, capprops=line,
-    )  # fmt: skip
-    ordered = group.sort_values("seed")
-    x = pd.Series(position + np.linspace(-SPREAD, SPREAD, len(ordered) + 2)[1:-1], index=ordered.index)
-    lost = ordered["failed"]
-    points = {"linestyle": "none", "color": look.color, "zorder": 3}
-    panel.plot(x[~lost], ordered["score"][~lost], marker=look.marker, markeredgecolor="white", markeredgewidth=0.4, **points)
-    panel.plot(x[lost], ordered["score"][lost], marker="x", markersize=4, markeredgewidth=1, **points)
+def _draw(panel: Axes, groups: dict[str, pd.DataFrame], styles: dict[str, style.ArmStyle]) -> None:
+    for position, (arm, group) in enumerate(groups.items()):
+        if len(group) >= FEWEST:
+            line = {"color": styles[arm].color, "linewidth": 0.9}
+            panel.boxplot(
+                group["score"], positions=[position], widths=0.6, showfliers=False, manage_ticks=False, boxprops=line,
+                medianprops={**line, "linewidth": 1.8}, whiskerprops=line, capprops=line,
+            )  # fmt: skip
+        ordered = group.sort_values("seed")
+        x = pd.Series(position + np.linspace(-SPREAD, SPREAD, len(ordered) + 2)[1:-1], index=ordered.index)
+        style.run_points(panel, x, ordered, styles[arm], size=None if len(group) >= FEWEST else 5)

@@ -59,7 +59,6 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             gap = _axis(panel, np.sort(of_task["lr"].unique()))
             for arm, look in styles.items():
                 _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
-            style.failed_key(panel)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             for chosen in of_task.loc[of_task["chosen"], "lr"]:
                 panel.plot(
@@ -117,7 +116,4 @@ def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side:
     # Not error bars, which are lengths: a BCa interval of few runs need not contain the mean, if only by rounding.
     panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)
     panel.plot(at, mean["score"], **look._asdict(), zorder=3, label=arm)
-    lost = runs["failed"] == 1
-    points = {"linestyle": "none", "color": look.color, "zorder": 2}
-    panel.plot(run_at[~lost], runs["score"][~lost], marker=look.marker, markersize=2.5, alpha=0.5, markeredgewidth=0, **points)
-    panel.plot(run_at[lost], runs["score"][lost], marker="x", markersize=3, markeredgewidth=0.7, **points)
+    style.run_points(panel, run_at, runs, look, size=3, alpha=0.6, markeredgewidth=0, zorder=2)

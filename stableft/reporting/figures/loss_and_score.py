@@ -3,8 +3,6 @@
 Mosbach et al. (2021), Figure 8b; protocol section 5.3.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -55,22 +53,13 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         figure, panels = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
             for method, runs in of_task.groupby("method", sort=False, observed=True):
-                _draw(panel, runs, str(method), styles[str(method)])
-            style.failed_key(panel)
+                style.run_points(panel, runs["train_loss"], runs, styles[str(method)], label=str(method))
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             _axis(panel, of_task["train_loss"].to_numpy())
             lost = f"{of_task['failed'].sum()} of {len(of_task)} runs failed"  # whose crosses lie on each other
             panel.set(title=f"{task}: {lost}", xlabel="final training loss", ylabel=measures[task])
         style.legend(figure)
     return figure
-
-
-def _draw(panel: Axes, runs: pd.DataFrame, method: str, look: style.ArmStyle) -> None:
-    lost = runs["failed"]
-    points: dict[str, Any] = {"linestyle": "none", "color": look.color}
-    good: dict[str, Any] = {"marker": look.marker, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
-    panel.plot(runs["train_loss"][~lost], runs["score"][~lost], label=method, **good, **points)
-    panel.plot(runs["train_loss"][lost], runs["score"][lost], marker="x", markersize=4, markeredgewidth=1, zorder=2, **points)
 
 
 def _axis(panel: Axes, losses: np.ndarray) -> None:

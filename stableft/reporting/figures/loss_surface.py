@@ -91,6 +91,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 _mark(panel, row, f"{scored.at[task, 'split']} {scored.at[task, 'score_name']}".replace("_", " "))
             first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
             panel.locator_params(nbins=5)
+            panel.grid(False)
             panel.set(xlabel=f"a (from start to {first})", ylabel=f"b (from start to {second})", aspect="equal")
             bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=levels[::2])
             unit = "squared error" if scored.at[task, "score_name"] in OF_NUMBERS else "cross entropy, nats"

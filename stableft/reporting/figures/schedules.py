@@ -100,11 +100,11 @@ def _names(parts: Sequence[str]) -> str:
 def _draw(panel: Axes, lines: pd.DataFrame) -> None:
     names = list(dict.fromkeys(lines["parts"]))
     named = names if len(names) <= MOST_NAMED else [names[0], names[len(names) // 2], *names[-2:]]
+    colors = [*style.depth_colors(len(names) - 1), style.INK]
     for place, name in reversed(list(enumerate(names))):  # the head first, as its line is the highest
         line = lines[lines["parts"] == name]
         top = place == len(names) - 1
-        color = style.INK if top else style.depth_color(place, len(names) - 2)
-        panel.plot(line["step"], line["lr"], color=color, linewidth=1.2, linestyle="--" if top and place else "-",
+        panel.plot(line["step"], line["lr"], color=colors[place], linewidth=1.2, linestyle="--" if top and place else "-",
                    label=name if name in named else "_")  # fmt: skip
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 

@@ -8,17 +8,15 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from stableft.reporting import grid_axes, run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 CELL, GAP = (0.42, 0.26), 0.15  # inches; of a cell, before the margins
-MAP, DARK = "cividis", 0.55  # light to the eye and without colour alike; text is white on what is darker than that
+MAP, DARK = "cividis", 0.48  # light to the eye and without colour alike; text is white up to here, else black: contrast 4.5
 MARGINS = ("min", "mean", "max", "std")
 WIDEST = 8  # seeds of a side; of more, a map takes the whole width
 CAPTION = (
@@ -71,27 +69,26 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 
 
 def _draw(panel: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
-    inits, orders = ([*dict.fromkeys(rows.loc[~rows[name].isin(MARGINS), name]), *MARGINS] for name in ("init", "order"))
-    score, failed = (rows.pivot(index="init", columns="order", values=name).loc[inits, orders] for name in ("score", "failed"))
-    level = (score.to_numpy() - low) / ((high - low) or 1.0)
-    colors = colormaps[MAP](np.nan_to_num(level))
-    for (i, j), value in np.ndenumerate(score.to_numpy()):
+    from seaborn import heatmap  # only here: see `style`
+
+    inits, orders = ([name for name in dict.fromkeys(rows[side]) if name not in MARGINS] for side in ("init", "order"))
+    cells = rows.pivot(index="init", columns="order", values="score").loc[inits, orders].astype(float)
+    heatmap(cells, vmin=low, vmax=high, cmap=MAP, cbar=False, linewidths=0.6, linecolor="white", ax=panel)
+    down, right = ({name: place + 0.5 + GAP * (name in MARGINS) for place, name in enumerate([*names, *MARGINS])}
+                   for names in (inits, orders))  # fmt: skip
+    for init, order, value, failed in rows[["init", "order", "score", "failed"]].itertuples(index=False, name=None):
         if np.isnan(value):
             continue
-        margin = inits[i] in MARGINS or orders[j] in MARGINS
-        x, y = j + GAP * (orders[j] in MARGINS), i + GAP * (inits[i] in MARGINS)
-        if not margin:
-            panel.add_patch(_square(x, y, colors[i, j]))
-        mark = "\u00d7 " if failed.iat[i, j] and not margin else ""
-        ink = "white" if not margin and level[i, j] < DARK else style.INK
-        panel.text(x, y, f"{mark}{value:.3f}".replace("0.", ".", 1), ha="center", va="center", color=ink, fontsize=7)
-    panel.set_xlim(-0.55, len(orders) - 0.45 + GAP)
-    panel.set_ylim(len(inits) - 0.45 + GAP, -0.55)
-    panel.set_xticks([place + GAP * (name in MARGINS) for place, name in enumerate(orders)], orders)
-    panel.set_yticks([place + GAP * (name in MARGINS) for place, name in enumerate(inits)], inits)
+        ink, mark = style.INK, ""
+        if init in inits and order in orders:
+            ink = "white" if value <= low + DARK * (high - low) else "black"
+            mark = "\u00d7 " if failed else ""
+        text = f"{mark}{value:.3f}".replace("0.", ".", 1)
+        panel.text(right[order], down[init], text, ha="center", va="center", color=ink, fontsize=7)
+    panel.set_xlim(-0.05, len(right) + 0.05 + GAP)
+    panel.set_ylim(len(down) + 0.05 + GAP, -0.05)
+    panel.set_xticks(list(right.values()), list(right), rotation=0)
+    panel.set_yticks(list(down.values()), list(down), rotation=0)
     panel.tick_params(length=0)
+    panel.grid(False)
     panel.spines[:].set_visible(False)
-
-
-def _square(x: float, y: float, color: np.ndarray) -> Rectangle:
-    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=0.6)

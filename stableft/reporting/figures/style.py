@@ -1,4 +1,7 @@
-"""How every figure looks, and how it is written: same arm, same look; same figure, same bytes."""
+"""Style of every figure, and how it is written: same arm, same look; same figure, same bytes.
+
+Seaborn is imported where it draws, not here: it imports pyplot, which no command needs that draws nothing.
+"""
 
 import io
 import itertools
@@ -6,12 +9,13 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.style
 import numpy as np
-from matplotlib import colormaps
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -24,22 +28,23 @@ LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit 
 LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches that an entry takes besides its label, and for each letter
 INK, LIGHT_INK, PUBLISHED_INK = "#333333", "#999999", "#777777"
 
+FONT_SCALE = 1 / 1.2  # of seaborn's "paper", for 8 points
+# What a figure of one column needs besides the themes of seaborn. Text keeps 7 points at least.
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text measures the same on every machine
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "axes.linewidth": 0.6,
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
+    "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 3.5,
-    "legend.frameon": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": ".92",
+    "grid.linewidth": 0.5,
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width", "xtick.minor.width", "ytick.minor.width"), 0.6),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 3),
+    **dict.fromkeys(("xtick.minor.size", "ytick.minor.size"), 2),
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.8,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
@@ -55,44 +60,109 @@ METADATA: dict[str, dict[str, str | None]] = {
 }
 # What the formats call a description.
 DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
+LAYOUT_PASSES = 2  # where the panels' aspect is fixed, the first leaves labels outside
+
+Color = tuple[float, float, float]
+Line = str | tuple[int, tuple[float, ...]]
 
 
 class ArmStyle(NamedTuple):
     """The look of one arm. Arms differ in all three, so that they stay apart without colour."""
 
-    color: str
+    color: Color
     marker: str
-    linestyle: str
+    linestyle: Line
 
 
-CORRECTED = ArmStyle("#0072B2", "o", "-")
-# ``standard`` is what other experiments call the runs of ``corrected``; no experiment has both.
-KNOWN_ARMS = {"corrected": CORRECTED, "standard": CORRECTED, "uncorrected": ArmStyle("#D55E00", "s", "--")}
-# The rest of the palette of Okabe & Ito (2008), without yellow, which is too faint for lines on white.
-# Then three of Tol's muted colours (personal.sron.nl/~pault), for experiments with more arms.
-OTHER_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
-OTHER_MARKERS = ("^", "D", "v", "<", ">", "h", "p")  # no cross: that is a failed run
-OTHER_LINES = ("-.", "-", "--", ":")
+MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a failed run
+LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # none without a gap, which would hide a line below it
+FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
+MOST_SHADES = 3  # more than these need several hues
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
-DEPTHS, DEPTH_RANGE = "viridis", (0.0, 0.9)  # without the yellow end, which is too faint for lines on white
+
+
+@cache
+def known_arms() -> dict[str, ArmStyle]:
+    """Returns the looks that are fixed.
+
+    ``standard`` and ``basic`` are what other experiments call the runs of ``corrected``; no experiment has two of the three.
+    """
+    from seaborn import color_palette
+
+    blue, orange, green, vermilion, pink, *_ = color_palette("colorblind")
+    corrected = ArmStyle(blue, "o", "-")
+    return {
+        **dict.fromkeys(("corrected", "standard", "basic"), corrected),
+        "uncorrected": ArmStyle(vermilion, "s", "--"),
+        "reinit": ArmStyle(green, "^", "-."),
+        "llrd": ArmStyle(pink, "D", ":"),
+        "pooler": ArmStyle(orange, "v", "--"),
+    }
+
+
+@cache
+def other_colors() -> tuple[Color, ...]:
+    """Returns the colours of arms whose look is not fixed.
+
+    Those of seaborn's palette, without its grey and its yellow, which is too faint for lines on white; before its brown, black and
+    two of Tol's muted colours (personal.sron.nl/~pault).
+    """
+    from seaborn import color_palette
+
+    _, orange, green, _, pink, brown, _, _, _, sky = color_palette("colorblind")
+    return (sky, orange, green, pink, *color_palette(["#000000", "#882255", "#332288"]), brown)
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """The look of each arm: fixed for the known ones, by alphabetical position among the others.
+    """Returns the look of each arm, whatever their order: fixed for the known ones, by alphabetical position among the others.
 
-    Position, not order of appearance, so that two figures of an experiment agree whatever their row order.
+    Arms whose names begin with the same word are a family, such as ``standard 96`` and ``standard 200``: its colour is that of the
+    arm of this name, in shades from light to dark in the order of their numbers.
     """
     names = list(dict.fromkeys(arms))
-    others = sorted(set(names) - set(KNOWN_ARMS))
-    looks = map(ArmStyle, itertools.cycle(OTHER_COLORS), itertools.cycle(OTHER_MARKERS), itertools.cycle(OTHER_LINES))
-    styles = KNOWN_ARMS | dict(zip(others, looks, strict=False))
+    families: dict[str, list[str]] = {}
+    for name in sorted(names, key=_by_number):
+        families.setdefault(_family(name), []).append(name)
+    known = {family: look for family, look in known_arms().items() if family in families}
+    taken = {part for look in known.values() for part in look}
+    colors = itertools.cycle(color for color in other_colors() if color not in taken)
+    markers = itertools.cycle(marker for marker in MARKERS if marker not in taken)
+    lines = itertools.cycle(line for line in LINES if line not in taken)
+    styles = {}
+    for family, members in sorted(families.items()):
+        base = known[family].color if family in known else next(colors)
+        shades = _shades(base, len(members), plain=members[0].removeprefix("+") == family)
+        for name, shade in zip(members, shades, strict=True):
+            fixed = known.get(name.removeprefix("+"))
+            styles[name] = fixed or ArmStyle(shade, next(markers), next(lines))
     return {name: styles[name] for name in names}
 
 
-def depth_color(place: int, last: int) -> tuple[float, float, float, float]:
-    """The colour of the line at ``place`` of 0 .. ``last``, from the lowest part of a model to the highest: dark is low."""
-    low, high = DEPTH_RANGE
-    return colormaps[DEPTHS](low + (high - low) * place / max(1, last))
+def _family(name: str) -> str:
+    match = FAMILY.match(name)
+    return match[1] if match else name
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sorts ``standard 96`` before ``standard 200``."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _shades(base: Color, count: int, plain: bool) -> list[Color]:
+    """Returns ``count`` colours from light to dark; with ``plain`` the first is ``base`` itself."""
+    from seaborn import blend_palette, color_palette
+
+    if count > MOST_SHADES:
+        return [*([base] if plain else []), *color_palette("flare", count - plain)]
+    light, dark = blend_palette([base, "white"], 4)[1], blend_palette([base, "black"], 3)[1]
+    return blend_palette([base, dark] if plain or count == 1 else [light, base, dark], count)
+
+
+def depth_colors(count: int) -> list[Color]:
+    """Returns the colours of a model's parts from the lowest to the highest: dark is low, and none is too faint for a line."""
+    from seaborn import color_palette
+
+    return color_palette("viridis", count) if count else []
 
 
 # What matplotlib writes at logarithmic axes, and beside others as their factor.
@@ -102,7 +172,9 @@ POWER_OF_TEN = re.compile(r"\$(\\mathdefault|\\times|[{}^0-9.,+\u2212-])*\$")
 @contextmanager
 def context() -> Iterator[None]:
     """The style, on top of matplotlib's defaults rather than of the user's matplotlibrc; to be used while drawing and saving."""
-    with matplotlib.style.context(["default", RC]):
+    from seaborn import axes_style, plotting_context
+
+    with matplotlib.style.context(["default", axes_style("ticks"), plotting_context("paper", FONT_SCALE), RC]):
         yield
 
 
@@ -118,13 +190,16 @@ def legend(figure: Figure, columns: int | None = None) -> None:
     """One legend above all panels, where it cannot hide data; a label that occurs in several panels is listed once.
 
     A label longer than the figure is wide is broken into lines. A figure is made higher where its legend has more rows than there
-    is room for.
+    is room for, and less high where it has none.
     """
     entries = {}
     letters = int((figure.get_figwidth() - LEGEND_HANDLE) / LEGEND_LETTER)
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(textwrap.fill(label, letters), handle)
+    if not entries:
+        figure.set_figheight(figure.get_figheight() - LEGEND_HEIGHT)
+        return
     columns = columns or _columns(list(entries), figure.get_figwidth())
     rows = -(-(len(entries) + sum(label.count("\n") for label in entries)) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - LEGEND_ROWS))
@@ -155,6 +230,10 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     for text in figure.findobj(Text):
         if isinstance(text, Text) and "$" in text.get_text() and not POWER_OF_TEN.fullmatch(text.get_text()):
             text.set_parse_math(False)  # names are no formulas
+    with context():
+        for _ in range(LAYOUT_PASSES):
+            figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # a pass for each format would move what is placed by the last digit of a float
     written = []
     for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()
@@ -192,6 +271,28 @@ def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, lab
     axes.plot(x, values, marker=marker, **look, zorder=2.2, label=label)
 
 
-def failed_key(axes: Axes) -> None:
-    """The legend entry of the crosses that mark failed runs, whatever their arm."""
-    axes.plot([], [], marker="x", linestyle="none", color=INK, markersize=4, label="failed run")
+def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, **good: object) -> None:
+    """Every run of an arm as a point at its ``score``; failed ones as crosses, which have one entry in the legend.
+
+    Args:
+        axes: Where to.
+        x: One for each run, with the index of ``runs``.
+        runs: Columns ``score`` and ``failed``.
+        look: Of the arm.
+        size: Of the points; None: as the style has it.
+        good: How points of runs that did not fail look otherwise.
+    """
+    lost = runs["failed"].astype(bool)
+    points = {"linestyle": "none", "color": look.color}
+    edge = {"markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
+    axes.plot(x[~lost], runs["score"][~lost], marker=look.marker, **points, **{**edge, **good})
+    if lost.any():
+        cross = {"marker": "x", "markersize": 4, "markeredgewidth": 0.9}
+        axes.plot(x[lost], runs["score"][lost], zorder=2.8, **points, **cross)
+        axes.plot([], [], linestyle="none", color=INK, **cross, label="failed run")
+
+
+def band(axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10) -> None:
+    """A line through ``value`` with the look of an arm, shaded from ``low`` to ``high``, and about so many marks."""
+    axes.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, linewidth=0, zorder=1.5)
+    axes.plot(x, rows["value"], **look._asdict(), markevery=max(1, len(rows) // marks), zorder=2.5, label=label)

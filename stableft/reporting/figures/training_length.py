@@ -64,9 +64,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
         for panel, (task, score) in zip(panels, names.items(), strict=True):
             of_task = frame[frame["task"] == task]
             for method, line in of_task.groupby("method", sort=False, observed=True):
-                look = styles[str(method)]
-                panel.fill_between(line["steps"], line["low"], line["high"], color=look.color, alpha=0.2, linewidth=0, zorder=1.5)
-                panel.plot(line["steps"], line["value"], **look._asdict(), zorder=2.5, label=method)
+                style.band(panel, line["steps"], line, styles[str(method)], str(method), marks=len(line))
             if len(others):
                 _draw_published(panel, others, str(task))
             style.majority_line(panel, of_task["majority_score"].iloc[0])

@@ -108,3 +108,14 @@ def test_without_published_numbers_of_its_arms_a_figure_is_as_before() -> None:
     other = Results(results.runs.assign(experiment="mine"), results.metrics.assign(experiment="mine"), results.predictions)
     assert set(distributions.data(other, published=PUBLISHED)["series"]) == {"run"}
     assert len(synthetic.figure(distributions, other, published=PUBLISHED).axes) == 2
+
+
+@pytest.mark.parametrize(("seeds", "boxes"), [(4, 0), (5, 2)])
+def test_boxes_need_five_runs_and_the_legend_lists_what_is_drawn(seeds: int, boxes: int) -> None:
+    results = synthetic.grid(seeds)
+    axes = synthetic.figure(distributions, results).axes[0]
+    medians = [line for line in axes.lines if line.get_linewidth() == 1.8]
+    assert len(medians) == boxes
+    far = distributions.data(results).query("not failed")["run_id"]
+    good = Results(results.runs[results.runs["run_id"].isin(far)].assign(majority_score=-9.0), results.metrics, results.predictions)
+    assert not synthetic.figure(distributions, good).legends

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import matplotlib
+import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from stableft.reporting.figures import style
 
@@ -22,7 +24,7 @@ def test_known_arms_are_fixed_and_others_do_not_depend_on_order() -> None:
     styles = style.arm_styles(names)
     assert list(styles) == names
     assert styles == style.arm_styles(reversed(names))
-    assert styles["corrected"] == style.KNOWN_ARMS["corrected"]
+    assert styles["corrected"] == style.known_arms()["corrected"]
     assert style.arm_styles(["standard", "reinit"])["standard"] == styles["corrected"], "they are the same runs"
 
 
@@ -32,9 +34,33 @@ def test_arms_differ_without_colour() -> None:
     assert len({look.color for look in style.arm_styles(["a", "b", "c", "corrected", "uncorrected"]).values()}) == 5
 
 
+def test_arms_of_one_family_are_shades_of_its_colour_in_the_order_of_their_numbers() -> None:
+    styles = style.arm_styles(["reinit 400", "standard 96", "reinit 96", "standard 400", "standard 200", "reinit 200"])
+    for family in ("standard", "reinit"):
+        shades = [styles[f"{family} {length}"].color for length in (96, 200, 400)]
+        assert shades[1] == pytest.approx(style.known_arms()[family].color, abs=0.01)
+        assert [sum(shade) for shade in shades] == sorted(map(sum, shades), reverse=True)
+    assert len({look.marker for look in styles.values()}) == len(set(styles.values())) == 6
+    deep = style.arm_styles(["standard", "pooler", *(f"pooler+{depth}" for depth in range(1, 11))])
+    assert deep["pooler"] == style.known_arms()["pooler"]
+    light = [sum(deep[f"pooler+{depth}"].color) for depth in range(1, 11)]
+    assert light == sorted(light, reverse=True), "10 comes after 9"
+
+
+def test_known_arms_look_alike_in_every_experiment() -> None:
+    ours = style.arm_styles(["basic", "+llrd", "+warmup", "+reinit", "+swa"])
+    theirs = style.arm_styles(["standard", "llrd", "mixout", "reinit"])
+    assert (ours["+reinit"], ours["+llrd"], ours["basic"]) == (theirs["reinit"], theirs["llrd"], theirs["standard"])
+
+
 def test_text_is_legible_in_print() -> None:
-    sizes = [value for key, value in style.RC.items() if key.endswith("size") and key not in ("lines.markersize",)]
-    assert min(float(size) for size in sizes) >= 7
+    assert min(float(text.get_fontsize()) for text in figure().findobj(Text) if isinstance(text, Text)) >= 7
+
+
+def test_the_style_leaves_no_setting_behind() -> None:
+    before = dict(matplotlib.rcParams)
+    figure()
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_two_saves_give_the_same_bytes_whatever_the_users_own_settings(tmp_path: Path) -> None:
@@ -96,3 +122,12 @@ def test_a_label_longer_than_the_figure_is_broken_into_lines() -> None:
     panel = axes.get_tightbbox()
     assert panel is not None
     assert box.y0 >= panel.y1
+
+
+def test_a_figure_without_entries_has_no_legend() -> None:
+    with style.context():
+        drawn, (axes,) = style.panels(1)
+        axes.plot([1, 2])
+        style.legend(drawn)
+    assert not drawn.legends
+    assert drawn.get_figheight() == pytest.approx(style.PANEL[1])
