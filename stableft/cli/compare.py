@@ -8,7 +8,7 @@ import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import Exit, Json, Scale, option, show, verb
-from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, sources_data, sources_table
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, groups_data, groups_table
 from stableft.reporting import compare_results as comparison
 from stableft.reporting import markup
 from stableft.reporting.compare_results import FolderComparison, counts
@@ -48,10 +48,10 @@ def compared(found: FolderComparison) -> View:
         aligned(names, rows, numeric=range(4, 9)),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
         *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
-        sources_table({"A": found.a, "B": found.b}),
+        groups_table({"A": found.a, "B": found.b}),
     ]
     cells = [{**asdict(cell), "n": cell.n._asdict(), "mean": cell.mean._asdict()} for cell in found.cells]
-    data = {"schema": VIEW_SCHEMA, "counts": verdicts, "cells": cells, "a": sources_data(found.a), "b": sources_data(found.b)}
+    data = {"schema": VIEW_SCHEMA, "counts": verdicts, "cells": cells, "a": groups_data(found.a), "b": groups_data(found.b)}
     return View(text, data)
 
 

@@ -71,20 +71,20 @@ def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
     return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
 
 
-def sources_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:
+def groups_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:
     """Returns a line for each group of runs with the same provenance, by folder."""
     names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
     rows = [
-        [folder, str(s.runs), s.commit, s.python, *s.versions.values(), s.hardware, s.device, s.first, s.last]
-        for folder, sources in folders.items()
-        for s in sources
+        [folder, str(g.runs), g.commit, g.python, *g.versions.values(), g.hardware, g.device, g.first, g.last]
+        for folder, groups in folders.items()
+        for g in groups
     ]
     return aligned(names, rows, numeric=[1])
 
 
-def sources_data(sources: Sequence[RunGroup]) -> list[dict[str, Any]]:
+def groups_data(groups: Sequence[RunGroup]) -> list[dict[str, Any]]:
     """Returns the same for ``--json``, where a memory that was not measured is null."""
-    found = [{**asdict(source), "packages": dict(source.packages)} for source in sources]
+    found = [{**asdict(group), "packages": dict(group.packages)} for group in groups]
     return [{**each, "peak_memory_mb": _finite(each["peak_memory_mb"])} for each in found]
 
 

@@ -101,6 +101,7 @@ class Snapshot:
         running: Running runs.
         failed: The notes of failed runs.
         left: Seconds until all is done; None: not known.
+        idle: Shown in place of the time left if no run is running.
     """
 
     title: str
@@ -108,6 +109,7 @@ class Snapshot:
     running: Sequence[Running]
     failed: Sequence[Failure]
     left: float | None
+    idle: str = "no command is running this grid"
 
     @property
     def over(self) -> bool:
@@ -124,7 +126,7 @@ class Snapshot:
         if self.over:
             return "nothing is left to do"
         if not self.counts["running"]:
-            return "no command is running this grid"
+            return self.idle
         return "time left: not known yet" if self.left is None else f"about {duration(self.left)} left"
 
 
@@ -210,7 +212,7 @@ class GridProgress:
             busy = sum(map(sum, self._times.values())) + sum(run.seconds for run in running)
             left = seconds_left(running, pending, self._times, busy / max(now - self._started, 1e-9))
             counts = self._counts + Counter(running=len(running), pending=len(pending))
-        return Snapshot(self._title, counts, running, (), left)
+        return Snapshot(self._title, counts, running, (), left, idle="starting")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, Json, ResultsFolder, show, verb
-from stableft.cli.formatting import VIEW_SCHEMA, View, sources_data, sources_table
+from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
 from stableft.execution import reproduce as rebuild
 from stableft.execution.reproduce import Reproduction, join_spans
@@ -55,12 +55,12 @@ def traced(path: Path, found: Origin, results: Results, store: Store) -> View:
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
     command = f"python -m stableft run {found.experiment} --protocol {found.protocol}"
-    sources = lineage.run_groups(runs)
+    groups = lineage.run_groups(runs)
     rebuilt = rebuild.reproductions(runs.to_dict("records"), store)
     data = {
         "schema": VIEW_SCHEMA, "file": str(path), **asdict(found), "commits": list(found.commits), "collected_run_set": current,
         "current": current == found.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
-        "sources": sources_data(sources), "command": command, "rebuild": [asdict(each) for each in rebuilt],
+        "sources": groups_data(groups), "command": command, "rebuild": [asdict(each) for each in rebuilt],
     }  # fmt: skip
     verdict = "that of the collected results"
     if current != found.run_set:
@@ -72,8 +72,8 @@ def traced(path: Path, found: Origin, results: Results, store: Store) -> View:
         f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {join_spans(seeds)}",
         f"first run ids: {', '.join(ids[:SHOWN_IDS])}"
         + (f" and {len(ids) - SHOWN_IDS} more (--json has all)" if len(ids) > SHOWN_IDS else ""),
-        sources_table({"": sources}),
-        *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (source.facts for source in sources)))),
+        groups_table({"": groups}),
+        *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (group.facts for group in groups)))),
         *rebuilding_lines(rebuilt, "to rebuild them as they were"),
         f"to run them: {command}",
     ]

@@ -74,6 +74,10 @@ def test_on_a_terminal_it_is_a_board_with_a_line_for_each_failure(tmp_path: Path
     store = Store(tmp_path)
     planned = plan(GRID, store, Inputs())
     progress = GridProgress(console, planned)
+    console.print(board(progress.snapshot()))
+    assert "adam (smoke): 0 done, 0 running, 4 pending; starting" in out.getvalue()
+    out.seek(0)
+    out.truncate()
     ended = statuses(planned, store)
     for step in (0, 3):
         now += 2
