@@ -72,11 +72,12 @@ def test_experiments_know_neither_torch_nor_how_runs_are_executed(project: Path)
             assert not knows(source, target), (name, target)
 
 
-def test_figures_do_not_know_one_another_but_the_style(project: Path) -> None:
-    folder = "stableft.reporting.figures"
-    figures = {name: source for name, source in sources(project, folder.replace(".", "/")).items() if name != folder}
-    for name, source in figures.items():
-        for other in set(figures) - {name, f"{folder}.style"}:
+@pytest.mark.parametrize("package", ["figures", "tables"])
+def test_kinds_do_not_know_one_another_but_the_style(project: Path, package: str) -> None:
+    folder = f"stableft.reporting.{package}"
+    kinds = {name: source for name, source in sources(project, folder.replace(".", "/")).items() if name != folder}
+    for name, source in kinds.items():
+        for other in set(kinds) - {name, f"{folder}.style"}:
             assert not knows(source, other), (name, other)
 
 
