@@ -177,7 +177,7 @@ def test_reinit_found_what_it_says(project: Path):
     costs = [f"{-scores['docs15', f'pooler+{n}']:.3f}" for n in range(1, 7)]
     assert f"every number of blocks costs, {', '.join(costs[:5])} and {costs[5]} for one to six" in said
     gains = [f"{scores['docpair', f'pooler+{n}']:.3f}" for n in (1, 2)]
-    assert f"one block or two drawn anew gain {' and '.join(gains)}" in said
+    assert f"one or two re-initialised blocks gain {' and '.join(gains)}" in said
     last = convergence.table(results).set_index(["task", "arm"])["last"]["docpair"]
     faster = ", ".join(f"{last[arm]:.3f}" for arm in ("pooler", "pooler+1", "pooler+2", "pooler+3"))
     assert f"last tenth {faster} against {last['standard']:.3f}" in said
