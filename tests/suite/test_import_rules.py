@@ -17,6 +17,7 @@ LIGHT = ("core", "tasks", "storage", "statistics", "reporting", "cli", "executio
 HEAVY = ("torch", "transformers", "datasets")
 TRAINING_PROCESS = ("stableft.execution.run_job", "stableft.execution.run_provenance")  # nothing else imports these
 MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
 PROBE = """
 import importlib, json, pkgutil, sys
 
@@ -139,3 +140,14 @@ def test_no_module_is_too_long(project: Path) -> None:
     lengths = {name: source.count("\n") for name, source in sources(project, "stableft", "experiments").items()}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
     assert max(lengths.values()) > 100
+
+
+def test_no_function_is_too_long(project: Path) -> None:
+    lengths = {
+        f"{name}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for name, source in sources(project, "stableft", "experiments").items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES} == {}
+    assert len(lengths) > 1000
