@@ -1,3 +1,6 @@
-"""stableft: why fine-tuning BERT on small data is unstable, and what fixes it, as experiments that run on your own machine."""
+"""stableft: experiments on why fine-tuning BERT on small data is unstable, and on the remedies.
+
+They run on your own machine.
+"""
 
 __version__ = "0.1.0"

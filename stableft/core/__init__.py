@@ -1,1 +1,1 @@
-"""What a run is: configuration, techniques, grids, seeds and schedules. No torch, no pandas."""
+"""Core: configuration, techniques, grids, seeds and schedules of runs. No torch, no pandas."""

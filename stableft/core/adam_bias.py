@@ -1,6 +1,7 @@
-"""What leaving out Adam's bias correction does to the size of an update, in closed form.
+"""Adam's bias correction: its effect on the size of an update, in closed form.
 
-Kingma & Ba (2015), Algorithm 1; plotted by Zhang et al. (2021), Figure 1. The ratio depends on the step alone, on no data.
+Kingma & Ba (2015), Algorithm 1; plotted by Zhang et al. (2021), Figure 1. The ratio depends on the
+step alone, on no data.
 """
 
 import numpy as np
@@ -10,9 +11,10 @@ POINTS_PER_DECADE = 12
 
 
 def metered_steps(num_steps: int) -> NDArray[np.int64]:
-    """The steps at which updates are measured: 12 per decade, from step 1 on, and the last.
+    """Returns the steps at which updates are measured: 12 per decade from step 1 on, and the last.
 
-    Measuring at every step would cost a sixth of a step of MiniLM on 200 tokens, and the ratio changes slowly.
+    Measuring at every step would cost a sixth of a step of MiniLM on 200 tokens, and the ratio changes
+    slowly.
 
     Args:
         num_steps: Steps of the run, >= 1.
@@ -23,10 +25,11 @@ def metered_steps(num_steps: int) -> NDArray[np.int64]:
 
 
 def bias_ratio(step: ArrayLike, beta1: float = 0.9, beta2: float = 0.999) -> NDArray[np.float64]:
-    """How many times too large an uncorrected Adam update is, b(t) = (1 - beta1^t) / sqrt(1 - beta2^t).
+    """Returns the factor by which an uncorrected Adam update is too large, b(t).
 
-    Epsilon is ignored. b(1) = 3.16, the maximum 6.57 is at t = 12, and b(t) -> 1. The text of Zhang et al. calls it the ratio of
-    the two moment estimates; the plotted curve is this one.
+    b(t) = (1 - beta1^t) / sqrt(1 - beta2^t). Epsilon is ignored. With the default betas b(1) = 3.16,
+    the maximum 6.57 is at t = 12, and b(t) -> 1. The text of Zhang et al. calls it the ratio of the two
+    moment estimates; the plotted curve is this one.
 
     Args:
         step: Optimizer steps t, 1-based, any shape.

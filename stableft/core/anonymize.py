@@ -1,4 +1,7 @@
-"""The names of this user and this machine, which nothing is to hold unless the user asks for it: reviews are double-blind."""
+"""Anonymity: the names of this user and this machine, kept out of all output unless the user asks.
+
+Reviews are double-blind.
+"""
 
 import getpass
 import os
@@ -6,15 +9,15 @@ import re
 import socket
 from pathlib import Path
 
-# Names that say nothing of anybody, and occur in texts and code.
+# Common names: they identify no person, and occur in texts and code.
 COMMON = frozenset(
     {"root", "user", "admin", "ubuntu", "debian", "runner", "docker", "build", "test", "home", "localhost", "jovyan"}
 )
-SHORTEST = 4  # characters of a name that is looked for
+SHORTEST = 4  # characters of a name: shorter ones occur in ordinary words
 
 
 def names() -> dict[str, str]:
-    """Host and user; empty where the system does not say."""
+    """Returns the names of host and user; empty if the system does not know one."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have a name
@@ -23,12 +26,15 @@ def names() -> dict[str, str]:
 
 
 def is_named_in(content: bytes) -> bool:
-    """Whether something names this user's home folder or this host. The user's name alone may be any word."""
+    """Tells whether a content names this user's home folder or this host.
+
+    The user's name alone is not searched for: it may be any word.
+    """
     return any(pattern.search(content) for pattern in _patterns(("home", "host")))
 
 
 def without_names(text: str) -> str:
-    """A text with ``~`` for the home folder, ``<host>`` and ``<user>`` for these."""
+    """Returns a text with home folder, host and user replaced by ``~``, ``<host>`` and ``<user>``."""
     written = {"home": b"~", "host": b"<host>", "user": b"<user>"}
     content = text.encode(errors="surrogateescape")
     for name, instead in written.items():

@@ -1,4 +1,4 @@
-"""A run is a value: the frozen configuration of one fine-tuning run and the identity derived from it."""
+"""Configuration of one fine-tuning run, a frozen value, and the run's identity derived from it."""
 
 import difflib
 import hashlib
@@ -19,8 +19,9 @@ from pydantic import (
 from stableft.core.errors import UsageError, quoted
 from stableft.core.technique import Frozen, PositiveInt, Seed, Technique, get_technique
 
-# Raised when the same configuration starts to give another result. 2: dropout masks come from a stream of the run's own. 3:
-# attention works on other groups, which changes the order of dropout's draws.
+# Raised when the same configuration starts to give another result.
+# 2: dropout masks come from a stream of the run's own.
+# 3: attention works on other groups, which changes the order of dropout's draws.
 IDENTITY_SCHEMA = 3
 
 
@@ -32,14 +33,15 @@ class AdamConfig(Frozen):
         betas: Decay rates of the two moments, each in [0, 1).
         eps: Added to the denominator, > 0. Zhang et al. use 1e-8, Mosbach et al. and BERT 1e-6.
         weight_decay: Decoupled, toward zero, not on biases and LayerNorm weights. 0 in Zhang et al.
-        bias_correction: False leaves out both corrections from the first step on, as BERT's original optimizer does.
-        eps_placement: ``v_hat``: added to the root of the *corrected* second moment (Kingma & Ba, Algorithm 1; torch);
-            ``v``: added to the root of the raw one (Kingma & Ba's "epsilon hat"; transformers 2.x with correction). Without
-            correction the two are the same.
-        lr_bias: The learning rate of step t is ``divided`` or ``multiplied`` by b(t) of `stableft.core.adam_bias.bias_ratio`,
-            after the
-            schedule: uncorrected and divided is what correction does, corrected and multiplied what leaving it out does, up to
-            epsilon (protocol section 1.2). None: neither.
+        bias_correction: False leaves out both corrections from the first step on, as BERT's original
+            optimizer does.
+        eps_placement: ``v_hat``: added to the root of the *corrected* second moment (Kingma & Ba,
+            Algorithm 1; torch). ``v``: added to the root of the raw one (Kingma & Ba's "epsilon hat";
+            transformers 2.x with correction). Without correction the two are the same.
+        lr_bias: After the schedule, the learning rate of step t is ``divided`` or ``multiplied`` by
+            b(t) of `stableft.core.adam_bias.bias_ratio`. Up to epsilon, an uncorrected update with a
+            divided rate equals a corrected one, and a corrected update with a multiplied rate an
+            uncorrected one (protocol section 1.2). None: neither.
     """
 
     lr: Annotated[float, Field(gt=0)]
@@ -56,9 +58,10 @@ class ScheduleConfig(Frozen):
 
     Attributes:
         num_epochs: Passes over the training examples; exactly one of this and ``num_steps`` is set.
-        num_steps: Optimizer steps, data repeated as needed.
-        warmup_ratio: Share of all steps, in [0, 1]; int(ratio x steps) warm-up steps as in Zhang et al.
-        warmup_steps: Alternatively their number.
+        num_steps: Optimizer steps; data are repeated as needed.
+        warmup_ratio: Share of all steps, in [0, 1]: int(ratio x steps) warm-up steps, as in Zhang et
+            al. Exactly one of this and ``warmup_steps`` is set.
+        warmup_steps: Number of warm-up steps.
     """
 
     num_epochs: PositiveInt | None = None
@@ -76,16 +79,20 @@ class ScheduleConfig(Frozen):
 
 
 class EvaluationConfig(Frozen):
-    """When to evaluate; the last step always is, on everything.
+    """Steps of evaluation. The last step always evaluates all examples.
 
     Attributes:
-        every: Every that many steps. Exactly one of this and ``num_points`` is set.
-        num_points: Every num_steps // num_points steps (Zhang et al. log 10 times per run; a remainder gives one point more).
-        num_examples: Points before the end use a fixed subset of that many validation examples, stratified by label and the
-            same for every seed (rows of scope ``subset``). None: every point uses every example.
-        test_points: Whether the test split is evaluated at ``all`` points, as Zhang et al. log it, or only at the ``last``.
-        start_epoch: After that many epochs the points above begin, counted from there; before, there is one at the end of each
-            epoch (the article on advanced techniques: every 10 batches from epoch 2; protocol section 7, S2). None: from the start.
+        every: Steps between evaluations. Exactly one of this and ``num_points`` is set.
+        num_points: Evaluates every num_steps // num_points steps. (Zhang et al. log 10 times per run; a
+            remainder gives one point more.)
+        num_examples: Points before the end use a fixed subset of that many validation examples,
+            stratified by label and the same for every seed (rows of scope ``subset``). None: every
+            point uses every example.
+        test_points: The test split is evaluated at ``all`` points, as Zhang et al. log it, or only at
+            the ``last``.
+        start_epoch: The points above begin after that many epochs and are counted from there. Before,
+            there is one at the end of each epoch (the article on advanced techniques: every 10 batches
+            from epoch 2; protocol section 7, S2). None: they begin at the start.
     """
 
     every: PositiveInt | None = None
@@ -97,7 +104,7 @@ class EvaluationConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _drop_draft(cls, fields: Any) -> Any:
-        """Drops ``draft``, a field of earlier versions, which their stored configurations have, unset."""
+        """Drops the field ``draft``: configurations stored by earlier versions have it, unset."""
         if isinstance(fields, Mapping) and fields.get("draft", "absent") is None:
             return {name: value for name, value in fields.items() if name != "draft"}
         return fields
@@ -112,15 +119,18 @@ class EvaluationConfig(Frozen):
 class SurfaceConfig(Frozen):
     """The loss on a plane of weights (`stableft.training.surface`).
 
-    The plane goes through the weights of step 0 and the last weights of this run and of another.
+    The plane contains three points: the weights of step 0, and the last weights of this run and of
+    another run. Both runs start from the same weights.
 
     Attributes:
-        bias_correction: The other run's; None: this run's, as is whatever is not named here. So both start from the same weights.
-        lr: Likewise, its peak rate, > 0.
-        resolution: Points per unit of either axis. From 0, the start, to 1, an end, there are that many steps.
-        margin: Steps beyond 0 and 1, >= 0. So there are resolution + 2 margin + 1 points on either axis, at most 180: results are
-            kept with a 16-bit index of points.
-        num_examples: Training examples at each point, always the same; None: all that the run is trained on.
+        bias_correction: That of the other run; None: the same as this run's. The other run shares all
+            settings not named here.
+        lr: Peak learning rate of the other run, > 0; None: the same as this run's.
+        resolution: Steps from 0, the start, to 1, an end, on either axis.
+        margin: Steps beyond 0 and 1, >= 0. Each axis has resolution + 2 margin + 1 points, at most 180:
+            results store the index of a point in 16 bits.
+        num_examples: Training examples at each point, always the same; None: all training examples of
+            the run.
     """
 
     bias_correction: bool | None = None
@@ -136,17 +146,17 @@ class SurfaceConfig(Frozen):
         return self
 
     def coordinates(self) -> list[float]:
-        """The points of either axis, ascending; 0 and 1 are exact."""
+        """Returns the points of either axis, ascending; 0 and 1 are exact."""
         return [i / self.resolution for i in range(-self.margin, self.resolution + self.margin + 1)]
 
     def source_overrides(self) -> Mapping[str, Any]:
-        """Returns how the other run differs from this one, as dotted overrides."""
+        """Returns the differences of the other run from this one, as dotted overrides."""
         given = {"adam.bias_correction": self.bias_correction, "adam.lr": self.lr}
         return {"surface": None, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _read_technique(value: object) -> object:
-    """A technique from its JSON form, by name."""
+    """Returns a technique read from its JSON form, by its name."""
     if isinstance(value, Technique):
         return value
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
@@ -159,25 +169,29 @@ def _read_technique(value: object) -> object:
 
 
 class RunConfig(Frozen):
-    """Everything that decides the result of one run; nothing that only decides how fast it is computed.
+    """All settings that decide the result of one run, and none that only decides its speed.
 
     Attributes:
         task: Name of a `stableft.tasks.Task`.
-        encoder: Embedded name, folder or hub id. Not part of the identity: the fingerprint of its files is.
-        head: The task head. ``linear``: dropout and one linear layer, on the pooled output or, for tagging, on each word's state;
-            ``bilstm_crf``: dropout and `stableft.models.heads.BiLSTMCRF` on the words' states, for tagging alone.
-        num_train: Use that many training examples, drawn by the sample stream; None: all.
+        encoder: Embedded name, folder or hub id. Not part of the identity: the fingerprint of its files
+            is.
+        head: The task head. ``linear``: dropout and one linear layer, on the pooled output or, for
+            tagging, on each word's state. ``bilstm_crf``: dropout and `stableft.models.heads.BiLSTMCRF`
+            on the words' states, for tagging alone.
+        num_train: Number of training examples, drawn by the sample stream; None: all.
         seed: The replicate. The streams below derive from it unless they are set.
-        sample_seed, init_seed, order_seed, dropout_seed, reinit_seed: Seeds of single streams (training subset; head and other
-            weights that the checkpoint lacks; data order; dropout masks; weights drawn anew), for studies that hold some fixed.
+        sample_seed, init_seed, order_seed, dropout_seed, reinit_seed: Seeds of single streams, for
+            studies with some of them fixed. In this order: training subset; head and other weights
+            absent from the checkpoint; data order; dropout masks; re-initialized weights.
         batch_size: Sequences per optimizer step.
         max_length: Longest input in pieces; longer pairs are cut at the longer text's end.
         max_grad_norm: Global clipping norm; None: no clipping.
         dropout: Probability on hidden states, attention weights and the head's input, in [0, 1).
-        precision: ``fp32``; ``bf16``: autocast with fp32 weights and optimizer state; ``tf32``: fp32 whose products a GPU
-            computes from operands rounded to 10 bits.
+        precision: ``fp32``; ``bf16``: autocast with fp32 weights and optimizer state; ``tf32``: fp32,
+            but a GPU computes products from operands rounded to 10 bits.
         techniques: Kept in order of stage, then name, each at most once; none at all is None.
-        surface: After the last step, evaluate a plane of weights too; it changes nothing else. None: don't.
+        surface: After the last step, evaluate a plane of weights too. It changes nothing else. None: no
+            plane.
     """
 
     task: str
@@ -223,33 +237,43 @@ class RunConfig(Frozen):
         return self
 
     def stream_seed(self, name: str) -> int:
-        """The seed of one named stream: its own where set, else the run's."""
+        """Returns the seed of one named stream: its own if that is set, else the run's."""
         own = getattr(self, f"{name}_seed", None)
         return self.seed if own is None else own
 
     def sources(self) -> dict[str, "RunConfig"]:
-        """Returns the runs whose weights this one needs, by who needs them: a technique, or ``surface``. Most runs need none."""
+        """Returns the runs whose last weights this one needs; most runs need none.
+
+        Returns:
+            Name of the technique, or ``surface``, -> the run that it needs.
+        """
         needed = {technique.name: technique.source_overrides() for technique in self.techniques or ()}
         needed["surface"] = self.surface and self.surface.source_overrides()
         return {name: with_overrides(self, overrides) for name, overrides in needed.items() if overrides is not None}
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces; equal values give equal text on every platform. NaN is refused."""
+    """Returns JSON with sorted keys and no spaces; equal values give equal text on every platform.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def run_id(config: RunConfig, *, data: str, weights: str, sources: Sequence[str] = ()) -> str:
-    """The identity of a run: 16 hex digits of a SHA-256 over all scientific fields and the content it starts from.
+    """Returns the identity of a run: 16 hex digits of a SHA-256.
 
-    Unset fields are absent from the hashed text, so a new optional field leaves old identities as they are. The encoder's name
+    It covers all scientific fields and the content that the run starts from. Unset fields are absent
+    from the hashed text, so a new optional field leaves old identities as they are. The encoder's name
     or path is replaced by the content of its files.
 
     Args:
         config: The resolved configuration.
         data: Fingerprint of the task's data.
         weights: Fingerprint of the encoder's files.
-        sources: Identities of the runs whose weights it needs (`RunConfig.sources`). Absent from the text if there are none.
+        sources: Identities of the runs whose weights it needs (`RunConfig.sources`). Absent from the
+            text if there are none.
     """
     fields = config.model_dump(mode="json", exclude_none=True, exclude={"encoder"})
     content = {"schema": IDENTITY_SCHEMA, "config": fields, "data": data, "weights": weights}
@@ -260,14 +284,14 @@ def run_id(config: RunConfig, *, data: str, weights: str, sources: Sequence[str]
 
 
 def with_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
-    """A copy with dotted fields replaced, validated as a whole.
+    """Returns a copy with dotted fields replaced, validated as a whole.
 
     Args:
         config: The base.
         overrides: Such as ``{"adam.lr": 1e-4}``.
 
     Raises:
-        UsageError: an unknown field, or a configuration that can't be.
+        UsageError: an unknown field, or an impossible configuration.
     """
     tree = config.model_dump()
     for dotted, value in overrides.items():
@@ -285,7 +309,7 @@ def with_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig
 
 
 def _meant(dotted: str) -> str:
-    """Fields that end in the same name, or are spelt nearly so."""
+    """Returns a hint at fields that end in the same name or have a similar spelling, or no text."""
     known = field_names()
     near = [name for name in known if name.endswith(f".{dotted}")] or difflib.get_close_matches(dotted[:80], known, n=1, cutoff=0.8)
     return f" did you mean {', '.join(near)}?" if near else ""
@@ -296,7 +320,7 @@ def _reasons(error: ValidationError) -> str:
 
 
 def field_names(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
-    """All dotted field names of a configuration, in order of declaration."""
+    """Returns all dotted field names of a configuration, in order of declaration."""
     names: list[str] = []
     for name, field in model.model_fields.items():
         kind = field.annotation

@@ -1,14 +1,14 @@
-"""The errors that a user can cause or mend; the command line prints them without a traceback."""
+"""Errors that a user can cause or mend; the command line prints them without a traceback."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 
 class StableftError(Exception):
-    """Base of all errors with one clear message: what is wrong, where, and what to do.
+    """Base of all errors with one clear message: the fault, its place, and the remedy.
 
     Attributes:
-        exit_code: what the command line returns for it.
+        exit_code: Exit code of the command line for it.
     """
 
     exit_code = 1
@@ -27,7 +27,7 @@ class NothingSelected(StableftError):
 
 
 class NoDevice(StableftError):
-    """The device asked for can't be used here."""
+    """The requested device can't be used here."""
 
     exit_code = 69
 
@@ -39,16 +39,16 @@ class Unreachable(StableftError):
 
 
 class MissingInput(StableftError):
-    """Data, weights or results that the request needs are absent, malformed or incomplete."""
+    """Data, weights or results needed for the request are absent, malformed or incomplete."""
 
     exit_code = 4
 
 
 class Damaged(MissingInput):
-    """A file is there but not as it was written.
+    """A file exists but differs from the content written to it.
 
     Attributes:
-        path: Which.
+        path: The file.
     """
 
     def __init__(self, path: Path, message: str) -> None:
@@ -57,16 +57,16 @@ class Damaged(MissingInput):
 
 
 class NotLogged(MissingInput):
-    """Results are whole, but from before a series was logged that a figure or table shows."""
+    """Results are whole, but lack a series for a figure or table: it was not logged yet at their time."""
 
 
 def quoted(value: object, longest: int = 80) -> str:
-    """A value as messages quote it: whatever a file holds, it is short and printable."""
+    """Returns a value as messages quote it: short and printable, whatever a file holds."""
     text = repr(value)
     return text if len(text) <= longest else f"{text[: longest - 1]}\u2026 ({len(text):,} characters)"
 
 
 def listed(names: Iterable[object], most: int = 20) -> str:
-    """Names as messages list them: not all if there are many, and none is long."""
+    """Returns names as messages list them: no more than ``most``, and none is long."""
     every = [text if len(text := str(name)) <= 80 else f"{text[:79]}\u2026" for name in names]
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -1,4 +1,7 @@
-"""Experiments and protocols by name: modules of the package ``experiments``, which no module here imports by a statement."""
+"""Experiments and protocols by name: the modules of the package ``experiments``.
+
+No module of stableft imports that package by a statement.
+"""
 
 import importlib
 from collections.abc import Iterator, Mapping

@@ -36,10 +36,10 @@ def outline(config: RunConfig, available: int, settings: Mapping[str, Any]) -> O
 
 
 def check(config: RunConfig, known: Outline) -> None:
-    """Refuses a configuration that the outline shows to be impossible.
+    """Checks a configuration against the outline of its run.
 
     Raises:
-        UsageError: with the reason.
+        UsageError: the run is impossible; with the reason.
     """
     if known.num_positions is not None and config.max_length > known.num_positions:
         raise UsageError(f"max_length {config.max_length} is more than the {known.num_positions} positions of {config.encoder}")

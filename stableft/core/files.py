@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and the folder of what can be made again."""
+"""Files written whole or not at all, locks between processes, and the folders of cache and data."""
 
 import contextlib
 import os
@@ -12,13 +12,15 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A draft beside a target, to be written inside; then it is flushed to disk and renamed: readers see all of it or the old file.
+    """Yields a draft next to a target; afterwards flushes it to disk and renames it to the target.
+
+    Readers see either all of the new file or the old one.
 
     Args:
         path: The target; its folder exists.
 
     Yields:
-        The draft, an empty file.
+        The draft, an empty file to write to.
 
     Raises:
         OSError: the disk is full or the folder can't be written to; the target is then as it was.
@@ -57,9 +59,10 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 @contextlib.contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Yields a draft beside a folder that is not there, then renames it: readers see all of it or nothing.
+    """Yields a draft next to a folder that does not exist yet; afterwards renames it to that folder.
 
-    Its files are not flushed to disk: either the writer does it, or readers know damaged ones.
+    Readers see either all of it or nothing. Its files are not flushed to disk: the writer has to do it,
+    or readers have to recognize damaged ones.
 
     Args:
         path: The target, absent or empty; its parent is created.
@@ -68,7 +71,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         The draft, an empty folder.
 
     Raises:
-        OSError: the disk is full, the parent can't be written to, or the target holds files, as when another process was faster.
+        OSError: the disk is full, the parent can't be written to, or the target holds files (as when
+            another process was faster).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -81,7 +85,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 
 def drafts(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Yields the drafts anywhere below a folder, files and folders, each with the number of its process."""
+    """Yields the drafts anywhere below a folder, files and folders, each with its process id."""
     for path in sorted(folder.glob("**/.*.tmp")):
         if process := re.fullmatch(r"\..+\.(\d+)\.[^.]+\.tmp", path.name):
             yield path, int(process[1])
@@ -91,9 +95,9 @@ def drop_drafts(folder: Path, pid: int | None = None, *, of: str | None = None) 
     """Removes drafts that dead processes left in a folder.
 
     Args:
-        folder: Where they were to become files.
-        pid: Only those of the process of that number.
-        of: Only those of the file or folder of that name.
+        folder: The folder of their targets.
+        pid: Only drafts of the process with this id.
+        of: Only drafts of the file or folder of this name.
     """
     for draft in folder.glob(f".{of or '*'}.{pid or '*'}.*.tmp"):
         if draft.is_dir():
@@ -104,10 +108,10 @@ def drop_drafts(folder: Path, pid: int | None = None, *, of: str | None = None) 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes out that ask for the same lock; one that dies lets go of it.
+    """Waits for a lock and holds it; the system releases it if the process dies.
 
-    For what gives the same file whoever makes it: on systems without such locks (Windows, some network folders) nobody is kept
-    out, and the work is done twice.
+    Use it for work with the same result in every process. On systems without such locks (Windows, some
+    network folders) no process is kept out, and the work is done twice.
 
     Args:
         path: An empty file, which stays; its folder is created.
@@ -123,7 +127,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def folder_locked(folder: Path) -> Iterator[None]:
-    """What `locked` does, with a folder that is there in place of a file."""
+    """Waits for a lock as `locked` does, on an existing folder in place of a file."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         _lock(handle)
@@ -133,7 +137,7 @@ def folder_locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(handle: int) -> None:
-    """Waits until no other process has it, where the system knows such locks."""
+    """Waits until no other process holds the lock, if the system knows such locks."""
     with contextlib.suppress(ImportError, OSError):
         import fcntl
 
@@ -142,15 +146,16 @@ def _lock(handle: int) -> None:
 
 @contextlib.contextmanager
 def try_lock(path: Path) -> Iterator[BinaryIO | None]:
-    """Locks a file without waiting; while a process has it, no other can. One that dies lets go of it.
+    """Locks a file without waiting; the system releases the lock if the process dies.
 
-    Where the system has no such locks (Windows, some network folders) every process gets it, and work may be done twice.
+    On systems without such locks (Windows, some network folders) every process gets it, and work may be
+    done twice.
 
     Args:
         path: A file, which exists as long as the lock; its folder is created.
 
     Yields:
-        The file, in which the owner may write (`lock_content` reads it); None if another process has the lock.
+        The file, for text of the owner (`lock_content` reads it); None if another process has the lock.
 
     Raises:
         OSError: it can't be written.
@@ -158,6 +163,7 @@ def try_lock(path: Path) -> Iterator[BinaryIO | None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with open(path, "r+b", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o644)) as file:
+            # Try to take the lock; without support for locks every process has it.
             try:
                 import fcntl
 
@@ -168,8 +174,9 @@ def try_lock(path: Path) -> Iterator[BinaryIO | None]:
             except (ImportError, OSError):
                 yield file
                 return
-            if not _is(path, file.fileno()):  # its owner has removed it since we opened it
+            if not _is(path, file.fileno()):  # its owner removed it after it was opened here
                 continue
+            # Lend the file to the owner, and remove it at the end.
             try:
                 file.truncate(0)  # the text of a process that died
                 yield file
@@ -179,13 +186,17 @@ def try_lock(path: Path) -> Iterator[BinaryIO | None]:
 
 
 def lock_content(path: Path) -> bytes | None:
-    """Returns the owner's text in a locked file; None if no process has the lock, or if the system can't tell."""
+    """Returns the owner's text in a locked file.
+
+    Returns:
+        None if no process has the lock, or if the system can't tell.
+    """
     try:
         import fcntl
 
         with open(path, "rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of at once; who asks meanwhile asks again
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released at once; a process refused meanwhile tries again
             except BlockingIOError:
                 return file.read()
     except (ImportError, OSError):
@@ -201,11 +212,14 @@ def _is(path: Path, handle: int) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where this user's programs keep what they can make again (``XDG_CACHE_HOME``); not created."""
+    """Returns the folder of this user's reproducible files (``XDG_CACHE_HOME``); not created."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "stableft"
 
 
 def data_folder() -> Path:
-    """Where corpora are looked for, and put by ``data fetch``, if ``STABLEFT_DATA`` names no folder; not created."""
+    """Returns the default folder of corpora, used unless ``STABLEFT_DATA`` names one; not created.
+
+    Tasks read from it, and ``data fetch`` writes to it.
+    """
     return cache_folder() / "data"

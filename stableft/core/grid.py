@@ -15,14 +15,15 @@ MAX_SEEDS = 100_000
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named scale: for each task its baseline configuration, and the seeds.
+    """A named scale: a baseline configuration for each task, and the seeds.
 
     Attributes:
-        name: ``smoke``, ``laptop``, ``small`` or ``paper``; with the names of a user's own tasks, see `on_tasks`.
+        name: ``smoke``, ``laptop``, ``small`` or ``paper``; with the names of a user's own tasks, see
+            `on_tasks`.
         configs: Task name -> baseline `RunConfig` (its seed is replaced).
-        tasks: Those of an experiment that names none of its own.
+        tasks: Tasks of an experiment that names none of its own.
         seeds: Default seeds.
-        learning_rates: The rates that `experiments.lr_grid` compares at this scale.
+        learning_rates: The rates compared by `experiments.lr_grid` at this scale.
         summary: One line for listings.
     """
 
@@ -50,7 +51,7 @@ class Grid:
 
     Attributes:
         name: The experiment.
-        protocol: Where the baselines come from.
+        protocol: Source of the baselines.
         arms: Arm name -> dotted overrides of the baseline. Arms differ in exactly these.
         tasks: Subset of the protocol's tasks.
         seeds: Shared by all arms, so that arms can be paired.
@@ -63,7 +64,7 @@ class Grid:
     seeds: Sequence[int]
 
     def cells(self) -> list[Cell]:
-        """All runs, seed by seed, so that an interrupted grid has complete pairs."""
+        """Returns all runs, seed by seed, so that an interrupted grid has complete pairs."""
         return [
             Cell(arm, task, seed, with_overrides(self.protocol.configs[task], {**override, "seed": seed}))
             for seed in self.seeds
@@ -80,18 +81,19 @@ def select(
     seeds: Sequence[int] | None = None,
     overrides: Override | None = None,
 ) -> Grid:
-    """A part of a grid, or the same grid at other seeds or settings.
+    """Returns a part of a grid, or the same grid at other seeds or settings.
 
     Args:
         grid: The whole.
         arms: Names to keep, in the grid's own order; None or empty: all.
         tasks: Likewise.
         seeds: Replaces the grid's seeds.
-        overrides: Applied to every baseline, beneath the arms' own.
+        overrides: Applied to every baseline, before the arms' own.
 
     Raises:
         UsageError: a name that the grid does not have, or an override of task or seed.
     """
+    # Refuse unknown names, and overrides of a cell's coordinates.
     for kind, wanted, known in (("arm", arms, grid.arms), ("task", tasks, grid.tasks)):
         for name in wanted or ():
             if name not in known:
@@ -99,8 +101,9 @@ def select(
                     f"{grid.name} at protocol {grid.protocol.name} has no {kind} {quoted(name)}; it has: {', '.join(known)}"
                 )
     for field, option in (("task", "--tasks"), ("seed", "--seeds")):
-        if field in (overrides or {}):  # runs would stand in results under another name than what they are
+        if field in (overrides or {}):  # results would name another task or seed than the run's
             raise UsageError(f"{field} is no setting but a part of the grid: choose it with {option}")
+    # Apply overrides to the baselines, and keep the selected arms, tasks and seeds.
     configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
     return Grid(
         name=grid.name,
@@ -112,12 +115,12 @@ def select(
 
 
 def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
-    """The same arms and seeds on other tasks, each with the settings of the grid's first task.
+    """Returns the same arms and seeds on other tasks, with the settings of the grid's first task.
 
     The protocol gets a name of its own, so that these results are collected apart from the protocol's.
 
     Args:
-        grid: Where arms, seeds and settings come from.
+        grid: Source of arms, seeds and settings.
         names: The other tasks.
 
     Raises:
@@ -125,6 +128,7 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
     """
     if len(set(names)) < len(names):
         raise UsageError(f"two tasks would be called the same: {', '.join(names)}; rename a file")
+    # Give the new tasks the baseline of the grid's first task.
     names = sorted(names)
     first, protocol = grid.tasks[0], grid.protocol
     return Grid(
@@ -144,10 +148,10 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped. At most `MAX_SEEDS`, of up to 18 digits.
+    """Parses seeds: ``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped.
 
     Raises:
-        UsageError: anything else.
+        UsageError: another notation, more than `MAX_SEEDS` seeds, or more than 18 digits.
     """
     seeds: dict[int, None] = {}
     for part in text.split(","):

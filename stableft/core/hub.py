@@ -1,4 +1,7 @@
-"""The Hugging Face hub: what of it is in the local cache, and for one command the way there. Its code never runs."""
+"""Hugging Face hub: reads its local cache, and for one command downloads into it.
+
+Code from the hub never runs.
+"""
 
 import contextlib
 import os
@@ -17,7 +20,7 @@ OFF = ("", "0", "false", "no", "off")
 
 
 def cached_files(repository: str) -> Path:
-    """The folder of a model repository's files in the local cache.
+    """Returns the folder of a model repository's files in the local cache.
 
     Raises:
         Exception: of many kinds; it is not there.
@@ -29,7 +32,7 @@ def cached_files(repository: str) -> Path:
 
 
 def cached_dataset(repository: str, config: str, split: str) -> "Dataset":
-    """A split of a dataset in the local cache.
+    """Returns a split of a dataset in the local cache.
 
     Raises:
         Exception: of many kinds; it is not there.
@@ -41,23 +44,26 @@ def cached_dataset(repository: str, config: str, split: str) -> "Dataset":
 
 
 def fetch_files(repository: str, names: Sequence[str]) -> Path:
-    """Puts files of a model repository into the local cache: goes online.
+    """Downloads files of a model repository into the local cache.
 
     Args:
         repository: Hub id.
-        names: The only files that are wanted, if they are there.
+        names: The only wanted files; absent ones are left out.
+
+    Returns:
+        Their folder.
 
     Raises:
-        MissingInput: it can't be had.
+        MissingInput: the download is forbidden or fails.
     """
     return Path(_fetch(repository, lambda: _snapshot(repository, names)))
 
 
 def fetch_dataset(repository: str, config: str, splits: Sequence[str]) -> None:
-    """Puts splits of a dataset into the local cache: goes online.
+    """Downloads splits of a dataset into the local cache.
 
     Raises:
-        MissingInput: it can't be had.
+        MissingInput: the download is forbidden or fails.
     """
 
     def load() -> None:
@@ -76,12 +82,12 @@ def _snapshot(repository: str, names: Sequence[str]) -> str:
 
 
 def _fetch(repository: str, get: Any) -> Any:
-    if said := [name for name in OFFLINE if os.environ.get(name, "").lower() not in OFF]:
-        raise MissingInput(f"{repository} can't be fetched: {' and '.join(said)} forbids it; unset it for this one command")
+    if forbidding := [name for name in OFFLINE if os.environ.get(name, "").lower() not in OFF]:
+        raise MissingInput(f"{repository} can't be fetched: {' and '.join(forbidding)} forbids it; unset it for this one command")
     with locked(cache_folder() / "hub.lock"):
         try:
             return get()
-        except Exception as error:  # no common base: each means that it can't be had
+        except Exception as error:  # no common base: each means that the download failed
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise MissingInput(
                 f"{repository} can't be fetched from the hub ({reason}). Is the name right, and are you online?"
@@ -90,7 +96,10 @@ def _fetch(repository: str, get: Any) -> Any:
 
 @contextlib.contextmanager
 def _offline() -> Iterator[None]:
-    """The libraries read these variables when they are first imported."""
+    """Sets the variables that keep the hub's libraries offline, and restores them afterwards.
+
+    The libraries read them when they are first imported.
+    """
     before = {name: os.environ.get(name) for name in OFFLINE}
     os.environ.update(dict.fromkeys(OFFLINE, "1"))
     try:

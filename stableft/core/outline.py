@@ -1,4 +1,4 @@
-"""Outline of a run: its length and its encoder's shape, as far as they are known before it starts."""
+"""Outline of a run: its length and its encoder's shape, as known before it starts."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,16 @@ from stableft.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Outline:
-    """What decides whether a configuration is possible.
+    """The facts that decide whether a configuration is possible.
 
     Attributes:
         num_steps: Optimizer steps, T.
         steps_per_epoch: ceil(N / batch size).
         architecture: The encoder's ``model_type``.
         num_blocks: L, blocks with weights of their own; None: not known before the weights are loaded.
-        shares_blocks: Whether some are used more than once, as in ALBERT, so that none is a top block.
-        num_positions: No input can have more pieces; RoBERTa takes two less. None: not known.
+        shares_blocks: True if some blocks are used more than once, as in ALBERT, so that none is a top
+            block.
+        num_positions: Longest possible input in pieces; RoBERTa takes two less. None: not known.
     """
 
     num_steps: int

@@ -1,4 +1,4 @@
-"""Registries without lists: a package's modules are imported, and what they declare is what there is."""
+"""Registries without lists: the entries are the declarations in a package's modules."""
 
 import importlib
 import pkgutil
@@ -20,10 +20,10 @@ def modules(package: str) -> Iterator[ModuleType]:
 
 
 def named(name: str, known: Mapping[str, T], kind: str) -> T:
-    """Returns what is known by a name.
+    """Returns the entry of a name.
 
     Raises:
-        UsageError: nothing is; the message lists what is known as a ``kind``.
+        UsageError: there is none; the message lists the known names of this ``kind``.
     """
     try:
         return known[name]

@@ -1,4 +1,4 @@
-"""Schedule of a run: its steps, when it is evaluated, and its learning rates in closed form."""
+"""Schedule of a run: its steps, its evaluation steps, and its learning rates in closed form."""
 
 import math
 from collections.abc import Mapping
@@ -23,15 +23,15 @@ def schedule_steps(config: RunConfig, num_train: int) -> tuple[int, int]:
 
 
 def warmup_steps(config: RunConfig, num_steps: int) -> int:
-    """Returns the warm-up steps of a run of that many steps: W = int(warmup_ratio x T) unless given."""
+    """Returns the warm-up steps W of a run of ``num_steps`` steps: int(warmup_ratio x T) unless given."""
     schedule = config.schedule
     return schedule.warmup_steps if schedule.warmup_steps is not None else int((schedule.warmup_ratio or 0.0) * num_steps)
 
 
 def evaluation_steps(config: RunConfig, num_steps: int, num_train: int) -> tuple[int, ...]:
-    """Returns the steps after which to evaluate: the regular ones, and the last.
+    """Returns the steps with an evaluation after them: the regular ones, and the last.
 
-    Before ``start_epoch``, if it is set, these are the ends of epochs.
+    Up to ``start_epoch``, if it is set, the regular ones are the ends of epochs.
     """
     every = config.evaluation.every or max(1, num_steps // (config.evaluation.num_points or 1))
     epoch = steps_per_epoch(config, num_train)
@@ -41,12 +41,14 @@ def evaluation_steps(config: RunConfig, num_steps: int, num_train: int) -> tuple
 
 
 def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:
-    """Linear warm-up and decay, as in Zhang et al. and Mosbach et al. (protocol section 1.2).
+    """Returns the factor of linear warm-up and decay, as in Zhang et al. and Mosbach et al.
+
+    See protocol section 1.2.
 
     Args:
         step: Updates already done, 0-based: the first update runs at factor 0 if there is a warm-up.
         num_steps: All updates of the run, T.
-        warmup_steps: W; factor step / W below W, then (T - step) / (T - W).
+        warmup_steps: W; the factor is step / W below W, then (T - step) / (T - W).
 
     Returns:
         In [0, 1].
@@ -57,7 +59,9 @@ def lr_factor(step: int, num_steps: int, warmup_steps: int) -> float:
 
 
 def learning_rates(config: RunConfig, num_steps: int, steps_per_epoch: int | None) -> NDArray[np.float64]:
-    """The run's learning rate at each update, which is logged as ``lr``; parts of the model have `lr_scale` times that.
+    """Returns the run's learning rate at each update, logged as ``lr``.
+
+    A part of the model has `lr_scale` times that rate.
 
     Args:
         config: The run.
@@ -68,7 +72,7 @@ def learning_rates(config: RunConfig, num_steps: int, steps_per_epoch: int | Non
         (T,); element t is the rate of update t + 1.
 
     Raises:
-        MissingInput: a technique counts in epochs, and how many steps they have isn't known.
+        MissingInput: a technique counts in epochs, and the steps per epoch are not known.
     """
     warmup = warmup_steps(config, num_steps)
     factors = [lr_factor(done, num_steps, warmup) for done in range(num_steps)]
@@ -81,7 +85,7 @@ def learning_rates(config: RunConfig, num_steps: int, steps_per_epoch: int | Non
 
 
 def lr_scale(config: RunConfig, role: str, depth: int, num_blocks: int) -> float:
-    """Factor on the run's learning rate for the parameters of one part of the model.
+    """Returns the factor on the run's learning rate for the parameters of one part of the model.
 
     Args:
         config: The run.

@@ -13,20 +13,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from stableft.core.outline import Outline
 from stableft.core.registry import modules, named
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as results are kept, seeds are 64-bit integers and steps 32-bit ones
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # results store seeds as 64-bit integers and steps as 32-bit ones
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 
 
 class Frozen(BaseModel):
-    """Immutable, strict about unknown keys and about NaN."""
+    """A base for immutable models, strict about unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Stage(IntEnum):
-    """What a technique decides; those of one run act in this order, in whatever order they are written.
+    """The subject of a technique. The techniques of a run act in this order, however they are written.
 
-    Some do not commute: a decay toward the weights of step 0 must see those that another technique drew anew.
+    Some do not commute: a decay toward the weights of step 0 needs the weights that another technique
+    re-initialized.
     """
 
     WEIGHTS = 1
@@ -40,15 +41,17 @@ CARD = ("Claim", "Definition", "Parameters", "Null", "Interactions", "Deviations
 
 
 class Technique(Frozen):
-    """A change to a run's setup, decided before step 0. Subclasses are final, one in each file of ``stableft/techniques/``.
+    """A change to a run's setup, decided before step 0.
 
-    In JSON a technique is its fields and its name: ``{"name": "reinit", "pooler": true, "num_layers": 2}``. Its docstring is its
+    Subclasses are final, one in each file of ``stableft/techniques/``. In JSON a technique is its
+    fields and its name: ``{"name": "reinit", "pooler": true, "num_layers": 2}``. Its docstring is its
     card: the paragraphs named in ``CARD``.
 
     Attributes:
         name: That of its file.
-        stage: When it acts.
-        excludes: Names of techniques that no run can have beside this one, and why. One of the two says it.
+        stage: Its place in the order of techniques.
+        excludes: Names of techniques that can't be combined with this one, and why. One of the two
+            declares it.
     """
 
     name: ClassVar[str]
@@ -58,13 +61,15 @@ class Technique(Frozen):
     @classmethod
     @abstractmethod
     def null(cls) -> Self:
-        """The setting that must reproduce the baseline bit for bit."""
+        """Returns the setting that must reproduce the baseline bit for bit."""
 
     def check(self, outline: Outline) -> None:
-        """Refuses an impossible run: when a grid is planned, and again, with everything known, before `apply`.
+        """Refuses an impossible run.
+
+        It is called when a grid is planned, and again before `apply`, with everything known.
 
         Args:
-            outline: What is known of the run.
+            outline: The known facts of the run.
 
         Raises:
             UsageError: with the reason.
@@ -74,25 +79,32 @@ class Technique(Frozen):
     def apply(self, setup: Any) -> Any:
         """Changes a setup.
 
+        Techniques use the roles and depths of its groups, never its engine, so that they work on every
+        engine.
+
         Args:
-            setup: A `stableft.training.setup.Setup`, which the core can't name, being free of torch. Its model may be changed in
-                place. Techniques go by the roles and depths of its groups, never by the engine, so that they work on each.
+            setup: A `stableft.training.setup.Setup`, which the core can't name, being free of torch.
+                Its model may be changed in place.
 
         Returns:
-            The changed setup, likewise.
+            The changed `stableft.training.setup.Setup`.
         """
 
     def source_overrides(self) -> Mapping[str, Any] | None:
-        """Returns how the source differs from this run: the run that is done first, and whose encoder this one starts from.
+        """Returns the differences of the source from this run, or None if there is no source.
+
+        The source is a run that is done first. This run starts from its encoder.
 
         Returns:
-            Dotted overrides of this run's configuration; None, as for most, if there is no source. A source can't have a source
-            itself.
+            Dotted overrides of this run's configuration; None, as for most techniques. A source can't
+            have a source itself.
         """
         return None
 
     def lr_scale(self, role: str, depth: int, num_blocks: int) -> float:
-        """Factor on the learning rate of one part of a model; not 1 only in techniques that set it, which `apply` does by this.
+        """Returns the factor on the learning rate of one part of a model.
+
+        It differs from 1 only in techniques that set it; their `apply` uses this method.
 
         Args:
             role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
@@ -102,20 +114,22 @@ class Technique(Frozen):
         return 1.0
 
     def lr_factors(self, factors: Sequence[float], steps_per_epoch: int | None) -> Mapping[int, float]:
-        """Factors on the run's learning rate, by updates already done, that replace those given; as a rule none.
+        """Returns overrides of the schedule: completed updates -> factor on the run's learning rate.
+
+        Most techniques return none.
 
         Args:
             factors: Those of the schedule, one for each update.
             steps_per_epoch: Updates per epoch; None: not known.
 
         Raises:
-            MissingInput: the technique counts in epochs, and they aren't known.
+            MissingInput: the technique counts in epochs, and the updates per epoch are not known.
         """
         return {}
 
     @classmethod
     def card(cls) -> dict[str, str]:
-        """The paragraphs of the docstring by their names, in the order they are written."""
+        """Returns the paragraphs of the docstring by name, in their order."""
         parts = re.split(rf"^({'|'.join(CARD)}): ", inspect.cleandoc(cls.__doc__ or ""), flags=re.MULTILINE)[1:]
         return {name: " ".join(text.split()) for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
@@ -133,7 +147,7 @@ class Technique(Frozen):
 
 @cache
 def all_techniques() -> dict[str, type[Technique]]:
-    """Returns all techniques by name: the classes that the modules under ``stableft/techniques/`` define."""
+    """Returns all techniques by name: the classes defined by modules in ``stableft/techniques/``."""
     return {
         kind.name: kind
         for module in modules("stableft.techniques")

@@ -1,7 +1,7 @@
-"""Tasks: where the texts and labels come from, and by which score a run on them is judged.
+"""Tasks: sources of texts and labels, each with the score that judges a run on them.
 
-One file per family; each exports ``TASKS``, a tuple of `Task`, and the folder is the registry. Loading needs no torch, so that
-planning and reporting stay light.
+One file per family; each exports ``TASKS``, a tuple of `Task`, and the folder is the registry.
+Loading needs no torch, so that planning and reporting stay light.
 """
 
 from stableft.tasks.task import (

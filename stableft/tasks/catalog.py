@@ -1,4 +1,4 @@
-"""Catalog of tasks: those that the modules of this package declare, and those that a user's files make."""
+"""Catalog of tasks: those declared in this package's modules, and those made from a user's files."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,11 @@ def all_tasks() -> dict[str, Task]:
 
 
 def get_task(name: str) -> Task:
-    """Returns the task of that name, or that a user's files make (``csv:PATH`` and the like, see `stableft.tasks.user_files`).
+    """Returns the task of that name.
+
+    Args:
+        name: A declared task, or a user's files (``csv:PATH`` and the like, see
+            `stableft.tasks.user_files`).
 
     Raises:
         UsageError: there is none.
@@ -26,7 +30,7 @@ def get_task(name: str) -> Task:
 
 
 def own_tasks(names: Sequence[str]) -> list[Task]:
-    """Returns the tasks of a selection of the user's own files; none if all names are of declared tasks.
+    """Returns the tasks of a selection of the user's own files; none if all are declared tasks.
 
     Raises:
         UsageError: it has both kinds of names.

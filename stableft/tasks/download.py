@@ -1,4 +1,7 @@
-"""Download of corpora into the data folder, and of datasets into the hub's cache: checked, locked, whole or not at all."""
+"""Download of corpora into the data folder, and of datasets into the hub's cache.
+
+Downloads are checked and locked; files are written whole or not at all.
+"""
 
 import hashlib
 import http.client
@@ -18,37 +21,41 @@ from stableft.tasks.corpora import ORIGINALS, Files, Original, content_sha256, h
 from stableft.tasks.readers.corpus_files import DATA_VARIABLE
 
 TRIES = 3
-SECONDS = 60.0  # without an answer
+SECONDS = 60.0  # longest wait for an answer
 CHUNK = 2**16
 NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-Told = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def root() -> Path:
-    """The folder that corpora are put into: that of ``STABLEFT_DATA``, or else the default one, where tasks look too."""
+    """Returns the data folder: the one named by ``STABLEFT_DATA``, else the default.
+
+    Corpora are put into it, and tasks read from it.
+    """
     named = os.environ.get(DATA_VARIABLE)
     return Path(named).expanduser() if named else data_folder()
 
 
-def corpus(wanted: Original, folder: Path, told: Told = lambda _: None) -> tuple[list[Path], bool]:
+def corpus(wanted: Original, folder: Path, notify: Notify = lambda _: None) -> tuple[list[Path], bool]:
     """Puts a corpus into the data folder, unless it is there.
 
-    Downloads go on where they were cut off. Nothing is written before the hashes of all files are those on record, and a file that
-    is there is never replaced.
+    Interrupted downloads resume. No file is written before the hashes of all files match those on
+    record, and an existing file is never replaced.
 
     Args:
-        wanted: What to fetch.
+        wanted: The corpus to fetch.
         folder: The data folder; created.
-        told: Told of each download.
+        notify: Called with a line for each download.
 
     Returns:
         Its files, and whether they had to be fetched.
 
     Raises:
-        MissingInput: it can't be had, or is not what is on record.
+        MissingInput: it can't be fetched, or its content is not the one on record.
         OSError: it can't be written.
     """
-    if paths := _there(wanted, folder):  # also in a folder that can't be written to
+    # Return files that are there, also from a folder that can't be written to.
+    if paths := _there(wanted, folder):
         return paths, False
     target = folder / wanted.folders[0]
     if not wanted.urls:
@@ -56,18 +63,19 @@ def corpus(wanted: Original, folder: Path, told: Told = lambda _: None) -> tuple
     with locked(folder / f".{wanted.name}.lock"):
         if paths := _there(wanted, folder):  # another command was faster
             return paths, False
+        # Download into parts, make the files from them and check these.
         parts = {name: folder / ".partial" / hashlib.sha256(url.encode()).hexdigest()[:16] for name, url in wanted.urls.items()}
-        downloads = {name: _download(url, parts[name], told) for name, url in wanted.urls.items()}
+        downloads = {name: _download(url, parts[name], notify) for name, url in wanted.urls.items()}
         try:
             files = _made(wanted, downloads)
-        finally:  # what is wrong would be wrong again; what is right is not needed any more
+        finally:  # a wrong part would be wrong again; a right one is no longer needed
             for part in parts.values():
                 part.unlink(missing_ok=True)
         return _put(wanted, files, target), True
 
 
 def _there(wanted: Original, folder: Path) -> list[Path]:
-    """The files in the first place that has all of them, if they are those on record."""
+    """Returns the files in the first place that has all of them, checked against the record."""
     for place in wanted.folders:
         paths = [folder / place / name for name in wanted.files]
         if all(path.is_file() for path in paths):
@@ -85,10 +93,10 @@ def _made(wanted: Original, downloads: Files) -> Files:
 
 
 def _check(wanted: Original, name: str, content: bytes, what: str) -> None:
-    found = content_sha256(name, content)
-    if found != wanted.files[name]:
+    digest = content_sha256(name, content)
+    if digest != wanted.files[name]:
         raise MissingInput(
-            f"{what}, is not the file on record: sha256 of its content {found}, expected {wanted.files[name]}. "
+            f"{what}, is not the file on record: sha256 of its content {digest}, expected {wanted.files[name]}. "
             f"Nothing was written. A file of your own is used as it is; move it away to fetch the published one."
         )
 
@@ -102,39 +110,39 @@ def _put(wanted: Original, files: Files, target: Path) -> list[Path]:
     return [path if path.is_file() else write_whole(path, files[path.name]) for path in paths]
 
 
-def _download(url: str, part: Path, told: Told) -> bytes:
-    """The bytes at an address; what comes is kept in ``part``, which a later try goes on with."""
+def _download(url: str, part: Path, notify: Notify) -> bytes:
+    """Returns the bytes at an address; a later try resumes from the bytes kept in ``part``."""
     part.parent.mkdir(parents=True, exist_ok=True)
     reason = ""
     for number in range(TRIES):
-        told(f"{url}{' (goes on)' if part.exists() and part.stat().st_size else ' (again)' if number else ''}")
+        notify(f"{url}{' (resumed)' if part.exists() and part.stat().st_size else ' (again)' if number else ''}")
         try:
             if _receive(url, part):
                 return part.read_bytes()
             reason = "it was cut off"
         except urllib.error.HTTPError as error:
             reason = f"HTTP {error.code} {error.reason}"
-            if error.code == 416:  # the part is as long as the whole, or longer
+            if error.code == 416:  # the part is as long as the whole file, or longer
                 part.unlink(missing_ok=True)
             elif error.code < 500:
                 break
         except NETWORK as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
     raise MissingInput(
-        f"{url} can't be fetched ({reason}). Go online and type the same command again: it goes on with what has come. Or get the "
-        f"file by other means, and put what is in it into the folder that {DATA_VARIABLE} names."
+        f"{url} can't be fetched ({reason}). Go online and type the same command again: it resumes the download. Or get the file "
+        f"by other means, and put its content into the folder named by {DATA_VARIABLE}."
     )
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Appends to the part what it lacks; whether it is whole then."""
+    """Appends the missing bytes to the part. Returns True if it is complete then."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "stableft", **({"Range": f"bytes={have}-"} if have else {})})
     with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-        goes_on = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+        resumes = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
         length = answer.headers.get("Content-Length")
         received = 0
-        with open(part, "ab" if goes_on else "wb") as file:
+        with open(part, "ab" if resumes else "wb") as file:
             while chunk := answer.read(CHUNK):
                 received += file.write(chunk)
     return length is None or received == int(length)
@@ -142,21 +150,17 @@ def _receive(url: str, part: Path) -> bool:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came of one corpus or encoder.
-
-    Attributes:
-        name: Which.
-        said: Where it is, and whether it was there before.
-        problem: Why it is not there; empty if it is, or nothing has to be.
-    """
+    """Outcome of fetching one corpus or encoder."""
 
     name: str
-    said: str = ""
-    problem: str = ""
+    said: str = ""  # its place, and whether it was there before
+    problem: str = ""  # why it is not there; empty if it is, or if nothing is needed
 
 
 def wanted_names(texts: Sequence[str]) -> list[str]:
-    """Returns the names of corpora and tasks to fetch, each once; those of one corpus are that corpus.
+    """Returns the names of corpora and tasks to fetch, each once.
+
+    Several tasks of one corpus become the name of that corpus.
 
     Args:
         texts: Names, also several in one with commas; ``all``: every corpus on record.
@@ -170,28 +174,28 @@ def wanted_names(texts: Sequence[str]) -> list[str]:
     for name in names:
         if not (original(name) or hub_source(name)):
             get_task(name)
-    return list(dict.fromkeys(found.name if (found := original(name)) else name for name in names))
+    return list(dict.fromkeys(known.name if (known := original(name)) else name for name in names))
 
 
-def fetch(name: str, told: Told) -> str:
-    """Fetches what a task needs, unless it is there.
+def fetch(name: str, notify: Notify) -> str:
+    """Fetches the data of a task, unless they are there.
 
     Args:
         name: A corpus or task, see `wanted_names`.
-        told: Told of each download.
+        notify: Called with a line for each download.
 
     Returns:
-        Where it is, and whether it was there before.
+        Its place, and whether it was there before.
 
     Raises:
-        MissingInput: it can't be had, or is not what is on record.
+        MissingInput: it can't be fetched, or its content is not the one on record.
     """
-    if found := original(name):
-        paths, new = corpus(found, root(), told)
+    if known := original(name):
+        paths, new = corpus(known, root(), notify)
         return f"{'fetched into' if new else 'there already:'} {paths[0].parent}, content as on record"
     if entry := hub_source(name):
         source = entry.source
-        told(f"{source.repo} ({source.config}) from the hub")
+        notify(f"{source.repo} ({source.config}) from the hub")
         hub.fetch_dataset(source.repo, source.config, source.splits)
         return f"{source.repo} ({source.config}) is in the hub's cache; no sha256 of it is on record: `data check {source.name}_1k`"
-    return "made from what is installed: nothing to fetch"
+    return "made from installed packages: nothing to fetch"

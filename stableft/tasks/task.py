@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeVar
 from stableft.core.errors import UsageError
 
 TAGGING_METRICS = ("entity_precision", "entity_recall", "accuracy")
-"""What is logged beside the score of every tagging task; accuracy is that of words."""
+"""Metrics logged next to the score of every tagging task; accuracy is that of words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class TaggedExample:
 
     Attributes:
         words: At least one; none is empty.
-        tags: As many indices into `Task.labels`.
+        tags: Indices into `Task.labels`, one for each word.
     """
 
     words: tuple[str, ...]
@@ -41,7 +41,7 @@ class TaggedExample:
 
     def __post_init__(self) -> None:
         if not self.words or not all(self.words) or len(self.words) != len(self.tags):
-            raise ValueError(f"{len(self.words)} words with {len(self.tags)} tags; as many are needed, and no word may be empty")
+            raise ValueError(f"{len(self.words)} words with {len(self.tags)} tags; give each word one tag, and leave no word empty")
 
     @property
     def row(self) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -54,7 +54,10 @@ E = TypeVar("E", Example, TaggedExample)
 
 @dataclass(frozen=True)
 class TaskData(Generic[E]):
-    """The splits of a task, in a fixed order, of one sort of examples: `TaggedExample` for tagging. ``test`` may be empty."""
+    """The splits of a task, each in a fixed order; ``test`` may be empty.
+
+    All examples are of one type: `TaggedExample` for tagging, else `Example`.
+    """
 
     train: tuple[E, ...]
     validation: tuple[E, ...]
@@ -62,7 +65,10 @@ class TaskData(Generic[E]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every split, text and label: two loads with equal fingerprints hold the same examples in the same order."""
+        """SHA-256 over every split, text and label.
+
+        Two loads with equal fingerprints hold the same examples in the same order.
+        """
         digest = hashlib.sha256()
         for split in fields(self):
             rows = [example.row for example in getattr(self, split.name)]
@@ -75,17 +81,20 @@ class Task:
     """A named task.
 
     Attributes:
-        name: What users type, such as ``rte``.
-        kind: ``classification`` (labels are indices into ``labels``), ``regression``, or ``tagging`` (a class for each word).
-        labels: Class names in index order; empty for regression. For tagging ``O``, then ``B-x`` and ``I-x`` of each kind x of
-            entity, in alphabetical order: `bio_labels`.
+        name: Its name on the command line, such as ``rte``.
+        kind: ``classification`` (labels are indices into ``labels``), ``regression``, or ``tagging`` (a
+            class for each word).
+        labels: Class names in index order; empty for regression. For tagging ``O``, then ``B-x`` and
+            ``I-x`` of each kind x of entity, in alphabetical order: `bio_labels`.
         score: Name of the headline metric in `stableft.tasks.scores.SCORES`, or for tagging in
-        `stableft.tasks.scores.TAGGING_SCORES`.
+            `stableft.tasks.scores.TAGGING_SCORES`.
         language: ISO 639-1 code of the texts; protocols choose an encoder by it.
         summary: One line for listings.
-        load: Reads the data; raises `stableft.core.errors.MissingInput` with path, line and reason if it can't.
-        metrics: Names in `stableft.tasks.scores.METRICS`, or for tagging also in `stableft.tasks.scores.TAGGING_METRICS`, of what
-            is logged beside the score at every evaluation.
+        load: Reads the data; raises `stableft.core.errors.MissingInput` with path, line and reason if
+            it can't.
+        metrics: Names of the metrics logged next to the score at every evaluation, in
+            `stableft.tasks.scores.METRICS`, or for tagging also in
+            `stableft.tasks.scores.TAGGING_METRICS`.
     """
 
     name: str
@@ -98,7 +107,7 @@ class Task:
     metrics: tuple[str, ...] = ()
 
     def refuse_head(self, head: str) -> None:
-        """For heads that this kind of task can't have.
+        """Refuses heads that this kind of task can't have.
 
         Raises:
             UsageError: a CRF, and no words to be tagged.
@@ -108,21 +117,22 @@ class Task:
 
 
 def cut(examples: Sequence[E], sizes: tuple[int, int, int]) -> TaskData[E]:
-    """The first examples, as many as the sizes say: training, validation and test, one after the other."""
+    """Returns the first examples as splits of the given sizes: training, validation and test, in order."""
     train, validation = sizes[0], sizes[0] + sizes[1]
     return TaskData(tuple(examples[:train]), tuple(examples[train:validation]), tuple(examples[validation : sum(sizes)]))
 
 
 def bio_labels(kinds: Iterable[str]) -> tuple[str, ...]:
-    """The tags of these kinds of entities, in the order that `Task.labels` has."""
+    """Returns the tags of the given kinds of entities, in the order required by `Task.labels`."""
     return ("O", *(f"{prefix}-{kind}" for kind in sorted(set(kinds)) for prefix in "BI"))
 
 
 def stratified_halves(labels: Sequence[int | float]) -> tuple[list[int], list[int]]:
     """Splits indices into validation and test halves by the rule of Zhang et al.'s released code.
 
-    For each label (in order of first appearance) the indices are shuffled with a fresh ``RandomState(1)``; the first
-    floor(n / 2) go to validation, the others to test (protocol section 2.5: RTE 138/139). The same halves for every run seed.
+    For each label (in order of first appearance) the indices are shuffled with a fresh
+    ``RandomState(1)``. The first floor(n / 2) go to validation, the others to test (protocol section
+    2.5: RTE 138/139). The halves are the same for every run seed.
 
     Returns:
         Validation and test indices, each in ascending order.

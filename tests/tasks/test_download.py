@@ -138,7 +138,7 @@ def test_a_download_that_is_cut_off_goes_on(rte: Original, server: Server, tmp_p
 def test_another_command_goes_on_too(rte: Original, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(fetch, "TRIES", 1)
     server.cut["/RTE.zip"] = 1000
-    with pytest.raises(MissingInput, match=r"it was cut off.*goes on with what has come"):
+    with pytest.raises(MissingInput, match=r"it was cut off.*it resumes the download"):
         fetch.corpus(rte, tmp_path)
     assert [len(content) for content in files(tmp_path).values()] == [1000]
     fetch.corpus(rte, tmp_path)
@@ -312,7 +312,7 @@ def test_what_was_fetched_is_found_by_the_task(rte: Original, server: Server, tm
     folder = tmp_path / "stableft" / "data"
     assert out.splitlines() == [
         f"rte: fetched into {folder}/RTE, content as on record",
-        "toy: made from what is installed: nothing to fetch",
+        "toy: made from installed packages: nothing to fetch",
     ]
     assert len(glue.load(glue.GLUE[0]).train) == 4
     assert json.loads(command("all", "--json")[1]) == {
