@@ -151,7 +151,7 @@ def parse_seeds(text: str) -> list[int]:
     """Parses seeds: ``0-4,7`` -> [0, 1, 2, 3, 4, 7]; repeats are dropped.
 
     Raises:
-        UsageError: another notation, more than `MAX_SEEDS` seeds, or more than 18 digits.
+        UsageError: another notation, more than `MAX_SEEDS` seeds, or a seed of more than 18 digits.
     """
     seeds: dict[int, None] = {}
     for part in text.split(","):
