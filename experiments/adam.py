@@ -28,8 +28,6 @@ same virtual machine was slower (measured; the committed runs are the latter). A
 minutes on 2 cores while other jobs were running (sum of the runs' own times / 2).
 """
 
-from experiments.protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
-from experiments.published import CURVES, PUBLISHED
 from stableft.core.grid import Grid, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -44,6 +42,9 @@ from stableft.reporting.tables import (
     seeds_needed,
     stability,
 )
+
+from .protocol import GLUE_SMALL, LAPTOP, RTE, TNEWS
+from .published import CURVES, PUBLISHED
 
 ARMS = {
     "corrected": {"adam.bias_correction": True},

@@ -38,8 +38,6 @@ and small 2 of 6. checkpoints.md has the error of the last weights, of the check
 validation score, and of the average.
 """
 
-from experiments.protocol import COMMONLIT
-from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -51,6 +49,9 @@ from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.llrd import LLRD
 from stableft.techniques.reinit import Reinit
 from stableft.techniques.swa import SWA
+
+from .protocol import COMMONLIT
+from .published import PUBLISHED
 
 TASKS = {"smoke": ("toyscore",), "laptop": ("docread",), "small": ("commonlit0",)}
 FOLDS = tuple(f"commonlit{fold}" for fold in range(5))

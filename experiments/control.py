@@ -22,13 +22,14 @@ of the runs' own times / 2).
 `corrected` and `uncorrected` are adam's runs.
 """
 
-from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, equal, more_failed
 from stableft.reporting.figures import curves, distributions
 from stableft.reporting.tables import score_summary, stability
+
+from .protocol import GLUE_SMALL, LAPTOP, RTE
 
 NUM_SEEDS = 20
 

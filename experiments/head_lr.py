@@ -30,8 +30,6 @@ head.
 
 from itertools import product
 
-from experiments.protocol import ENTITIES
-from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -39,6 +37,9 @@ from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater
 from stableft.reporting.figures import learning_rates
 from stableft.reporting.tables import beside_published, published_layout, rate_pairs, scores_by_rate
 from stableft.techniques.head_lr import HeadLR
+
+from .protocol import ENTITIES
+from .published import PUBLISHED
 
 TASKS = {"smoke": ("toytag",), "laptop": ("doccode",), "small": ("resume_ner",), "paper": ("cluener", "resume_ner")}
 NUM_SEEDS = {"smoke": 2, "laptop": 3, "small": 3}

@@ -23,8 +23,6 @@ is the pooler and one of six blocks, 17 %; the source has 1 to 6 of 24. At paper
 in the source's sample command.
 """
 
-from experiments.protocol import GLUE_1K, RTE
-from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -32,6 +30,9 @@ from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, n
 from stableft.reporting.figures import curves, distributions, training_length
 from stableft.reporting.tables import beside_published, published_layout, score_summary
 from stableft.techniques.reinit import Reinit
+
+from .protocol import GLUE_1K, RTE
+from .published import PUBLISHED
 
 NUM_STEPS = {"smoke": (24, 48), "laptop": (96, 200, 400), "small": (96, 200, 400, 800)}
 SOURCE_STEPS = (96, 200, 400, 800, 1600, 3200)

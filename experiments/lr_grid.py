@@ -29,8 +29,6 @@ Cost: 84 runs, 12 of them adam's, 27 minutes on 2 cores (sum of the runs' own ti
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from experiments.protocol import RTE, TNEWS
-from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -38,6 +36,9 @@ from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, l
 from stableft.reporting.claims.measures import failed, train_loss
 from stableft.reporting.figures import block_gradients, learning_rates, loss_and_score
 from stableft.reporting.tables import beside_published, scores_by_rate
+
+from .protocol import RTE, TNEWS
+from .published import PUBLISHED
 
 TASKS = {"paper": ("rte",)}
 NUM_SEEDS = {"paper": 25}

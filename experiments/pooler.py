@@ -24,7 +24,6 @@ The arms are the first two of ``reinit`` and share its runs, on the one task of 
 is like TNEWS.
 """
 
-from experiments.protocol import TNEWS
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -33,6 +32,8 @@ from stableft.reporting.claims.measures import train_loss
 from stableft.reporting.figures import curves, distributions
 from stableft.reporting.tables import score_summary, stability
 from stableft.techniques.reinit import Reinit
+
+from .protocol import TNEWS
 
 TASKS = {"laptop": ("docs15",), "small": ("tnews",), "paper": ("tnews50k",)}
 

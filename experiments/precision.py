@@ -23,14 +23,15 @@ Cost: 80 runs, of which 13 are adam's and lr_grid's, 22 minutes on 2 cores while
 running (sum of the runs' own times / 2).
 """
 
-from experiments.protocol import GLUE_SMALL, RTE
-from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
 from stableft.reporting.claims.hypotheses import FEWEST, equal
 from stableft.reporting.figures import curves, distributions
 from stableft.reporting.tables import beside_published, score_summary, stability
+
+from .protocol import GLUE_SMALL, RTE
+from .published import PUBLISHED
 
 NUM_SEEDS = 20
 TASKS = {"laptop": ("docpair",)}  # the only one with an edge at which some runs fail; at other scales every task

@@ -40,8 +40,6 @@ were logged for 3 or 4 seeds of `standard`, `pooler` and one and two blocks, and
 the other arms.
 """
 
-from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
-from experiments.published import CURVES, PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -58,6 +56,9 @@ from stableft.reporting.tables import (
     stability,
 )
 from stableft.techniques.reinit import Reinit
+
+from .protocol import GLUE_SMALL, LAPTOP, RTE
+from .published import CURVES, PUBLISHED
 
 TASKS = {"small": ("rte",), "paper": GLUE_SMALL}  # the Chinese encoder of small has 4 blocks
 NUM_LAYERS = {"smoke": (1, 2), "laptop": tuple(range(1, 7)), "small": (1, 3, 6)}  # of encoders with 2, 6 and 6 blocks

@@ -22,7 +22,6 @@ dropout share their seed, as in the source; the init seed also determines re-ini
 
 from itertools import product
 
-from experiments.protocol import RTE
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -31,6 +30,8 @@ from stableft.reporting.claims.measures import mean_over_order, spread
 from stableft.reporting.figures import seed_map
 from stableft.reporting.tables import seed_spread, variance
 from stableft.techniques.reinit import Reinit
+
+from .protocol import RTE
 
 SIDE = {"smoke": 2, "laptop": 4, "small": 5}
 SOURCE_SIDE = 10

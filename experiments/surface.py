@@ -35,7 +35,6 @@ does not decide which run failed: at paper, choose a seed with a failed uncorrec
 scores.
 """
 
-from experiments.protocol import RTE
 from stableft.core.config import SurfaceConfig
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
@@ -44,6 +43,8 @@ from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, positive
 from stableft.reporting.claims.measures import barrier
 from stableft.reporting.figures import curves, loss_surface
 from stableft.reporting.tables import score_summary
+
+from .protocol import RTE
 
 TASKS = {"laptop": ("docpair",), "small": ("rte",), "paper": ("rte", "mrpc", "cola")}
 POINTS = {"smoke": {"resolution": 2, "margin": 1}}

@@ -30,8 +30,6 @@ rate and batch size of their own task, if the protocol has any. `standard` and a
 are the same runs.
 """
 
-from experiments.protocol import GLUE_SMALL, LAPTOP, RTE
-from experiments.published import PUBLISHED
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
@@ -50,6 +48,9 @@ from stableft.techniques.llrd import LLRD
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
 from stableft.techniques.reinit import Reinit
+
+from .protocol import GLUE_SMALL, LAPTOP, RTE
+from .published import PUBLISHED
 
 TASKS = {"small": ("rte",), "paper": GLUE_SMALL}
 NUM_SEEDS = {"laptop": 3, "paper": 20}

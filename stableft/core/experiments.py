@@ -1,21 +1,42 @@
-"""Experiments and protocols by name: the modules of the package ``experiments``.
-
-No module of stableft imports that package by a statement.
-"""
+"""Experiments and protocols by name, from the package ``experiments``; no module imports it itself."""
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
+import stableft
+from stableft.core.errors import UsageError
 from stableft.core.grid import Grid, Protocol
 from stableft.core.registry import modules, named
+
+CHECKOUT = Path(stableft.__file__).resolve().parent.parent / "experiments"
+INSTALLED = "stableft.experiments"  # the copy in a wheel, which installs no other top-level package
+
+
+@cache
+def package() -> str:
+    """Returns the name of the package that holds the experiments.
+
+    Raises:
+        UsageError: in a checkout, another package named ``experiments`` was imported before.
+    """
+    if not (CHECKOUT / "__init__.py").is_file():
+        return INSTALLED
+    if sys.path[0] != str(CHECKOUT.parent):  # first, so that no folder of that name where the user is comes before it
+        sys.path.insert(0, str(CHECKOUT.parent))
+    module = importlib.import_module(CHECKOUT.name)
+    if Path(module.__file__ or "").parent.resolve() != CHECKOUT:
+        raise UsageError(f"another package named experiments hides {CHECKOUT}: {module.__file__}. Start from another folder.")
+    return CHECKOUT.name
 
 
 @cache
 def all_experiments() -> dict[str, ModuleType]:
     """Returns all experiments by name: the modules under ``experiments/`` that declare a ``grid``."""
-    return {module.__name__.split(".")[-1]: module for module in modules("experiments") if hasattr(module, "grid")}
+    return {module.__name__.split(".")[-1]: module for module in modules(package()) if hasattr(module, "grid")}
 
 
 def get_experiment(name: str) -> ModuleType:
@@ -29,7 +50,7 @@ def get_experiment(name: str) -> ModuleType:
 
 def all_protocols() -> Mapping[str, Protocol]:
     """Returns all protocols by name, in order of cost."""
-    return importlib.import_module("experiments.protocol").PROTOCOLS
+    return importlib.import_module(f"{package()}.protocol").PROTOCOLS
 
 
 def get_protocol(name: str) -> Protocol:
