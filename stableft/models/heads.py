@@ -1,4 +1,4 @@
-"""The structured head for tagging: a BiLSTM over a sentence's words and a linear-chain CRF over their tags."""
+"""Structured head for tagging: a BiLSTM over the words and a linear-chain CRF over their tags."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,14 @@ CRF_RANGE = 0.1
 
 
 class LinearChainCRF(nn.Module):
-    """A distribution over the tag sequences y of a sentence: p(y) proportional to exp(score(y)) (Lafferty et al., 2001).
+    """A distribution over the tag sequences y of a sentence, p(y) ~ exp(score(y)).
 
-    score(y) is the sum of the start score of y_1, the emissions of each y_t at its word, the transition score of each
-    (y_t, y_t+1), and the end score of y_n. No pair of tags is forbidden: what follows what is learnt.
+    Source: Lafferty et al., 2001. score(y) is the sum of the start score of y_1, the emissions of each
+    y_t at its word, the transition score of each (y_t, y_t+1), and the end score of y_n. All
+    transitions between tags are allowed, and their scores are learnt.
 
-    Sentences are padded to the longest, L words: emissions are (B, L, K), masks (B, L), True for the first n >= 1 words.
+    Sentences are padded to the longest, L words: emissions are (B, L, K), masks (B, L), True for the
+    first n >= 1 words.
 
     Args:
         num_tags: K.
@@ -29,7 +31,7 @@ class LinearChainCRF(nn.Module):
         self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags))  # from the row's tag to the column's
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """(B,) log of the sum of exp(score) over all K^n tag sequences, by the forward algorithm."""
+        """Returns (B,) log of the sum of exp(score) over all K^n tag sequences (forward algorithm)."""
         sums = self.start + emissions[:, 0]
         for t in range(1, emissions.shape[1]):
             longer = (sums[:, :, None] + self.transitions).logsumexp(1) + emissions[:, t]
@@ -37,7 +39,10 @@ class LinearChainCRF(nn.Module):
         return (sums + self.end).logsumexp(1)
 
     def score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        """(B,) the score of one tag sequence of each sentence; what ``tags`` (B, L) says beyond its end is not read."""
+        """Returns (B,) the score of one tag sequence per sentence.
+
+        The entries of ``tags`` (B, L) beyond the end of a sentence are ignored.
+        """
         last = tags.gather(1, mask.sum(1, keepdim=True) - 1)[:, 0]
         emitted = emissions.gather(2, tags[:, :, None])[:, :, 0]
         followed = self.transitions[tags[:, :-1], tags[:, 1:]]
@@ -47,7 +52,10 @@ class LinearChainCRF(nn.Module):
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """(B, L) the tag sequence of highest score of each sentence (Viterbi); beyond its end its last tag is repeated."""
+        """Returns (B, L) the tag sequence of highest score of each sentence (Viterbi algorithm).
+
+        Beyond the end of a sentence its last tag is repeated.
+        """
         best = self.start + emissions[:, 0]
         stay = torch.arange(best.shape[1], device=best.device).expand_as(best)
         before: list[Tensor] = []
@@ -62,13 +70,15 @@ class LinearChainCRF(nn.Module):
 
 
 class BiLSTMCRF(nn.Module):
-    """Emissions from a BiLSTM over the words' states and a linear layer; the loss and the best tags are a `LinearChainCRF`'s.
+    """Emissions from a BiLSTM and a linear layer over the words' states, with a `LinearChainCRF`.
 
-    As in the article on head learning rates (protocol section 7, S3): "BiLSTM 256" is read as 256 units in each direction, 512
-    together, which is what the reference code builds. Differences from it: plain LSTM cells (there: peepholes, coupled gates), one
-    linear layer from 512 to the K tags (there: a hidden one of 256 between), start and end scores (there: a start tag alone), words
-    as they are read by their first piece (there: every piece, [CLS] and [SEP] too). Dropout before the BiLSTM is the run's, and off
-    in evaluation (there: 0.5, on in evaluation too). Like there, it knows nothing of which tags may follow which.
+    As in the article on head learning rates (protocol section 7, S3). "BiLSTM 256" is read as 256 units
+    in each direction, 512 together, as the reference code builds it. Differences from that code: plain
+    LSTM cells (there: peepholes, coupled gates), one linear layer from 512 to the K tags (there: a
+    hidden one of 256 between), start and end scores (there: a start tag alone), each word read by its
+    first piece (there: every piece, [CLS] and [SEP] too). Dropout before the BiLSTM is the run's, and
+    off in evaluation (there: 0.5, on in evaluation too). As there, the tag scheme adds no constraint on
+    transitions.
 
     Words are flat, as everywhere: (W, H), sentences one after another.
 
@@ -80,8 +90,9 @@ class BiLSTMCRF(nn.Module):
 
     def __init__(self, hidden: int, num_tags: int, units: int = LSTM_UNITS) -> None:
         super().__init__()
-        # One for each direction, over padded sentences: 0.7 of the time of one bidirectional LSTM over a packed sequence (16
-        # sentences of 30 words, H 512, one thread of an EPYC), since oneDNN, which torch uses here, knows no packed sequences.
+        # One LSTM per direction, over padded sentences, takes 0.7 of the time of one bidirectional LSTM
+        # over a packed sequence (16 sentences of 30 words, H 512, one thread of an EPYC), because
+        # torch's oneDNN does not support packed sequences.
         self.forwards = nn.LSTM(hidden, units)
         self.backwards = nn.LSTM(hidden, units)
         self.output = nn.Linear(2 * units, num_tags)
@@ -89,10 +100,10 @@ class BiLSTMCRF(nn.Module):
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
-        """Draws all parameters, in order of their declaration, uniformly within +-r.
+        """Draws all parameters uniformly within +-r, in order of their declaration.
 
-        r is 1 / sqrt(units) for the LSTMs and 1 / sqrt(2 x units) for the linear layer, which is torch's own rule, and 0.1 for the
-        CRF's scores.
+        r is 1 / sqrt(units) for the LSTMs and 1 / sqrt(2 x units) for the linear layer, as in torch,
+        and 0.1 for the CRF's scores.
         """
         units = self.forwards.hidden_size
         for part, bound in (
@@ -105,7 +116,9 @@ class BiLSTMCRF(nn.Module):
                 parameter.uniform_(-bound, bound, generator=generator)
 
     def forward(self, words: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Emissions (W, K), float32, of words (W, H) of sentences with these lengths, each >= 1."""
+        """Computes emissions (W, K), float32, from words (W, H) of sentences with these lengths, each >=
+        1.
+        """
         sentences = list(words.split(list(lengths)))
         ahead, _ = self.forwards(pad_sequence(sentences))
         back, _ = self.backwards(pad_sequence([sentence.flip(0) for sentence in sentences]))
@@ -113,19 +126,19 @@ class BiLSTMCRF(nn.Module):
         return self.output(torch.cat(both))
 
     def losses(self, emissions: Tensor, tags: Tensor, lengths: Sequence[int]) -> Tensor:
-        """(B,) the negative log-likelihood of each sentence's tags (W,)."""
+        """Returns (B,) the negative log-likelihood of each sentence's tags (W,)."""
         padded, mask = _pad(emissions, lengths)
         wanted, _ = _pad(tags, lengths)
         return self.crf.log_partition(padded, mask) - self.crf.score(padded, wanted, mask)
 
     def decode(self, emissions: Tensor, lengths: Sequence[int]) -> Tensor:
-        """(W,) the most probable tags."""
+        """Returns (W,) the most probable tags."""
         padded, mask = _pad(emissions, lengths)
         return self.crf.decode(padded, mask)[mask]
 
 
 def _pad(rows: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Flat rows (W, ...) as (B, L, ...), zeros beyond the ends, and the mask (B, L) of what is a row."""
+    """Returns flat rows (W, ...) as (B, L, ...), zero beyond the ends, and the mask (B, L) of real rows."""
     length = torch.tensor(list(lengths), device=rows.device)
     mask = torch.arange(int(max(lengths)), device=rows.device) < length[:, None]
     return pad_sequence(list(rows.split(list(lengths))), batch_first=True), mask

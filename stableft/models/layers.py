@@ -1,8 +1,8 @@
-"""Leaf modules that stand in for torch's: same parameters, same names.
+"""Layers: replacements for torch's leaf modules, with the same parameters and names.
 
-In the fast path the same function in less time: `Linear` multiplies with oneDNN instead of MKL, which on AMD processors reaches
-half the rate that the processor has; `Dropout` draws its masks from a stream of the run's own. On either path `MixedLinear`, where
-weights are mixed with others.
+Two of them compute the same function faster, in the fast path. `Linear` multiplies with oneDNN
+instead of MKL, because MKL reaches half the possible rate on AMD processors. `Dropout` draws its
+masks from a stream of the run's own. `MixedLinear` mixes weights with others, on either path.
 """
 
 from typing import Any
@@ -16,10 +16,11 @@ _ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends
 
 
 class DropoutStream:
-    """Keep-masks for dropout from an SFC64 generator: the same whatever the number of threads, workers or neighbours.
+    """Keep-masks for dropout from an SFC64 generator, independent of threads, workers and other runs.
 
-    A mask takes 16 random bits an element, in the order of the calls. So p is rounded to a multiple of 2^-16, and kept elements
-    are scaled by the inverse of exactly the probability with which they are kept: the expectation is the input.
+    A mask takes 16 random bits per element, in the order of the calls. So p is rounded to a multiple of
+    2^-16, and kept elements are scaled by the inverse of exactly that keep probability: the expectation
+    is the input.
 
     Args:
         entropy: Any integer >= 0; equal ones give equal masks.
@@ -29,7 +30,7 @@ class DropoutStream:
         self._bits = np.random.SFC64(entropy)
 
     def mask(self, shape: torch.Size | tuple[int, ...], p: float) -> Tensor:
-        """A float32 tensor of that shape: 0 with probability p, else 1 / (1 - p)."""
+        """Returns a float32 tensor of that shape: 0 with probability p, else 1 / (1 - p)."""
         count = int(np.prod(shape))
         dropped = round(p * 2**16)
         words = self._bits.random_raw((count + 3) // 4).view(np.int16)[:count]
@@ -37,12 +38,12 @@ class DropoutStream:
         return torch.from_numpy(np.multiply(kept, np.float32(2**16 / (2**16 - dropped)), dtype=np.float32)).view(shape)
 
     def get_state(self) -> Tensor:
-        """Where the stream is: (4,) int64."""
+        """Returns the state of the generator: (4,) int64."""
         state: Any = self._bits.state
         return torch.from_numpy(state["state"]["state"].view(np.int64).copy())
 
     def set_state(self, state: Tensor) -> None:
-        """Goes where another stream was when it gave this state."""
+        """Restores a state from `get_state`."""
         self._bits.state = {**self._bits.state, "state": {"state": state.numpy().view(np.uint64)}}
 
 
@@ -58,25 +59,33 @@ class Dropout(nn.Dropout):
 
 
 def apply_mask(values: Tensor, mask: Tensor) -> Tensor:
-    """Values times mask; in bf16 the scale is not rounded to bf16 first, which would shift the expectation."""
+    """Returns values times mask.
+
+    In bf16 the scale is not rounded to bf16 first, because that would shift the expectation.
+    """
     return values * mask if values.dtype == mask.dtype else (values.float() * mask).to(values.dtype)
 
 
 class Linear(nn.Linear):
-    """``torch.nn.Linear`` on oneDNN in fp32 on a CPU; elsewhere torch's own. Equal up to the order of summation."""
+    """``torch.nn.Linear`` on oneDNN in fp32 on a CPU, else on torch's own kernel.
+
+    Both are equal up to the order of summation.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
 
 
 class MixedLinear(nn.Linear):
-    """A linear layer that, in training, has another weight in place of its own for a random part of its inputs.
+    """A linear layer with a second weight that replaces its own for random inputs in training (mixout).
 
-    With W the layer's weight, U the other, and m a mask over the inputs, 0 with probability p and else 1 / (1 - p), it multiplies
-    with U + (W - U) m, whose expectation is W (mixout; Lee, Cho, Kang, 2020). In evaluation mode it multiplies with W.
+    With W the layer's weight, U the second one, and m a mask over the inputs, 0 with probability p and
+    else 1 / (1 - p), it multiplies with U + (W - U) m. The expectation is W (Lee, Cho, Kang, 2020). In
+    evaluation mode it multiplies with W.
 
     Args:
-        layer: What it replaces; its parameters stay the same objects. U is a copy of its weight as it is now.
+        layer: The layer to replace; its parameters stay the same objects. U is a copy of its present
+            weight.
         p: In [0, 1).
         stream: One mask is drawn at each call.
         gradient_scale: Factor on the gradient of W; 1 is the derivative.
@@ -95,7 +104,7 @@ class MixedLinear(nn.Linear):
         return self._multiply(input, self.mixed() if self.training else self.weight, self.bias)
 
     def mixed(self) -> Tensor:
-        """(outputs, inputs): the weight with the next mask."""
+        """Returns (outputs, inputs) the weight mixed by the next mask."""
         mask = self.stream.mask((self.in_features,), self.p).to(self.target.device)
         difference = (self.weight - self.target) * mask
         if self.gradient_scale != 1 and difference.requires_grad:
@@ -122,20 +131,26 @@ class _OneDnnLinear(torch.autograd.Function):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The product x weight^T + bias: with oneDNN where `Linear` uses it, else with torch's own."""
+    """Computes x weight^T + bias, with oneDNN under the conditions of `Linear`, else with torch."""
     if _ONEDNN is None or x.dtype != torch.float32 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return nn.functional.linear(x, weight, bias)
     return _OneDnnLinear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
 
 
 def matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The product x weight^T + bias of (..., N) and (M, N) in float32 with oneDNN, which must be there."""
+    """Computes x weight^T + bias for (..., N) and (M, N) in float32 with oneDNN.
+
+    oneDNN must be available.
+    """
     assert _ONEDNN is not None
     return _ONEDNN(x, weight, bias, "none", [], "")
 
 
 def use_fast_layers(module: nn.Module) -> None:
-    """Replaces every ``nn.Linear`` and ``nn.Dropout`` beneath a module by those of this file; parameters stay the same objects."""
+    """Replaces every ``nn.Linear`` and ``nn.Dropout`` beneath a module by the classes of this file.
+
+    The parameters stay the same objects.
+    """
     for name, child in list(module.named_children()):
         if type(child) is nn.Linear:
             fast = Linear(child.in_features, child.out_features, bias=child.bias is not None, device="meta")
@@ -148,7 +163,7 @@ def use_fast_layers(module: nn.Module) -> None:
 
 
 def use_stream(module: nn.Module, stream: DropoutStream | None) -> None:
-    """Makes every `Dropout` beneath a module draw from this stream, in the order in which they are called."""
+    """Makes every `Dropout` beneath a module draw from this stream, in the order of the calls."""
     for child in module.modules():
         if isinstance(child, Dropout):
             child.stream = stream

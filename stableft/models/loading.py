@@ -1,4 +1,4 @@
-"""What is read from an encoder's folder, with one clear error where it can't be: tokenizer, configuration, weights."""
+"""Loading: reads tokenizer, configuration and weights from an encoder's folder, with clear errors."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,22 +9,24 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoders import Encoder
 
-# From the folder alone, and no code of its own. Unless it is told so, the tokenizer's loader asks whether to run that.
+# From the folder alone, without its code: by default the tokenizer's loader asks whether to run that.
 OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-# What a malformed folder makes transformers raise has no common base: OSError, KeyError, TypeError, ZeroDivisionError, ...
+# transformers' errors on a malformed folder have no common base: OSError, KeyError, TypeError,
+# ZeroDivisionError, ...
 Unreadable = Exception
 
 
 def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
-    """The encoder's tokenizer, from its folder only.
+    """Returns the encoder's tokenizer, from its folder only.
 
     Args:
-        encoder: Whose.
-        tagging: It is given words, not texts; tokenizers that tell a word's beginning by the space before it then add that.
+        encoder: The encoder.
+        tagging: The inputs are words, not texts. Tokenizers that mark the beginning of a word by the
+            space before it then add that space.
 
     Raises:
         MissingInput: there is none.
-        UsageError: it begins no text with a special token, whose state could stand for the whole.
+        UsageError: it puts no special token before a text, so no state represents the whole text.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder.folder, **OURS)
@@ -35,7 +37,7 @@ def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
         first = tokenizer("a")["input_ids"][:1]
     except Unreadable as error:
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: {_first_line(error)}") from error
-    if pieces <= 0:  # transformers makes up an empty one, which knows no word
+    if pieces <= 0:  # without a vocabulary file transformers builds an empty tokenizer
         raise MissingInput(f"no tokenizer can be read from {encoder.folder}: it has no vocabulary (tokenizer.json or vocab.txt)")
     if not marks.intersection(first):
         raise UsageError(
@@ -46,7 +48,7 @@ def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
 
 
 def read_settings(encoder: Encoder) -> Any:
-    """The configuration of an encoder.
+    """Returns the transformers configuration of an encoder.
 
     Raises:
         MissingInput: it can't be read.
@@ -62,12 +64,15 @@ def read_settings(encoder: Encoder) -> Any:
 
 
 def read_body(encoder: Encoder, settings: Any, **options: Any) -> tuple[Any, list[str]]:
-    """The transformers model in an encoder's folder, float32, and the names of its parameters that are not there.
+    """Returns the transformers model in an encoder's folder, in float32, and its missing parameters.
 
     Args:
-        encoder: Whose folder.
-        settings: Its configuration, such as `read_settings` gives.
-        options: For the model's class.
+        encoder: The encoder.
+        settings: Its configuration, as from `read_settings`.
+        options: Keyword arguments for the model's class.
+
+    Returns:
+        The model, and the names of the parameters that the folder lacks.
 
     Raises:
         MissingInput: the weights can't be read, or lack more than the pooler.

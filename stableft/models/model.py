@@ -1,6 +1,6 @@
-"""Encoder and head as one model.
+"""Model: encoder and head as one module.
 
-With `stableft.models.architectures` the only module that knows how an encoder names its parameters.
+Only this module and `stableft.models.architectures` know the parameter names of encoders.
 """
 
 from collections.abc import Collection
@@ -35,9 +35,10 @@ class ParamPlace:
 
     Attributes:
         role: ``embeddings``, ``encoder``, ``pooler`` or ``head``.
-        depth: 0 for the embeddings, 1..L for the blocks from the bottom up, L + 1 for pooler and head. Blocks that share their
-            weights are one: ALBERT has L = 1.
-        decays: Whether weight decay applies: not to biases and LayerNorm weights (Zhang et al., Mosbach et al.).
+        depth: 0 for the embeddings, 1..L for the blocks from the bottom up, L + 1 for pooler and head.
+            Blocks that share their weights count once: ALBERT has L = 1.
+        decays: Whether weight decay applies: not to biases and LayerNorm weights (Zhang et al., Mosbach
+            et al.).
     """
 
     role: Role
@@ -46,7 +47,10 @@ class ParamPlace:
 
 
 class Pooler(nn.Module):
-    """Dense layer and activation on the first token's state, as transformers' ForSequenceClassification classes have them."""
+    """Dense layer and activation on the first token's state.
+
+    As in transformers' ForSequenceClassification classes.
+    """
 
     def __init__(self, hidden: int, pooling: Pooling, dropout: float) -> None:
         super().__init__()
@@ -55,28 +59,33 @@ class Pooler(nn.Module):
         self.activation = ACTIVATIONS[pooling.activation]
 
     def forward(self, first: Tensor) -> Tensor:
-        """(B, H) to (B, H)."""
+        """Maps the first tokens' states (B, H) to pooled outputs (B, H)."""
         return self.activation(self.dense(self.dropout(first)))
 
 
 class Model(nn.Module):
-    """A BERT-like encoder with a pooler, dropout, and a linear head; for tagging without a pooler, the head on each word.
+    """A BERT-like encoder with a pooler, dropout, and a head (for tagging without a pooler).
 
     Args:
-        encoder: A transformers model; its own pooler is used if it has one. For tagging it must have none.
+        encoder: A transformers model; its own pooler is used if it has one. For tagging it must have
+            none.
         num_labels: K; 1 for regression.
-        dropout: On what the head reads: the pooled output, or the words' states.
-        packed: Run batches as one row of tokens without padding; otherwise pad to the longest sequence, as the reference.
+        dropout: On the head's input: the pooled output, or the words' states.
+        packed: Run batches as one row of tokens without padding; otherwise pad to the longest sequence,
+            as the reference.
         pieces: (V',) piece id of each token id; None: token ids are piece ids.
-        tagging: Whether it labels words, each by the state of its first piece (as BERT does; Devlin et al., 2019, section 5.3).
+        tagging: Whether it labels words, each by the state of its first piece (as in BERT; Devlin et
+            al., 2019, section 5.3).
         head: See `RunConfig.head`.
 
     Attributes:
-        architecture: What `stableft.models.architectures` knows about the encoder; None for others, which run padded only.
-        packed: Whether batches run packed *indeed*: asked for, and possible with this architecture.
+        architecture: The entry of the encoder in `stableft.models.architectures`; None for others,
+            which run padded only.
+        packed: Whether batches actually run packed: requested, and possible with this architecture.
         num_blocks: L, blocks with weights of their own.
-        shares_blocks: Whether some are used more than once, as in ALBERT, so that none is a top block.
-        pooler: A dense layer of ours, where the encoder has no pooler of its own.
+        shares_blocks: Whether some blocks are used more than once, as in ALBERT; then none is a top
+            block.
+        pooler: A dense layer of ours, if the encoder has no pooler of its own.
     """
 
     pieces: Tensor | None
@@ -93,6 +102,7 @@ class Model(nn.Module):
         head: Literal["linear", "bilstm_crf"] = "linear",
     ) -> None:
         super().__init__()
+        # Properties of the encoder.
         config = encoder.config
         self.encoder = encoder
         self.architecture = ARCHITECTURES.get(config.model_type)
@@ -101,22 +111,26 @@ class Model(nn.Module):
         self.num_blocks = num_blocks(encoder)
         self.shares_blocks = getattr(config, "num_hidden_layers", self.num_blocks) > self.num_blocks
         self.register_buffer("pieces", pieces, persistent=False)
+
+        # Pooler, dropout and head on top of it.
         ours = None if getattr(encoder, "pooler", None) is not None else OUR_POOLING
         pooling = self.architecture.pooling if self.architecture else ours
         self.tagging = tagging
         self.pooler = Pooler(config.hidden_size, pooling, dropout) if pooling and not tagging else None
         self.dropout = nn.Dropout(dropout)
         self.head: Any = (nn.Linear if head == "linear" else BiLSTMCRF)(config.hidden_size, num_labels)
+
+        # Packed batches need our layers and our attention; unknown architectures keep transformers' choice.
         self._stream: DropoutStream | None = None
         if self.packed:
             use_fast_layers(self)
-        if self.architecture:  # others keep what transformers chooses for them
+        if self.architecture:
             encoder.set_attn_implementation(PACKED_ATTENTION if self.packed else "sdpa")
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits, float32: (B, K), or (W, K) for tagging, one row for each word of the batch.
+        """Returns logits, float32: (B, K), or for tagging (W, K) with one row per word of the batch.
 
-        A `BiLSTMCRF` gives emissions, and computes in float32 whatever the precision of the encoder.
+        A `BiLSTMCRF` returns emissions, and computes in float32 in any precision of the encoder.
         """
         if batch.words is not None and batch.word_lengths is not None:
             states = self._states_packed(batch)[0] if self.packed else self._states_padded(batch)
@@ -129,26 +143,32 @@ class Model(nn.Module):
         return self.head(read).float()
 
     def draw_dropout_from(self, stream: DropoutStream) -> None:
-        """From now on, where the fast layers are in use; the padded reference keeps to torch's generator."""
+        """Makes the fast layers draw dropout from this stream; the padded reference keeps torch's
+        generator.
+        """
         self._stream = stream
         use_stream(self, stream)
 
     def streams(self) -> dict[str, DropoutStream]:
-        """All streams that its modules draw from, each once, by the name of one of these modules."""
+        """Returns all streams of its modules, each once, by the name of one module that uses it."""
         held = [("", self._stream), *((name, getattr(module, "stream", None)) for name, module in self.named_modules())]
         distinct = {id(stream): (name, stream) for name, stream in held if isinstance(stream, DropoutStream)}
         return dict(distinct.values())
 
     def _pooled_packed(self, batch: Batch) -> Tensor:
-        """(B, H): the library's own modules on one row of tokens, the last block for the first token of each sequence only.
+        """Returns (B, H), from the library's own modules on one row of tokens.
 
-        Nothing but that token's state is read, so the rest of the last block (14 % of a BERT of 6 blocks) need not be computed.
+        Only the first token's state is read, so the last block runs for the first token of each
+        sequence only. This saves 14 % of a BERT of 6 blocks.
         """
         assert self.architecture is not None
         names = self.architecture.block
+        # All blocks but the last, for all tokens.
         states, (*blocks, last), plan = self._embed(batch)
         for block in blocks:
             states = block(states, None, packed=plan)
+
+        # The last block: queries of the first tokens, keys and values of all.
         first = states[:, plan.starts]
         mixed = first_token_attention(
             *(
@@ -163,14 +183,14 @@ class Model(nn.Module):
         return self.encoder.pooler(first[:, None]) if self.pooler is None else self.pooler(first)
 
     def _states_packed(self, batch: Batch) -> Tensor:
-        """(1, T, H), all blocks for all tokens."""
+        """Returns (1, T, H), all blocks for all tokens."""
         states, blocks, plan = self._embed(batch)
         for block in blocks:
             states = block(states, None, packed=plan)
         return states
 
     def _embed(self, batch: Batch) -> tuple[Tensor, list[Any], Layout]:
-        """The states (1, T, H) below the first block, the blocks, and where the sequences lie."""
+        """Returns the states (1, T, H) below the first block, the blocks, and the layout of the sequences."""
         assert self.architecture is not None
         plan = layout(batch.lengths, batch.ids.device, self._stream)
         inputs = {"input_ids": batch.ids[None], "position_ids": plan.positions[None] + self.first_position}
@@ -186,12 +206,12 @@ class Model(nn.Module):
         return states.unflatten(-1, (heads, -1)).transpose(1, 2)
 
     def _pooled_padded(self, batch: Batch) -> Tensor:
-        """(B, H), through the untouched transformers model."""
+        """Returns (B, H), through the unmodified transformers model."""
         output = self._run_padded(batch)
         return output.pooler_output if self.pooler is None else self.pooler(output.last_hidden_state[:, 0])
 
     def _states_padded(self, batch: Batch) -> Tensor:
-        """(T, H), through the untouched transformers model, without what stands for padding."""
+        """Returns (T, H), through the unmodified transformers model, without the states of padding."""
         states = self._run_padded(batch).last_hidden_state
         return torch.cat([states[i, :length] for i, length in enumerate(batch.lengths)])
 
@@ -200,16 +220,16 @@ class Model(nn.Module):
             return nn.utils.rnn.pad_sequence(list(values.split(batch.lengths)), batch_first=True, padding_value=value)
 
         if self.architecture:
-            # The table of embeddings holds these pieces only; what stands in a masked slot is read by nobody.
+            # The table of embeddings holds these pieces only; the ids in masked slots are never read.
             inputs, segments = {"input_ids": pad(batch.ids)}, self.architecture.segments
         else:
-            # Who knows what others derive from ids, such as positions: so real ones, padded with the real padding.
+            # Other models may derive positions from ids, so they get real piece ids and real padding.
             ids = batch.ids if self.pieces is None else self.pieces[batch.ids]
             inputs, segments = {"input_ids": pad(ids, self.encoder.config.pad_token_id or 0)}, takes_segments(self.encoder)
         inputs["attention_mask"] = pad(torch.ones_like(batch.ids))
         if segments:
             inputs["token_type_ids"] = pad(batch.segments)
-        if self.architecture and self.first_position:  # otherwise they would be derived from ids that are not piece ids
+        if self.architecture and self.first_position:  # else derived from ids that are not piece ids
             positions = torch.arange(max(batch.lengths), device=batch.ids.device)
             inputs["position_ids"] = positions[None] + self.first_position
         return self.encoder(**inputs)
@@ -231,12 +251,15 @@ class Model(nn.Module):
         if part == "encoder" and (located := locate_parameter(self.encoder.config.model_type, inner)):
             role, depth = located
             return ParamPlace(role, top if depth is None else depth, decays)
-        if part == "encoder" and is_norm:  # one that stands in no block follows the last one (in models with norms first)
+        if part == "encoder" and is_norm:  # outside all blocks it follows the last one (pre-norm models)
             return ParamPlace("encoder", self.num_blocks, decays)
-        raise UsageError(f"architectures.py does not know where parameter {name!r} stands")
+        raise UsageError(f"architectures.py does not know where parameter {name!r} belongs")
 
     def _belongs_to_a_norm(self, name: str) -> bool:
-        """By the module's type, since names differ: LayerNorm, sa_layer_norm, full_layer_layer_norm, final_norm."""
+        """Tells whether a parameter is of a normalisation layer, by the module's type.
+
+        Names differ too much: LayerNorm, sa_layer_norm, full_layer_layer_norm, final_norm.
+        """
         try:
             return "Norm" in type(self.get_submodule(name.rpartition(".")[0])).__name__
         except AttributeError:
@@ -261,18 +284,19 @@ def load_model(
 ) -> tuple[Model, frozenset[str]]:
     """Loads the model at the start of a run.
 
-    Weights that the checkpoint lacks (always the head's, sometimes the pooler's) are drawn as BERT's are: weights from
-    N(0, initializer_range), biases 0; the head first, so that it is the same whatever else is fresh, then the others by name.
-    A `BiLSTMCRF` is drawn by its own rule, first likewise. For tagging no pooler is loaded.
+    Weights that the checkpoint lacks (always the head's, sometimes the pooler's) are drawn as BERT's
+    are: weights from N(0, initializer_range), biases 0. The head comes first, so that it does not
+    depend on the other fresh parameters; they follow by name. A `BiLSTMCRF` is drawn by its own rule,
+    also first. For tagging no pooler is loaded.
 
     Args:
         encoder: Weights come from its folder, never from code in it.
         config: Gives dropout, and the kind of head.
         num_labels: K.
         init: The init stream.
-        pieces: (V',) sorted piece ids that occur in the data. Embeddings of all others are left out: they are never read, so
-            neither the loss nor any gradient depends on them. Token ids must be positions in this array. The table is left
-            whole for architectures that run padded only.
+        pieces: (V',) sorted piece ids that occur in the data. Embeddings of all others are left out:
+            they are never read, so neither the loss nor any gradient depends on them. Token ids must be
+            positions in this array. The table is left whole for architectures that run padded only.
         packed: See `Model`.
         tagging: See `Model`.
 
@@ -280,14 +304,15 @@ def load_model(
         The model, and the names of its fresh parameters, which have no pre-trained value.
 
     Raises:
-        UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than its positions.
+        UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than
+            its positions.
         MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
-    # The encoder without what this task does not use, refused if it can't be fine-tuned here.
+    # The encoder, without unused poolers; refused if it can't be fine-tuned here.
     settings = read_settings(encoder)
     set_dropout(settings, config.dropout)
     architecture = ARCHITECTURES.get(settings.model_type)
-    # transformers' own pooler would stay unread where its ForSequenceClassification class puts another one.
+    # transformers' own pooler would stay unused if its ForSequenceClassification class adds another one.
     options = {"add_pooling_layer": False} if architecture and architecture.idle_pooler else {}
     body, absent = read_body(encoder, settings, **options)
     if tagging and hasattr(body, "pooler"):
@@ -296,7 +321,7 @@ def load_model(
         refuse_useless(encoder.name, body)
     _refuse_misfits(encoder, body, config.max_length, pieces)
 
-    # The head on top. Fresh are all parameters outside the encoder, and those of it that the folder lacks.
+    # The head on top. Fresh are all parameters outside the encoder and all that the folder lacks.
     model = Model(
         body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
     )
@@ -304,14 +329,14 @@ def load_model(
     fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
     _draw(model, fresh, getattr(settings, "initializer_range", 0.02), init)
 
-    # Without the embeddings of pieces that do not occur.
+    # Drop the embeddings of pieces that do not occur.
     if architecture:
         _keep_embeddings(body, pieces)
     return model, fresh
 
 
 def _refuse_misfits(encoder: Encoder, body: Any, max_length: int, pieces: NDArray[np.int64]) -> None:
-    """Refuses inputs that are longer than the encoder's positions, and pieces that its embeddings lack."""
+    """Refuses inputs longer than the encoder's positions, and pieces that its embeddings lack."""
     limit = num_positions(body)
     if limit is not None and max_length > limit:
         raise UsageError(f"max_length {max_length} is more than the {limit} positions of {encoder.name}")
@@ -322,7 +347,10 @@ def _refuse_misfits(encoder: Encoder, body: Any, max_length: int, pieces: NDArra
 
 @torch.no_grad()
 def _draw(model: Model, fresh: Collection[str], spread: float, init: torch.Generator) -> None:
-    """Draws fresh parameters: the head first, so that it is the same whatever else is fresh, then the others by name."""
+    """Draws fresh parameters: the head first, then the others by name.
+
+    So the head does not depend on the other fresh parameters.
+    """
     names = sorted(fresh, key=lambda name: (not name.startswith("head."), name))
     if isinstance(model.head, BiLSTMCRF):
         model.head.draw(init)
@@ -337,9 +365,9 @@ def _draw(model: Model, fresh: Collection[str], spread: float, init: torch.Gener
 
 @torch.no_grad()
 def _keep_embeddings(body: Any, pieces: NDArray[np.int64]) -> None:
-    """Replaces the encoder's table of embeddings by the rows of these pieces.
+    """Replaces the encoder's table of embeddings by its rows for ``pieces``.
 
-    As in transformers, the embedding of the piece that stands for padding never learns, should a text contain it.
+    As in transformers, the embedding of the padding piece never learns, even if a text contains it.
     """
     table = body.get_input_embeddings()
     padding = np.flatnonzero(pieces == (-1 if table.padding_idx is None else table.padding_idx))
