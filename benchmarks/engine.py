@@ -148,7 +148,7 @@ class Engine:
                     yield
 
     def evaluate(self, count: int) -> Evaluated:
-        """See `benchmarks.subject.Subject.evaluate`."""
+        """Implements `benchmarks.subject.Subject.evaluate`."""
         from stableft.training.evaluation import Scorer
 
         started = time.perf_counter()

@@ -11,7 +11,7 @@ CRF_RANGE = 0.1
 
 
 class LinearChainCRF(nn.Module):
-    """A distribution over the tag sequences y of a sentence, p(y) ~ exp(score(y)).
+    """A distribution over the tag sequences y of a sentence, p(y) proportional to exp(score(y)).
 
     Source: Lafferty et al., 2001. score(y) is the sum of the start score of y_1, the emissions of each
     y_t at its word, the transition score of each (y_t, y_t+1), and the end score of y_n. All
@@ -116,9 +116,7 @@ class BiLSTMCRF(nn.Module):
                 parameter.uniform_(-bound, bound, generator=generator)
 
     def forward(self, words: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Computes emissions (W, K), float32, from words (W, H) of sentences with these lengths, each >=
-        1.
-        """
+        """Computes emissions (W, K), float32, from words (W, H) of sentences with ``lengths`` >= 1."""
         sentences = list(words.split(list(lengths)))
         ahead, _ = self.forwards(pad_sequence(sentences))
         back, _ = self.backwards(pad_sequence([sentence.flip(0) for sentence in sentences]))

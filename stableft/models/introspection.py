@@ -84,7 +84,7 @@ def refuse_useless(name: str, encoder: Any) -> None:
     _, following, masked = (bool(gradient[piece].any()) for piece in pieces)
     if not following:
         raise UsageError(
-            f"{kind}, whose first token sees nothing of what follows (a decoder): stableft classifies by the first token, so it "
+            f"{kind}, whose first token does not see the following ones (a decoder): stableft classifies by the first token, so it "
             "needs a bidirectional encoder"
         )
     if masked:

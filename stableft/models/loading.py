@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoders import Encoder
 
-# From the folder alone, without its code: by default the tokenizer's loader asks whether to run that.
+# From the folder alone, without its code: by default the tokenizer's loader asks to run that.
 OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # transformers' errors on a malformed folder have no common base: OSError, KeyError, TypeError,
 # ZeroDivisionError, ...

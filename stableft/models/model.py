@@ -143,8 +143,9 @@ class Model(nn.Module):
         return self.head(read).float()
 
     def draw_dropout_from(self, stream: DropoutStream) -> None:
-        """Makes the fast layers draw dropout from this stream; the padded reference keeps torch's
-        generator.
+        """Makes the fast layers draw dropout from this stream.
+
+        The padded reference keeps torch's generator.
         """
         self._stream = stream
         use_stream(self, stream)
@@ -312,7 +313,7 @@ def load_model(
     settings = read_settings(encoder)
     set_dropout(settings, config.dropout)
     architecture = ARCHITECTURES.get(settings.model_type)
-    # transformers' own pooler would stay unused if its ForSequenceClassification class adds another one.
+    # transformers' own pooler is unused if its ForSequenceClassification class adds another one.
     options = {"add_pooling_layer": False} if architecture and architecture.idle_pooler else {}
     body, absent = read_body(encoder, settings, **options)
     if tagging and hasattr(body, "pooler"):

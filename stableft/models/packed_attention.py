@@ -1,8 +1,9 @@
-"""Attention for packed batches: kept within each sequence, sequences of similar length together.
+"""Packed attention: within each sequence of a packed row, with sequences grouped by length.
 
-transformers lets a model use a registered attention function, so a packed batch runs through the library's own modules: every
-linear layer sees real tokens only. Here the one row of tokens is taken apart into groups of sequences, chosen so that little is
-computed on padding and few kernels are called.
+transformers lets a model use a registered attention function, so a packed batch runs through the
+library's own modules, and every linear layer sees real tokens only. This module splits the row of
+tokens into groups of sequences. The groups keep both the padding and the number of kernel calls
+small.
 """
 
 from collections.abc import Sequence
@@ -17,24 +18,26 @@ from torch import Tensor, nn
 from stableft.models.layers import DropoutStream
 
 PACKED_ATTENTION = "stableft_packed"
-# A further group costs about as much as this many attention scores per head (kernel calls against passes over the scores).
+# A further group costs about as much as this many attention scores per head (kernel calls against
+# passes over the scores).
 GROUP_COST = 4096
-# torch's softmax over fewer values than a vector register holds is scalar, and nine times as dear per value.
+# torch's softmax over less than a vector register of values is scalar: nine times the cost per value.
 MIN_SLOTS = 16
-# Larger groups are cut, so that their tensors stay in the processor's cache from one pass to the next.
+# Larger groups are cut, so that their tensors stay in the processor's cache between passes.
 MAX_GROUP_SLOTS = 512
 
 
 @dataclass(frozen=True)
 class Group:
-    """n sequences, unfolded into (n, L) slots, L the longest length among them or `MIN_SLOTS` if that is more.
+    """n sequences, unfolded into (n, L) slots; L is their greatest length, at least `MIN_SLOTS`.
 
     Attributes:
         count: n.
         tokens: (n x L,) token of each slot; slots beyond a sequence's end repeat its first token.
-        members: (n,) which sequences of the batch these are.
-        real, unreal: Slots that hold a token of their own, and the others; None if all do.
-        mask: (n, 1, 1, L) added to the scores: 0, or -inf for slots beyond the end; None if there are none.
+        members: (n,) indices of the sequences in the batch.
+        real, unreal: Slots with a token of their own, and the others; None if all are real.
+        mask: (n, 1, 1, L) added to the scores: 0, or -inf for slots beyond the end; None if there are
+            none.
     """
 
     count: int
@@ -52,13 +55,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the sequences of a packed row lie; a function of their lengths alone.
+    """The places of the sequences in a packed row, as a function of their lengths alone.
 
     Attributes:
         positions: (T,) place of each token within its sequence.
-        starts: (B,) where each sequence begins.
+        starts: (B,) first token of each sequence.
         groups: Every sequence is in exactly one.
-        stream: Where dropout on the attention weights draws from; None: torch's generator.
+        stream: The source of dropout on the attention weights; None: torch's generator.
     """
 
     positions: Tensor
@@ -67,7 +70,7 @@ class Layout:
     stream: DropoutStream | None
 
     def mask(self, shape: torch.Size, dropout: float) -> Tensor | None:
-        """A dropout mask on attention weights; None if nothing is dropped."""
+        """Returns a dropout mask on attention weights, or None if nothing is dropped."""
         if dropout == 0:
             return None
         if self.stream is None:
@@ -76,7 +79,7 @@ class Layout:
 
 
 def layout(lengths: Sequence[int], device: str | torch.device = "cpu", stream: DropoutStream | None = None) -> Layout:
-    """The layout of a packed row with these lengths, each >= 1."""
+    """Returns the layout of a packed row with these lengths, each >= 1."""
     length = np.asarray(lengths)
     starts = np.cumsum(length) - length
     positions = np.arange(length.sum()) - np.repeat(starts, length)
@@ -108,16 +111,18 @@ def _group(length: np.ndarray, starts: np.ndarray, members: np.ndarray, device: 
 def length_groups(lengths: np.ndarray, group_cost: int = GROUP_COST) -> list[np.ndarray]:
     """Splits sequences into groups of neighbouring length with the least total cost.
 
-    The cost of a group is the number of its attention scores per head, n L^2, plus ``group_cost``. Exact, by dynamic programming
-    over the distinct lengths. Afterwards groups of more than `MAX_GROUP_SLOTS` are cut into parts as equal as possible.
+    The cost of a group is the number of its attention scores per head, n L^2, plus ``group_cost``. The
+    minimum is exact, by dynamic programming over the distinct lengths. Afterwards groups of more than
+    `MAX_GROUP_SLOTS` slots are cut into parts as equal as possible.
 
     Args:
         lengths: (B,), each >= 1.
-        group_cost: What one more group costs.
+        group_cost: Cost of one more group.
 
     Returns:
         Indices of each group, ascending in length.
     """
+    # best[i]: least cost of the i smallest distinct lengths; cut[i]: start of the last group there.
     order = np.argsort(lengths, kind="stable")
     distinct, counts = np.unique(lengths, return_counts=True)
     slots = np.maximum(distinct, MIN_SLOTS)
@@ -129,6 +134,8 @@ def length_groups(lengths: np.ndarray, group_cost: int = GROUP_COST) -> list[np.
         costs = best[:last] + (ends[last - 1] - before[:last]) * slots[last - 1] ** 2 + group_cost
         cut[last] = int(np.argmin(costs))
         best[last] = costs[cut[last]]
+
+    # Follow the cuts from the longest sequences down, and cut groups that are too large.
     groups: list[np.ndarray] = []
     last = len(distinct)
     while last:
@@ -151,12 +158,14 @@ def packed_attention(
     packed: Layout,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention within each sequence of a packed row (transformers' attention interface).
+    """Computes scaled dot-product attention within each sequence of a packed row.
+
+    Implements transformers' attention interface.
 
     Args:
         module: The attention module; unused.
         query, key, value: (1, heads, T, head size).
-        attention_mask: Unused: the layout knows which tokens belong together.
+        attention_mask: Unused: the layout knows the sequences.
         dropout: Probability on the attention weights; 0 outside training.
         scaling: Factor on the scores; None: 1 / sqrt(head size).
         packed: The batch's layout.
@@ -170,7 +179,7 @@ def packed_attention(
 def first_token_attention(
     query: Tensor, key: Tensor, value: Tensor, *, dropout: float, packed: Layout, scaling: float | None = None
 ) -> Tensor:
-    """The same for the first token of each sequence alone.
+    """Computes the same attention for the first token of each sequence alone.
 
     Args:
         query: (1, heads, B, head size), of the first tokens.
@@ -188,16 +197,17 @@ def first_token_attention(
 def _attend(
     query: Tensor, key: Tensor, value: Tensor, packed: Layout, dropout: float, scaling: float | None, *, first_only: bool
 ) -> Tensor:
-    """(1, heads, T or B, size) and keys and values (1, heads, T, size) -> (T or B, heads, size)."""
+    """Maps (1, heads, T or B, size), and keys and values (1, heads, T, size), to (T or B, heads, size)."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = [x[0].transpose(0, 1) for x in (query, key, value)]
     return _GroupedAttention.apply(*rows, packed, dropout, scale, first_only)  # pyright: ignore[reportReturnType]
 
 
 class _GroupedAttention(torch.autograd.Function):
-    """Group by group; by hand, because autograd's way back through a gather adds up rows where each is written once.
+    """Attention, group by group, with a backward pass of its own.
 
-    Weights are float32 whatever the inputs are; products are of the inputs' type.
+    Each row is written once here; autograd's backward pass of a gather adds up rows instead. Weights
+    are float32 for inputs of any type; products are of the inputs' type.
     """
 
     @staticmethod
@@ -242,7 +252,7 @@ def _times(values: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _unfold(rows: Tensor, index: Tensor, count: int, zero: Tensor | None = None) -> Tensor:
-    """Rows (N, heads, size) -> (count x heads, slots, size), with zeros in the slots ``zero``."""
+    """Unfolds rows (N, heads, size) to (count x heads, slots, size), with zeros in the slots ``zero``."""
     chosen = rows.index_select(0, index)
     if zero is not None:
         chosen.index_fill_(0, zero, 0)
@@ -250,7 +260,7 @@ def _unfold(rows: Tensor, index: Tensor, count: int, zero: Tensor | None = None)
 
 
 def _fold(rows: Tensor, values: Tensor, group: Group, first_only: bool = False) -> None:
-    """The way back: writes (count x heads, slots, size) into the rows that the group's own slots stand for."""
+    """Writes (count x heads, slots, size) back into the rows of the group's own slots."""
     flat = values.unflatten(0, (group.count, -1)).transpose(1, 2).flatten(0, 1)
     if first_only:
         rows.index_copy_(0, group.members, flat)

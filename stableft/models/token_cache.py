@@ -1,4 +1,4 @@
-"""Tokenised data on disk: made once, then read by every worker as memory-mapped arrays that share one copy in memory."""
+"""Token cache: tokenised data on disk, made once and shared by all workers as memory-mapped arrays."""
 
 import hashlib
 import importlib.metadata
@@ -14,21 +14,24 @@ import numpy as np
 from stableft.core.files import replaced_folder
 from stableft.models.tokens import Tokens
 
-LAYOUT = 2  # 2: the content of each file is known
+LAYOUT = 2  # 2: splits.json has a hash of the content of each file
 Splits = dict[str, Tokens]
 
 
 def key(**parts: Any) -> str:
-    """Names a set of tokens by everything they depend on: the given parts, and the versions of what cuts texts into pieces."""
+    """Returns the name of a set of tokens, a hash of everything that the tokens depend on.
+
+    This is the given parts, and the versions of the tokenising packages.
+    """
     versions = {name: importlib.metadata.version(name) for name in ("transformers", "tokenizers")}
     text = json.dumps({"layout": LAYOUT, **versions, **parts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_or_make(folder: Path, make: Callable[[], tuple[Splits, np.ndarray]]) -> tuple[Splits, np.ndarray]:
-    """The splits and pieces that stand in a folder, or those that ``make`` gives, which are then put there.
+    """Returns the splits and pieces in a folder, or makes them by ``make`` and writes them there.
 
-    A damaged folder is made again. A folder that can't be written is no error: it would only have saved time.
+    A damaged folder is made again. An unwritable folder is no error: it would only have saved time.
     """
     try:
         return _read(folder)
@@ -56,7 +59,7 @@ def _read(folder: Path) -> tuple[Splits, np.ndarray]:
 
 
 def _sha256(folder: Path, splits: list[str]) -> str:
-    """Of the names of the splits, and of the names and the content of all arrays."""
+    """Returns the SHA-256 of the names of the splits, and of the names and contents of all arrays."""
     digest = hashlib.sha256(json.dumps(splits).encode())
     for path in sorted(folder.glob("*.npy")):
         with open(path, "rb") as file:

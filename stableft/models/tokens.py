@@ -1,4 +1,4 @@
-"""Texts as flat token arrays, and batches without padding: one row of tokens."""
+"""Tokens: texts as flat token arrays, and batches as one row of tokens without padding."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,16 +18,17 @@ from stableft.tasks import Example, TaggedExample, Task, TaskData
 
 @dataclass(frozen=True)
 class Tokens:
-    """A tokenised split: examples concatenated.
+    """A tokenised split: all examples, concatenated.
 
     Attributes:
         ids: (sum of lengths,) piece ids.
         segments: (sum of lengths,) 0 for the first text, 1 for the second.
-        offsets: (N + 1,) where each example starts.
+        offsets: (N + 1,) start of each example.
         labels: (N,) class indices or numbers; for tagging (sum of words,) tag indices.
-        words: For tagging (sum of words,) place of each word's first piece within its example, by which the model reads the word;
-            -1 for words that ``max_length`` cut off. None for other tasks.
-        word_offsets: Likewise (N + 1,) where each example's words start.
+        words: For tagging (sum of words,) place of each word's first piece within its example; the
+            model reads the word by this piece. -1 for words that ``max_length`` cut off. None for other
+            tasks.
+        word_offsets: Likewise (N + 1,) start of each example's words.
     """
 
     ids: NDArray[np.int64]
@@ -46,7 +47,7 @@ class Tokens:
 
     @cached_property
     def first_alike(self) -> NDArray[np.int64]:
-        """(N,) for each example the first one of the same input: itself if there is none before it."""
+        """(N,) index of the first example with the same input, for each example."""
         parts = [(self.ids, self.offsets), (self.segments, self.offsets)]
         if self.words is not None and self.word_offsets is not None:
             parts.append((self.words, self.word_offsets))
@@ -55,17 +56,23 @@ class Tokens:
         return np.array([first.setdefault(key, i) for i, key in enumerate(inputs)], np.int64)
 
     def labels_of(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where the labels of the examples at ``indices`` stand in ``labels``: for tagging, those of all their words."""
+        """Returns the positions of the examples' labels in ``labels``.
+
+        For tagging these are the positions of all their words.
+        """
         chosen = np.asarray(indices)
         return chosen if self.word_offsets is None else ranges(self.word_offsets, chosen)
 
     def word_offsets_of(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """For tagging: where each of these examples starts in what `labels_of` gives, and the number of all their words."""
+        """Returns the start of each chosen example within `labels_of`, and the total number of words.
+
+        For tagging only.
+        """
         assert self.word_offsets is not None
         return _offsets(np.diff(self.word_offsets)[np.asarray(indices)])
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], device: str = "cpu") -> "Batch":
-        """The examples at ``indices``, in that order; for tagging, without the words that were cut off."""
+        """Returns the examples at ``indices``, in that order, for tagging without the words cut off."""
         chosen, of = np.asarray(indices), self.labels_of(indices)
         where = ranges(self.offsets, chosen)
         lengths = self.lengths[chosen]
@@ -87,7 +94,7 @@ class Tokens:
 
 
 def ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All positions of the chosen examples, one example after the other."""
+    """Returns all positions of the chosen examples, one example after the other."""
     return np.concatenate(
         [np.arange(start, end) for start, end in zip(offsets[chosen].tolist(), offsets[chosen + 1].tolist(), strict=True)]
     )
@@ -95,7 +102,7 @@ def ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.
 
 @dataclass(frozen=True)
 class Data:
-    """A task's splits, tokenised for one encoder, with piece ids replaced by positions in ``pieces``."""
+    """A task's splits, tokenised for one encoder, with positions in ``pieces`` as ids."""
 
     task: Task
     splits: dict[str, Tokens]
@@ -106,8 +113,8 @@ class Data:
 class Batch:
     """B sequences as one row of T tokens (T is the sum of the B lengths).
 
-    For tagging: ``words`` (W,) the token by which each word is read, ``word_lengths`` how many words each sequence has, W in all,
-    and W labels. None and B labels for other tasks.
+    For tagging: ``words`` (W,) first token of each word, ``word_lengths`` number of words per sequence
+    (W in all), and W labels. For other tasks: None, and B labels.
     """
 
     ids: Tensor
@@ -133,19 +140,19 @@ def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Dat
 
 
 def tokenise(examples: Sequence[Example] | Sequence[TaggedExample], tokenizer: Any, *, max_length: int, lower_case: bool) -> Tokens:
-    """Tokenises examples, the longer text of a pair cut first.
+    """Tokenises examples; the longer text of a pair is cut first.
 
-    The words of a tagged example are cut into pieces each by itself. One that gives no piece, such as a space of its own, is read
-    as the tokenizer's unknown token, so that every word has a place.
+    Each word of a tagged example is cut into pieces by itself. A word without pieces, such as a single
+    space, is read as the tokenizer's unknown token, so that every word has a place.
 
     Args:
-        examples: At least one, all of one sort.
+        examples: At least one, all of one type.
         tokenizer: A transformers tokenizer.
         max_length: Longest input in pieces, special ones included.
         lower_case: Lower-case the texts first.
 
     Raises:
-        UsageError: tagged examples, and a tokenizer that does not say which piece is of which word.
+        UsageError: tagged examples, and a tokenizer that can't map pieces to words.
     """
     if isinstance(examples[0], TaggedExample):
         return _tokenise_words(cast(Sequence[TaggedExample], examples), tokenizer, max_length, lower_case)
@@ -164,7 +171,9 @@ def _tokenise_texts(examples: Sequence[Example], tokenizer: Any, max_length: int
 
 def _tokenise_words(examples: Sequence[TaggedExample], tokenizer: Any, max_length: int, lower_case: bool) -> Tokens:
     if not tokenizer.is_fast:
-        raise UsageError(f"tagging needs a tokenizer that says which piece is of which word; a {type(tokenizer).__name__} does not")
+        raise UsageError(f"tagging needs a tokenizer that maps pieces to words; a {type(tokenizer).__name__} does not")
+
+    # Words without pieces are replaced by the unknown token before the sentences are tokenised.
     sentences = [[word.lower() if lower_case else word for word in e.words] for e in examples]
     distinct = sorted({word for words in sentences for word in words})
     alone = tokenizer([[word] for word in distinct], is_split_into_words=True, add_special_tokens=False)["input_ids"]
@@ -173,9 +182,11 @@ def _tokenise_words(examples: Sequence[TaggedExample], tokenizer: Any, max_lengt
         [[read_as[word] for word in words] for words in sentences], is_split_into_words=True, truncation=True,
         max_length=max_length, return_token_type_ids=True, return_attention_mask=False,
     )  # fmt: skip
+
+    # The place of each word's first piece; -1 for words that were cut off.
     places = [np.full(len(words), -1, np.int64) for words in sentences]
     for i, first in enumerate(places):
-        for place, word in reversed(list(enumerate(encoded.word_ids(i)))):  # the first piece is set last
+        for place, word in reversed(list(enumerate(encoded.word_ids(i)))):  # reversed: the first piece wins
             if word is not None:
                 first[word] = place
     return _tokens(
@@ -201,7 +212,10 @@ def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def epochs(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Batches of indices for ever: each epoch a fresh permutation, its last batch as small as the remainder."""
+    """Yields batches of indices without end, each epoch a fresh permutation.
+
+    The last batch of an epoch has the size of the remainder.
+    """
     while True:
         order = rng.permutation(n)
         for start in range(0, n, batch_size):
@@ -209,9 +223,9 @@ def epochs(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[NDArra
 
 
 def by_length(lengths: NDArray[np.int64], max_tokens: int) -> list[NDArray[np.int64]]:
-    """Splits indices into batches of similar length, each of at most ``max_tokens`` tokens (or one sequence).
+    """Splits indices into batches of similar length, with at most ``max_tokens`` tokens or one sequence.
 
-    Every index occurs exactly once; the layout is a function of the lengths alone.
+    Every index occurs exactly once; the batches are a function of the lengths alone.
     """
     batches: list[NDArray[np.int64]] = []
     order = np.argsort(lengths, kind="stable")

@@ -1,7 +1,7 @@
-"""Trained weights out and in again.
+"""Trained weights: writes them and reads them again.
 
-A whole model goes to a Hugging Face folder, which `stableft.models.encoders.resolve` and `stableft.models.model.load_model` take;
-what other runs of ours need goes to one file.
+A whole model goes to a Hugging Face folder, as input for `stableft.models.encoders.resolve` and
+`stableft.models.model.load_model`. Weights for other runs of ours go to one file.
 """
 
 import hashlib
@@ -25,43 +25,46 @@ from stableft.models.model import Model
 
 
 def decay_factor(lrs: Iterable[float], weight_decay: float) -> float:
-    """What weight decay makes of a weight whose gradient is always 0, such as the embedding of a piece that does not occur.
+    """Returns the factor of weight decay on a weight with a gradient of always 0.
 
-    Adam's moments stay 0 there, so a step of AdamW only multiplies the weight by 1 - lr * weight_decay (Loshchilov & Hutter,
-    decoupled decay).
+    An example is the embedding of a piece that does not occur. Adam's moments stay 0 there, so a step
+    of AdamW only multiplies the weight by 1 - lr * weight_decay (Loshchilov & Hutter, decoupled decay).
 
     Args:
-        lrs: Learning rate of each step that was made, as the weight's group had it.
-        weight_decay: As the weight's group had it.
+        lrs: Learning rate of each completed step, for the weight's group.
+        weight_decay: For the weight's group.
 
     Returns:
-        The product of these factors; 1.0 without decay.
+        The product of the steps' factors; 1.0 without decay.
     """
     return math.prod(1.0 - lr * weight_decay for lr in lrs)
 
 
 def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Sequence[str] = (), unread_decay: float = 1.0) -> None:
-    """Writes what ``AutoModelForSequenceClassification.from_pretrained`` loads, with the tokenizer's files.
+    """Writes a model for ``AutoModelForSequenceClassification.from_pretrained``, with its tokenizer.
 
     Args:
         model: Any device, packed or padded.
-        encoder: The one it was loaded from: gives the tokenizer's files and the embeddings that the model left out.
+        encoder: The encoder that the model was loaded from: gives the tokenizer's files and the
+            embeddings left out of the model.
         folder: Must not exist, or be empty; appears whole or not at all.
         labels: Names of the K classes, by index; none for regression.
         unread_decay: Factor on the left-out embeddings, see `decay_factor`.
 
     Raises:
-        UsageError: an architecture whose classification class is not known here, a tagging model, or a folder that holds something.
+        UsageError: an architecture without an entry here, a tagging model, or a path that exists and is
+            no empty folder.
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
+    # Refuse before anything is written.
     if model.architecture is None:
         raise UsageError(f"a {model.encoder.config.model_type!r} can't be saved: architectures.py does not know its classifier")
     if model.tagging:
-        raise UsageError(
-            "a tagging model can't be saved: only heads on whole texts have a class in transformers that is known here"
-        )
+        raise UsageError("a tagging model can't be saved: stableft knows transformers' classes for heads on whole texts only")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} already exists; nothing was overwritten")
+
+    # Build transformers' own class with these settings and our weights.
     settings = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
     settings.id2label = dict(enumerate(labels)) if labels else {i: f"LABEL_{i}" for i in range(model.head.out_features)}
     settings.label2id = {label: i for i, label in settings.id2label.items()}
@@ -69,13 +72,14 @@ def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Seq
     with torch.device("meta"):  # names and shapes only; the weights follow
         classifier = AutoModelForSequenceClassification.from_config(settings, dtype=torch.float32)
     classifier.load_state_dict(_weights(model, encoder, unread_decay, classifier.base_model_prefix), strict=True, assign=True)
+
     with replaced_folder(folder) as draft:
         classifier.save_pretrained(draft)
         _copy_tokenizer(encoder, draft)
 
 
 def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[str, Tensor]:
-    """All weights on the CPU, named as transformers' ForSequenceClassification class names them."""
+    """Returns all weights on the CPU, named as in transformers' ForSequenceClassification class."""
     assert model.architecture is not None
     names = {"encoder.": f"{prefix}.", "head.": f"{model.architecture.saved_head}."}
     if model.architecture.pooling:
@@ -91,7 +95,7 @@ def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[
 
 
 def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> Tensor:
-    """(V, E): the model's embeddings, and those of all pieces that it left out."""
+    """Returns (V, E) the model's embeddings, completed by the pieces that it left out."""
     if model.pieces is None or model.architecture is None:
         return kept
     try:
@@ -110,7 +114,7 @@ def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
     for file in TOKENIZER_FILES:
         if (encoder.folder / file).is_file():
             shutil.copyfile(encoder.folder / file, folder / file)
-    if encoder.lower_case:  # what the original settings forget; lower-casing alone, without taking accents off
+    if encoder.lower_case:  # missing in the original settings; lower-casing alone, accents stay
         file = folder / "tokenizer_config.json"
         settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
@@ -121,7 +125,7 @@ def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: fl
 
     Args:
         model: Any device and architecture, packed or padded.
-        encoder: The one it was loaded from: gives the embeddings that the model left out.
+        encoder: The encoder that the model was loaded from: gives the embeddings left out of the model.
         path: The file; its folder exists.
         unread_decay: Factor on the left-out embeddings, see `decay_factor`.
 
@@ -134,36 +138,40 @@ def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: fl
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """What `save_weights` wrote: tensors by name, mapped to memory, from a safetensors file that names their `sha256`.
+    """Returns the tensors by name from a file of `save_weights`, mapped to memory.
+
+    The file names the `sha256` of its tensors.
 
     Raises:
         MissingInput: it is absent.
-        Damaged: it can't be read, or its tensors are not those that were written.
+        Damaged: it can't be read, or its tensors do not match that fingerprint.
     """
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             stored_sha256 = (file.metadata() or {}).get("sha256")
     except FileNotFoundError:
-        raise MissingInput(f"{path} does not exist: run again, and the run that writes it is done first") from None
+        raise MissingInput(f"{path} does not exist: run again, and the run that writes it comes first") from None
     except (OSError, SafetensorError) as error:
         raise Damaged(path, f"{path} is damaged ({error}). Delete it and run again: it is made again.") from error
     if stored_sha256 != sha256(weights):
-        reason = "its sha256 is not the one it names"
+        reason = "its tensors do not match its sha256"
         raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: it is made again.")
     return weights
 
 
 def load_encoder(model: Model, path: Path) -> frozenset[str]:
-    """Overwrites everything but the head with what `save_weights` wrote; of the embeddings, those that this model has.
+    """Overwrites all parameters but the head's with a file of `save_weights`.
 
-    A pooler that only this model has keeps its weights.
+    Of its embeddings, those of the model's pieces are used. If only this model has a pooler, its pooler
+    keeps its weights.
 
     Returns:
-        The names of the parameters that were overwritten.
+        The names of the overwritten parameters.
 
     Raises:
-        MissingInput: the file is absent or damaged, or of another encoder.
+        MissingInput: the file is absent, or of another encoder.
+        Damaged: the file is damaged.
     """
     weights, ours = _read_trimmed(model, path), dict(model.named_parameters())
     left_out = {"head": ours.keys(), "pooler": ours.keys() - weights.keys()}
@@ -176,10 +184,13 @@ def load_encoder(model: Model, path: Path) -> frozenset[str]:
 
 
 def weights_like(model: Model, path: Path) -> list[Tensor]:
-    """What `save_weights` wrote, in the order of the model's parameters and on their devices; of embeddings, those that it has.
+    """Returns the weights in a file of `save_weights`, in the order and on the devices of the parameters.
+
+    Of its embeddings, those of the model's pieces are used.
 
     Raises:
-        MissingInput: the file is absent or damaged, or of another model.
+        MissingInput: the file is absent, or of another model.
+        Damaged: the file is damaged.
     """
     weights, ours = _read_trimmed(model, path), dict(model.named_parameters())
     _refuse_others(model, weights, ours, path)
@@ -203,16 +214,16 @@ def _refuse_others(model: Model, weights: Mapping[str, Tensor], names: Iterable[
 
 
 def _table(model: Model) -> str:
-    """The name of the embeddings of pieces."""
+    """Returns the name of the piece embeddings."""
     table = model.encoder.get_input_embeddings().weight
     return next(name for name, parameter in model.named_parameters() if parameter is table)
 
 
 def sha256(tensors: Mapping[str, Tensor]) -> str:
-    """The fingerprint of tensors, by their names and bytes."""
+    """Returns the fingerprint of tensors, by their names and bytes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        if tensors[name].numel():  # an empty one can't be viewed as bytes
+        if tensors[name].numel():  # an empty tensor can't be viewed as bytes
             digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -596,8 +596,8 @@ def folder_of(kind: str, tmp_path: Path, **changes: Any) -> Encoder:
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "gpt2": ({"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}, "sees nothing of what follows"),
-    "llama": ({**TINY, "num_key_value_heads": 4}, "sees nothing of what follows"),
+    "gpt2": ({"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}, "does not see the following ones"),
+    "llama": ({**TINY, "num_key_value_heads": 4}, "does not see the following ones"),
     "t5": ({"d_model": 32, "d_ff": 64, "num_layers": 1, "num_heads": 4, "d_kv": 8}, "needs an encoder alone"),
     "fnet": (TINY, "can't be masked"),
     "vit": ({**TINY, "image_size": 32}, "can't be masked"),
