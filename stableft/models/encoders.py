@@ -142,7 +142,7 @@ def fetch_encoder(name: str) -> Encoder:
         MissingInput: it can't be fetched, or has no ``model.safetensors``.
     """
     if name in known_names() or is_folder(name):
-        raise UsageError(f"encoder {name!r} is not on the hub: there is nothing to fetch")
+        raise UsageError(f"encoder {name!r} is not of the hub: there is nothing to fetch")
     folder = fetch_files(name, HUB_FILES)
     if not (folder / WEIGHT_FILES[0]).is_file():
         raise MissingInput(
