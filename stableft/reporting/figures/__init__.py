@@ -1,4 +1,7 @@
-"""Figures. One file per kind: ``data(results)`` computes the numbers, ``plot(data, results)`` draws exactly these."""
+"""Figures: one module per kind.
+
+``data(results)`` computes the numbers, and ``plot(data, results)`` draws exactly them.
+"""
 
 from types import ModuleType
 
@@ -9,7 +12,7 @@ from stableft.storage.records import Results
 
 
 def draw(kind: ModuleType, results: Results, **options: object) -> tuple[Figure, pd.DataFrame]:
-    """A kind's figure of these results, and the numbers drawn in it, which are computed once.
+    """Draws a kind's figure of the results, and returns it with its numbers, computed once.
 
     Args:
         kind: A module of this package.

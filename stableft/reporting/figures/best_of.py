@@ -1,6 +1,6 @@
-"""The score to expect of the best of n runs: what a budget of seeds buys (Zhang et al. 2021, Figures 4 and 12; Dodge et al. 2020).
+"""Best of n: the expected score of the best of n runs, hence the value of a budget of seeds.
 
-Protocol sections 4, 6 and 3.4.
+Zhang et al. (2021), Figures 4 and 12; Dodge et al. (2020). Protocol sections 4, 6 and 3.4.
 """
 
 import re
@@ -31,16 +31,18 @@ PUBLISHED_ARM = re.compile(r"^\((?P<arm>.*) best of (?P<n>\d+)\)$")
 
 
 def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the expected scores for `plot`.
 
     Args:
         results: Runs and metrics of one experiment.
-        published: See `stableft.reporting.published.read_published`; arms named "(<arm> best of <n>)" are drawn beside ours.
+        published: See `stableft.reporting.published.read_published`; arms named "(<arm> best of <n>)"
+            are drawn next to ours.
 
     Returns:
-        Columns task, arm, split (``validation``; ``test`` too where the task is scored on that), series (``ours``, ``published``),
-        n (runs to choose from, 1 to all), value, low, high (one standard deviation over draws, within the range of the scores; NaN
-        where published) and label (of what is published).
+        Columns task, arm, split (``validation``, and ``test`` if the task is scored on it), series
+        (``ours``, ``published``), n (runs to choose from, 1 to all), value, low, high (one standard
+        deviation over draws, within the range of the scores; NaN if published) and label (of published
+        numbers).
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -56,11 +58,12 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
 
 
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
-    """A row per task, validation to the left and test to the right; one line and band per arm."""
+    """Draws a row per task, validation left and test right, with one line and band per arm."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     ours, others = frame[frame["series"] == OURS], frame[frame["series"] == PUBLISHED]
     styles = style.arm_styles(ours["arm"])
     with style.context():
+        # One panel per task and split; a task scored on validation has no second one.
         splits = list(ours["split"].unique())
         figure, panels = style.panels(len(names) * len(splits))
         for panel, (task, split) in zip(panels, product(names.index, splits), strict=True):
@@ -68,6 +71,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             if of_panel.empty:
                 panel.remove()
                 continue
+            # Our arms, then the published numbers for as many runs as we have at most.
             for arm, line in of_panel.groupby("arm", sort=False):
                 style.band(panel, line["n"], line, styles[str(arm)], str(arm))
             here = others[(others["task"] == task) & (others["split"] == split) & (others["n"] <= of_panel["n"].max())]
@@ -75,7 +79,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
                 style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
             panel.set(title=task, xlabel="runs to choose from", ylabel=f"{split} {str(names[task]).replace('_', ' ')}")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if of_panel["n"].max() == 1:  # else matplotlib divides the one run
+            if of_panel["n"].max() == 1:  # otherwise matplotlib adds ticks at fractions of a run
                 panel.set_xticks([1])
         style.legend(figure)
     return figure

@@ -1,4 +1,7 @@
-"""How many times too large the updates are without bias correction, against the step (Zhang et al. 2021, Figure 1)."""
+"""Bias magnitude: ratio of uncorrected to corrected Adam updates, against the step.
+
+Zhang et al. (2021), Figure 1.
+"""
 
 import json
 
@@ -25,14 +28,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the closed form, the measured ratios and the last steps for `plot`.
 
-    The closed form stands at 200 logarithmically spaced steps; the measured ratio (applied update norm over the norm of the
-    corrected update, metric ``update_bias``) at the metered steps, as a mean over all uncorrected runs of a task.
+    The closed form b(t) is evaluated at 200 logarithmically spaced steps. The measured ratio (applied
+    update norm over the norm of the corrected update, metric ``update_bias``) is the mean over all
+    uncorrected runs of a task, at the metered steps.
 
     Returns:
-        Columns series (``closed form``, ``measured``, ``last step`` or ``last step (Zhang et al.)``), task (empty for the closed
-        form), step and value (b(t), NaN for last steps), and n (runs in the mean).
+        Columns series (``closed form``, ``measured``, ``last step`` or ``last step (Zhang et al.)``),
+        task (empty for the closed form), step and value (b(t), NaN for last steps), and n (runs in the
+        mean).
 
     Raises:
         MissingInput: no runs.
@@ -50,13 +55,18 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, _: Results) -> Figure:
-    """b(t) on a logarithmic axis, measured values as points, last steps as dash-dot lines labelled above the axes."""
+    """Draws b(t) on a logarithmic axis, with measured values as points.
+
+    Last steps are dash-dot lines, labelled above the axes.
+    """
     curve = frame[frame["series"] == CLOSED_FORM]
     measured = frame[frame["series"] == MEASURED]
     with style.context():
         figure, (axes,) = style.panels(1, width=1.5 * style.PANEL[0], height=1.25 * style.PANEL[1])
+        # The closed form, and the ratio of corrected updates, 1.
         axes.plot(curve["step"], curve["value"], color="black", label="closed form")
         axes.axhline(1, color=style.LIGHT_INK, linewidth=0.6, zorder=1)
+        # Measured ratios: rings of a different size and shape per task, because they lie on the curve.
         look = style.known_arms()["uncorrected"]
         for index, (task, points) in enumerate(measured.groupby("task", sort=False, observed=True)):
             hollow = {"linestyle": "none", "markerfacecolor": "none", "markersize": 3.5 + 1.5 * index, "markeredgewidth": 0.8}
@@ -93,7 +103,7 @@ def _draw_ends(axes: Axes, ends: pd.DataFrame) -> None:
 
 
 def spread(positions: np.ndarray, gap: float) -> np.ndarray:
-    """Moves ascending positions apart, to the right only, until each is at least ``gap`` from the one before."""
+    """Moves ascending positions to the right until each is at least ``gap`` from the previous one."""
     moved = positions.copy()
     for index in range(1, len(moved)):
         moved[index] = max(moved[index], moved[index - 1] + gap)

@@ -1,4 +1,7 @@
-"""Gradient norms of the blocks, of failed and of successful runs (Mosbach et al. 2021, Figure 4; protocol section 5.3)."""
+"""Gradient norms of each block, for failed and for successful runs.
+
+Mosbach et al. (2021), Figure 4; protocol section 5.3.
+"""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -19,7 +22,7 @@ CAPTION = (
     "L2 norm of each block's gradient before clipping, geometric mean over the runs that finished. Failed: final score at or below "
     "the majority score. Where runs of a task differ in length: those of the length that most of them have."
 )
-MOST_NAMED = 8  # of more blocks the legend names the lowest, the top, and those a quarter of the way apart
+MOST_NAMED = 8  # with more blocks the legend names only the lowest and every quarter of the way up
 
 
 def lead(*, arms: Collection[str] | None = None) -> str:
@@ -28,21 +31,21 @@ def lead(*, arms: Collection[str] | None = None) -> str:
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the mean gradient norms for `plot`.
 
-    Failed runs are those of `stableft.reporting.run_scores.final_scores`; those that diverged are left out, so that a line is of
-    the same runs throughout. The source shows one run of either kind.
+    Failed runs are defined by `stableft.reporting.run_scores.final_scores`. Diverged runs are left out,
+    so each line is a mean over the same runs throughout. The source shows one run of either kind.
 
     Args:
         results: Runs and metrics of one experiment.
-        arms: Use their runs only; None: the runs of all arms together.
+        arms: Use only the runs of these arms; None: the runs of all arms together.
 
     Returns:
-        Columns task, outcome (``failed`` or ``successful``), depth (1 is the lowest block), step, value (geometric mean over runs
-        of what is above 0; NaN if nothing is), n (runs in the mean).
+        Columns task, outcome (``failed`` or ``successful``), depth (1 is the lowest block), step, value
+        (geometric mean over runs with a norm above 0; NaN if there is none), n (runs in the mean).
 
     Raises:
-        MissingInput: no run of these arms that logged gradient norms finished.
+        MissingInput: no finished run of the arms logged gradient norms.
     """
     results = _of_one_length(results)
     rows = series.by_block(results, "block_grad_norm").merge(run_scores.final_scores(results)[[*CELL, "failed"]], on=CELL)
@@ -58,13 +61,21 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 
 
 def _of_one_length(results: Results) -> Results:
-    """A step is at another point of the schedule in a longer run, so that a mean over both would be of neither."""
+    """Keeps the runs of each task's most common length, the shortest one on ties.
+
+    Equal steps of runs of different lengths lie at different points of the schedule, so their mean
+    would describe neither.
+    """
     lengths = results.runs.groupby("task", sort=False, observed=True)["num_steps"]
     return replace(results, runs=results.runs[results.runs["num_steps"] == lengths.transform(lambda steps: steps.mode().min())])
 
 
 def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None = None) -> Figure:
-    """A row per task: failed runs to the left, successful ones to the right; one line per block, on one logarithmic scale."""
+    """Draws a row per task, failed runs left and successful ones right, with one line per block.
+
+    Both panels of a row share one logarithmic scale.
+    """
+    # Diverged runs have no line; the titles count them.
     results = _of_one_length(results)
     depth = int(frame["depth"].max())
     asked = results.runs if arms is None else results.runs[results.runs["arm"].isin(list(arms))]
@@ -74,6 +85,7 @@ def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None 
         figure, panels = style.panels(2 * len(tasks))
         for row, task in enumerate(tasks):
             of_task = frame[frame["task"] == task]
+            # Both outcomes share the scale, so that they can be compared.
             low, high = of_task["value"].min(), of_task["value"].max()
             for panel, outcome in zip(panels[2 * row : 2 * row + 2], (FAILED, SUCCESSFUL), strict=True):
                 here = of_task[of_task["outcome"] == outcome]

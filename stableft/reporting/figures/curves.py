@@ -1,4 +1,7 @@
-"""Curves over training: the mean over seeds per arm, and every failed run on its own (Zhang et al. 2021, Figures 3 and 11)."""
+"""Curves over training: the mean over seeds per arm, and each failed run.
+
+Zhang et al. (2021), Figures 3 and 11.
+"""
 
 from typing import Any
 
@@ -30,7 +33,10 @@ BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
 def lead(
     *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL, published: pd.DataFrame | None = None
 ) -> str:
-    """Returns the sentences before `CAPTION`: the series, and what a point is. A band of `RANGE` has none."""
+    """Returns the sentences before `CAPTION`, on the series and its points.
+
+    They are empty for a band of `RANGE`.
+    """
     if band == RANGE:
         return ""
     points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
@@ -51,41 +57,46 @@ def data(
     band: str = INTERVAL,
     published: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the mean curves and the curves of failed runs for `plot`.
 
-    Series logged at every step (split ``train``) are averaged over consecutive intervals of steps, the point standing at the
-    interval's end, as Zhang et al. log the training loss; steps after the last whole interval are left out, as there. Evaluations
-    are taken as they are: on the fixed subset where a point was evaluated on one, else on the whole split.
+    Series logged at every step (split ``train``) are averaged over consecutive intervals of steps, with
+    the point at the interval's end, as Zhang et al. log the training loss. Steps after the last whole
+    interval are left out, as in the paper. Evaluations are used unchanged: on the fixed subset if the
+    point was evaluated on one, else on the whole split.
 
-    Only runs that finished and have a value at every point enter the mean, so that it is over the same runs throughout; a run that
-    diverged is drawn as far as it got. The exception is the score: where a run has none, it counts at the majority score, as in the
-    score table.
+    The mean is over the same runs throughout: those that finished and have a value at every point. A
+    diverged run is drawn up to its last value. The score is an exception: as in the score table, a run
+    without a score counts at the majority score.
 
     Args:
         results: Runs and metrics of one experiment.
         split: ``train``, ``validation`` or ``test``.
         metric: Name of the logged series.
-        interval: Steps per point of a training series, >= 1; None: a tenth of the run (floor, at least 1), as Zhang et al.
-        band: What is shaded: ``interval``, the 95 % bootstrap interval of the mean, or ``range``, from the least to the greatest
-            run of those in the mean, as Zhang et al. have it in Figures 3, 6 and 11.
-        published: See `stableft.reporting.published.read_curves`: what the sources logged of these arms, where their points stand
-            at the same steps as ours. None: nothing is drawn beside ours.
+        interval: Steps per point of a training series, >= 1; None: a tenth of the run (floor, at least
+            1), as Zhang et al.
+        band: The shaded band: ``interval``, the 95 % bootstrap interval of the mean, or ``range``, from
+            the lowest to the highest run in the mean (Zhang et al., Figures 3, 6 and 11).
+        published: See `stableft.reporting.published.read_curves`: published curves of the same arms,
+            drawn if their points are at the same steps as ours. None: draws no published curves.
 
     Returns:
-        Columns task, arm, series (``mean``, ``failed run``, or who published it), seed (NA for means), step, value, low, high (of
-        the band, NaN for single runs), n (runs in the mean) and majority_score (NaN unless the metric is the score).
+        Columns task, arm, series (``mean``, ``failed run``, or the name of the published curve), seed
+        (NA for means), step, value, low, high (of the band, NaN for single runs), n (runs in the mean)
+        and majority_score (NaN unless the metric is the score).
 
     Raises:
         MissingInput: no runs, or no such series.
     """
     scores = run_scores.final_scores(results)
     points = _points(results, split, metric, interval)
+    # Per task and arm: the mean over runs, the failed runs one by one, and published curves.
     frames = []
     for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):
         here = points[(points["task"] == task) & (points["arm"] == arm)]
         if here.empty:
             continue
         majority = runs["majority_score"].iloc[0] if metric == "score" else np.nan
+        # Runs without a value: for the score they count at the majority score, else they are left out.
         grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
         whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
         cell = [_mean(whole, band), _runs(grid.loc[runs.loc[runs["failed"], "seed"]])]
@@ -100,7 +111,10 @@ def data(
 
 
 def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band: str = INTERVAL, **_: object) -> Figure:
-    """One panel per task: mean curve and interval per arm, failed runs as thin lines, dotted majority line for scores."""
+    """Draws one panel per task: mean curve and band per arm, and failed runs as thin lines.
+
+    For scores a dotted line marks the majority score.
+    """
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     styles = style.arm_styles(frame["arm"])
     with style.context():
@@ -108,9 +122,10 @@ def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
             for arm, curves in of_task.groupby("arm", sort=False, observed=True):
                 _draw(panel, curves, str(arm), styles[str(arm)])
+            # Empty artists, so that the legend has one entry for all bands and one for all failed runs.
             if of_task["low"].notna().any():
                 panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
-            if (of_task["series"] == FAILED).any():  # one entry for all arms, whose colours the lines have
+            if (of_task["series"] == FAILED).any():
                 panel.plot([], [], **THIN, color=style.INK, label=FAILED)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             shown = names[task] if metric == "score" else metric
@@ -141,19 +156,22 @@ def _mean(grid: pd.DataFrame, band: str) -> pd.DataFrame:
 
 
 def _published(published: pd.DataFrame, about: dict[str, str], steps: pd.Index) -> list[pd.DataFrame]:
-    """The curves of the sources about one arm, each with its name as series, if its points are at these steps."""
+    """Selects the published curves of one arm whose points are at the given steps, named as series."""
     rows = published[np.logical_and.reduce([published[name] == value for name, value in about.items()])]
-    found = []
+    curves = []
     for (source, place, encoder), curve in rows.groupby(["source", "place", "encoder"], sort=False):
         if curve["step"].tolist() == steps.tolist():
             name = f"{CITATIONS[source]}, {place}, {encoder}"
             line = curve[["step", "value", "n"]].assign(series=name, seed=pd.NA, low=np.nan, high=np.nan)
-            found.append(line.reset_index(drop=True))
-    return found
+            curves.append(line.reset_index(drop=True))
+    return curves
 
 
 def _runs(grid: pd.DataFrame) -> pd.DataFrame:
-    """The points that each run has, run by run. Of all runs at once: a frame for each of thousands takes seconds."""
+    """Lists the points of all runs in one frame, run by run.
+
+    One frame per run would take seconds, as there may be thousands of runs.
+    """
     values = grid.to_numpy()
     rows, columns = np.nonzero(~np.isnan(values))
     line = {"series": FAILED, "seed": grid.index[rows], "step": grid.columns[columns], "value": values[rows, columns]}
@@ -171,7 +189,7 @@ def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> 
     for steps, values in zip(*(np.split(failed[name].to_numpy(), starts) for name in ("step", "value")), strict=True):
         # A run that diverged before its second point would be an invisible line.
         marker = "." if len(steps) == 1 else ""
-        # All of a line is inside the panel: looking at each of thousands for the layout would change nothing.
+        # Lines lie inside the panel: the layout can skip them, of which there may be thousands.
         look_of_line = {**THIN, "color": look.color, "marker": marker, "in_layout": False}
         if len(steps):
             panel.plot(steps, values, **look_of_line, zorder=1.8, label="_failed")

@@ -1,4 +1,7 @@
-"""How far each block moves from where it starts (Zhang et al. 2021, Figures 7 and 15 to 18; protocol section 4)."""
+"""Distances of each block from its initial weights.
+
+Zhang et al. (2021), Figures 7 and 15 to 18; protocol section 4.
+"""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,16 +21,18 @@ LEAST_WIDTH = 3.3  # inches of the figure, for the legend
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the mean distances for `plot`.
 
-    Of an encoder of more than six blocks four are shown: a quarter of the way up, half, three quarters, and the top, as in the
-    source's Figure 7 (6, 12, 18, 24 of 24). Runs that diverged are left out, so that a line is of the same runs throughout.
+    Of an encoder with more than six blocks four are shown: a quarter of the way up, half, three
+    quarters, and the top, as in the source's Figure 7 (6, 12, 18, 24 of 24). Diverged runs are left
+    out, so each line is a mean over the same runs throughout.
 
     Returns:
-        Columns task, arm, depth (1 is the lowest block), step, value (mean over runs), low, high (least and greatest), n.
+        Columns task, arm, depth (1 is the lowest block), step, value (mean over runs), low, high (least
+        and greatest), n.
 
     Raises:
-        MissingInput: no run that logged distances finished.
+        MissingInput: no finished run logged distances.
     """
     rows = series.by_block(results, "distance")
     blocks = rows.groupby("task", observed=True)["depth"].max().map(_shown)
@@ -38,7 +43,11 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, _: Results) -> Figure:
-    """A row of panels per task, one panel per block, one line and band per arm; the panels of a row share their scale."""
+    """Draws a row of panels per task, one panel per block, with one line and band per arm.
+
+    The panels of a row share their scale.
+    """
+    # As many columns as the deepest task needs; panels wide enough together for the legend.
     styles = style.arm_styles(frame["arm"])
     per_task = frame.groupby("task", sort=False, observed=True)["depth"].nunique()
     columns = int(per_task.max())

@@ -1,4 +1,7 @@
-"""Final scores of all runs, per arm and task (Mosbach et al. 2021, Figure 1; Zhang et al. 2021, Figures 2, 5 and 13)."""
+"""Distributions: final scores of all runs, per arm and task.
+
+Mosbach et al. (2021), Figure 1; Zhang et al. (2021), Figures 2, 5 and 13.
+"""
 
 import textwrap
 
@@ -21,26 +24,26 @@ CAPTION = (
 )
 RUN, PUBLISHED = "run", "published"
 ARM_WIDTH, ARM_LETTERS = 0.8, 14  # inches that the label below a box needs, and letters that fit into them
-FAR = 1.0  # heights of the runs' own axis
-BESIDE = (0.37, 0.09)  # where an arm's first published number stands, right of its middle, and how far apart they stand
-FEWEST = 5  # runs that a box takes; of fewer, the quartiles would be the runs themselves
+FAR = 1.0  # a majority score more than so many axis heights below the runs is not drawn
+BESIDE = (0.37, 0.09)  # offset of an arm's first published number from its middle, and the gap between them
+FEWEST = 5  # runs for a box; the quartiles of fewer would be the runs themselves
 SPREAD = 0.28  # half the width over which the points of an arm are spread
 
 
 def data(results: Results, *, split: str | None = None, published: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Selects the final scores for `plot`.
 
     Args:
         results: Runs and metrics of one experiment.
-        split: ``validation`` or ``test``; None: the one that each task is scored on.
-        published: See `stableft.reporting.published.read_published`; None: nothing is drawn beside ours.
+        split: ``validation`` or ``test``; None: the split on which each task is scored.
+        published: See `stableft.reporting.published.read_published`; None: draws no published numbers.
 
     Returns:
-        One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split than the one that a task is
-        scored on, a run that diverged or whose score is undefined counts at the latter's majority score, ``majority_score`` is
-        missing, and
-        ``failed`` stays what it is. With ``published`` also series (``run`` or ``published``), std, n, label
-        (`stableft.reporting.published.beside`), and rows of what the sources say of these arms.
+        One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split
+        than the task's own, a run that diverged or has an undefined score counts at the majority score
+        of the task's own split, ``majority_score`` is missing, and ``failed`` is unchanged. With
+        ``published`` also series (``run`` or ``published``), std, n, label
+        (`stableft.reporting.published.beside`), and rows of the published numbers of the same arms.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -55,22 +58,26 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
 
 
 def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
-    """One panel per task: per arm every run as a point, failed runs as crosses, and a box where there are enough of them.
+    """Draws one panel per task: per arm each run as a point, failed runs as crosses, and a box.
 
-    The box shows the quartiles, its whiskers reach to 1.5 interquartile ranges. The points of an arm are in the order of
-    the seeds, so runs that end at the same score stay countable. Published numbers are to the right of their arm's runs.
+    Arms of fewer than `FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
+    interquartile ranges. The points of an arm are in the order of the seeds, so runs with equal scores
+    can be counted. Published numbers are to the right of their arm's runs.
     """
+    # Published rows leave `failed` empty, so its type is restored for the runs.
     others = pd.DataFrame({"task": []})
     if "series" in frame:
         others = frame[frame["series"] == PUBLISHED]
         frame = frame[frame["series"] == RUN].astype({"failed": "bool"})
     styles = style.arm_styles(frame["arm"])
+    # Panels with many arms take the whole width.
     width = max(style.PANEL[0], ARM_WIDTH * (1 + len(styles)))
     with style.context():
         figure, panels = style.panels(frame["task"].nunique(), width=width, columns=2 if width == style.PANEL[0] else 1)
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
             groups = {str(arm): group for arm, group in of_task.groupby("arm", sort=False, observed=True)}
             _draw(panel, groups, styles)
+            # Runs and failed runs are counted below each arm.
             labels = [
                 f"{textwrap.fill(arm, ARM_LETTERS, break_long_words=False)}\nn = {len(group)}\n{group['failed'].sum()} failed"
                 for arm, group in groups.items()
@@ -78,9 +85,10 @@ def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
             panel.set_xticks(range(len(groups)), labels)
             panel.set_xlim(-0.6, len(groups) - 0.4 + (BESIDE[1] if len(others) else 0))
             _draw_published(panel, others[others["task"] == task], list(groups), list(others.get("label", [])))
+            # On one axis with a distant majority score the arms would look alike.
             low, high = panel.get_ylim()
             majority = of_task["majority_score"].iloc[0]
-            if not low - majority > FAR * (high - low):  # on one axis with it the arms would look alike
+            if not low - majority > FAR * (high - low):
                 style.majority_line(panel, majority)
             panel.set(title=task, xlabel="", ylabel=f"{of_task['split'].iloc[0]} {of_task['score_name'].iloc[0].replace('_', ' ')}")
         style.legend(figure)

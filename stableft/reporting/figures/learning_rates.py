@@ -1,6 +1,7 @@
-"""Score against learning rate, for each arm: is one merely the other at another learning rate?
+"""Learning rates: score against learning rate for each arm.
 
-After Mosbach et al. (2021), Figures 5 and 9, with the runs themselves instead of boxes.
+Shows if an arm behaves like another arm at a different learning rate. After Mosbach et al. (2021),
+Figures 5 and 9, with the runs themselves instead of boxes.
 """
 
 from collections.abc import Hashable
@@ -21,16 +22,21 @@ CAPTION = (
     "failed runs (final score at or below the majority score, or diverged). Dotted: majority score. Triangle: the learning rate "
     "with the best mean validation score of the first arm."
 )
-MEAN_SHIFT, RUN_SHIFTS = 0.1, (0.18, 0.34)  # of the gap between two rates: means beside the rate, runs further out
+MEAN_SHIFT, RUN_SHIFTS = (
+    0.1,
+    (0.18, 0.34),
+)  # of the gap between two rates: offset of a mean from its rate, and range of offsets of its runs
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the means and collects the runs for `plot`.
 
     Returns:
-        Columns task, arm, setting, lr, series (``mean`` or ``run``), seed (NA for means), score, low, high
-        (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs), majority_score, and chosen (True on
-        the mean of the learning rate at which the first arm's mean validation score is best; the lower one of two, none of one).
+        Columns task, arm, setting, lr, series (``mean`` or ``run``), seed (NA for means), score, low,
+        high (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs),
+        majority_score and chosen. The latter is True on one mean per task and setting: the first arm's
+        at its rate with the best mean validation score, the lower rate on ties; on none if there is
+        only one rate.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -40,14 +46,18 @@ def data(results: Results) -> pd.DataFrame:
     means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "setting", "lr"], observed=True)])
     reference = means[means["arm"] == runs["arm"].iloc[0]]
     rates = reference.groupby(["task", "setting"])["validation"]
-    means["chosen"] = means.index.isin(rates.idxmax()[rates.size() > 1])  # of a single rate nothing is chosen
+    means["chosen"] = means.index.isin(rates.idxmax()[rates.size() > 1])  # a single rate is no choice
     columns = ["task", "arm", "setting", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
     frame = pd.concat([means, single], ignore_index=True)[columns].astype({"seed": "Int64"})
     return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
 
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
-    """One panel per task and setting: mean and interval per arm against lr, every run a point, a triangle above the chosen lr."""
+    """Draws one panel per task and setting: mean and interval per arm against the learning rate.
+
+    Each run is a point; a triangle marks the chosen learning rate.
+    """
+    # Panels: the tasks, each with its settings in order, and what their scores measure.
     settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
     about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
     first = grid_axes.learning_rates(results)["arm"].iloc[0]
@@ -56,6 +66,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         figure, panels = style.panels(len(about))
         for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
             of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
+            # The first arm is left of each rate, the others right of it.
             gap = _axis(panel, np.sort(of_task["lr"].unique()))
             for arm, look in styles.items():
                 _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
@@ -67,7 +78,8 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 )  # fmt: skip
             panel.set_title(f"{task}, {setting.replace('=', ' ')}" if setting else task, pad=11)
             panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
-        for task in dict.fromkeys(about["task"]):  # settings are there to be compared
+        # The settings of a task share their scale, so that they can be compared.
+        for task in dict.fromkeys(about["task"]):
             of_task = [panel for panel, name in zip(panels, about["task"], strict=True) if name == task]
             low, high = zip(*(panel.get_ylim() for panel in of_task), strict=True)
             for panel in of_task:
@@ -91,7 +103,10 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
 
 
 def _axis(panel: Axes, rates: np.ndarray) -> float:
-    """Sets a logarithmic axis with a tick per rate, a label where there is room; returns the least gap of two rates in decades."""
+    """Sets a logarithmic axis with a tick per rate, labelled if there is room.
+
+    Returns the least gap between two rates, in decades.
+    """
     decades = np.log10(rates)
     span = float(np.ptp(decades)) or 1.0
     gap = min([0.3 * span, *np.diff(decades)])
@@ -110,10 +125,10 @@ def _axis(panel: Axes, rates: np.ndarray) -> float:
 def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side: float) -> None:
     mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN]
     at = mean["lr"] * 10 ** (side * MEAN_SHIFT)
-    # Runs stand side by side in the order of the seeds, or those that fail at one and the same score would hide each other.
+    # Runs are spread in the order of the seeds, otherwise failed runs of equal score would hide each other.
     rank = runs["seed"].rank(method="dense").astype(float) - 1
     run_at = runs["lr"] * 10 ** (side * np.interp(rank, [0, max(rank.max(), 1)], RUN_SHIFTS))
-    # Not error bars, which are lengths: a BCa interval of few runs need not contain the mean, if only by rounding.
+    # No error bars, as they take lengths: a BCa interval of few runs need not contain the mean.
     panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)
     panel.plot(at, mean["score"], **look._asdict(), zorder=3, label=arm)
     style.run_points(panel, run_at, runs, look, size=3, alpha=0.6, markeredgewidth=0, zorder=2)

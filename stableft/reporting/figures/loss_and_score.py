@@ -1,6 +1,7 @@
-"""Final score against final training loss: does fitting the training set ever better cost anything?
+"""Loss and score: final score against final training loss of each run.
 
-Mosbach et al. (2021), Figure 8b; protocol section 5.3.
+Shows if an ever better fit of the training set costs anything. Mosbach et al. (2021), Figure 8b;
+protocol section 5.3.
 """
 
 import numpy as np
@@ -19,19 +20,20 @@ CAPTION = (
     "score at or below the majority score). Dotted: majority score. Runs that diverged have no final loss and are not shown. "
     "Colours and marks: the arm, whatever its learning rate."
 )
-FEW_DECADES = 2.0  # of losses: up to here 2, 3 and 5 times the powers of ten are labelled too
+FEW_DECADES = 2.0  # a range of losses up to this also has labels at 2, 3 and 5 times the powers of ten
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws: one row per run that finished.
+    """Computes the final loss and score for `plot`, one row per finished run.
 
     Returns:
-        Columns task, arm, method (the arm's name without " lr=..." and what follows it), seed, train_loss (mean over the last tenth
-        of the steps, see `stableft.reporting.grid_axes.final_losses`), score, failed and majority_score.
+        Columns task, arm, method (the arm's name up to " lr=..."), seed, train_loss (mean over the last
+        tenth of the steps, see `stableft.reporting.grid_axes.final_losses`), score, failed and
+        majority_score.
 
     Raises:
         NotLogged: no run has a training loss.
-        MissingInput: no runs, none that finished, or a finished run without its final score.
+        MissingInput: no runs, no finished run, or a finished run without its final score.
     """
     scores = run_scores.final_scores(results)
     losses = grid_axes.final_losses(results)
@@ -45,7 +47,10 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
-    """One panel per task: score against training loss on a logarithmic axis, every run a point, failed runs as crosses."""
+    """Draws one panel per task: score against training loss on a logarithmic axis.
+
+    Each run is a point, a failed run a cross.
+    """
     about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
     measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
     styles = style.arm_styles(frame["method"])
@@ -56,7 +61,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 style.run_points(panel, runs["train_loss"], runs, styles[str(method)], label=str(method))
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             _axis(panel, of_task["train_loss"].to_numpy())
-            lost = f"{of_task['failed'].sum()} of {len(of_task)} runs failed"  # whose crosses lie on each other
+            lost = f"{of_task['failed'].sum()} of {len(of_task)} runs failed"  # their crosses may hide each other
             panel.set(title=f"{task}: {lost}", xlabel="final training loss", ylabel=measures[task])
         style.legend(figure)
     return figure

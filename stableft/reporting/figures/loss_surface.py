@@ -1,6 +1,6 @@
-"""Training loss on the plane through the start of two runs and their ends: do they lie in one valley?
+"""Loss surface: training loss on the plane through the start of two runs and their ends.
 
-After Mosbach et al. (2021), Figures 7 and 13.
+Shows if both runs end in the same valley. After Mosbach et al. (2021), Figures 7 and 13.
 """
 
 import json
@@ -22,12 +22,12 @@ from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
 PANEL = (3.3, 2.3)
-MAP = "cividis"  # as in other maps: light to the eye and without colour alike; dark is a low loss
-FLOOR = 1e-6  # what a loss of 0 is drawn as
+MAP = "cividis"  # its lightness also rises without colour; dark is a low loss
+FLOOR = 1e-6  # losses below are drawn as this, because the scale is logarithmic
 NUM_LEVELS = 17
 OF_NUMBERS = ("spearman", "pearson", "negative_rmse")  # scores of tasks whose loss is the squared error
 MARKERS = {"start": "o", "failed": "X", "successful": "*"}
-# Where the label of a point stands: inside the panel, and clear of those of the other two. Offset in points, alignment.
+# Labels of the points (a, b): offset in points, and alignment. All are inside the panel and apart.
 BESIDE = {(0, 0): (0, -7, "center", "top"), (1, 0): (8, 6, "right", "bottom"), (0, 1): (-8, 6, "left", "bottom")}
 CAPTION = (
     "Mean training loss, without dropout, at start + a (end of the one run - start) + b (end of the other - start), over all "
@@ -38,12 +38,12 @@ CAPTION = (
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Collects the points of each surface for `plot`.
 
     Returns:
-        One row per point of each surface: task, seed, arm (of the run that logged the surface), a, b, loss, score (of the same
-        examples), point (``start``, or at the two ends the arm of the run that ended there; else empty), final_score and failed
-        (of that run).
+        One row per point of each surface: task, seed, arm (of the run with the surface), a, b, loss,
+        score (of the same examples), point (``start``, at the two ends the arm of the run ending there,
+        else empty), final_score and failed (of that run).
 
     Raises:
         NotLogged: no run has a surface.
@@ -56,7 +56,7 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def _points(results: Results, surfaces: pd.DataFrame) -> pd.DataFrame:
-    """The start and both ends of each surface: its cell, a, b, point, final_score, failed."""
+    """Lists the start and both ends of each surface: its cell, a, b, point, final_score, failed."""
     ends = run_scores.final_scores(results).set_index("run_id", drop=False)
     runs = results.runs.merge(surfaces[CELL].drop_duplicates(), on=CELL)
     rows = []
@@ -64,19 +64,20 @@ def _points(results: Results, surfaces: pd.DataFrame) -> pd.DataFrame:
         cell = {name: getattr(run, name) for name in CELL}
         rows.append({**cell, "a": 0.0, "b": 0.0, "point": "start"})
         for a, b, end in ((1.0, 0.0, ends[ends.index == run.sources]), (0.0, 1.0, ends[ends.index == run.run_id])):
-            found = {"point": "the other run"}
+            outcome = {"point": "the other run"}
             if len(end):
-                found = {"point": end["arm"].iat[0], "final_score": end["score"].iat[0], "failed": bool(end["failed"].iat[0])}
-            rows.append({**cell, "a": a, "b": b, **found})
+                outcome = {"point": end["arm"].iat[0], "final_score": end["score"].iat[0], "failed": bool(end["failed"].iat[0])}
+            rows.append({**cell, "a": a, "b": b, **outcome})
     return pd.DataFrame(rows, columns=[*CELL, "a", "b", "point", "final_score", "failed"])
 
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
-    """One panel per task, seed and arm that has a surface.
+    """Draws one panel per surface, with its task, seed and arm.
 
     Raises:
         MissingInput: no loss is finite.
     """
+    # All panels share their levels, so that colours can be compared.
     levels = _levels(frame["loss"])
     scored = run_scores.final_scores(results).drop_duplicates("task").set_index("task")
     shown = list(frame.groupby(["task", "seed", "arm"], sort=False))
@@ -87,12 +88,14 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             drawn = _draw(panel, group, levels)
             examples = _num_examples(results, str(task), str(arm))
             panel.set_title(f"{task}, seed {seed}" + (f", surface of {arm}" if arms > 1 else ""))
+            # The three points, and axes with the names of the runs.
             for row in group[group["point"] != ""].itertuples():
                 _mark(panel, row, f"{scored.at[task, 'split']} {scored.at[task, 'score_name']}".replace("_", " "))
             first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
             panel.locator_params(nbins=5)
             panel.grid(False)
             panel.set(xlabel=f"a (from start to {first})", ylabel=f"b (from start to {second})", aspect="equal")
+            # A bar as high as its panel.
             bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=levels[::2])
             unit = "squared error" if scored.at[task, "score_name"] in OF_NUMBERS else "cross entropy, nats"
             bar.set_label(f"mean loss of {examples} training examples\n({unit})")
@@ -115,7 +118,7 @@ def _num_examples(results: Results, task: str, arm: str) -> int:
 
 
 def _mark(panel: Axes, row: Any, score: str) -> None:
-    """One of the three points; what a run scored decides how its end looks."""
+    """Marks and labels one of the three points; a run's end shows its score and whether it failed."""
     kind, label = "start", row.point
     if row.point != "start" and row.final_score == row.final_score:
         kind = "failed" if row.failed else "successful"

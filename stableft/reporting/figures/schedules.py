@@ -1,7 +1,8 @@
-"""The learning rate over training, part by part of the model, of every arm that has a schedule of its own.
+"""Schedules: the learning rate over training, per part of the model and per schedule.
 
-The article on advanced fine-tuning techniques shows its schedules likewise (plain, warm-up, LLRD, grouped, SWA; protocol section
-7, S2). Nothing here is measured: it is what `stableft.core.schedule` says of a configuration, and what the loop sets.
+The article on advanced fine-tuning techniques shows its schedules in the same way (plain, warm-up,
+LLRD, grouped, SWA; protocol section 7, S2). No number here is measured: `stableft.core.schedule`
+computes them from a configuration, as the training loop does.
 """
 
 from collections.abc import Sequence
@@ -23,21 +24,23 @@ CAPTION = (
     "Learning rate of each update, from each arm's configuration (closed form). Arms of one schedule share a panel. Parts of the "
     "model that have one rate share a line; dark blocks are low."
 )
-MOST_NAMED = 6  # of more lines the legend of a panel names the lowest, the top, and the middle one of the blocks
+MOST_NAMED = 6  # with more lines a legend names only the lowest, the middle one and the upper two
 TITLE = 44  # letters of arms' names that fit above a panel
 ALL, SEPARATOR = "all parts", ", "
 BESIDE = 1.0  # inches for a panel's legend
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws: the corners of lines that are straight in between.
+    """Computes the learning rates for `plot`: the corners of lines with straight parts.
 
     Returns:
-        Columns task, arms (all that have this schedule, in the order of the runs), parts (all of the model's parts that have this
-        rate, from the embeddings up to the head), step (1 is the first update) and lr.
+        Columns task, arms (all arms with this schedule, in the order of the runs), parts (all parts of
+        the model with this rate, from the embeddings up to the head), step (1 is the first update) and
+        lr.
 
     Raises:
-        MissingInput: no runs, or something starts after an epoch of a run whose length is given in steps.
+        MissingInput: no runs, or something starts after an epoch of a run whose length is given in
+            steps.
         NotLogged: no finished run of a task tells the number of its encoder's blocks.
     """
     if results.runs.empty:
@@ -45,9 +48,10 @@ def data(results: Results) -> pd.DataFrame:
     frames = []
     for task, runs in results.runs.groupby("task", sort=False, observed=True):
         parts = series.parts(results, str(task))
-        lines: dict[tuple[tuple[str, bytes], ...], list[str]] = {}  # who has which rates, and which arms
+        lines: dict[tuple[tuple[str, bytes], ...], list[str]] = {}  # schedule (parts and their rates) -> arms
         for arm, text, num_steps in runs.drop_duplicates("arm")[["arm", "config", "num_steps"]].itertuples(index=False):
             lines.setdefault(_lines(RunConfig.model_validate_json(text), num_steps, parts), []).append(str(arm))
+        # One line per schedule and rate, without the points in between.
         for of_arm, arms in lines.items():
             for names, content in of_arm:
                 rates = np.frombuffer(content)
@@ -58,7 +62,10 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, _: Results) -> Figure:
-    """One panel per task and schedule, on one scale per task; a line for each rate, with a legend beside the panel."""
+    """Draws one panel per task and schedule, with a line per rate and a legend next to the panel.
+
+    The panels of a task share their scale.
+    """
     highest = frame.groupby("task", sort=False)["lr"].max().to_dict()
     groups = frame.groupby(["task", "arms"], sort=False)
     with style.context():
@@ -72,13 +79,13 @@ def plot(frame: pd.DataFrame, _: Results) -> Figure:
 
 
 def corners(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices of the ends and of every point that isn't on the straight line between its neighbours."""
+    """Returns the indices of both ends and of each point off the straight line between its neighbours."""
     bend = np.abs(np.diff(values, 2)) > 1e-9 * np.abs(values).max()
     return np.flatnonzero(np.concatenate([[True], bend, [True]])[: len(values)])
 
 
 def _lines(config: RunConfig, num_steps: int, parts: Sequence[str]) -> tuple[tuple[str, bytes], ...]:
-    """Parts with one rate, by their names, and their rates, from the embeddings up."""
+    """Groups parts with equal rates: their joint name and their rates, from the embeddings up."""
     epochs = config.schedule.num_epochs
     rates = schedule.learning_rates(config, num_steps, num_steps // epochs if epochs else None)
     depths = {part: int(part.removeprefix(series.BLOCK)) for part in parts if part.startswith(series.BLOCK)}
@@ -90,7 +97,7 @@ def _lines(config: RunConfig, num_steps: int, parts: Sequence[str]) -> tuple[tup
 
 
 def _names(parts: Sequence[str]) -> str:
-    """``embeddings, blocks 1 to 2``: blocks of one rate stand next to each other."""
+    """Names parts of one rate, such as ``embeddings, blocks 1 to 2``; their blocks are consecutive."""
     blocks = [int(part.removeprefix(series.BLOCK)) for part in parts if part.startswith(series.BLOCK)]
     between = f"blocks {blocks[0]} to {blocks[-1]}" if len(blocks) > 1 else f"block {blocks[0]}" if blocks else ""
     before, after = (["embeddings"] if "embeddings" in parts else []), [part for part in parts if part in ("pooler", "head")]
@@ -110,7 +117,7 @@ def _draw(panel: Axes, lines: pd.DataFrame) -> None:
 
 
 def _shorten(arms: Sequence[str]) -> str:
-    """As many names as a title has room for."""
+    """Joins as many names as fit into a title, and counts the others."""
     shown = [arm for place, arm in enumerate(arms) if sum(map(len, arms[: place + 1])) + 2 * place <= TITLE] or arms[:1]
     more = len(arms) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,7 +1,8 @@
-"""Final score for each pair of an init seed and an order seed: which of the two makes runs differ?
+"""Seed map: final score for each pair of an init seed and an order seed.
 
-After Zhang et al. (2021), Appendix B, Figures 9 and 10: heat maps of 10 x 10 runs, and along either side the least, mean and
-greatest score and the standard deviation.
+Shows if init or order makes runs differ. After Zhang et al. (2021), Appendix B, Figures 9 and 10:
+heat maps of 10 x 10 runs, and along either side the least, mean and greatest score and the standard
+deviation.
 """
 
 from itertools import product
@@ -16,9 +17,9 @@ from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 CELL, GAP = (0.42, 0.26), 0.15  # inches; of a cell, before the margins
-MAP, DARK = "cividis", 0.48  # light to the eye and without colour alike; text is white up to here, else black: contrast 4.5
+MAP, DARK = "cividis", 0.48  # its lightness also rises without colour; text is white up to DARK, then black: contrast 4.5
 MARGINS = ("min", "mean", "max", "std")
-WIDEST = 8  # seeds of a side; of more, a map takes the whole width
+WIDEST = 8  # order seeds; a map with more takes the whole width
 CAPTION = (
     "Final score for each init seed (head, and what else is drawn anew) and each order seed (order of the data, and dropout). "
     "Margins: least, mean, greatest score and standard deviation (n - 1) of a row or column; at their crossings: of all runs. "
@@ -28,12 +29,12 @@ CAPTION = (
 
 
 def data(results: Results) -> pd.DataFrame:
-    """The numbers that `plot` draws.
+    """Computes the scores and their margins for `plot`.
 
     Returns:
-        Columns task, method (``standard``, or the names of the run's techniques), init, order (the seed, or ``min``, ``mean``,
-        ``max`` or ``std`` over all; both where it is over all runs), score, failed (of a single run; number of failed runs in a
-        margin).
+        Columns task, method (``standard``, or the names of the run's techniques), init and order (the
+        seed; in margins ``min``, ``mean``, ``max`` or ``std`` over all seeds of that side, both of them
+        over all runs), score, failed (of a single run; in margins the number of failed runs).
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -51,10 +52,11 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
-    """One panel per task and method; init seeds downwards, order seeds to the right."""
+    """Draws one panel per task and method, with init seeds downwards and order seeds to the right."""
     about = run_scores.final_scores(results).drop_duplicates("task")
     names = about[["task", "split", "score_name"]].itertuples(index=False)
     measured = {str(task): f"{split} {score}" for task, split, score in names}
+    # Panels are as large as their cells need; the colours of a task's panels share one range.
     shown = list(frame.groupby(["task", "method"], sort=False))
     columns, rows = (frame[name].nunique() for name in ("order", "init"))
     with style.context():
@@ -71,6 +73,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 def _draw(panel: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
     from seaborn import heatmap  # only here: see `style`
 
+    # Colours for the single runs, then all numbers as text, margins set apart by a gap.
     inits, orders = ([name for name in dict.fromkeys(rows[side]) if name not in MARGINS] for side in ("init", "order"))
     cells = rows.pivot(index="init", columns="order", values="score").loc[inits, orders].astype(float)
     heatmap(cells, vmin=low, vmax=high, cmap=MAP, cbar=False, linewidths=0.6, linecolor="white", ax=panel)
@@ -85,6 +88,7 @@ def _draw(panel: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
             mark = "\u00d7 " if failed else ""
         text = f"{mark}{value:.3f}".replace("0.", ".", 1)
         panel.text(right[order], down[init], text, ha="center", va="center", color=ink, fontsize=7)
+    # Axes: only the names of seeds and margins.
     panel.set_xlim(-0.05, len(right) + 0.05 + GAP)
     panel.set_ylim(len(down) + 0.05 + GAP, -0.05)
     panel.set_xticks(list(right.values()), list(right), rotation=0)

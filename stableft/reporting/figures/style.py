@@ -1,6 +1,6 @@
-"""Style of every figure, and how it is written: same arm, same look; same figure, same bytes.
+"""Style of all figures, and their files: same arm, same look; same figure, same bytes.
 
-Seaborn is imported where it draws, not here: it imports pyplot, which no command needs that draws nothing.
+Functions import seaborn only to draw, because it imports pyplot and most commands need neither.
 """
 
 import io
@@ -25,11 +25,11 @@ from stableft.core.files import write_whole
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
 LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit into them; inches of a further row
-LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches that an entry takes besides its label, and for each letter
+LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches of an entry without its label, and of each letter
 INK, LIGHT_INK, PUBLISHED_INK = "#333333", "#999999", "#777777"
 
 FONT_SCALE = 1 / 1.2  # of seaborn's "paper", for 8 points
-# What a figure of one column needs besides the themes of seaborn. Text keeps 7 points at least.
+# Settings for figures of one column, on top of seaborn's themes. Text has at least 7 points.
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text measures the same on every machine
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
@@ -52,15 +52,15 @@ RC = {
     "svg.hashsalt": "stableft",
 }
 
-# Without these the files carry the date and the version of matplotlib.
+# Without these settings the files contain the date and the version of matplotlib.
 METADATA: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Creator": "stableft", "Producer": "stableft"},
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "stableft"},
 }
-# What the formats call a description.
+# The formats' names for a description.
 DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
-LAYOUT_PASSES = 2  # where the panels' aspect is fixed, the first leaves labels outside
+LAYOUT_PASSES = 2  # if the panels' aspect is fixed, the first pass leaves labels outside
 
 Color = tuple[float, float, float]
 Line = str | tuple[int, tuple[float, ...]]
@@ -75,7 +75,7 @@ class ArmStyle(NamedTuple):
 
 
 MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a failed run
-LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # none without a gap, which would hide a line below it
+LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # all with gaps, so that a line below stays visible
 FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
 MOST_SHADES = 3  # more than these need several hues
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
@@ -83,9 +83,10 @@ PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
 
 @cache
 def known_arms() -> dict[str, ArmStyle]:
-    """Returns the looks that are fixed.
+    """Returns the fixed looks, by arm.
 
-    ``standard`` and ``basic`` are what other experiments call the runs of ``corrected``; no experiment has two of the three.
+    ``standard`` and ``basic`` are names of ``corrected`` in other experiments; no experiment has two of
+    the three.
     """
     from seaborn import color_palette
 
@@ -102,10 +103,10 @@ def known_arms() -> dict[str, ArmStyle]:
 
 @cache
 def other_colors() -> tuple[Color, ...]:
-    """Returns the colours of arms whose look is not fixed.
+    """Returns the colours for arms without a fixed look.
 
-    Those of seaborn's palette, without its grey and its yellow, which is too faint for lines on white; before its brown, black and
-    two of Tol's muted colours (personal.sron.nl/~pault).
+    First seaborn's palette without its grey and its yellow, too faint for lines on white; its brown is
+    last. In between black and two of Tol's muted colours (personal.sron.nl/~pault).
     """
     from seaborn import color_palette
 
@@ -114,15 +115,18 @@ def other_colors() -> tuple[Color, ...]:
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Returns the look of each arm, whatever their order: fixed for the known ones, by alphabetical position among the others.
+    """Returns the look of each arm, independent of their order.
 
-    Arms whose names begin with the same word are a family, such as ``standard 96`` and ``standard 200``: its colour is that of the
-    arm of this name, in shades from light to dark in the order of their numbers.
+    Known arms have a fixed look; others get one by alphabetical position. Arms with the same first word
+    are a family, such as ``standard 96`` and ``standard 200``. A family has the colour of the arm of
+    that name, in shades from light to dark in the order of their numbers.
     """
+    # Families and their members are sorted by name: looks do not depend on the order of the arms.
     names = list(dict.fromkeys(arms))
     families: dict[str, list[str]] = {}
     for name in sorted(names, key=_by_number):
         families.setdefault(_family(name), []).append(name)
+    # Colours, marks and lines of known arms are not used for others.
     known = {family: look for family, look in known_arms().items() if family in families}
     taken = {part for look in known.values() for part in look}
     colors = itertools.cycle(color for color in other_colors() if color not in taken)
@@ -144,7 +148,7 @@ def _family(name: str) -> str:
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """Sorts ``standard 96`` before ``standard 200``."""
+    """Returns a sort key: ``standard 96`` comes before ``standard 200``."""
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -159,19 +163,25 @@ def _shades(base: Color, count: int, plain: bool) -> list[Color]:
 
 
 def depth_colors(count: int) -> list[Color]:
-    """Returns the colours of a model's parts from the lowest to the highest: dark is low, and none is too faint for a line."""
+    """Returns the colours of a model's parts from the lowest (dark) to the highest.
+
+    None is too faint for a line.
+    """
     from seaborn import color_palette
 
     return color_palette("viridis", count) if count else []
 
 
-# What matplotlib writes at logarithmic axes, and beside others as their factor.
+# Labels that matplotlib itself writes: at logarithmic axes, and as the factor of other axes.
 POWER_OF_TEN = re.compile(r"\$(\\mathdefault|\\times|[{}^0-9.,+\u2212-])*\$")
 
 
 @contextmanager
 def context() -> Iterator[None]:
-    """The style, on top of matplotlib's defaults rather than of the user's matplotlibrc; to be used while drawing and saving."""
+    """Applies the style within a ``with`` block, for drawing and saving.
+
+    It is based on matplotlib's defaults and ignores the user's matplotlibrc.
+    """
     from seaborn import axes_style, plotting_context
 
     with matplotlib.style.context(["default", axes_style("ticks"), plotting_context("paper", FONT_SCALE), RC]):
@@ -179,7 +189,14 @@ def context() -> Iterator[None]:
 
 
 def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], columns: int = 2) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` equal panels in at most ``columns`` columns, with room for a legend above; sizes in inches."""
+    """Builds a figure of ``count`` equal panels with room for a legend above.
+
+    Args:
+        count: Number of panels.
+        width: Of a panel, in inches.
+        height: Of a panel, in inches.
+        columns: At most.
+    """
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(width * columns, height * rows + LEGEND_HEIGHT), layout="constrained")
@@ -187,11 +204,13 @@ def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], column
 
 
 def legend(figure: Figure, columns: int | None = None) -> None:
-    """One legend above all panels, where it cannot hide data; a label that occurs in several panels is listed once.
+    """Adds one legend above all panels, so that it hides no data.
 
-    A label longer than the figure is wide is broken into lines. A figure is made higher where its legend has more rows than there
-    is room for, and less high where it has none.
+    A label of several panels is listed once. A label longer than the figure's width is broken into
+    lines. The figure grows if its legend has more rows than there is room for, and shrinks if there is
+    no legend.
     """
+    # Entries by label, in the order of the panels.
     entries = {}
     letters = int((figure.get_figwidth() - LEGEND_HANDLE) / LEGEND_LETTER)
     for axes in figure.axes:
@@ -200,6 +219,7 @@ def legend(figure: Figure, columns: int | None = None) -> None:
     if not entries:
         figure.set_figheight(figure.get_figheight() - LEGEND_HEIGHT)
         return
+    # Rows beyond those with reserved room make the figure higher.
     columns = columns or _columns(list(entries), figure.get_figwidth())
     rows = -(-(len(entries) + sum(label.count("\n") for label in entries)) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - LEGEND_ROWS))
@@ -207,7 +227,7 @@ def legend(figure: Figure, columns: int | None = None) -> None:
 
 
 def _columns(labels: Sequence[str], width: float) -> int:
-    """As many columns as fit into so many inches, each as wide as its longest label."""
+    """Returns the number of columns that fit into ``width`` inches, each as wide as its longest label."""
     for columns in range(max(1, int(width // 1.3)), 1, -1):
         rows = -(-len(labels) // columns)
         longest = [max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)]
@@ -220,20 +240,23 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     """Writes ``<stem>.pdf``, ``.png`` and ``.svg``; the same figure gives the same bytes.
 
     Args:
-        figure: What to write.
+        figure: The figure to write.
         stem: Path without suffix; its folder exists.
-        description: What the files say about themselves (`stableft.reporting.artifact_metadata`), in ASCII; nothing by default.
+        description: Metadata for the files, in ASCII (`stableft.reporting.artifact_metadata`); none by
+            default.
 
     Returns:
         The paths written. Each appears complete or not at all.
     """
+    # A dollar sign in a name would otherwise start a formula.
     for text in figure.findobj(Text):
         if isinstance(text, Text) and "$" in text.get_text() and not POWER_OF_TEN.fullmatch(text.get_text()):
-            text.set_parse_math(False)  # names are no formulas
+            text.set_parse_math(False)
+    # The layout is computed once: a pass per format would change places by the last digit of a float.
     with context():
         for _ in range(LAYOUT_PASSES):
             figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # a pass for each format would move what is placed by the last digit of a float
+    figure.set_layout_engine("none")
     written = []
     for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()
@@ -244,19 +267,19 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
 
 
 def majority_line(axes: Axes, score: float) -> None:
-    """The dotted line at which a run counts as failed; nothing where ``score`` is NaN."""
+    """Draws a dotted line at the threshold for failed runs; nothing if ``score`` is NaN."""
     if score == score:
         axes.axhline(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
 
 
 def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int) -> None:
-    """Numbers of a source, open and grey, with a bar of one standard deviation to either side where there is one.
+    """Draws published numbers, open and grey, with bars of one standard deviation to either side.
 
     Args:
-        axes: Where to.
-        x, values, stds: One for each number; NaN: no bar.
+        axes: The panel.
+        x, values, stds: One for each number; NaN in stds: no bar.
         label: Its entry in the legend.
-        place: Which of the figure's sources it is: each has a mark of its own.
+        place: Index of the source among the figure's sources; decides its mark.
     """
     marker = PUBLISHED_MARKERS[place % len(PUBLISHED_MARKERS)]
     ends = np.asarray(values, dtype=np.float64) + np.outer((-1.0, 1.0), np.asarray(stds, dtype=np.float64))
@@ -266,21 +289,23 @@ def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLik
 
 
 def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, label: str) -> None:
-    """A curve of a source, dotted and grey, with open marks of the shape that the arm of the same name has."""
+    """Draws a published curve, dotted and grey, with open marks of the shape of the arm's own."""
     look = {"color": PUBLISHED_INK, "linestyle": ":", "linewidth": 1.1, "markerfacecolor": "white", "markersize": 4}
     axes.plot(x, values, marker=marker, **look, zorder=2.2, label=label)
 
 
 def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, **good: object) -> None:
-    """Every run of an arm as a point at its ``score``; failed ones as crosses, which have one entry in the legend.
+    """Draws each run of an arm as a point at its ``score``, and failed ones as crosses.
+
+    Crosses have one entry in the legend.
 
     Args:
-        axes: Where to.
+        axes: The panel.
         x: One for each run, with the index of ``runs``.
         runs: Columns ``score`` and ``failed``.
         look: Of the arm.
-        size: Of the points; None: as the style has it.
-        good: How points of runs that did not fail look otherwise.
+        size: Of the points; None: the style's default.
+        good: Changes to the look of the points of successful runs.
     """
     lost = runs["failed"].astype(bool)
     points = {"linestyle": "none", "color": look.color}
@@ -293,6 +318,6 @@ def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, siz
 
 
 def band(axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10) -> None:
-    """A line through ``value`` with the look of an arm, shaded from ``low`` to ``high``, and about so many marks."""
+    """Draws ``value`` as an arm's line, shaded from ``low`` to ``high``, with about ``marks`` marks."""
     axes.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, linewidth=0, zorder=1.5)
     axes.plot(x, rows["value"], **look._asdict(), markevery=max(1, len(rows) // marks), zorder=2.5, label=label)

@@ -1,4 +1,7 @@
-"""Score against the length of training, each length a run of its own (Zhang et al. 2021, Figures 8 and 14; protocol section 4)."""
+"""Training length: score against the number of steps, with separate runs for each length.
+
+Zhang et al. (2021), Figures 8 and 14; protocol section 4.
+"""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,19 +21,20 @@ OURS, PUBLISHED = "ours", "published"
 
 
 def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The numbers that `plot` draws, and those of the test split.
+    """Computes the validation scores for `plot`, and those of the test split.
 
     Args:
         results: Runs and metrics of one experiment.
-        published: See `stableft.reporting.published.read_published`; None: nothing is drawn beside ours.
+        published: See `stableft.reporting.published.read_published`; None: draws no published numbers.
 
     Returns:
-        Columns task, method, steps (methods and steps of `stableft.reporting.grid_axes.training_lengths`), n, failed (runs), value,
-        low, high (mean, least and greatest validation score), test_value, test_low, test_high (likewise, NaN where it was not
-        evaluated)
-        and majority_score (NaN where the task is scored on another split than validation). With ``published`` also series
-        (``ours`` or ``published``), std and label (`stableft.reporting.published.beside`), and rows of what the sources say of
-        these arms on validation.
+        Columns task, method, steps (methods and steps of
+        `stableft.reporting.grid_axes.training_lengths`), n, failed (runs), value, low, high (mean,
+        least and greatest validation score), test_value, test_low, test_high (likewise, NaN if not
+        evaluated) and majority_score (NaN if the task is scored on another split than validation). With
+        ``published`` also series (``ours`` or ``published``), std and label
+        (`stableft.reporting.published.beside`), and rows of the published validation scores of the same
+        arms.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -53,7 +57,11 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
 
 
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
-    """One panel per task: validation score against steps (by powers of two), one line and band per method."""
+    """Draws one panel per task: validation score against steps, with one line and band per method.
+
+    The axis of steps is by powers of two.
+    """
+    # Published rows are drawn as points, ours as lines.
     others = pd.DataFrame()
     if "series" in frame:
         others, frame = frame[frame["series"] == PUBLISHED], frame[frame["series"] == OURS]
@@ -68,6 +76,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             if len(others):
                 _draw_published(panel, others, str(task))
             style.majority_line(panel, of_task["majority_score"].iloc[0])
+            # A tick at each length, and no others.
             panel.set_xscale("log", base=2)
             steps = sorted(of_task["steps"].unique())
             panel.set_xticks(steps, [f"{step:,}" for step in steps])
