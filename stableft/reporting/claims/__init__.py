@@ -1,7 +1,8 @@
 """Claims of the sources, judged on collected results.
 
-`claim` has the data classes, `measures` the number of a run that a claim is about, `hypotheses` the tests that claims consist of,
-`decision_rules` how two arrays decide, `judge` the rules that no test can overrule, and `markdown` the page of all verdicts.
+`claim` has the data classes. `measures` reduces each run to the number of a claim. `hypotheses` has
+the tests of claims, and `decision_rules` the comparisons of two arrays. `judge` adds the rules that
+override a test, and `markdown` writes the page of all verdicts.
 """
 
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement, Verdict

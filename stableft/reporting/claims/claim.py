@@ -9,7 +9,7 @@ from stableft.storage.records import Results
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 
 ANY_ENCODER = "any encoder"
-"""The subject of a claim that holds for every encoder alike, such as one on the optimizer's arithmetic."""
+"""Subject of claims about every encoder, such as those on the optimizer's arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Evidence:
     Attributes:
         verdict: Of the test, on these runs; never ``not run``.
         found: One sentence with the numbers, their interval, and n.
-        n: Seeds (pairs of seeds where arms are compared).
-        seeds_needed: How many would decide it, where it is inconclusive and the number is determined.
+        n: Seeds (pairs of seeds if arms are compared).
+        seeds_needed: Seeds for a decision, if the verdict is inconclusive and the number is determined.
     """
 
     verdict: Verdict
@@ -31,17 +31,20 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of a source as a test on the results of an experiment, an entry of its ``CLAIMS``.
+    """A source's statement, written as a test on the results of an experiment.
+
+    Experiments list theirs in ``CLAIMS``.
 
     Attributes:
         name: Unique in the experiment, such as ``uncorrected_fails``.
-        statement: What is claimed, one sentence.
+        statement: The claim in one sentence.
         source: Paper or article, and its figure, table or number.
-        expected: What these runs must show if it holds: the test in words, with its threshold.
+        expected: The test in words, with its threshold: the result on our runs if the claim holds.
         about: The encoder of the claim, such as ``bert-large-uncased``, or `ANY_ENCODER`.
-        minimum_n: Seeds below which the verdict is inconclusive whatever the test says.
-        test: The test; raises `NotLogged` or `MissingInput` where the results lack what it needs.
-        tasks: Those it is judged on: the source's, and those that stand for them at smaller scales. Empty: all.
+        minimum_n: With fewer seeds the verdict is inconclusive whatever the test returns.
+        test: The test; raises `NotLogged` or `MissingInput` if the results lack its input.
+        tasks: The tasks of the claim: the source's, and their substitutes at smaller scales. Empty:
+            all.
     """
 
     name: str
@@ -56,20 +59,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim at one protocol.
+    """The verdict on a claim at one protocol, with its evidence.
 
     Attributes:
-        claim: What was judged.
+        claim: The judged claim.
         experiment: Its ``CLAIMS`` contain the claim.
-        protocol: Whose results it was judged on.
-        verdict: ``not run`` where there are no results.
-        found: See `Evidence`; why not, where it was not run.
-        n: See `Evidence`; 0 where it was not run.
+        protocol: The protocol of the results.
+        verdict: ``not run`` if there are no results.
+        found: See `Evidence`; the reason if it was not run.
+        n: See `Evidence`; 0 if it was not run.
         seeds_needed: See `Evidence`.
-        own_evidence: The encoder or the scale is not the one that the claim is about: the verdict holds of these runs alone, and
-            neither confirms nor contradicts the source.
-        command: What runs it.
-        seconds: Sum of the experiment's runs' own times; None where it was not run.
+        own_evidence: True if encoder or scale differ from the claim's: the verdict holds for these runs
+            alone, and neither confirms nor contradicts the source.
+        command: The command to run the experiment.
+        seconds: Sum of the experiment's runs' own times; None if it was not run.
     """
 
     claim: Claim
@@ -85,6 +88,6 @@ class Judgement:
 
     @property
     def wording(self) -> str:
-        """Returns the verdict as shown: "confirmed here" and "contradicted here" are of these runs alone."""
+        """Verdict as displayed, such as "confirmed here" if it holds for our runs alone."""
         decided = self.verdict in ("confirmed", "contradicted")
         return f"{self.verdict} here" if self.own_evidence and decided else self.verdict

@@ -1,4 +1,4 @@
-"""Decision rules: pure functions of arrays of runs, paired by seed, that return the evidence of one task."""
+"""Decision rules: pure functions from arrays of runs, paired by seed, to the evidence of a task."""
 
 import math
 from dataclasses import replace
@@ -10,26 +10,31 @@ from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.statistics import Vector
 
 ALPHA = 0.05
-FEWEST = 6  # pairs at which a sign-flip test can reach ALPHA: 2^(1 - 6) = 0.03
-SIGNIFICANT = "95 % BCa interval, sign-flip p <= 0.05"  # how claims state the rule for a difference
+FEWEST = 6  # pairs for a sign-flip test to reach ALPHA: 2^(1 - 6) = 0.03
+SIGNIFICANT = "95 % BCa interval, sign-flip p <= 0.05"  # wording of the rule for a difference in claims
 Z_SQUARED = 3.8415  # of the 95 % Wilson interval
 
 
 def difference(treated: Vector, reference: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
-    """Decides whether ``sign`` times the mean of ``treated - reference`` is above the margin; see `mean_above`."""
+    """Decides whether ``sign`` times the mean of ``treated - reference`` is above the margin.
+
+    See `mean_above`.
+    """
     one = mean_above(treated - reference, margin, sign)
     return replace(one, found=f"{_number(treated.mean())} against {_number(reference.mean())}, difference {one.found}")
 
 
 def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
-    """Decides whether ``sign`` times the mean is above the margin, by the BCa interval and the sign-flip p <= `ALPHA`.
+    """Decides whether ``sign`` times the mean is above the margin.
+
+    Requires that the BCa interval excludes the margin, and a sign-flip p <= `ALPHA`.
 
     Args:
         values: (S,) one per seed, S >= 1.
         margin: In their unit, >= 0.
         sign: 1, or -1.
     """
-    signed = np.round(sign * values, 12)  # differences of equal scores are equal but for the last bits
+    signed = np.round(sign * values, 12)  # removes rounding errors, so that equal differences are ties
     low, high = statistics.mean_interval(signed, statistics.resampling())
     p = statistics.sign_flip_p(signed - margin, statistics.resampling())
     verdict: Verdict = "inconclusive"
@@ -43,7 +48,10 @@ def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
 
 
 def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
-    """Decides whether the arms differ by at most the margin: the BCa interval lies within it, or outside."""
+    """Decides whether the arms differ by at most the margin.
+
+    Confirmed if the BCa interval lies within the margin, contradicted if it lies outside.
+    """
     d = statistics.paired_difference(treated, reference, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if d.n > 1 and -margin <= d.low and d.high <= margin:
@@ -54,13 +62,17 @@ def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
         f"{_number(treated.mean())} against {_number(reference.mean())}, difference {_signed(d.mean)} "
         f"({_signed(d.low)} to {_signed(d.high)}), n = {d.n}"
     )
-    # To tell the mean difference from the nearer margin takes as many seeds as to tell their distance from 0.
+    # Seeds to tell the mean difference from the nearer margin: as many as to tell their distance from 0.
     distance = (margin - abs(d.mean)) * np.ones(d.n) + (treated - reference - d.mean)
     return Evidence(verdict, found, d.n, _needed(distance, verdict))
 
 
 def spread(treated: Vector, reference: Vector) -> Evidence:
-    """Decides whether the treated arm spreads less over seeds: the interval of the ratio of stds lies below 1, or above."""
+    """Decides whether the treated arm spreads less over seeds.
+
+    Confirmed if the interval of the ratio of standard deviations lies below 1, contradicted if it lies
+    above.
+    """
     r = statistics.std_ratio(treated, reference, statistics.resampling())
     verdict: Verdict = "inconclusive"
     if r.high < 1:
@@ -70,15 +82,18 @@ def spread(treated: Vector, reference: Vector) -> Evidence:
     n = len(treated)
     stds = [_number(x.std(ddof=1)) if n > 1 else "undefined" for x in (treated, reference)]
     found = f"std {stds[0]} against {stds[1]}, ratio {r.ratio:.2f} ({r.low:.2f} to {r.high:.2f}), n = {n}"
-    away = [np.abs(x - np.median(x)) for x in (treated, reference)]  # Brown and Forsythe's test is of these
+    away = [np.abs(x - np.median(x)) for x in (treated, reference)]  # compared by Brown and Forsythe's test
     return Evidence(verdict, found, n, _needed(away[0] - away[1], verdict))
 
 
 def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
-    """Decides whether more runs of the treated arm fail: McNemar's exact test, or a Wilson interval of its rate below ``rate``.
+    """Decides whether more runs of the treated arm fail, by McNemar's exact test.
+
+    Contradicted if fewer fail by that test, or if the Wilson interval of the treated arm's rate of
+    failed runs lies below ``rate``.
 
     Args:
-        treated: (S,) 1 where the run failed, 0 elsewhere.
+        treated: (S,) 1 if the run failed, else 0.
         reference: (S,) likewise, the same seeds.
         rate: In (0, 1).
     """
@@ -100,7 +115,10 @@ def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
 
 
 def no_failure(failed: Vector, rate: float) -> Evidence:
-    """Decides whether no run (S,) fails, with a Wilson interval below ``rate``; a single failed run contradicts."""
+    """Decides whether no run fails, with a Wilson interval below ``rate``; ``failed`` is (S,).
+
+    A single failed run contradicts.
+    """
     rates = statistics.failed_runs(failed == 1)
     verdict: Verdict = "contradicted" if rates.failed else "confirmed" if rates.high < rate else "inconclusive"
     found = f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%})"
@@ -108,12 +126,16 @@ def no_failure(failed: Vector, rate: float) -> Evidence:
 
 
 def _to_exclude(rate: float) -> int:
-    """Returns the number of runs, none of them failed, at which the Wilson interval ends below the rate."""
+    """Returns the fewest runs, all successful, with a Wilson interval below the rate."""
     return math.floor(Z_SQUARED * (1 / rate - 1)) + 1
 
 
 def _needed(difference: Vector, verdict: Verdict) -> int | None:
-    """Returns the seeds that find a mean difference like this one with a probability of 80 %; more than there are."""
+    """Returns the seeds needed to find a mean difference of this size with 80 % probability.
+
+    The number is larger than the present one. None if a verdict exists, with fewer than two seeds, or
+    if the number is not determined.
+    """
     if verdict != "inconclusive" or len(difference) < 2:
         return None
     seeds = statistics.seeds_needed(float(difference.mean()), float(difference.std(ddof=1)), alpha=ALPHA)

@@ -1,11 +1,13 @@
-"""Hypotheses: the tests that claims consist of, functions of results that return the evidence.
+"""Hypotheses: the tests of claims, functions from results to evidence.
 
-Arms are compared seed by seed. A difference counts where its 95 % BCa interval excludes the margin and the sign-flip test of the
-pairs gives p <= 0.05 (`stableft.reporting.claims.decision_rules`); fewer than six pairs can never do the latter. A claim on
-several tasks is confirmed where it is on each of them, contradicted where it is on one.
+Arms are compared seed by seed. A difference counts if its 95 % BCa interval excludes the margin and
+the sign-flip test of the pairs gives p <= 0.05 (`stableft.reporting.claims.decision_rules`). With
+fewer than six pairs the sign-flip test cannot reach that level. A claim on several tasks is
+confirmed if it is confirmed on each, and contradicted if it is contradicted on one.
 
-An arm is a name or a pattern such as ``two *``: the mean over the arms it matches, seed by seed. It can also be a mapping of
-protocols to such names, with "" for all others, where scales call it differently.
+An arm is a name or a pattern such as ``two *``, for the mean over the matching arms, seed by seed.
+If scales use different names, it is a mapping from protocols to names or patterns, with "" for all
+other protocols.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,37 +42,48 @@ def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, marg
         reference: Likewise.
         measure: One of `stableft.reporting.claims.measures`.
         margin: In units of the measure, >= 0.
-        pooled: Tasks are averaged seed by seed (folds of one corpus) instead of judged one by one.
+        pooled: Averages tasks seed by seed (folds of one corpus) instead of judging them one by one.
     """
     return _paired(partial(decisions.difference, margin=margin), measure, treated, reference, pooled)
 
 
 def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0) -> Test:
-    """Builds the test that the treated arm has less of the measure, by more than the margin; see `greater`."""
+    """Builds the test that the treated arm has less of the measure, by more than the margin.
+
+    See `greater`.
+    """
     return _paired(partial(decisions.difference, margin=margin, sign=-1), measure, treated, reference)
 
 
 def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
-    """Builds the test that the arms differ by at most the margin: the interval lies within it, or outside. See `greater`."""
+    """Builds the test that the arms differ by at most the margin.
+
+    Confirmed if the interval lies within the margin, contradicted if it lies outside. See `greater`.
+    """
     return _paired(partial(decisions.equality, margin=margin), measure, treated, reference, pooled)
 
 
 def steadier(treated: Arm, reference: Arm) -> Test:
-    """Builds the test that scores of the treated arm spread less: the 95 % interval of the ratio of stds lies below 1."""
+    """Builds the test that scores of the treated arm spread less.
+
+    Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if it
+    lies above.
+    """
     return _paired(decisions.spread, score_measure, treated, reference)
 
 
 def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
-    """Builds the test that more runs of the treated arm fail: exact McNemar test of the pairs, p <= 0.05.
+    """Builds the test that more runs of the treated arm fail: exact McNemar test, p <= 0.05.
 
-    Contradicted where that holds the other way round, or where the 95 % Wilson interval of the treated arm's rate of failed runs
-    lies below ``rate``, in (0, 1): the source's own, so that no failed run at all is an answer as well.
+    Contradicted if fewer fail by the same test, or if the 95 % Wilson interval of the treated arm's
+    rate of failed runs lies below ``rate``. The latter, in (0, 1), is the source's own rate, so that
+    zero failed runs also give an answer.
     """
     return _paired(partial(decisions.failures, rate=rate), failed_measure, treated, reference)
 
 
 def none_failed(arm: Arm, rate: float) -> Test:
-    """Builds the test that no run of the arm fails, and the 95 % Wilson interval of the rate lies below ``rate``.
+    """Builds the test that no run of the arm fails: 95 % Wilson interval below ``rate``.
 
     Contradicted by a single failed run.
     """
@@ -83,9 +96,10 @@ def positive(measure: Measure, arm: Arm) -> Test:
 
 
 def narrows(treated: str, reference: str) -> Test:
-    """Builds the test that the gap between two methods is smaller in the longest runs than in the shortest ones.
+    """Builds the test that the gap between two methods is smaller in longer runs.
 
-    Arms are named by method and number of steps; see `stableft.reporting.grid_axes.training_lengths`.
+    It compares the longest runs with the shortest ones. Methods and lengths are those of
+    `stableft.reporting.grid_axes.training_lengths`.
     """
 
     def test(results: Results) -> Evidence:
@@ -95,6 +109,7 @@ def narrows(treated: str, reference: str) -> Test:
             lengths = sorted(of_task["steps"].unique())
             if len(lengths) < 2:
                 raise MissingInput("runs of one length only")
+            # Seeds with a run of both methods at both lengths.
             wide = of_task.pivot_table(index="seed", columns=["method", "steps"], values="score", observed=True)
             needed = [(method, steps) for method in (treated, reference) for steps in (lengths[0], lengths[-1])]
             if missing := [f"{method} {steps}" for method, steps in needed if (method, steps) not in wide]:
@@ -102,6 +117,7 @@ def narrows(treated: str, reference: str) -> Test:
             wide = wide[needed].dropna()
             if wide.empty:
                 raise MissingInput(f"no seed on {task} that all of these have: {treated} and {reference} at every length")
+            # The gap is counted in the direction that it has in the shortest runs.
             early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
             side = 1.0 if early.mean() >= 0 else -1.0
             one = decisions.difference(side * early, side * late)
@@ -112,7 +128,9 @@ def narrows(treated: str, reference: str) -> Test:
 
 
 def together(parts: Mapping[str, Evidence]) -> Evidence:
-    """Joins the evidence of several tasks: confirmed on each, or contradicted on one, or else inconclusive.
+    """Joins the evidence of several tasks: confirmed on each, or contradicted on one.
+
+    Inconclusive otherwise.
 
     Raises:
         MissingInput: no task.
@@ -142,7 +160,10 @@ def _paired(
 
 
 def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yields each task and its measures by seed, a column per arm: the mean of its matches, at the seeds that all have."""
+    """Yields each task and its measures by seed, with a column per arm.
+
+    A column is the mean over the arm's matches, at the seeds common to all arms.
+    """
     frame, protocol = measure(results), str(results.runs["protocol"].iloc[0])
     names = [arm if isinstance(arm, str) else arm.get(protocol, arm[""]) for arm in arms]
     matches = [sorted(known for known in frame["arm"].astype(str).unique() if fnmatchcase(known, name)) for name in names]
@@ -159,7 +180,7 @@ def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[st
 
 
 def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool) -> Iterator[tuple[str, Vector, Vector]]:
-    """Yields each task, or all tasks pooled, and the measures of both arms at the seeds they share."""
+    """Yields each task, or all tasks pooled, and both arms' measures at their common seeds."""
     frames = dict(_by_arm(results, measure, treated, reference))
     if pooled:
         stacked = pd.concat(frames).groupby("seed")

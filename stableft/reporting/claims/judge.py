@@ -1,4 +1,7 @@
-"""Judging: the rules that no test can overrule, on too few seeds, missing runs and other encoders."""
+"""Judging: runs the tests of claims, and applies the rules that override them.
+
+The rules are about too few seeds, missing runs and other encoders.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +16,20 @@ from stableft.storage.records import Results
 from stableft.storage.store import Store
 
 SOURCE_PROTOCOL = "paper"
-"""The one scale with the sources' encoders, data and settings."""
+"""Name of the scale with the sources' encoders, data and settings."""
 
 
 def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
-    """Returns the protocols with collected results, and the sources' own, so that what it lacks is seen."""
+    """Returns the protocols with collected results, and always the sources' own.
+
+    The latter is shown even without results, so that its missing runs are visible.
+    """
     collected = {name for name, _ in store.collected()}
     return [protocol for protocol in protocols if protocol.name in collected or protocol.name == SOURCE_PROTOCOL]
 
 
 def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store) -> list[Judgement]:
-    """Judges the ``CLAIMS`` of experiments, by name, at every one of the protocols, in this order."""
+    """Judges the ``CLAIMS`` of experiments, by name, at each of the protocols, in this order."""
     collected = set(store.collected())
     judgements: list[Judgement] = []
     for protocol in protocols:
@@ -37,9 +43,9 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
 def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[Judgement]:
     """Judges the claims of an experiment at one protocol.
 
-    Whatever a test says, a claim is inconclusive below its minimum n, is not confirmed while one of its tasks at this protocol is
-    not run, and is about these runs alone (``own_evidence``) unless they are of the encoder that it is about, at the scale with the
-    sources' settings.
+    Rules override the test. A claim is inconclusive below its minimum n, and is not confirmed while one
+    of its tasks at this protocol is not run. Its evidence is about our runs alone (``own_evidence``)
+    unless they use the claim's encoder at the scale with the sources' settings.
 
     Args:
         claims: The experiment's.
@@ -56,6 +62,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
         own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL,
         command=f"python -m stableft run {grid.name} --protocol {protocol}", seconds=None,
     )  # fmt: skip
+    # Reasons for which a claim is not run.
     tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
     if not tasks:
         return replace(base, found=f"none of its tasks is in this grid ({', '.join(claim.tasks)})")
@@ -68,6 +75,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
         evidence = claim.test(of_tasks)
     except MissingInput as error:
         return replace(base, found=str(error))
+    # The test's verdict, limited by missing tasks, other encoders and few seeds.
     missing = [task for task in tasks if task not in set(of_tasks.runs["task"])]
     own = claim.about != ANY_ENCODER and (base.own_evidence or _encoders(of_tasks) != {claim.about})
     evidence = _tempered(evidence, claim, missing)
@@ -88,12 +96,12 @@ def _tempered(evidence: Evidence, claim: Claim, missing: Sequence[str]) -> Evide
 
 
 def _results_on(results: Results, tasks: Sequence[str]) -> Results:
-    """Returns the results of these tasks without predictions, which no claim reads."""
+    """Returns the results on the tasks, without predictions, as no claim reads them."""
     runs, metrics = (frame[frame["task"].isin(tasks)].reset_index(drop=True) for frame in (results.runs, results.metrics))
     return Results(runs, metrics, results.predictions.iloc[:0])
 
 
 def _encoders(results: Results) -> set[str]:
-    """Returns the names of the runs' encoders, without folders: ``google-bert/x`` is ``x``."""
+    """Returns the names of the runs' encoders, without folders: ``x`` for ``google-bert/x``."""
     names = (json.loads(config)["encoder"] for config in results.runs["config"])
     return {encoder_name(name) for name in names}

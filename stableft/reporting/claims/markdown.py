@@ -28,7 +28,10 @@ Every claim is tested for itself, with no correction for their number. Cost: the
 
 
 def page(judgements: Sequence[Judgement]) -> str:
-    """Returns a summary, then for each protocol the claims with source, command, cost, expected, found and verdict."""
+    """Returns the page: a summary, then the claims for each protocol.
+
+    Each claim has its source, command, cost, expected and found results, and verdict.
+    """
     parts = [HEAD, _summary(judgements)]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         parts.append(f"## {protocol}\n")

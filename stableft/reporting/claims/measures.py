@@ -1,4 +1,7 @@
-"""Measures: the one number of a run that a claim is about, as a frame with the cell of each run and ``value``."""
+"""Measures: the number of each run that a claim is about, as a frame.
+
+Columns are the cell of each run, and ``value``.
+"""
 
 from collections.abc import Callable
 
@@ -20,16 +23,16 @@ def score(results: Results) -> pd.DataFrame:
 
 
 def failed(results: Results) -> pd.DataFrame:
-    """Returns 1 where the run failed, 0 elsewhere; see `stableft.reporting.run_scores.final_scores`."""
+    """Returns 1 if the run failed, else 0; see `stableft.reporting.run_scores.final_scores`."""
     return _column(final_scores(results).astype({"failed": "float64"}), "failed")
 
 
 def train_loss(first: int, last: int) -> Measure:
-    """Builds the measure of the mean training loss over these tenths of a run, for runs that finished.
+    """Builds the measure of the mean training loss over some tenths of each finished run.
 
     Args:
-        first: 1 is the first tenth.
-        last: At most 10; included.
+        first: The first tenth, from 1.
+        last: The last tenth, at most 10; included.
     """
 
     def measure(results: Results) -> pd.DataFrame:
@@ -45,7 +48,10 @@ def train_loss(first: int, last: int) -> Measure:
 
 
 def best_validation(results: Results) -> pd.DataFrame:
-    """Returns the best score of all evaluations of the whole validation split, as sources report it that select on it."""
+    """Returns the best score of all evaluations of the whole validation split.
+
+    Sources with selection on validation report this score.
+    """
     metrics = results.metrics
     points = metrics[(metrics["split"] == "validation") & (metrics["metric"] == "score") & (metrics["scope"] == "")]
     points = points[np.isfinite(points["value"])]
@@ -53,7 +59,7 @@ def best_validation(results: Results) -> pd.DataFrame:
 
 
 def average_gain(results: Results) -> pd.DataFrame:
-    """Returns how much better the averaged weights score than the last ones, on the split that the task is judged on.
+    """Returns the score of the averaged weights less that of the last ones, on the task's own split.
 
     Raises:
         NotLogged: no run averaged its weights.
@@ -69,7 +75,7 @@ def average_gain(results: Results) -> pd.DataFrame:
 
 
 def spread(results: Results) -> pd.DataFrame:
-    """Returns the standard deviation of final scores over one kind of seed, for each seed of the other kind.
+    """Returns the standard deviation of final scores over one kind of seed, per seed of the other.
 
     Arms are ``<method> over order`` and ``<method> over init``; ``seed`` is the one of the other kind.
     """
@@ -82,17 +88,19 @@ def spread(results: Results) -> pd.DataFrame:
 
 
 def mean_over_order(results: Results) -> pd.DataFrame:
-    """Returns the mean final score over order seeds; arms are methods and ``seed`` the init seed."""
+    """Returns the mean final score over order seeds; arms are methods, ``seed`` is the init seed."""
     frame = seed_scores(results)
     means = frame.groupby(["task", "method", "init"], sort=False)["score"].mean().rename("value").reset_index()
     return means.rename(columns={"init": "seed", "method": "arm"})
 
 
 def barrier(results: Results) -> pd.DataFrame:
-    """Returns the highest training loss on the line between two runs' ends, less that at the higher end; negative if none.
+    """Returns the highest training loss between two runs' ends, less that at the higher end.
+
+    The loss is taken on the straight line between the ends. Negative: there is no barrier.
 
     Raises:
-        NotLogged: no run has a surface, or on none of them did one of its two runs fail and the other not.
+        NotLogged: no run has a surface, or no surface is of a failed and a successful run.
     """
     points = surfaces(results)
     fails = final_scores(results).groupby(["task", "seed"], observed=True)["failed"].nunique()

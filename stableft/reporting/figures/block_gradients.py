@@ -38,7 +38,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 
     Args:
         results: Runs and metrics of one experiment.
-        arms: Use only the runs of these arms; None: the runs of all arms together.
+        arms: Arms to use; None: the runs of all arms together.
 
     Returns:
         Columns task, outcome (``failed`` or ``successful``), depth (1 is the lowest block), step, value

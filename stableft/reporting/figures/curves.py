@@ -77,7 +77,7 @@ def data(
         band: The shaded band: ``interval``, the 95 % bootstrap interval of the mean, or ``range``, from
             the lowest to the highest run in the mean (Zhang et al., Figures 3, 6 and 11).
         published: See `stableft.reporting.published.read_curves`: published curves of the same arms,
-            drawn if their points are at the same steps as ours. None: draws no published curves.
+            drawn if their points are at the same steps as ours. None: none are drawn.
 
     Returns:
         Columns task, arm, series (``mean``, ``failed run``, or the name of the published curve), seed

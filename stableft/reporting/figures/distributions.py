@@ -36,7 +36,7 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
     Args:
         results: Runs and metrics of one experiment.
         split: ``validation`` or ``test``; None: the split on which each task is scored.
-        published: See `stableft.reporting.published.read_published`; None: draws no published numbers.
+        published: See `stableft.reporting.published.read_published`; None: none are drawn.
 
     Returns:
         One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split

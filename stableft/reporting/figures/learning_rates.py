@@ -22,10 +22,8 @@ CAPTION = (
     "failed runs (final score at or below the majority score, or diverged). Dotted: majority score. Triangle: the learning rate "
     "with the best mean validation score of the first arm."
 )
-MEAN_SHIFT, RUN_SHIFTS = (
-    0.1,
-    (0.18, 0.34),
-)  # of the gap between two rates: offset of a mean from its rate, and range of offsets of its runs
+# Offset of a mean from its rate, and range of offsets of its runs; unit: the gap between two rates.
+MEAN_SHIFT, RUN_SHIFTS = 0.1, (0.18, 0.34)
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -125,7 +123,7 @@ def _axis(panel: Axes, rates: np.ndarray) -> float:
 def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side: float) -> None:
     mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN]
     at = mean["lr"] * 10 ** (side * MEAN_SHIFT)
-    # Runs are spread in the order of the seeds, otherwise failed runs of equal score would hide each other.
+    # Runs are spread in the order of the seeds, as failed runs of equal score would hide each other.
     rank = runs["seed"].rank(method="dense").astype(float) - 1
     run_at = runs["lr"] * 10 ** (side * np.interp(rank, [0, max(rank.max(), 1)], RUN_SHIFTS))
     # No error bars, as they take lengths: a BCa interval of few runs need not contain the mean.

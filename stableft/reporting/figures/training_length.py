@@ -25,7 +25,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
 
     Args:
         results: Runs and metrics of one experiment.
-        published: See `stableft.reporting.published.read_published`; None: draws no published numbers.
+        published: See `stableft.reporting.published.read_published`; None: none are drawn.
 
     Returns:
         Columns task, method, steps (methods and steps of

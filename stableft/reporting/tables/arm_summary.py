@@ -16,14 +16,14 @@ def table(results: Results) -> pd.DataFrame:
     """Summarizes the final scores, one row per task and arm.
 
     Returns:
-        task, arm, n, mean, low, high, std, median, iqm, min, max, failed, failed_low, failed_high; low, high and std are NaN for
-        one seed.
+        task, arm, n, mean, low, high, std, median, iqm, min, max, failed, failed_low, failed_high; low,
+        high and std are NaN for one seed.
 
     Raises:
         MissingInput: see `final_scores`.
     """
     scores = final_scores(results)
-    tasks, _ = pd.factorize(scores["task"])  # the rows of a task come together, in the order of the runs
+    tasks, _ = pd.factorize(scores["task"])  # groups the rows of a task, in the order of the runs
     rows = []
     for (task, arm), group in scores.iloc[tasks.argsort(kind="stable")].groupby(["task", "arm"], sort=False, observed=True):
         low, high = statistics.mean_interval(group["score"], statistics.resampling())

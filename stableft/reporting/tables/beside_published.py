@@ -1,4 +1,4 @@
-"""Published comparison: our scores beside those that the sources print, one row for each, and whether they agree."""
+"""Published comparison: our scores and those printed by the sources, and whether they agree."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,19 +27,21 @@ COLUMNS = [
 
 
 def table(results: Results, *, numbers: pd.DataFrame) -> pd.DataFrame:
-    """Returns every arm of ours and every published row of the same experiment.
+    """Compares every arm of ours with every published row of the same experiment.
 
     Args:
         results: Of one experiment.
         numbers: `stableft.reporting.published.read_published`.
 
     Returns:
-        One row per published row, in the order of the file, ours beside it where task, arm, split and score are the same; then
-        one for each of our arms that no source has. n, mean, std (n - 1), median, max and encoder are ours.
+        One row per published row, in the order of the file, with ours next to it if task, arm, split
+        and score are the same; then one for each of our arms without a published row. n, mean, std (n -
+        1), median, max and encoder are ours.
     """
     rows: list[dict[str, object]] = []
     shown: set[tuple[str, str]] = set()
     ours = arm_scores(results)
+    # Published rows, each with ours if there is one.
     for row in rows_for(numbers, str(results.runs["experiment"].iloc[0])).to_dict("records"):
         match = ours.get((row["task"], row["arm"], row["split"], row["score_name"]))
         if match:
@@ -49,6 +51,7 @@ def table(results: Results, *, numbers: pd.DataFrame) -> pd.DataFrame:
         source = {"source": f"{CITATIONS[row['source']]}, {row['place']}", "confidence": row["confidence"]}
         mine = match._asdict() if match else {}
         rows.append({**cell, **mine, **source, **given, **_compared(match, row), "remark": row["note"] or None})
+    # Our other arms, by the score that their task is judged by.
     for (task, arm, split, name), score in ours.items():
         if (task, arm) not in shown and score.headline:
             rows.append({"task": task, "arm": arm, "split": split, "score_name": name, **score._asdict()})
@@ -57,7 +60,10 @@ def table(results: Results, *, numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compared(ours: ArmScore | None, row: Mapping[Any, Any]) -> dict[str, object]:
-    """Returns the difference of the means, its band and whether it lies within; nothing where that is not determined."""
+    """Returns the difference of the means, its band and whether it lies within the band.
+
+    Leaves out numbers that are not determined; returns nothing for different encoders.
+    """
     if ours is None or ours.encoder != row["encoder"] or np.isnan(row["mean"]):
         return {}
     difference = ours.mean - row["mean"]

@@ -1,4 +1,7 @@
-"""Convergence: how far and how fast the training loss falls (Zhang et al., 2021, Figure 6, in numbers)."""
+"""Convergence: level and speed of the fall of the training loss.
+
+The numbers of Zhang et al. (2021), Figure 6.
+"""
 
 import numpy as np
 import pandas as pd
@@ -14,15 +17,17 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Returns training losses along the run, and when the loss is halved. The source prints no such numbers.
+    """Measures training losses along the run, and the step at which the loss is halved.
 
-    Losses are those of `stableft.reporting.training_curves.interval_means`, the points of the curves of the training loss.
+    The source prints no such numbers. Losses are those of
+    `stableft.reporting.training_curves.interval_means`, the points of the curves of the training loss.
 
     Returns:
-        One row per task and arm: runs (those that finished; what diverged has no part in this); first, middle, last: mean over
-        runs of the loss of the first interval, of the one that ends at the middle of the run (the fifth of ten) and of the last
-        whole one; half_step: the end of the first interval whose loss is at most half of the first one's, mean over the runs that
-        get there (NaN if none does); reached: how many do.
+        One row per task and arm: runs (finished ones; diverged runs are left out); first, middle, last:
+        mean over runs of the loss of the first interval, of the one ending at the middle of the run
+        (the fifth of ten) and of the last whole one; half_step: the end of the first interval with at
+        most half the loss of the first one, mean over the runs with such an interval (NaN if there is
+        none); reached: the number of such runs.
     """
     finished = results.runs.loc[results.runs["outcome"] == "ok", CELL]
     columns = ["first", "middle", "last", "half_step"]

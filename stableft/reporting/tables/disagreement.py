@@ -1,4 +1,7 @@
-"""Disagreement: how much the predictions of an arm's runs differ, which equal scores can hide (Du and Nguyen, 2023)."""
+"""Disagreement: how much the predictions of an arm's runs differ (Du and Nguyen, 2023).
+
+Runs with equal scores can still predict differently.
+"""
 
 import pandas as pd
 
@@ -20,8 +23,9 @@ def table(results: Results) -> pd.DataFrame:
     """Measures the disagreement of each arm with predictions, one row per task and arm.
 
     Returns:
-        task, arm, n, disagreement and kappa (classes and tags), jensen_shannon (classes), difference (numbers); NaN where a measure
-        does not apply, and all for one run. A column that applies to no task is left out.
+        task, arm, n, disagreement and kappa (classes and tags), jensen_shannon (classes), difference
+        (numbers); NaN if a measure does not apply, and all NaN for one run. A column without any task
+        is left out.
 
     Raises:
         NotLogged: no predictions are stored.

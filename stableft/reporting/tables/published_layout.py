@@ -1,4 +1,7 @@
-"""Published layout: arms by tasks as the sources print them, our rows first, theirs below."""
+"""Published layout: arms by tasks as the sources print them.
+
+Our row of each arm is followed by the published ones.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -24,23 +27,27 @@ def table(
     places: Collection[tuple[str, str]],
     cells: Sequence[str] = ("mean", "std", "n"),
 ) -> pd.DataFrame:
-    """Returns arms x tasks.
+    """Arranges scores as arms x tasks, ours and published.
 
     Args:
         results: Of one experiment.
         numbers: `stableft.reporting.published.read_published`.
         places: (source, place) of the published rows to show, such as ("zhang2021", "Table 1").
-        cells: ``mean``, ``std``, ``n``: "mean±std (n)"; any others of std, mean, median and max: these with slashes between.
+        cells: ``mean``, ``std``, ``n`` give "mean±std (n)"; any other choice of std, mean, median and
+            max is printed with slashes in between.
 
     Returns:
-        Columns arm, source (or ours), encoder, and one for each task, of text; missing where there is no number.
+        Columns arm, source (or ours), encoder, and one for each task, of text; missing if there is no
+        number.
     """
+    # Our rows, by the score that each task is judged by.
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     order: dict[str, int] = {}
     for (task, arm, _, _), score in arm_scores(results).items():
         if score.headline:
             rows.setdefault((arm, "", score.encoder), {})[task] = _cell(score._asdict(), cells)
             order.setdefault(arm, len(order))
+    # Published rows; parentheses mark arms and tasks of the source's own.
     wanted = rows_for(numbers, str(results.runs["experiment"].iloc[0]))
     for row in wanted.to_dict("records"):
         if (row["source"], row["place"]) not in places:
@@ -50,6 +57,7 @@ def table(
         source = f"{CITATIONS[row['source']]}, {row['place']}{split}"
         rows.setdefault((arm, source, row["encoder"]), {})[task] = _cell(row, cells)
         order.setdefault(arm, len(order))
+    # Arms in the order of their first row, ours before the published ones.
     tasks = dict.fromkeys(task for cells_of in rows.values() for task in cells_of)
     ordered = sorted(rows, key=lambda row: (order[row[0]], row[1] != ""))
     records = [{"arm": row[0], "source": row[1] or "ours", "encoder": row[2], **rows[row]} for row in ordered]

@@ -1,4 +1,4 @@
-"""Rate pairs: the arms of a grid of learning rates against the first of them, at each rate."""
+"""Rate pairs: the arms of a grid of learning rates against the first arm, at each rate."""
 
 import pandas as pd
 
@@ -16,8 +16,9 @@ def table(results: Results) -> pd.DataFrame:
     """Compares each arm with the first one at every learning rate and setting.
 
     Returns:
-        One row per task, setting, lr and other arm: the arm, mean and failed runs of the first arm and of this one, pairs of equal
-        seed, their mean difference with its 95 % BCa interval (low, high), and p of the sign-flip test.
+        One row per task, setting, lr and other arm: the arm, mean and failed runs of the first arm and
+        of this one, pairs of equal seed, their mean difference with its 95 % BCa interval (low, high),
+        and p of the sign-flip test. The column arm is left out if there is only one other arm.
     """
     frame = learning_rates(results)
     first, *others = frame["arm"].unique()

@@ -1,4 +1,4 @@
-"""Score summary: final scores of each arm, and their difference from the first arm's at the same seeds."""
+"""Score summary: final scores of each arm, and their difference from the first arm."""
 
 import pandas as pd
 
@@ -13,12 +13,13 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Returns scores per task and arm, and how they differ from the reference arm's at the same seeds.
+    """Summarizes scores per task and arm, and compares them with the reference arm at equal seeds.
 
     Returns:
-        One row per task and arm: n, mean, std (n - 1), median, min, max, failed; then over the seeds that the arm shares with the
-        reference (the first arm): pairs, difference of the means, its 95 % BCa interval (low, high) and the two-sided sign-flip p.
-        The latter are NaN for the reference itself and where no seed is shared.
+        One row per task and arm: n, mean, std (n - 1), median, min, max, failed; then over the seeds
+        shared with the reference (the first arm): pairs, difference of the means, its 95 % BCa interval
+        (low, high) and the two-sided sign-flip p. The latter are NaN for the reference itself and if no
+        seed is shared.
     """
     scores = final_scores(results)
     reference = scores["arm"].iloc[0]

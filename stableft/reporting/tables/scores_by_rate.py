@@ -10,12 +10,12 @@ NOTE = "Final scores over seeds; std with n - 1. train_loss: mean over the last 
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Returns scores and training loss per task, arm, setting and learning rate.
+    """Summarizes scores and training loss per task, arm, setting and learning rate.
 
     Returns:
-        One row per task, arm, setting (no such column where there is none) and lr, ascending: n, mean, std, failed, and train_loss:
-        the mean over runs of the training loss over the last tenth of the steps (one step is one batch, too noisy). Runs that
-        diverged have none.
+        One row per task, arm, setting (no such column if there are no settings) and lr, ascending: n,
+        mean, std, failed, and train_loss: the mean over runs of the training loss over the last tenth
+        of the steps (a single step is one batch, too noisy). Diverged runs have none.
     """
     frame = learning_rates(results).merge(final_losses(results), how="left", on="run_id")
     rows = []

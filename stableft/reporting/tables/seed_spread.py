@@ -1,4 +1,7 @@
-"""Seed spread: how far scores scatter over init seeds and over order seeds (Zhang et al., 2021, Appendix B)."""
+"""Seed spread: standard deviation of scores over init seeds and over order seeds.
+
+Zhang et al. (2021), Appendix B.
+"""
 
 import pandas as pd
 
@@ -12,11 +15,12 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Returns the standard deviation of scores over either kind of seed.
+    """Computes the standard deviation of scores over either kind of seed.
 
     Returns:
-        One row per task and method: n, min, mean, max, std of all runs; std_over_order: the mean over init seeds of the standard
-        deviation over order seeds; std_over_init: the other way round (all with n - 1); failed.
+        One row per task and method: n, min, mean, max, std of all runs; std_over_order: the mean over
+        init seeds of the standard deviation over order seeds; std_over_init: the reverse (all with n -
+        1); failed.
     """
     rows = []
     for (task, method), group in seed_scores(results).groupby(["task", "method"], sort=False):

@@ -1,4 +1,4 @@
-"""Seeds needed: how many seeds each comparison with the first arm takes, and its power with fewer or more."""
+"""Seeds needed: seeds for each comparison with the first arm, and its power at other numbers."""
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,14 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Returns rows per task and arm but the first: for 5, 10, 20, 50 and as many seeds as there are.
+    """Estimates needed seeds and power of each arm but the first, per task.
+
+    Each has a row for 5, 10, 20 and 50 seeds, and one for its number of pairs.
 
     Returns:
-        task, arm, pairs, difference, std, needed, seeds, detectable (infinite where no difference is), power, better, worse. Of
-        fewer than two pairs one row, without what they do not determine.
+        task, arm, pairs, difference, std, needed, seeds, detectable (infinite if no difference is),
+        power, better, worse. With fewer than two pairs there is one row, without the numbers that need
+        two.
 
     Raises:
         MissingInput: see `final_scores`.

@@ -30,8 +30,9 @@ def table(results: Results) -> pd.DataFrame:
     """Compares each arm with the first, one row per task and arm.
 
     Returns:
-        See `NOTE`; intervals are pairs of columns, low and high. NaN where a number is not determined: for a single pair, of arms
-        that do not spread, and ``items`` where the score is not accuracy or a run that finished has no predictions.
+        See `NOTE`; intervals are pairs of columns, low and high. NaN if a number is not determined: for
+        a single pair, for arms without spread, and ``items`` if the score is not accuracy or a finished
+        run has no predictions.
 
     Raises:
         MissingInput: see `final_scores`.
@@ -66,7 +67,10 @@ def _compared(pairs: pd.DataFrame, predicted: TaskPredictions | None) -> dict[st
 
 
 def _over_items(pairs: pd.DataFrame, predicted: TaskPredictions | None) -> Interval:
-    """Returns the interval over seeds and items. A diverged run without predictions counts as predicting the commonest class."""
+    """Returns the interval over seeds and items.
+
+    A diverged run without predictions counts as predicting the most frequent class.
+    """
     missing = Interval(float("nan"), float("nan"))
     if predicted is None or pairs["score_name"].iloc[0] != "accuracy":
         return missing

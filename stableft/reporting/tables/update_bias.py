@@ -1,4 +1,4 @@
-"""Update bias: measured size of an update without bias correction, beside the closed form."""
+"""Update bias: measured size of an update without bias correction, and the closed form."""
 
 import pandas as pd
 
@@ -11,12 +11,12 @@ NOTE = (
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Returns the measured ratio of update norms, and its distance to the closed form.
+    """Measures the ratio of update norms, and its distance to the closed form.
 
     Returns:
-        One row per task and arm: runs; steps: at how many steps it was measured; largest: the greatest measured ratio; at_step:
-        where that was (mean over runs); last: the mean ratio at the last step; deviation, median_deviation: the greatest and the
-        median relative distance to the closed form.
+        One row per task and arm: runs; steps: the number of measured steps; largest: the greatest
+        measured ratio; at_step: its step (mean over runs); last: the mean ratio at the last step;
+        deviation, median_deviation: the greatest and the median relative distance to the closed form.
     """
     wide = results.metrics.pivot_table(
         index=["task", "arm", "run_id", "step"], columns="metric", values="value", observed=True, sort=False

@@ -1,4 +1,4 @@
-"""Variance: how much of the spread of scores comes from init seeds, from order seeds, and from both together."""
+"""Variance: shares of init seeds, of order seeds, and of the rest in the variance of scores."""
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,9 @@ def table(results: Results) -> pd.DataFrame:
     """Decomposes the variance over a grid of seeds, one row per task and method.
 
     Returns:
-        task, method, inits and orders (how many seeds), mean, std_init, std_order, std_rest, share_init, share_order, share_rest,
-        p_init, p_order. Of a grid with a run missing, or with one seed only, the components are NaN.
+        task, method, inits and orders (numbers of seeds), mean, std_init, std_order, std_rest,
+        share_init, share_order, share_rest, p_init, p_order. The components are NaN for a grid with a
+        missing run, or with only one seed of a kind.
 
     Raises:
         MissingInput: see `final_scores`.
