@@ -1,4 +1,4 @@
-"""The rows of a run, metrics and predictions: as frames, as one table, and as a fingerprint."""
+"""Rows of a run (metrics and predictions): as frames, as one table, and as a fingerprint."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-# One file holds both kinds of rows; what a row does not use is null, which parquet stores in no space.
+# One file holds both kinds of rows. Unused columns of a row are null, which takes no space in parquet.
 RUN_SCHEMA = pa.schema(
     [
         pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # metric | prediction
@@ -31,15 +31,15 @@ PREDICTION_COLUMNS = ["split", "example", "label", "prediction", "probabilities"
 
 
 def metrics_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
-    """Rows (step, split, metric, scope, value) as a frame."""
+    """Returns rows (step, split, metric, scope, value) as a frame."""
     return pd.DataFrame(list(rows), columns=METRIC_COLUMNS).astype({"step": "int64", "value": "float64"})
 
 
 def predictions_frame(parts: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """What `stableft.training.evaluation.Predictions` hold, as a frame: one row per example in file order.
+    """Returns `stableft.training.evaluation.Predictions` as a frame: one row per example in file order.
 
-    For tagging one row per word, in order: ``example`` repeats the example's index, ``label`` and ``prediction`` are tag indices,
-    ``probabilities`` are empty.
+    Tagging has one row per word, in order. Then ``example`` repeats the example's index, ``label`` and
+    ``prediction`` are tag indices, and ``probabilities`` are empty.
     """
     frames = [
         pd.DataFrame(
@@ -61,10 +61,12 @@ def _examples(num_rows: int, offsets: NDArray[np.int64] | None = None) -> NDArra
 
 
 def trajectory_sha256(table: pa.Table) -> str:
-    """The fingerprint of a run's rows, metrics and predictions, bit by bit and in order: equal for equal trajectories.
+    """Returns the fingerprint of a run's rows (metrics and predictions).
+
+    It covers all bits and the order of the rows, so it is equal for equal trajectories.
 
     Args:
-        table: Of `RUN_SCHEMA`.
+        table: The rows, in `RUN_SCHEMA`.
     """
     digest = hashlib.sha256()
     for name in RUN_SCHEMA.names:
@@ -72,7 +74,7 @@ def trajectory_sha256(table: pa.Table) -> str:
         some = 0 < column.null_count < len(column)
         null = column.is_null().to_numpy(zero_copy_only=False).tobytes() if some else bytes([column.null_count > 0]) * len(column)
         digest.update(null)
-        if pa.types.is_dictionary(column.type):  # codes in the order of first appearance, whatever the file has
+        if pa.types.is_dictionary(column.type):  # re-encoded, since files may order their codes differently
             encoded = column.cast(pa.string()).dictionary_encode()
             digest.update(json.dumps(encoded.dictionary.to_pylist()).encode())
             column = encoded.indices
@@ -92,10 +94,10 @@ def typed(frame: pd.DataFrame) -> pa.Table:
 
 
 def as_written(table: pa.Table) -> pa.Table:
-    """The rows of a file in `RUN_SCHEMA`; older files have a narrower index of scopes.
+    """Casts the rows of a file to `RUN_SCHEMA`; older files have a narrower index of scopes.
 
     Raises:
-        ValueError: they are not the rows of a run.
+        ValueError: The rows are not those of a run.
     """
     if table.schema.names != RUN_SCHEMA.names:
         raise ValueError("other columns than a run's")
@@ -120,9 +122,9 @@ def plain_strings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all, in order; categories are those that occur in any, in alphabetical order.
+    """Concatenates frames; the categories are the names in any frame, in alphabetical order.
 
-    Names stay categories all the way: writing out those of millions of rows takes seconds and gigabytes.
+    Names stay categories throughout: as strings, millions of rows would take seconds and gigabytes.
     """
     names = {name: sorted(set().union(*(frame[name].unique() for frame in frames))) for name in _categories(frames[0])}
     alike = [frame.assign(**{name: frame[name].cat.set_categories(known) for name, known in names.items()}) for frame in frames]

@@ -1,4 +1,4 @@
-"""Parquet files that are whole or not there."""
+"""Parquet files: written as a whole or not at all, and checked when read."""
 
 import io
 import os
@@ -11,20 +11,20 @@ from stableft.core.errors import Damaged, MissingInput
 from stableft.core.files import write_whole
 
 MAGIC = b"PAR1"
-MANY_ROWS = 100_000  # of fewer, handing columns to threads takes longer than reading them
+MANY_ROWS = 100_000  # below it, threads cost more time than they save
 SCHEMA_VERSION = 1  # of run records and collected tables
 
 
 def newer(path: Path, schema: int) -> MissingInput:
-    """The error for a file of a later version than this one."""
+    """Returns the error for a file of a later version than this one."""
     return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {SCHEMA_VERSION}): update stableft.")
 
 
 def write_parquet(table: pa.Table, target: Path) -> None:
-    """Writes a table to a file (see `write_whole`), whose folder is created if it is not there.
+    """Writes a table to a file (see `write_whole`), and creates the folder if it is absent.
 
     Raises:
-        OSError: the disk is full or the folder can't be written to; the target is then as it was.
+        OSError: The disk is full or the folder can't be written to; the target is then as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -33,7 +33,7 @@ def write_parquet(table: pa.Table, target: Path) -> None:
 
 
 def looks_whole(path: Path) -> bool:
-    """Whether a file begins and ends as a parquet file does: one that was cut short, or never written, does not."""
+    """Returns True if a file begins and ends like parquet; a truncated or empty file does not."""
     with open(path, "rb") as file:
         start = file.read(len(MAGIC))
         file.seek(0, os.SEEK_END)
@@ -44,11 +44,11 @@ def looks_whole(path: Path) -> bool:
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """Reads a file.
+    """Reads a file and verifies its checksums.
 
     Raises:
-        MissingInput: it is absent.
-        Damaged: it can't be read, or not all of it is as it was written.
+        MissingInput: The file is absent.
+        Damaged: It can't be read, or part of it differs from what was written.
     """
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)

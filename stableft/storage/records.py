@@ -14,7 +14,7 @@ Outcome = Literal["ok", "diverged"]
 
 
 class CellKey(NamedTuple):
-    """The cell of an experiment that a run fills: one run may fill several."""
+    """A cell of an experiment, filled by a run; one run may fill several."""
 
     experiment: str
     arm: str
@@ -28,12 +28,13 @@ class RunRecord:
     """The record of a finished run.
 
     Attributes:
-        run_id: Its identity.
-        outcome: ``diverged``: a non-finite loss ended it, which is data.
+        run_id: Identity of the run.
+        outcome: ``diverged`` if a non-finite loss ended the run, which is data; else ``ok``.
         config: The resolved configuration as JSON values.
-        facts: Columns of the collected ``runs`` table: ``score_name``, ``score_split``, ``majority_score``, ``num_steps``,
-            ``data_fingerprint``, ``weights_fingerprint``; ``sources`` if it needed other runs' weights.
-        provenance: Where and how it was computed.
+        facts: Columns of the collected ``runs`` table: ``score_name``, ``score_split``,
+            ``majority_score``, ``num_steps``, ``data_fingerprint``, ``weights_fingerprint``;
+            ``sources`` if the run needed other runs' weights.
+        provenance: Code, machine and options of the computation.
         metrics: Columns step, split, metric, scope, value.
         predictions: Columns split, example, label, prediction, probabilities; see `predictions_frame`.
     """
@@ -52,10 +53,11 @@ class Results:
     """The collected tables of one experiment at one protocol.
 
     Attributes:
-        runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts, seconds, peak_memory_mb, and config
-            and provenance as JSON.
+        runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts,
+            seconds, peak_memory_mb, and config and provenance as JSON.
         metrics: experiment, arm, task, seed, run_id, step, split, metric, scope, value.
-        predictions: experiment, arm, task, seed, run_id, split, example, label, prediction, probabilities.
+        predictions: experiment, arm, task, seed, run_id, split, example, label, prediction,
+            probabilities.
     """
 
     runs: pd.DataFrame

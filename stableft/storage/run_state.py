@@ -1,4 +1,4 @@
-"""The state of a run, as every command shows it: from its record, its lock file and its failure note."""
+"""Run state: the state of a run, from its record, its lock file and its failure note."""
 
 import contextlib
 import math
@@ -31,18 +31,20 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Failure(BaseModel):
-    """Why the last try at a run failed: the content of ``failures/<run_id>.json``. It goes when the run is done.
+    """The failure note of a run: the content of ``failures/<run_id>.json``.
+
+    It describes the last try, and is removed when the run is done.
 
     Attributes:
         run_id: The run.
-        state: Of `FAILED`.
-        kind: How its process ended (`stableft.execution.supervisor.Status`): of a ``failed`` run ``refused``, ``device``, ``io`` or
-            ``crashed``; else the state again.
-        detail: What went wrong, in a line.
-        attempts: Failed tries since the run was last done, those of earlier commands among them.
-        seconds: That the last command's tries took.
-        when: In UTC, ISO 8601.
-        experiment: Where the run stood in the grid that failed; likewise protocol, task, arm and seed.
+        state: One of `FAILED`.
+        kind: End of the process (`stableft.execution.supervisor.Status`). For a ``failed`` run
+            ``refused``, ``device``, ``io`` or ``crashed``; else the same as the state.
+        detail: The error, in a line.
+        attempts: Failed tries since the run was last done, including those of earlier commands.
+        seconds: Duration of the last command's tries.
+        when: Time of the failure in UTC, ISO 8601.
+        experiment: Cell of the run in the failed grid; likewise protocol, task, arm and seed.
         retry: The command that runs this grid's failed runs again; empty if no command ran it.
     """
 
@@ -68,7 +70,7 @@ class Failure(BaseModel):
 
     @property
     def why(self) -> str:
-        """In a line; ``crashed: ...`` for a failed run, whose state says less."""
+        """The reason in a line, with the kind in front if it is not the state (``crashed: ...``)."""
         first = (self.detail.splitlines() or [""])[0]
         return first if self.kind == self.state else f"{self.kind}: {first}"
 
@@ -78,11 +80,11 @@ class RunProgress(BaseModel):
 
     Attributes:
         pid: The training process.
-        step: Optimizer steps done; those of source runs count.
-        total: Number of steps; 0: not known yet.
-        loss: Of that step; None: none yet, or not finite.
-        seconds: Since the process began with the run.
-        updated: In UTC, ISO 8601; shown to people, and not used in any computation.
+        step: Optimizer steps done, including those of source runs.
+        total: Number of steps; 0 while it is not known.
+        loss: Training loss of that step; None if there is none yet, or it is not finite.
+        seconds: Seconds since the process began the run.
+        updated: Time in UTC, ISO 8601; shown to people, and not used in any computation.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -100,9 +102,9 @@ class RunStatus:
     """State of a run at this moment.
 
     Attributes:
-        state: Of `STATES`.
-        failure: Of the last try, if it failed.
-        progress: Of a running run, once its process has reported any.
+        state: One of `STATES`.
+        failure: Failure note of the last try, if it failed.
+        progress: Progress of a running run, once its process has reported any.
     """
 
     state: RunState
@@ -111,10 +113,10 @@ class RunStatus:
 
 
 def parse_failures(text: str | None) -> set[str]:
-    """``oom,timeout`` -> those states, or kinds of ``failed``; None: every failure.
+    """Parses ``oom,timeout`` into states, or kinds of ``failed``; None means every failure.
 
     Raises:
-        UsageError: another name.
+        UsageError: A name is neither a failed state nor a kind.
     """
     asked: set[str] = {name.strip() for name in text.split(",")} if text else {*FAILED}
     known = [name for name, state in STATE_OF.items() if state in FAILED]
@@ -128,8 +130,9 @@ def run_status(store: Store, run_id: str, collected: bool = False) -> RunStatus:
 
     Args:
         store: The results folder.
-        run_id: Its identity.
-        collected: Whether the experiment's tables have it, which counts if nothing newer is known.
+        run_id: Identity of the run.
+        collected: True if the experiment's tables have the run. Then it is ``done``, unless a lock
+            file, record or failure note is newer evidence.
     """
     if (heartbeat := lock_content(store.lock_path(run_id))) is not None:
         return RunStatus("running", progress=_parsed(RunProgress, heartbeat))
@@ -143,7 +146,7 @@ def run_status(store: Store, run_id: str, collected: bool = False) -> RunStatus:
 def note(store: Store, failure: Failure) -> None:
     """Writes a failure note, and adds the failure to the end of the run's log.
 
-    Nothing is noted if the disk is full or the folder can't be written to: that is then the failure itself.
+    Writes nothing if the disk is full or the folder is read-only, since that is the failure itself.
     """
     log, earlier = store.log_path(failure.run_id), None
     with contextlib.suppress(OSError, MissingInput):  # a damaged note counts as none
@@ -170,7 +173,8 @@ def with_heartbeat(lock: BinaryIO, progress: Callable[[int, int, float], None]) 
         heartbeat = RunProgress(pid=os.getpid(), step=step, total=total, loss=finite, seconds=seconds, updated=now())
         with contextlib.suppress(OSError):  # the run itself will report a full disk
             lock.seek(0)
-            lock.write(heartbeat.model_dump_json().encode().ljust(HEARTBEAT_BYTES) + b"\n")  # of one length, never torn
+            # Padded to one length, so that a reader never sees half of an update.
+            lock.write(heartbeat.model_dump_json().encode().ljust(HEARTBEAT_BYTES) + b"\n")
 
     def both(step: int, total: int, loss: float) -> None:
         if time.monotonic() - written >= HEARTBEAT_SECONDS:
@@ -185,14 +189,14 @@ def read(path: Path) -> Failure | None:
     """Returns a failure note, or None if there is none.
 
     Raises:
-        MissingInput: it is not as it was written.
+        MissingInput: The note is damaged.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     if (failure := _parsed(Failure, content)) is None:
-        raise MissingInput(f"{path} is no note of a failed run; delete it, the run itself is not touched by that")
+        raise MissingInput(f"{path} is no note of a failed run; delete it (this does not affect the run itself)")
     return failure
 
 

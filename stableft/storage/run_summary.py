@@ -15,10 +15,10 @@ class RunSummary(NamedTuple):
     """Outcome and timing of a finished run.
 
     Attributes:
-        task: Its name.
+        task: Name of the task.
         outcome: ``ok`` or ``diverged``.
-        seconds: How long it took; None if this was not measured.
-        trajectory: SHA-256 of its rows; None in tables from before it was kept.
+        seconds: Duration of the run; None if it was not measured.
+        trajectory: SHA-256 of its rows; None in older tables without it.
     """
 
     task: str
@@ -37,10 +37,10 @@ def summarise_record(store: Store, run_id: str) -> RunSummary | None:
 
 
 def recorded_outcome(store: Store, run_id: str) -> tuple[str, float] | None:
-    """Returns outcome and seconds of a run that has a record; None without one.
+    """Returns outcome and seconds of a run with a record; None without one.
 
-    A process asks this once it holds the lock of a run: another command may have done the run since, or a process that
-    died before it could report it.
+    A process calls this once it holds the run's lock. Meanwhile another command may have done the
+    run, or a process may have written the record and died before its report.
     """
     if not store.has(run_id):
         return None
@@ -52,7 +52,7 @@ def summarise_tables(store: Store, protocol: str, experiment: str) -> Mapping[st
     """Returns the summaries of collected runs by identity; empty without tables.
 
     Raises:
-        MissingInput: they are damaged, or of a newer version.
+        MissingInput: The tables are damaged, or of a newer version.
     """
     if not (store.folder(protocol, experiment) / "runs.parquet").is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Schema of stored results, checked on every read: types of columns, and the JSON beside them."""
+"""Schema of stored results, checked on every read: types of columns, and fields of the JSON."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,10 @@ class StoredExecution(BaseModel):
 
 
 class Provenance(BaseModel):
-    """The parts of a run's provenance that reports read (`stableft.execution.provenance`, `stableft.execution.run_provenance`)."""
+    """The parts of a run's provenance that reports read.
+
+    They are written by `stableft.execution.provenance` and `stableft.execution.run_provenance`.
+    """
 
     git: Git | None = None
     python: Text | None = None
@@ -69,20 +72,26 @@ class Provenance(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """Settings of evaluation that captions name."""
+    """Settings of evaluation, for captions."""
 
     num_examples: int | None = None
 
 
 class Config(BaseModel):
-    """The parts of a configuration that reports read; newer ones may have other fields, and older ones other bounds."""
+    """The parts of a configuration that reports read.
+
+    Newer configurations may have other fields, and older ones other bounds.
+    """
 
     encoder: Text | None = None
     evaluation: Evaluation | None = None
 
 
 class Facts(BaseModel):
-    """Facts about a run in its footer; any other fact is one more column of the collected ``runs``, so a single value."""
+    """Facts about a run in its footer.
+
+    Any further fact becomes a column of the collected ``runs`` table, so it must be a single value.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Text | int | float | bool | None]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -104,16 +113,16 @@ class Footer(BaseModel):
 
 
 def read_footer(text: bytes, path: Path, run_id: str) -> Json:
-    """The footer of a run's file.
+    """Parses and checks the footer of a run's file.
 
     Args:
-        text: JSON.
+        text: The footer as JSON.
         path: The file, for messages.
-        run_id: Whose it must be.
+        run_id: Identity of the run that the footer must have.
 
     Raises:
-        Damaged: it is no run's, or another's.
-        MissingInput: it was written by a newer version.
+        Damaged: The footer is not that of a run, or belongs to another run.
+        MissingInput: It was written by a newer version.
     """
     try:
         footer = json.loads(text)
@@ -136,14 +145,15 @@ def read_footer(text: bytes, path: Path, run_id: str) -> Json:
 
 
 def check(table: pa.Table, path: Path) -> None:
-    """Refuses a collected table that lacks a column, or has one of another type or with gaps, or JSON that can't be read.
+    """Checks the columns of a collected table: names, types, gaps, and the JSON in them.
 
     Args:
-        table: As read.
-        path: Where from: ``runs.parquet``, ``metrics.parquet`` or ``predictions.parquet`` of an experiment.
+        table: The table as read.
+        path: Its file: ``runs.parquet``, ``metrics.parquet`` or ``predictions.parquet`` of an
+            experiment.
 
     Raises:
-        Damaged: with the reason.
+        Damaged: A column is absent, has another type or gaps, or holds invalid values or JSON.
     """
     try:
         _check(table, path.stem)

@@ -1,4 +1,4 @@
-"""Store: the results folder, with one parquet file per run and the collected tables of each experiment."""
+"""Store: the results folder, with a parquet file per run and the collected tables per experiment."""
 
 import contextlib
 import hashlib
@@ -29,12 +29,15 @@ from stableft.storage.frames import (
 from stableft.storage.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_parquet
 from stableft.storage.records import CELL, FOOTER, FOOTER_SHA256, TRAJECTORY, CellKey, Results, RunRecord
 
-POSITION = "position"  # of a cell among those collected
+POSITION = "position"  # index of a cell in the order of collection
 
 
 @dataclass(frozen=True)
 class Store:
-    """The results folder: ``runs/<run_id>.parquet`` is the cache, ``<protocol>/<experiment>/*.parquet`` the evidence."""
+    """The results folder.
+
+    ``runs/<run_id>.parquet`` is the cache, ``<protocol>/<experiment>/*.parquet`` the evidence.
+    """
 
     root: Path
 
@@ -42,11 +45,11 @@ class Store:
         return self.root / "runs" / f"{run_id}.parquet"
 
     def log_path(self, run_id: str) -> Path:
-        """Returns the log of a run's process, which is kept only if the run fails."""
+        """Returns the log of a run's process; it is kept only if the run fails."""
         return self.root / "logs" / f"{run_id}.log"
 
     def weights_path(self, run_id: str) -> Path:
-        """Returns the file of a run's final encoder, which is kept only for runs that others start from."""
+        """Returns the file of a run's final encoder; it is kept only if other runs start from it."""
         return self.root / "weights" / f"{run_id}.safetensors"
 
     def checkpoint_path(self, run_id: str) -> Path:
@@ -54,11 +57,14 @@ class Store:
         return self.root / "checkpoints" / f"{run_id}.safetensors"
 
     def failure_path(self, run_id: str) -> Path:
-        """Returns the failure note of a run (`stableft.storage.run_state.Failure`); it exists until the run is done."""
+        """Returns the failure note of a run; it exists until the run is done.
+
+        For its content see `stableft.storage.run_state.Failure`.
+        """
         return self.root / "failures" / f"{run_id}.json"
 
     def lock_path(self, run_id: str) -> Path:
-        """Returns the lock file of a run; the process that does the run writes its progress there (`RunProgress`)."""
+        """Returns the lock file of a run; its process writes its progress there (`RunProgress`)."""
         return self.root / "locks" / run_id
 
     def has(self, run_id: str) -> bool:
@@ -73,7 +79,7 @@ class Store:
         return self.set_aside(self.path(run_id))
 
     def set_aside(self, path: Path) -> Path:
-        """Moves a damaged file to ``damaged/``, which nothing reads, and returns the new path."""
+        """Moves a damaged file to ``damaged/``, an unread folder, and returns the new path."""
         target = self.root / "damaged" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         while target.exists():
@@ -85,12 +91,15 @@ class Store:
         return sorted(path.stem for path in (self.root / "runs").glob("*.parquet") if not looks_whole(path))
 
     def drop_drafts(self, pid: int) -> None:
-        """Removes the drafts of a process that was killed."""
+        """Removes the drafts of a killed process."""
         for path in (self.path(""), self.weights_path(""), self.checkpoint_path("")):
             drop_drafts(path.parent, pid)
 
     def write(self, record: RunRecord) -> Path:
-        """Writes a record: a file of the final name is always whole. The run's checkpoint, if there is one, is removed."""
+        """Writes a record, and removes any checkpoint of the run.
+
+        A file of the final name is always whole.
+        """
         parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
         table = pa.concat_tables([typed(part) for part in parts if len(part)])
         footer = {
@@ -106,7 +115,7 @@ class Store:
         """Reads a record.
 
         Raises:
-            MissingInput: there is none, it is damaged, or it was written by a newer version.
+            MissingInput: The record is absent, damaged, or written by a newer version.
         """
         footer, table = self._read(run_id)
         frame = table.to_pandas()
@@ -144,19 +153,20 @@ class Store:
         return self.root / protocol / experiment
 
     def collect(self, protocol: str, experiment: str, cells: Sequence[CellKey], keep: Set[CellKey] = frozenset()) -> Results:
-        """Gathers runs into the experiment's tables and writes them; the order of ``cells`` is the order of the rows.
+        """Gathers runs into the experiment's tables, in the order of ``cells``, and writes them.
 
         Args:
-            protocol: Names the folder.
-            experiment: Likewise.
+            protocol: Name of the protocol, for the folder.
+            experiment: Name of the experiment, likewise.
             cells: The finished cells, by arm, task and seed; none twice.
-            keep: Those of them whose rows are taken over from the tables that are there.
+            keep: Cells among them whose rows come from the present tables, not from records.
         """
+        # Kept cells take their row of the present table; the others are read from their records.
         old = self.load(protocol, experiment) if keep else None
         old_runs = {} if old is None else {_run_and_arm(row): row for row in old.runs.to_dict("records")}
         runs: list[Mapping[Any, Any]] = []
         tables: list[pa.Table] = []
-        with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # most of the reading is pyarrow's, which lets others run
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # pyarrow releases the GIL while it reads
             read = pool.map(self._read, [cell.run_id for cell in cells if cell not in keep])
             for number, cell in enumerate(cells):
                 if cell in keep:
@@ -166,12 +176,14 @@ class Store:
                 runs.append({**cell._asdict(), "protocol": protocol, **_run_row(footer)})
                 table = table.replace_schema_metadata(None)
                 tables.append(table.append_column(POSITION, pa.repeat(pa.scalar(number, pa.int32()), len(table))))
+        # New and kept rows are merged in the order of the cells.
         rows = pa.concat_tables(tables).to_pandas() if tables else None
         results = Results(
             pd.DataFrame(runs).astype({name: "category" for name in CELL if name != "seed"}),
             _gather(rows, "metric", METRIC_COLUMNS, cells, None if old is None else old.metrics, keep),
             _gather(rows, "prediction", PREDICTION_COLUMNS, cells, None if old is None else old.predictions, keep),
         )
+        # The three tables carry the fingerprint of their runs, so that a mixture is noticed.
         new = {name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in vars(results).items()}
         identity = results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv()
         table_files.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
@@ -185,18 +197,18 @@ class Store:
         """Returns the collected tables.
 
         Args:
-            protocol: Of this scale.
-            experiment: Of this experiment.
-            predictions: False leaves them empty, which takes half the time: they are most of the rows.
+            protocol: Name of the protocol.
+            experiment: Name of the experiment.
+            predictions: False leaves them empty. This halves the time, as they are most of the rows.
 
         Raises:
-            MissingInput: they are not there, damaged, or written by a newer version.
+            MissingInput: The tables are absent, damaged, or written by a newer version.
         """
         tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
         runs, *others = (table.to_pandas() for table in tables.values())
-        # Names stay categories, and one of all three tables has one dtype, so that they are merged by codes.
+        # Names stay categories, with one dtype in all three tables, so that merges compare codes.
         shared = {name: dtype for name, dtype in runs.dtypes.items() if name in CELL and isinstance(dtype, pd.CategoricalDtype)}
         for name, dtype in shared.items():
             if any(set(frame[name].unique()) - set(dtype.categories) for frame in others):
@@ -218,7 +230,7 @@ class Store:
         tables = table_files.read(folder, names)
         for name, table in tables.items():
             schema.check(table, folder / f"{name}.parquet")
-        # Without what pandas notes beside the columns, which may be damaged.
+        # Without pandas' own metadata, which may be damaged.
         return {name: table.replace_schema_metadata(None) for name, table in tables.items()}
 
     def collected(self) -> list[tuple[str, str]]:

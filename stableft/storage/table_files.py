@@ -10,24 +10,25 @@ from stableft.core.errors import Damaged, MissingInput
 from stableft.core.files import drop_drafts, replaced_folder
 from stableft.storage.parquet import SCHEMA_VERSION, newer, read_parquet, write_parquet
 
-COLLECTION = b"stableft"  # in the metadata: which tables belong together
+COLLECTION = b"stableft"  # key of the metadata: identity of the collection
 SCHEMA = b"stableft_schema"
-# First all are written beside the old ones, then this folder appears, then its files move.
+# All tables are first written next to the old ones; then this folder appears; then its files move.
 NEXT = ".next"
 
 
 def write(folder: Path, tables: Mapping[str, pa.Table], collection: str) -> None:
-    """Puts tables in the place of those that are there.
+    """Replaces the tables of a folder by new ones, all together.
 
     Args:
-        folder: Where; one process at a time writes there.
-        tables: By name.
-        collection: What tells that they belong together.
+        folder: The folder of the tables; only one process at a time may write to it.
+        tables: The new tables by name.
+        collection: Identity of the collection, the same for tables that belong together.
 
     Raises:
-        OSError: the disk is full or the folder can't be written to; the old tables are then as they were.
+        OSError: The disk is full or the folder can't be written to; the old tables are then as
+            they were.
     """
-    drop_drafts(folder, of=NEXT)  # of a process that was killed
+    drop_drafts(folder, of=NEXT)  # of a killed process
     with replaced_folder(folder / NEXT) as draft:
         for name, table in tables.items():
             metadata = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
@@ -37,7 +38,7 @@ def write(folder: Path, tables: Mapping[str, pa.Table], collection: str) -> None
 
 
 def _move(folder: Path) -> None:
-    """Puts new tables in the place of the old ones; completes the move of a process that was killed."""
+    """Moves new tables to the place of the old ones; also completes the move of a killed process."""
     if (folder / NEXT).is_dir():
         for path in (folder / NEXT).iterdir():
             path.replace(folder / path.name)
@@ -45,10 +46,10 @@ def _move(folder: Path) -> None:
 
 
 def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
-    """Returns tables of one collection, also while another is being put in their place.
+    """Returns tables of one collection, also while they are being replaced.
 
     Raises:
-        MissingInput: they are absent, damaged, or written by a newer version.
+        MissingInput: The tables are absent, damaged, or written by a newer version.
     """
     absent: MissingInput | None = None
     for _ in range(10):
@@ -58,7 +59,7 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
             tables = {name: read_parquet(path) for name, path in paths.items()}
         except Damaged:
             raise
-        except MissingInput as error:  # moved since we looked, or not there at all
+        except MissingInput as error:  # moved in the meantime, or absent
             absent = error
         else:
             metadata = {name: table.schema.metadata or {} for name, table in tables.items()}
@@ -70,5 +71,5 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
                 return tables
         time.sleep(0.1)
     raise absent or Damaged(
-        folder, f"the tables in {folder} are not of one collection: fetch them anew, or run the experiment again."
+        folder, f"the tables in {folder} are not of one collection: fetch them again, or run the experiment again."
     )
