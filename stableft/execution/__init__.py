@@ -1,1 +1,1 @@
-"""From a grid to finished runs: plan, processes, backends, provenance."""
+"""Execution: from a grid to finished runs, with planning, processes, backends and provenance."""

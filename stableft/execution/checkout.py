@@ -14,9 +14,9 @@ from stableft.core import anonymize as identity
 from stableft.core.files import write_whole
 
 CODE = ("stableft", "experiments", "requirements.lock", "pyproject.toml")
-MAX_PATCH = 2**20  # bytes; more than that is a file that was added, not a change to the code
+MAX_PATCH = 2**20  # bytes; a larger patch adds a data file rather than changes the code
 ROOT = Path(stableft.__file__).resolve().parent.parent
-# Whatever a user's settings of git say: one form, in which paths are relative to the repository.
+# One form whatever the user's git settings are, with paths relative to the repository.
 DIFF = ("-c", "core.quotepath=off", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--no-renames")
 FORM = ("--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/", "-U3")
 
@@ -27,7 +27,8 @@ class Checkout:
 
     Attributes:
         commit: The last commit, 40 hex digits; None outside a git checkout.
-        patch: What ``git apply`` makes of it; empty if nothing was changed. Files that git does not know yet are in it too.
+        patch: Changes since the commit, for ``git apply``, including files not yet known to git;
+            empty if nothing was changed.
     """
 
     commit: str | None
@@ -35,17 +36,18 @@ class Checkout:
 
     @property
     def sha256(self) -> str | None:
-        """Of the patch; None if it is empty."""
+        """SHA-256 of the patch; None if the patch is empty."""
         return hashlib.sha256(self.patch).hexdigest() if self.patch else None
 
     def keep(self, folder: Path, *, identify: bool = False) -> dict[str, Any]:
-        """Writes the patch to ``<folder>/<sha256>.patch``, once, and gives the facts of the checkout.
+        """Writes the patch to ``<folder>/<sha256>.patch``, once, and returns facts of the checkout.
 
-        A patch that is larger than `MAX_PATCH`, or names this user's home folder or host, is left out; ``diff_left_out`` says why.
+        A patch is left out if it is larger than `MAX_PATCH`, or names this user's home folder or
+        host; then ``diff_left_out`` is the reason.
 
         Args:
-            folder: Where patches lie; created if need be.
-            identify: A patch may name home and host.
+            folder: Folder of patches; created if absent.
+            identify: True if a patch may name home and host.
         """
         facts: dict[str, Any] = {"commit": self.commit, "dirty": bool(self.patch), "diff_sha256": self.sha256}
         if not self.patch:
@@ -62,20 +64,21 @@ class Checkout:
 
 
 def patches(results: Path) -> Path:
-    """Where the patches of runs lie that are in a results folder: part of the evidence."""
+    """Returns the folder of patches in a results folder; they are part of the evidence."""
     return results / "diffs"
 
 
 @cache
 def here() -> Checkout:
-    """The checkout that this process's code is from, as it is at the first call."""
+    """Returns the checkout of this process's code, as it was at the first call."""
     return read(ROOT)
 
 
 def read(root: Path) -> Checkout:
-    """The state of the code under a folder; without a commit if git does not have that folder's own ``stableft``.
+    """Returns the state of the code under a folder.
 
-    A package that was installed inside another project's repository is no checkout of that one.
+    It has no commit if git does not track ``stableft`` there: a package installed inside another
+    project's repository is not a checkout of that project.
     """
     if not _git(root, "ls-files", "stableft/__init__.py"):
         return Checkout(None)
@@ -84,14 +87,14 @@ def read(root: Path) -> Checkout:
         return Checkout(None)
     paths = [path for path in CODE if (root / path).exists() or _git(root, "ls-files", path)]
     with tempfile.TemporaryDirectory() as scratch:
-        index = str(Path(scratch) / "index")  # a copy, so that the user's own staging area stays as it is
+        index = str(Path(scratch) / "index")  # a copy: the user's staging area must not change
         _git(root, "read-tree", "HEAD", index=index)
         _git(root, "add", "--intent-to-add", "--", *paths, index=index)
         return Checkout(commit, _git(root, *DIFF, *FORM, "HEAD", "--", *paths, index=index))
 
 
 def _git(root: Path, *arguments: str, index: str | None = None) -> bytes:
-    """What git prints; empty if it fails, or is not there."""
+    """Returns the output of git; empty if git fails or is absent."""
     environment = {**os.environ, "GIT_INDEX_FILE": index} if index else None
     try:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, timeout=20, check=True, env=environment)

@@ -1,4 +1,4 @@
-"""Cleanup: finds and deletes what can be made again or exists elsewhere, never the only copy of a measurement."""
+"""Cleanup: deletes what can be made again or exists elsewhere, never a measurement's only copy."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ Copies = set[tuple[str, str | None]]  # identity and trajectory
 
 @dataclass(frozen=True)
 class Item:
-    """A file or folder.
+    """A file or folder that may be deleted.
 
     Attributes:
-        kind: Why it may be deleted.
-        path: Its path.
+        kind: The reason for deletion.
+        path: Path of the file or folder.
         size: Bytes.
-        only_copy: Whether it is the only copy of a measurement, which is deleted only on request.
+        only_copy: True for the only copy of a measurement, which is deleted only on request.
     """
 
     kind: str
@@ -36,12 +36,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Garbage:
-    """Items of a results folder that may be deleted, and only copies that are kept.
+    """Items of a results folder for deletion, and only copies to keep.
 
     Attributes:
-        items: To be deleted.
+        items: Items to delete.
         kept: Only copies.
-        running: Number of running runs; files that one may be using are not touched meanwhile.
+        running: Number of running runs; files that they may be using are not touched.
     """
 
     items: Sequence[Item]
@@ -50,16 +50,18 @@ class Garbage:
 
 
 def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: bool = False) -> Garbage:
-    """Finds what may be deleted in a results folder.
+    """Finds the items of a results folder that may be deleted.
 
     Args:
-        store: The folder.
-        grids: Grids that may yet be run: weights that a missing run of theirs needs are kept.
+        store: The results folder.
+        grids: Grids that may yet be run; weights needed by their missing runs are kept.
         runs: Also records of runs, if the collected tables hold the same rows.
         only_copies: Also only copies of measurements.
     """
+    # Files without measurements. Those that a running process may be using are left alone.
     running = sum(lock_content(path) is not None for path in _locks(store))
     unmeasured = [*_stale(store), *(() if running else _made_again(store, grids))]
+    # Measurements are only copies unless the tables or another record hold the same rows.
     tables = _in_tables(store)
     records = {path: _copy(store, path.stem) for path in _entries(store.path("").parent, "*.parquet")}
     asked = [Item("run records", path, _size(path), copy not in tables) for path, copy in records.items() if runs]
@@ -87,7 +89,10 @@ def _stale(store: Store) -> Iterator[Item]:
 
 
 def _made_again(store: Store, grids: Iterable[Grid]) -> Iterator[Item]:
-    """Yields what the next run that needs it makes again; a running process may be writing or reading it."""
+    """Yields files that the next run makes again if it needs them.
+
+    A running process may be reading or writing them.
+    """
     for path, process in drafts(store.root):
         if not _alive(process):
             yield Item("drafts of dead processes", path, _size(path))
@@ -103,9 +108,10 @@ def _made_again(store: Store, grids: Iterable[Grid]) -> Iterator[Item]:
 
 
 def _unneeded(store: Store, weights: Sequence[Path], grids: Iterable[Grid]) -> list[Path]:
+    """Returns the weights that no missing run of the grids needs."""
     inputs = Inputs()
     needed: set[str] = set()
-    unknown: set[str] = set()  # tasks of runs that are needed, but whose data or encoder are absent
+    unknown: set[str] = set()  # tasks of needed runs whose data or encoder are absent
     for cell in (cell for grid in grids for cell in grid.cells()):
         for source in cell.config.sources().values():
             try:
@@ -122,7 +128,10 @@ def _unneeded(store: Store, weights: Sequence[Path], grids: Iterable[Grid]) -> l
 
 
 def _set_aside(store: Store, copies: Copies) -> Iterator[Item]:
-    """Yields damaged records and tables of other settings: only copies, if no other file holds the same rows."""
+    """Yields damaged records, and tables of other settings.
+
+    They are only copies if no other file holds the same rows.
+    """
     done = {run_id for run_id, _ in copies}
     for path in _entries(store.root / "damaged", "*"):
         yield Item("damaged records", path, _size(path), path.name.split(".")[0] not in done)
@@ -146,14 +155,17 @@ def _copy(store: Store, run_id: str) -> tuple[str, str | None]:
 
 
 def delete(store: Store, garbage: Garbage) -> None:
-    """Deletes the items; one that has gone meanwhile is no error, and a lock that a process has taken meanwhile stays."""
+    """Deletes the items.
+
+    An item that is gone meanwhile is no error. A lock taken meanwhile by a process is kept.
+    """
     if not garbage.items:
         return
     with store.collecting():
         for item in garbage.items:
             if item.path.parent in _lock_folders(store):
                 with try_lock(item.path):
-                    pass  # the end of the lock removes the file
+                    pass  # releasing the lock removes the file
             elif item.path.is_dir():
                 shutil.rmtree(item.path, ignore_errors=True)
             else:
@@ -178,7 +190,7 @@ def _size(path: Path) -> int:
 
 
 def _alive(pid: int) -> bool:
-    if os.name == "nt":  # where asking would end it
+    if os.name == "nt":  # there os.kill would end the process
         return True
     try:
         os.kill(pid, 0)

@@ -16,14 +16,15 @@ from stableft.storage.store import Store
 def collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], None] = lambda _: None) -> Results | None:
     """Gathers all finished runs of an experiment into its tables.
 
-    Runs of other seeds that were collected before stay, if the grid still derives the same identity for them; tables that hold
-    any other run are set aside as ``<experiment>@<fingerprint>``, never overwritten.
+    Collected runs of other seeds are kept if the grid still derives the same identity for them.
+    Tables with any other run are moved to ``<experiment>@<fingerprint>``, never overwritten.
 
     Args:
-        grid: The whole grid of the experiment (all arms and tasks), at the seeds asked for.
+        grid: The whole grid of the experiment (all arms and tasks), at the selected seeds.
         store: The results folder.
         inputs: Data and encoders of its runs.
-        warn: Called for each damaged record, which is set aside and left out; the next run of the grid computes it again.
+        warn: Called for each damaged record. The record is quarantined and left out; the next run
+            of the grid computes it again.
 
     Returns:
         The collected tables, or None if no run is done.
@@ -34,6 +35,7 @@ def collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], None
 
 
 def _collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], None]) -> Results | None:
+    # The cells of the whole grid, at the seeds asked for and those collected earlier.
     protocol = grid.protocol.name
     earlier = _collected_cells(store, protocol, grid.name)
     seeds = sorted({*grid.seeds, *(key.seed for key in earlier)})
@@ -43,12 +45,12 @@ def _collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], Non
     for cell in sorted(full.cells(), key=lambda cell: (arms.index(cell.arm), tasks.index(cell.task), cell.seed)):
         with contextlib.suppress(MissingInput):
             keys.append(CellKey(grid.name, cell.arm, cell.task, cell.seed, inputs.run_id(cell.config)))
-    # Tables that hold a run of other settings are set aside as they are.
+    # Tables with a run of other settings are moved away unchanged.
     derived = set(keys)
     if any(key not in derived for key in earlier):
         _set_aside(store.folder(protocol, grid.name), earlier)
         earlier = []
-    # Rows without a record, as in a fresh clone, are taken over from the tables.
+    # Rows without a record, as in a fresh clone, come from the present tables.
     kept = {key for key in earlier if not store.has(key.run_id)}
     done = [key for key in keys if key in kept or store.has(key.run_id)]
     while done:
@@ -63,7 +65,7 @@ def _collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], Non
 
 
 def set_aside_cut_short(store: Store, warn: Callable[[str], None]) -> None:
-    """Sets truncated records aside, so that their runs are done again."""
+    """Quarantines truncated records, so that their runs are done again."""
     for run_id in store.cut_short():
         warn(f"{store.path(run_id)} is damaged (cut short); set aside as {store.quarantine(run_id)}, its run is done again.")
 

@@ -1,14 +1,18 @@
-"""Determinism: does one short run in several ways on this machine, and compares all logged values bit by bit.
+"""Determinism: does one short run in several ways here, and compares all logged values bit by bit.
 
-The fingerprint of a run (``trajectory_sha256``) covers all values of metrics and predictions. The result is one of `LEVELS`:
+The fingerprint of a run (``trajectory_sha256``) covers all values of metrics and predictions. The
+result is one of `LEVELS`:
 
-- ``bit-exact``: all ways give the same rows: repeated, killed and resumed from a checkpoint, and on every other backend, in one
-  of two processes beside another arm.
-- ``same-hardware``: repeated in the same layout of processes it gives the same rows, in some other way it does not. So a run can be
-  computed again here by the command that made it; the report names the way that differs.
-- ``statistical``: the same command gives other rows when it is repeated. Only distributions over seeds can be compared.
+- ``bit-exact``: all ways give the same rows: repeated, killed and resumed from a checkpoint, and on
+  every other backend in one of two processes, while the other trains another arm.
+- ``same-hardware``: the repetition in the same layout of processes gives the same rows, but some
+  other way does not. The command of a run can compute it again here; the report names the way that
+  differs.
+- ``statistical``: the same command gives other rows when repeated. Only distributions over seeds
+  can be compared.
 
-The check covers neither other machines and versions nor other numbers of CPU threads, which change the last bits by design.
+The check does not cover other machines and versions. Nor does it cover other numbers of CPU threads,
+which change the last bits by design.
 """
 
 import importlib.util
@@ -47,7 +51,7 @@ REPEATED = "repeated"
 
 
 class Rows(NamedTuple):
-    """Rows of a run: the fingerprint of all, and the metrics."""
+    """Rows of a run: the fingerprint of all rows, and the metrics."""
 
     trajectory: str
     metrics: pd.DataFrame
@@ -61,8 +65,8 @@ class RepeatCheck:
     """The comparison of one way with the first run.
 
     Attributes:
-        way: Its name.
-        difference: The first row that differs; empty: none does.
+        way: Name of the way.
+        difference: The first row that differs; empty if all are equal.
     """
 
     way: str
@@ -74,7 +78,7 @@ class RepeatCheck:
 
 
 def level(checks: Sequence[RepeatCheck]) -> Level:
-    """Returns the level of determinism that the checks prove together; one of them is `REPEATED`."""
+    """Returns the level of determinism proved by the checks; one of them is `REPEATED`."""
     if all(check.equal for check in checks):
         return "bit-exact"
     return "same-hardware" if next(check for check in checks if check.way == REPEATED).equal else "statistical"
@@ -84,8 +88,8 @@ def compare(ways: Mapping[str, Way], folder: Path) -> Iterator[RepeatCheck]:
     """Does a run in each way and compares it with the first.
 
     Args:
-        ways: By name; each gets a folder of its own.
-        folder: Where these are made.
+        ways: The ways by name; each gets a folder of its own.
+        folder: Parent of these folders.
     """
     (first, *others) = ways
     reference = ways[first](folder / first)
@@ -94,7 +98,10 @@ def compare(ways: Mapping[str, Way], folder: Path) -> Iterator[RepeatCheck]:
 
 
 def first_difference(one: Rows, other: Rows) -> str:
-    """Returns the first difference in words; empty if all rows, metrics and predictions, are the same bit by bit."""
+    """Returns the first difference in words.
+
+    It is empty if all rows (metrics and predictions) are equal bit by bit.
+    """
     if one.trajectory == other.trajectory:
         return ""
     for a, b in zip(*(rows.metrics.itertuples(index=False, name=None) for rows in (one, other)), strict=False):
@@ -107,15 +114,17 @@ def check(grid: Grid) -> list[RepeatCheck]:
     """Compares all `ways` of a grid's first cell, in a temporary folder.
 
     Raises:
-        MissingInput: data or weights are absent.
-        StableftError: a run failed.
+        MissingInput: Data or weights are absent.
+        StableftError: A run failed.
     """
     with tempfile.TemporaryDirectory(prefix="stableft-") as folder:
         return list(compare(ways(grid, Inputs()), Path(folder)))
 
 
 def ways(grid: Grid, inputs: Inputs) -> dict[str, Way]:
-    """Returns the ways to do the first cell of a grid in `STEPS` steps; a second process, where there is one, does another arm.
+    """Returns the ways to do the first cell of a grid in `STEPS` steps.
+
+    In ways with two processes the second one does another arm.
 
     Args:
         grid: A grid whose cells need no other run's weights.
@@ -133,7 +142,7 @@ def ways(grid: Grid, inputs: Inputs) -> dict[str, Way]:
 
 
 def _others() -> dict[str, ExecutionOptions]:
-    """Returns options for two processes at a time, by each backend that is installed."""
+    """Returns options for two processes at a time, for each installed backend."""
     options = {name: ExecutionOptions(name, workers=2) for name in BACKENDS.keys() - {"serial", "dask"}}
     if importlib.util.find_spec("distributed"):
         options["dask"] = ExecutionOptions("dask", cluster=Cluster(local=2))
@@ -160,11 +169,14 @@ def _resumed(alone: Grid, inputs: Inputs, folder: Path) -> Rows:
 
 
 def serve_but_die_once(connection: Connection, step: int) -> None:
-    """A training process like any other that kills itself after that step of each run that it begins, with a checkpoint written."""
+    """Serves like any training process, but writes a checkpoint and kills itself after that step.
+
+    It does so in each run that it starts; a resumed run is past the step.
+    """
     from stableft.training.checkpointing import Checkpointer, TrainingState
 
     def maybe_save(self: Checkpointer, done: int, state: TrainingState) -> None:
-        if done == step:  # never of a run that goes on from there
+        if done == step:  # a run resumed from here never meets this step again
             self.save(done, state)
             os.kill(os.getpid(), signal.SIGKILL)
 

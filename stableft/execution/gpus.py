@@ -1,4 +1,4 @@
-"""GPUs: which ones a grid may use, and how many runs at a time on each."""
+"""GPUs: assigns training processes to the GPUs of a grid."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ def parse_gpus(text: str) -> list[int]:
     """Parses ``0,1`` into [0, 1].
 
     Raises:
-        UsageError: anything else, or the same number twice.
+        UsageError: The text is anything else, or has the same number twice.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts) or len({int(part) for part in parts}) < len(parts):
@@ -19,15 +19,18 @@ def parse_gpus(text: str) -> list[int]:
 
 
 def slots(gpus: Sequence[int], per_gpu: int, count: int) -> list[str]:
-    """Returns the ``CUDA_VISIBLE_DEVICES`` of each training process, GPU by GPU in turn, so that few runs are spread out.
+    """Returns the ``CUDA_VISIBLE_DEVICES`` of each training process.
+
+    It goes through the GPUs in turn, so that a few runs use different GPUs.
 
     Args:
-        gpus: Numbers of GPUs, from 0, among those that this process may use: a scheduler may have given it some.
-        per_gpu: Processes on each.
-        count: How many GPUs torch finds.
+        gpus: Numbers of GPUs, from 0, among those visible to this process: a scheduler may have
+            assigned it some.
+        per_gpu: Processes on each GPU.
+        count: Number of GPUs found by torch.
 
     Raises:
-        NoDevice: there is no such GPU.
+        NoDevice: There is no GPU of such a number.
     """
     absent = ", ".join(str(gpu) for gpu in gpus if gpu >= count)
     if absent:

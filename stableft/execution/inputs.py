@@ -1,4 +1,4 @@
-"""Inputs of runs: data and encoders, and the identities and checks that follow from them."""
+"""Inputs of runs: data and encoders, and the identities and checks based on them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from stableft.tasks.catalog import get_task
 
 
 class Inputs:
-    """Data and encoders of the configurations at hand, each looked up once.
+    """Data and encoders of configurations, each looked up once.
 
     Args:
-        own: Tasks that are not registered, by whose names configurations may ask for them.
+        own: Tasks outside the registry; configurations may use their names.
     """
 
     def __init__(self, own: Sequence[Task] = ()) -> None:
@@ -38,8 +38,8 @@ class Inputs:
         """Returns the identity of a run.
 
         Raises:
-            MissingInput: its data or weights, or those of a run that it needs, are absent.
-            UsageError: it starts from a run that would itself start from another.
+            MissingInput: Data or weights of the run, or of a source run, are absent.
+            UsageError: A source run itself starts from another run.
         """
         sources = config.sources()
         for name, source in sources.items():
@@ -53,11 +53,11 @@ class Inputs:
         )
 
     def check(self, config: RunConfig) -> None:
-        """Refuses a run that is not feasible, as far as that is known before weights are loaded; likewise its source runs.
+        """Checks that a run and its source runs are feasible, before any weights are loaded.
 
         Raises:
-            UsageError: with the reason.
-            MissingInput: data or weights are absent, so that nothing is known.
+            UsageError: A run is not feasible; the message is the reason.
+            MissingInput: Data or weights are absent, so the check is impossible.
         """
         self.task(config.task).refuse_head(config.head)
         check(config, outline(config, len(self.data(config.task).train), self.encoder(config.encoder).settings))
@@ -69,7 +69,7 @@ class Inputs:
 
 
 def _once(known: dict[str, Any], key: str, find: Callable[[], Any]) -> Any:
-    """Returns the value of a key, found at the first call; raises its `MissingInput` at every call."""
+    """Returns the value of a key, computed at the first call; raises its `MissingInput` at every call."""
     if key not in known:
         try:
             known[key] = find()

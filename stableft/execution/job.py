@@ -1,4 +1,4 @@
-"""Job: one run to be done, as it travels to a training process."""
+"""Job: a run to be done, in the form sent to a training process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,24 +14,27 @@ Progress = Callable[[int, int, float], None]  # step, number of steps, training 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be done.
+    """A run to be done.
 
     Attributes:
-        run_id: Its identity, derived from the config and the two fingerprints.
+        run_id: Identity of the run, derived from the config and the two fingerprints.
         config: The configuration of the run.
-        encoder: Where the weights are.
-        data: The task's examples. They travel with the job, since loading them can take longer than sending them.
+        encoder: The encoder, with the folder of its weights.
+        data: The task's examples. They are part of the job, as loading them can take longer than
+            sending them.
         results: The results folder.
-        device: Such as ``cpu`` or ``cuda``.
+        device: A torch device such as ``cpu`` or ``cuda``.
         threads: CPU threads. They are recorded, since bit-identical results need the same number.
-        packed: Without padding, or padded as the reference.
-        task: The task, if the config's name is that of a user's file rather than of a registered task.
-        sources: The runs whose weights this one needs (`RunConfig.sources`). Each is done first, unless its weights exist.
-        checkpoint_minutes: Minutes of training between two checkpoints, and before the first; 0: none are written or read.
-        code: The code as git knows it (`stableft.execution.checkout.Checkout.keep`), recorded when the command starts, since
-            files may be edited meanwhile. None: the training process asks git itself.
-        attempts: How often this run was started, this time included; for its provenance.
-        identify: Its provenance names host and user.
+        packed: True for batches without padding; False for padded ones, as in the reference.
+        task: The task, if it is read from a user's file rather than registered.
+        sources: Runs whose weights this one needs (`RunConfig.sources`). Each is done first, unless
+            its weights exist.
+        checkpoint_minutes: Minutes of training between two checkpoints, and before the first; 0:
+            none are written or read.
+        code: State of the code (`stableft.execution.checkout.Checkout.keep`), recorded when the
+            command starts, since files may be edited meanwhile. None: the training process asks git.
+        attempts: Number of starts of this run, including this one; for its provenance.
+        identify: True if its provenance names host and user.
     """
 
     run_id: str
@@ -51,5 +54,5 @@ class Job:
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:
-    """Returns the split that judges a run on this data: test where there is one."""
+    """Returns the split for the score of a run: test if the data have one, else validation."""
     return "test" if data.test else "validation"
