@@ -11,8 +11,8 @@ result is one of `LEVELS`:
 - ``statistical``: the same command gives other rows when repeated. Only distributions over seeds
   can be compared.
 
-The check does not cover other machines and versions. Nor does it cover other numbers of CPU threads,
-which change the last bits by design.
+The check does not cover other machines and versions. Nor does it cover other numbers of CPU
+threads, which change the last bits by design.
 """
 
 import importlib.util
@@ -89,7 +89,7 @@ def compare(ways: Mapping[str, Way], folder: Path) -> Iterator[RepeatCheck]:
 
     Args:
         ways: The ways by name; each gets a folder of its own.
-        folder: Parent of these folders.
+        folder: The parent folder.
     """
     (first, *others) = ways
     reference = ways[first](folder / first)

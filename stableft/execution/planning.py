@@ -1,4 +1,4 @@
-"""Planning: the identity of every cell of a grid, its missing runs, their source runs, and the time and disk they take."""
+"""Planning: identities of a grid's cells, its missing and source runs, and their time and disk use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ TYPICAL_RUN_BYTES = 200_000
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell with its identity, or with the reason for having none yet.
+    """A cell with its run's identity, or the reason why there is none yet.
 
     Attributes:
-        cell: Of the grid.
-        run_id: Its identity; None if an input is absent.
-        done: Whether its record is in the results folder.
-        collected: Whether the experiment's tables have it, with or without the record, as in a fresh clone.
-        problem: Why it has no identity.
+        cell: The cell of the grid.
+        run_id: Identity of its run; None if an input is absent.
+        done: True if its record is in the results folder.
+        collected: True if the experiment's tables have it. In a fresh clone there is no record.
+        problem: The reason why it has no identity.
     """
 
     cell: Cell
@@ -40,10 +40,10 @@ class Plan:
 
     Attributes:
         grid: The selected grid.
-        cells: All of it.
-        problems: Inputs that are missing before the grid can start, each once.
-        sources: By identity: source runs that have to be done first, since missing runs need their weights.
-        source_bytes: Size of these weights.
+        cells: All cells of the grid.
+        problems: Missing inputs without which the grid can't start, each once.
+        sources: Source runs by identity. They are done first, as missing runs need their weights.
+        source_bytes: Size of the source runs' weights.
     """
 
     grid: Grid
@@ -58,23 +58,29 @@ class Plan:
 
     @property
     def jobs(self) -> dict[str, RunConfig]:
-        """Returns the missing runs by identity, without source runs of others. Two arms with the same setting are one run."""
+        """The missing runs by identity, without source runs of others.
+
+        Two arms with the same setting are one run.
+        """
         missing = {planned.run_id: planned.cell.config for planned in self.missing if planned.run_id is not None}
         return {run_id: config for run_id, config in missing.items() if run_id not in self.sources}
 
 
 def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool] = lambda run_id: True) -> Plan:
-    """Resolves every cell to its run, and finds the finished ones. Missing inputs are listed, not raised.
+    """Resolves every cell to its run, and finds the finished runs.
+
+    Missing inputs are listed, not raised.
 
     Args:
-        grid: The selection.
+        grid: The selected grid.
         store: The results folder.
         inputs: Data and encoders of the runs.
-        chosen: By identity: whether a run is wanted; others are left out.
+        chosen: Returns True for the identity of a wanted run; others are left out.
 
     Raises:
-        UsageError: runs that can't be, each arm and task with the reason.
+        UsageError: Runs are not feasible; the message has the reason for each arm and task.
     """
+    # The runs of the cells and the source runs of those that are missing.
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}
     checked: dict[str, UsageError | None] = {}
@@ -82,7 +88,7 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
     for cell in grid.cells():
         place = f"{cell.task} / {cell.arm}"
         try:
-            if place not in checked:  # other seeds are refused for the same reason
+            if place not in checked:  # the same for all seeds
                 checked[place] = _refusal(cell.config, inputs)
             if checked[place]:
                 continue
@@ -95,6 +101,7 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
         cells.append(Planned(cell, identity, store.has(identity), identity in collected))
         if not cells[-1].done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
+    # Everything infeasible is refused at once. Sources whose weights exist are not done again.
     if refused := [f"{place}: {error}" for place, error in checked.items() if error]:
         raise UsageError("\n".join(refused))
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
@@ -111,10 +118,10 @@ def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
 
 
 def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, int]:
-    """Returns the seconds and bytes that the missing runs and their source runs will take.
+    """Returns the estimated seconds and bytes of the missing runs and their source runs.
 
-    Seconds come from runs of the same task and protocol that were collected earlier, here or by the authors on the hardware in
-    their provenance; None if a task has none.
+    Seconds are estimated from earlier collected runs of the same task and protocol, here or by the
+    authors on the hardware in their provenance. They are None if a task has no such runs.
     """
     times = typical_seconds(wanted.grid.protocol.name, store)
     missing = wanted.missing
@@ -128,6 +135,6 @@ def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, in
 
 
 def typical_seconds(protocol: str, store: Store) -> dict[str, float]:
-    """Returns the median seconds of a run by task, over all experiments collected at that protocol."""
+    """Returns the median seconds of a run by task, over all experiments collected at a protocol."""
     known = [store.load_runs(protocol, name) for p, name in store.collected() if p == protocol]
     return {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}

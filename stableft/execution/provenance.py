@@ -1,4 +1,4 @@
-"""Provenance of the code and the machine: enough to rebuild a run, and nothing that names a person or a host."""
+"""Provenance of code and machine: enough to rebuild a run, without names of persons or hosts."""
 
 import hashlib
 import importlib.metadata
@@ -14,12 +14,12 @@ from stableft.execution import checkout
 from stableft.execution.checkout import ROOT
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pyarrow", "datasets", "joblib", "stableft")
-# Variables that choose the kernels, and so can change a number. Threads are set in the process.
+# Variables that choose the kernels, and so can change a result. Threads are set in the process.
 ARITHMETIC = (
     "MKL_CBWR", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
     "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )  # fmt: skip
-# Those, and variables that change speed or inputs.
+# The same, and variables for speed or inputs.
 ENVIRONMENT = (
     *ARITHMETIC, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_PROC_BIND", "KMP_AFFINITY",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "TOKENIZERS_PARALLELISM",
@@ -30,30 +30,37 @@ ENVIRONMENT = (
 
 @cache
 def static() -> dict[str, Any]:
-    """Returns versions, lock file and hardware: the same for all runs of one process. For the code see `checkout`."""
+    """Returns versions, lock file and hardware, the same for all runs of a process.
+
+    For the code see `checkout`.
+    """
     return {"python": platform.python_version(), "packages": _versions(), "lock": lock(ROOT), "hardware": _hardware()}
 
 
 def commit() -> str | None:
-    """Returns the commit of this code, with a plus sign if it was changed since; None outside a git checkout."""
+    """Returns the commit of this code, with a plus sign if there are later changes.
+
+    It is None outside a git checkout.
+    """
     here = checkout.here()
     return here.commit and here.commit[:12] + "+" * bool(here.patch)
 
 
 def environment(names: Sequence[str] = ENVIRONMENT) -> dict[str, str]:
-    """Returns the variables of these names that are set."""
+    """Returns the values of environment variables, without unset ones."""
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def lock(root: Path) -> dict[str, Any] | None:
-    """Returns the fingerprint of the pinned versions, and their differences from the installed ones; None without a lock file.
+    """Returns the fingerprint of the pinned versions, and differences of the installed ones.
 
     Args:
         root: The folder of ``requirements.lock``.
 
     Returns:
-        ``sha256`` of its bytes, and ``differs``: package name -> version that is installed, or None, where that is not the pinned
-        one. A local version such as ``2.13.0+cpu`` is the pinned 2.13.0.
+        ``sha256`` of its bytes, and ``differs``: package name -> installed version (None if absent)
+        of packages not at the pinned version. A local version such as ``2.13.0+cpu`` counts as
+        2.13.0. None without a lock file.
     """
     try:
         content = (root / "requirements.lock").read_bytes()
@@ -76,7 +83,7 @@ def _version(name: str) -> str | None:
 
 @cache
 def code_sha256() -> str:
-    """Returns the fingerprint of this package's source files: equal as long as no line of them changes."""
+    """Returns the fingerprint of this package's source files; any change of a file changes it."""
     root = Path(stableft.__file__).resolve().parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

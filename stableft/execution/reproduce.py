@@ -1,4 +1,4 @@
-"""Reproduction: from the provenance of runs to the checkout, the patch and the command that compute exactly them."""
+"""Reproduction: finds the checkout, patch and command for exactly the same runs, from provenance."""
 
 import json
 import shlex
@@ -14,22 +14,24 @@ from stableft.core.grid import Grid, on_tasks, select
 from stableft.execution import checkout, worker_environment
 from stableft.storage.store import Store
 
-REBUILT = "rebuilt"  # another results folder, since in its own the run is there
+REBUILT = "rebuilt"  # a new results folder, as the original has the run already
 FLAGS = {"encoder": "--encoder", "precision": "--precision"}
-# Variables that a run sets itself, whatever the user's environment says.
+# Variables that a run sets itself, regardless of the user's environment.
 SET_BY_RUNS = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
-Row = Mapping[Any, Any]  # of the table of runs
+Row = Mapping[Any, Any]  # a row of the table of runs
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Steps that compute again runs of the same code and options.
+    """Steps to compute runs of the same code and options again.
 
     Attributes:
-        runs: Their identities.
-        steps: Lines for a shell, in a clone of the repository: checkout, patch, set-up, and one or more ``stableft run``.
-        notes: What has to be done beside these lines.
-        exact: The present code derives exactly these identities from the commands; if not, that of the checkout may.
+        runs: Identities of the runs.
+        steps: Shell lines for a clone of the repository: checkout, patch, set-up, and one or more
+            ``stableft run``.
+        notes: Further requirements and limits, one sentence each.
+        exact: True if the present code derives exactly these identities from the commands. If not,
+            the code of the checkout may.
     """
 
     runs: tuple[str, ...]
@@ -40,7 +42,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class _Selected:
-    """A run with the options that select it, beside its arm, task and seed."""
+    """A run with the options that select it, in addition to arm, task and seed."""
 
     row: Row
     options: tuple[str, ...]
@@ -48,11 +50,14 @@ class _Selected:
 
 
 def reproductions(rows: Sequence[Row], store: Store) -> list[Reproduction]:
-    """Returns how to compute runs again: one entry per code, lock and execution, in order of first appearance.
+    """Returns the steps to compute runs again.
+
+    There is one entry per combination of code, lock file, options, environment variables,
+    experiment and protocol, in order of first appearance.
 
     Args:
-        rows: Of the table of runs, as dictionaries.
-        store: The results folder that they are from.
+        rows: Rows of the table of runs, as dictionaries.
+        store: The results folder of the runs.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -64,34 +69,33 @@ def reproductions(rows: Sequence[Row], store: Store) -> list[Reproduction]:
 
 
 def _reproduction(rows: Sequence[Row], store: Store) -> Reproduction:
+    # Code and environment, which all rows share.
     provenance = json.loads(rows[0]["provenance"])
     code, notes = _checkout(provenance.get("git") or {}, store)
     lock = provenance.get("lock") or {}
     differs = ", ".join(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items())
     if differs:
-        notes.append(f"not as requirements.lock says were then: {differs}")
+        notes.append(f"installed versions that differed from requirements.lock: {differs}")
+    # The commands, each for as many runs as possible.
     grid = _grid(rows[0])
     selected = [_select(row, grid) for row in rows]
     prefix = " ".join(f"{name}={shlex.quote(value)}" for name, value in _variables(provenance).items())
     commands = [_command(group, prefix, _options(provenance)) for group in _products(selected)]
+    # Inputs that the user has to provide.
     own = {row["task"]: row["data_fingerprint"] for row in rows if "+" in row["protocol"]}
-    notes += [f"PATH is what {task} was read from: the fingerprint of its data is {data}" for task, data in own.items()]
+    notes += [f"PATH is the file of {task}: the fingerprint of its data is {data}" for task, data in own.items()]
     folders = {json.loads(row["config"]).get("encoder", ""): row["weights_fingerprint"] for row in rows}
-    notes += [
-        f"{name} is a folder that you have to put there: its fingerprint is {of}"
-        for name, of in folders.items()
-        if name[:2] == "./"
-    ]
+    notes += [f"{name} is a folder for you to provide: its fingerprint is {of}" for name, of in folders.items() if name[:2] == "./"]
     exact = all(each.exact for each in selected)
     if not exact:
-        notes.append("the code here does not derive these very runs from the command; that of the checkout may")
+        notes.append("the present code does not derive exactly these runs from the command; the checkout's code may")
     return Reproduction(tuple(row["run_id"] for row in rows), (*code, *commands), tuple(notes), exact)
 
 
 def _checkout(git: Mapping[str, Any], store: Store) -> tuple[list[str], list[str]]:
-    """Returns the steps that bring back the code, and notes on what they lack."""
+    """Returns the steps to restore the code, and notes on missing parts."""
     if not git.get("commit"):
-        return [], ["the code was no git checkout, so its state is not known"]
+        return [], ["the code was not a git checkout, so its state is unknown"]
     folder = f"../stableft-{git['commit'][:12]}"
     steps = [f"git worktree add --detach {folder} {git['commit']}"]
     notes = []
@@ -101,19 +105,19 @@ def _checkout(git: Mapping[str, Any], store: Store) -> tuple[list[str], list[str
             where = shlex.quote(str(path)) if path.is_absolute() else f'"$PWD"/{shlex.quote(str(path))}'
             steps.append(f"git -C {folder} apply {where}")
         else:
-            why = git.get("diff_left_out") or f"{path} is not there"
-            notes.append(f"the code was changed after its commit, and the patch can't be had (sha256 {sha}): {why}")
+            why = git.get("diff_left_out") or f"{path} is absent"
+            notes.append(f"the code was changed after its commit, and the patch is unavailable (sha256 {sha}): {why}")
     return [*steps, f"cd {folder} && make setup"], notes
 
 
 def _variables(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the variables that the user had set otherwise than a run does by itself."""
+    """Returns the environment variables with other values than a run sets by default."""
     environment = provenance.get("environment") or {}
     return {k: v for k, v in sorted(environment.items()) if k not in SET_BY_RUNS and worker_environment.VARIABLES.get(k) != v}
 
 
 def _options(provenance: Mapping[str, Any]) -> list[str]:
-    """Returns the options of execution that are not the default."""
+    """Returns the options of execution with other values than the default."""
     execution = provenance.get("execution") or {}
     device, threads = execution.get("device", "cpu"), execution.get("threads", 1)
     options = [] if device == "cpu" else ["--device", device]
@@ -122,7 +126,7 @@ def _options(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _grid(row: Row) -> Grid | None:
-    """Returns the experiment at its protocol, as the present code has it; None if it has none."""
+    """Returns the grid of a run in the present code; None if it has no such experiment or protocol."""
     scale, *own = row["protocol"].split("+")
     try:
         whole = get_experiment(row["experiment"]).grid(get_protocol(scale))
@@ -132,7 +136,7 @@ def _grid(row: Row) -> Grid | None:
 
 
 def _select(row: Row, grid: Grid | None) -> _Selected:
-    """Returns the run with the overrides between its cell of the grid and itself."""
+    """Returns a run with the overrides that turn its cell of the grid into its configuration."""
     config = json.loads(row["config"])
     place = {"arms": [row["arm"]], "tasks": [row["task"]], "seeds": [int(row["seed"])]}
     try:
@@ -153,7 +157,10 @@ def _select(row: Row, grid: Grid | None) -> _Selected:
 
 
 def _differences(base: Mapping[str, Any], wanted: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Returns the dotted fields in which a configuration differs from the base, but for those that the run's code lacked."""
+    """Returns the dotted fields in which a configuration differs from the base.
+
+    Fields of the base are ignored if the configuration lacks them: its code had no such field.
+    """
     changes: dict[str, Any] = {}
     for name, value in wanted.items():
         known = base.get(name)
@@ -172,7 +179,11 @@ def _flags(changes: Mapping[str, Any]) -> list[str]:
 
 
 def _products(selected: Sequence[_Selected]) -> list[list[_Selected]]:
-    """Groups runs of the same overrides: together if they are all arms on all tasks with all seeds, else by arm and task."""
+    """Groups runs of the same overrides, one group per command.
+
+    They stay together if they are all arms on all tasks with all seeds; else they are grouped by arm
+    and task.
+    """
     alike: dict[tuple[str, ...], list[_Selected]] = {}
     for each in selected:
         alike.setdefault(each.options, []).append(each)

@@ -1,4 +1,4 @@
-"""One run, from a job to a record. Imported only in training processes, since it imports torch."""
+"""Run job: from a job to its record. Imported only in training processes, since it imports torch."""
 
 import sys
 import time
@@ -32,22 +32,23 @@ from stableft.training.runtime import Runtime
 from stableft.training.setup import build
 
 PROGRESS_SECONDS = 0.5
-TOKENS = "tokens"  # folder of tokenised data beneath the results
+TOKENS = "tokens"  # subfolder of tokenised data
 _ENCODED: dict[str, Data] = {}  # tokenised data that this process has open
 
 
 def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> RunRecord:
     """Trains one run and returns its record; the caller writes it.
 
-    Missing source runs are trained first, and their records written. Several processes that want the same one wait for the first.
+    Missing source runs are trained first, and their records written. If several processes need the
+    same source run, one trains it and the others wait.
 
     Args:
-        job: What to run.
-        progress: Called now and then; the steps of source runs count.
+        job: The run.
+        progress: Called at most every `PROGRESS_SECONDS`; steps of source runs count.
 
     Raises:
-        NoDevice: there is no such device.
-        MissingInput: the encoder's files, or another run's weights, can't be read.
+        NoDevice: The device does not exist.
+        MissingInput: Files of the encoder, or weights of another run, can't be read.
     """
     done = 0
     weights: dict[str, Path] = {}
@@ -60,7 +61,7 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
 
 
 def _train_source(job: Job, progress: Progress, path: Path) -> int:
-    """Trains a run for its weights, writes these and then its record, and returns how many steps it took."""
+    """Trains a source run, writes its weights and then its record, and returns its number of steps."""
     record, model = _train(job, {}, progress)
     lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"]
     save_weights(model, job.encoder, path, unread_decay=decay_factor(lrs, job.config.adam.weight_decay))
@@ -69,7 +70,7 @@ def _train_source(job: Job, progress: Progress, path: Path) -> int:
 
 
 def _shifted(progress: Progress, before: int, after: int = 0) -> Progress:
-    """Returns the progress of one of several runs that count as one, with the steps before and after it."""
+    """Returns the callback for one of several runs, adding the steps before and after it."""
     return lambda step, total, loss: progress(before + step, before + total + after, loss)
 
 
@@ -78,12 +79,14 @@ def _num_steps(job: Job) -> int:
 
 
 def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[RunRecord, Model]:
-    """Trains one run whose sources exist; returns its record and the model after the last step."""
+    """Trains a run whose sources exist; returns its record and the model after the last step."""
+    # Device, threads and memory counters of this process.
     _check_device(job.device)
     began = time.monotonic()
     torch.set_num_threads(job.threads)
     _quiet_transformers()
     memory.reset_peak_memory()
+    # Data, model and optimizer, and any checkpoint of an earlier attempt.
     fingerprint = job.data.fingerprint
     data = _encoded(job)
     runtime = Runtime(device=job.device, packed=job.packed)
@@ -100,6 +103,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
         if is_loss and (now := time.monotonic()) - reported > PROGRESS_SECONDS:
             progress(item.step, setup.num_steps, item.value)
             reported = now
+    # The record.
     split = score_split(job.data)
     judged = data.splits[split]
     record = RunRecord(
@@ -124,12 +128,15 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
 
 
 def checkpointer_for(job: Job, began: float) -> Checkpointer:
-    """Returns the run's checkpointer, with any checkpoint of an earlier attempt loaded. Sets a damaged one aside.
+    """Returns the run's checkpointer, with any checkpoint of an earlier attempt loaded.
+
+    Quarantines a damaged checkpoint.
 
     Args:
         job: The run.
-        began: When this attempt began, by `time.monotonic`.
+        began: Start of this attempt by `time.monotonic`.
     """
+    # Only a checkpoint of the same run, code and arithmetic continues bit for bit.
     static, store = provenance.static(), Store(job.results)
     identity = {
         "run": job.run_id,
@@ -150,12 +157,12 @@ def checkpointer_for(job: Job, began: float) -> Checkpointer:
     try:
         checkpointer.load()
     except Damaged as error:
-        warn(f"{error} It was set aside as {store.set_aside(error.path)}, and the run starts anew.")
+        warn(f"{error} It was set aside as {store.set_aside(error.path)}, and the run starts again.")
     return checkpointer
 
 
 def _encoded(job: Job) -> Data:
-    """Returns the job's data as tokens: tokenised by the first process that needs them, memory-mapped by all."""
+    """Returns the job's data as tokens. The first process tokenises them, and all memory-map them."""
     task, length = job.task or get_task(job.config.task), job.config.max_length
     key = token_cache.key(task=task.name, data=job.data.fingerprint, weights=job.encoder.fingerprint, max_length=length)
     if key not in _ENCODED:

@@ -1,4 +1,4 @@
-"""Logs of runs: found by the first digits of their identity, read whole or as they are written."""
+"""Logs of runs: finds them by the first digits of an identity, and reads them as they grow."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,15 +7,15 @@ from stableft.core.errors import MissingInput, UsageError
 from stableft.storage.run_state import run_status
 from stableft.storage.store import Store
 
-SECONDS = 0.5  # between looks at a log that grows
+SECONDS = 0.5  # between reads of a growing log
 
 
 def find(store: Store, digits: str) -> str:
-    """Returns the run with a log whose identity begins with these digits.
+    """Returns the identity of the run with a log that begins with these digits.
 
     Raises:
-        MissingInput: there is no log of such a run.
-        UsageError: there are several.
+        MissingInput: There is no log of such a run.
+        UsageError: There are several such runs.
     """
     matching = sorted(path.stem for path in store.log_path("").parent.glob("*.log") if path.stem.startswith(digits))
     if len(matching) > 1:
@@ -31,10 +31,10 @@ def find(store: Store, digits: str) -> str:
 
 
 def follow(store: Store, run_id: str, until_over: bool, sleep: Callable[[float], None] = time.sleep) -> Iterator[str]:
-    """Yields the text of a log; then, if asked to, further text until the run is over."""
+    """Yields the text of a log; with ``until_over`` also further text until the run ends."""
     with open(store.log_path(run_id), encoding="utf-8", errors="replace") as file:
         while True:
-            running = run_status(store, run_id).state == "running"  # before reading, so that its last text is not missed
+            running = run_status(store, run_id).state == "running"  # asked before reading, so that no text is missed
             if text := file.read():
                 yield text
             if not until_over or not running:

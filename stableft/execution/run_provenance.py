@@ -1,4 +1,4 @@
-"""Provenance of a finished run, for its record. Imported only in training processes, since it imports torch."""
+"""Run provenance, for the record. Imported only in training processes, since it imports torch."""
 
 import hashlib
 import time
@@ -21,13 +21,16 @@ from stableft.training.setup import Setup
 
 
 def recorded_config(job: Job) -> dict[str, Any]:
-    """Returns the configuration for the run's record: an encoder's folder loses those above it unless names are asked for."""
+    """Returns the configuration for the run's record.
+
+    The path of an encoder's folder loses its parent folders, unless the job may name the user.
+    """
     config = job.config.model_dump(mode="json")
     return config if job.identify else {**config, "encoder": job.encoder.anonymous_name}
 
 
 def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str, Any]:
-    """Returns the provenance of a run that has just ended, in the process that computed it.
+    """Returns the provenance of a run that has just ended, in its own process.
 
     Args:
         job: The run.
@@ -36,10 +39,10 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
         cost: Time and memory of all its attempts.
 
     Returns:
-        JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``, ``lock``, ``hardware``,
-        ``environment``, ``torch``, ``execution``, ``samples``; the fields of `stableft.training.checkpointing.RunCost`;
-        ``started_utc``, ``ended_utc`` (ISO 8601); ``attempts``: how often it was started; ``identity`` only if the
-        job asks for it.
+        JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``,
+        ``lock``, ``hardware``, ``environment``, ``torch``, ``execution``, ``samples``; the fields
+        of `stableft.training.checkpointing.RunCost`; ``started_utc``, ``ended_utc`` (ISO 8601);
+        ``attempts``: number of starts; ``identity`` only if the job asks for it.
     """
     return {
         "git": job.code or checkout.here().keep(checkout.patches(job.results), identify=job.identify),
@@ -63,11 +66,11 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
 
 
 def samples(job: Job, setup: Setup, data: Data) -> dict[str, dict[str, Any]]:
-    """Returns which examples a run used: by split their number and `ids_sha256`.
+    """Returns the examples used by a run: number and `ids_sha256` by split.
 
-    ``train`` are the examples drawn for training. ``subset``, where there is one, is the part of validation
-    for evaluations before the end. An example's id is its index in the split, and the fingerprint of the data
-    identifies its content.
+    ``train`` are the examples drawn for training. ``subset``, if present, is the part of validation
+    for evaluations before the end. An example's id is its index in the split; the fingerprint of
+    the data identifies its content.
     """
     used = {name: np.arange(len(tokens)) for name, tokens in data.splits.items() if len(tokens)}
     used["train"] = setup.train_indices
@@ -78,7 +81,10 @@ def samples(job: Job, setup: Setup, data: Data) -> dict[str, dict[str, Any]]:
 
 
 def ids_sha256(ids: NDArray[np.int64]) -> str:
-    """Returns the SHA-256 of ids in ascending order, 8 bytes each, little-endian: equal for the same examples in any order."""
+    """Returns the SHA-256 of ids in ascending order, 8 bytes each, little-endian.
+
+    It is equal for the same examples in any order.
+    """
     return hashlib.sha256(np.sort(ids).astype("<i8").tobytes()).hexdigest()
 
 

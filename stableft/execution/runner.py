@@ -1,4 +1,4 @@
-"""Runner: does the missing runs of a grid with a backend. Needs no torch."""
+"""Runner: does the missing runs of a grid with a backend. It does not import torch."""
 
 import contextlib
 import signal
@@ -26,23 +26,28 @@ BUSY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """How to run a grid; none of it changes more than the last bits of a result.
+    """Options of execution; none of them changes more than the last bits of a result.
 
     Attributes:
         backend: A name in `stableft.execution.backends.backend_registry.BACKENDS`.
-        workers: Training processes; None: one per core, or one if the device is not a CPU. Not for ``dask``.
-        threads: CPU threads of each; 1 gives the same bits on any number of cores.
+        workers: Training processes; None: one per core, or one if the device is not a CPU. Not for
+            ``dask``.
+        threads: CPU threads of each process; 1 gives the same bits on any number of cores.
         device: A torch device.
-        packed: Without padding, or padded as the reference.
-        max_retries: Further tries of runs whose process dies, by kind of failure; see `stableft.execution.supervisor.retries`.
-        timeout: Seconds that a run may take; None: any.
-        fail_fast: Stop all runs at the first that fails, instead of finishing the others. A diverged run is no failure.
-        cluster: Where the backend ``dask`` has its workers.
-        gpus: Numbers of GPUs, each training process on one of them, whatever ``workers`` says; none: ``device`` as it is.
-        per_gpu: Training processes on each of these.
-        again: The command that does failed runs of this grid again, for their failure notes.
-        checkpoint_minutes: Minutes of training between two checkpoints, and before the first; 0: none are written or read.
-        identify: Provenance names host and user.
+        packed: True for batches without padding; False for padded ones, as in the reference.
+        max_retries: Further tries of failed runs, by kind of failure; see
+            `stableft.execution.supervisor.retries`.
+        timeout: Limit in seconds for a run; None: no limit.
+        fail_fast: Stop all runs at the first failure, instead of finishing the others. A diverged
+            run is no failure.
+        cluster: Workers of the backend ``dask``.
+        gpus: Numbers of GPUs, one for each training process, regardless of ``workers``; empty: the
+            processes use ``device`` as it is.
+        per_gpu: Training processes on each GPU.
+        again: Command to do failed runs of this grid again, for their failure notes.
+        checkpoint_minutes: Minutes of training between two checkpoints, and before the first; 0:
+            none are written or read.
+        identify: True if provenance names host and user.
     """
 
     backend: str = "local"
@@ -69,25 +74,26 @@ def run_grid(
     report: ProgressCallback = lambda *_: None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Status]:
-    """Runs what is missing, yielding a status as each run ends.
+    """Does the missing runs of a plan, and yields a status as each run ends.
 
-    After an interrupt no more runs are started, and those in flight continue to their end. A second one, or a
-    termination, kills all training processes at once. Finished runs are kept.
+    After an interrupt no more runs are started, and those in flight continue to their end. A second
+    interrupt, or a termination, kills all training processes at once. Finished runs are kept.
 
     Args:
-        wanted: What to run.
+        wanted: The plan.
         store: The results folder.
         inputs: Data and encoders of the runs.
-        options: How to run.
+        options: Options of execution.
         report: Called on progress.
-        warn: Called when the grid is interrupted, with what happens next.
+        warn: Called with a message when the grid is interrupted, and by the backend.
 
     Raises:
-        KeyboardInterrupt: the grid was interrupted, and the runs in flight are done.
-        MissingInput: data or weights are absent: nothing is started.
-        NoDevice: there is no GPU of a number asked for: likewise.
-        UsageError: an unknown backend, or an arithmetic that the device does not have: likewise.
+        KeyboardInterrupt: The grid was interrupted, and the runs in flight are done.
+        MissingInput: Data or weights are absent; nothing is started.
+        NoDevice: A selected GPU does not exist; nothing is started.
+        UsageError: The backend is unknown, or the device lacks the arithmetic; nothing is started.
     """
+    # Checks, before anything is started.
     if wanted.problems:
         raise MissingInput("\n".join(wanted.problems))
     if options.device.startswith("cpu") and any(planned.cell.config.precision == "tf32" for planned in wanted.missing):
@@ -96,12 +102,14 @@ def run_grid(
     options.cluster.check(options.backend, options.workers)
     if not wanted.jobs:
         return
+    # Jobs and the supervisor of their processes.
     code = checkout.here().keep(checkout.patches(store.root), identify=options.identify)
     jobs = [job(run_id, config, store, inputs, options, code) for run_id, config in wanted.jobs.items()]
     worker_environment.prepare(options.threads)
     gpus = slots(options.gpus, options.per_gpu, count_gpus()) if options.gpus else []
     workers = len(gpus) or options.workers or (default_workers() if options.device == "cpu" else 1)
     supervisor = Supervisor(report, options.max_retries, options.timeout, slots=gpus)
+    # Each status removes or writes the run's failure note before it is yielded.
     with _stop_on_signals(supervisor, warn) as interrupted, open_backend(options.cluster, warn) as backend:
         try:
             for status in _run_jobs(jobs, backend, supervisor, workers, interrupted):
@@ -121,7 +129,10 @@ def run_grid(
 def _run_jobs(
     jobs: Sequence[Job], backend: Backend, supervisor: Supervisor, workers: int, interrupted: Sequence[int]
 ) -> Iterator[Status]:
-    """Yields the status of each job that ends here; those that other commands are doing are tried again until they are done."""
+    """Yields the status of each job that ends here.
+
+    Jobs that other commands are running are tried again until they are done.
+    """
     while jobs and not interrupted:
         busy: list[Job] = []
         for status in backend(supervisor, jobs, min(workers, len(jobs))):
@@ -129,7 +140,7 @@ def _run_jobs(
                 busy.append(status.job)
             else:
                 yield status
-        if len(busy) == len(jobs):  # other commands are doing all the rest, and may yet die
+        if len(busy) == len(jobs):  # other commands are running all the rest, and may yet die
             time.sleep(BUSY_SECONDS)
         jobs = busy
 
@@ -194,14 +205,14 @@ def _stop_on_signals(supervisor: Supervisor, warn: Callable[[str], None]) -> Ite
         if number == signal.SIGINT and not interrupts:
             interrupts.append(number)
             supervisor.drain()
-            warn("interrupted: no more runs are started, those in flight go on to their end. Interrupt again to stop at once.")
+            warn("interrupted: no more runs are started; runs in flight will finish. Interrupt again to stop at once.")
             return
         supervisor.stop()
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, which alone handles signals
+    except ValueError:  # signals can only be handled in the main thread
         yield interrupts
         return
     try:

@@ -1,4 +1,4 @@
-"""Supervisor: does each run in a process of its own, and returns one status whatever happens to that process."""
+"""Supervisor: does runs in processes, and returns a status even if a process dies."""
 
 import multiprocessing
 import os
@@ -18,11 +18,12 @@ from stableft.execution.worker import serve
 from stableft.storage.store import Store
 
 ExitKind = Literal["done", "refused", "device", "io", "oom", "crashed", "killed", "timeout", "stopped", "busy"]
-# Further tries by the kind of failure. Other failures would only be repeated, and so, as a rule, would a timeout.
+# Further tries by kind of failure. Other failures would only repeat, and as a rule so would a timeout.
 RETRIES: Mapping[str, int] = {"oom": 1, "crashed": 1, "killed": 1, "timeout": 0}
 ProgressCallback = Callable[[Job, int, int, float], None]  # job, step, number of steps, training loss
-# Training processes are forked from one that has imported everything and started nothing: they begin within milliseconds, and share
-# its memory. Elsewhere than on Linux libraries start threads when they are imported, which a fork would lose.
+# Training processes are forked from a server that has imported everything and started nothing. So
+# they begin within milliseconds and share its memory. On other systems than Linux, libraries start
+# threads when imported, and a fork would lose them.
 if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
     _CONTEXT.set_forkserver_preload(["stableft.execution.worker", "stableft.execution.run_job"])
@@ -32,15 +33,17 @@ else:
 
 @dataclass(frozen=True)
 class Status:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
-        state: ``done``; ``refused``: an input is wrong; ``device``: it can't be used; ``io``: the disk is full or can't be
-            written to; ``oom``: not enough memory; ``crashed``: an exception; ``killed``: the process died; ``timeout``;
-            ``stopped``: by the user; ``busy``: another command is doing it.
-        detail: What went wrong, or the outcome (``ok``, ``diverged``) of a run that is done.
-        seconds: Of a run that is done; of another: that all its tries took.
-        attempts: How often it was started.
+        job: The run.
+        state: ``done``; ``refused``: an input is wrong; ``device``: it can't be used; ``io``: the
+            disk is full or can't be written to; ``oom``: not enough memory; ``crashed``: an
+            exception; ``killed``: the process died; ``timeout``; ``stopped``: by the user;
+            ``busy``: already running in another process.
+        detail: The outcome (``ok``, ``diverged``) of a run that is done; else the error.
+        seconds: Duration of a run that is done; else the duration of all tries.
+        attempts: Number of starts.
     """
 
     job: Job
@@ -51,16 +54,20 @@ class Status:
 
 
 class Supervisor:
-    """Keeps a training process for each thread that calls it, restarts one that dies, and tries its run again.
+    """Runs jobs in training processes, one for each calling thread.
+
+    A process that dies is replaced, and its run is tried again.
 
     Args:
         report: Called on progress, in the supervising thread.
-        max_retries: Further tries of a failed run, for the kinds in `RETRIES` or by kind; the last failure decides. Diverged runs
-            are done.
-        timeout: Seconds that a run may take; None: any.
-        target: What a training process runs; it speaks the protocol of `stableft.execution.worker.serve`.
-        slots: A GPU for each process that there may be at a time, in the terms of ``CUDA_VISIBLE_DEVICES``: the only one that the
-            process sees. A slot is free again when its process is dead. Empty: any number of processes, each sees all GPUs.
+        max_retries: Further tries of a failed run, for the kinds in `RETRIES` or by kind; the last
+            failure decides. Diverged runs are done.
+        timeout: Limit in seconds for a run; None: no limit.
+        target: Main function of a training process, with the protocol of
+            `stableft.execution.worker.serve`.
+        slots: Values of ``CUDA_VISIBLE_DEVICES``, one for each simultaneous process, which then sees
+            only this GPU. A slot is free again when its process is dead. Empty: any number of
+            processes, and each sees all GPUs.
     """
 
     def __init__(
@@ -76,14 +83,14 @@ class Supervisor:
         self._target = target
         self._retries = max_retries if isinstance(max_retries, Mapping) else retries(str(max_retries))
         self._lock = threading.Lock()
-        self._workers: list[_Worker] = []  # all that ever were
+        self._workers: list[_Worker] = []  # all ever started
         self._idle: list[_Worker] = []
         self._slots = list(slots)
         self._bound = bool(slots)
         self._stopping = self._draining = False
 
     def __call__(self, job: Job) -> Status:
-        """Does one run and returns its status. Never raises for anything that happens to the run."""
+        """Does a run and returns its status. No failure of the run raises an exception."""
         started, attempts = time.monotonic(), 0
         while True:
             attempts += 1
@@ -93,21 +100,21 @@ class Supervisor:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Returns the arguments, beside its own report, by which another supervisor treats runs as this one does."""
+        """The arguments, without ``report``, for another supervisor with the same behaviour."""
         return {"max_retries": self._retries, "timeout": self._timeout, "target": self._target}
 
     @property
     def halted(self) -> bool:
-        """Tells whether no more runs are started."""
+        """True once no more runs are started."""
         return self._stopping or self._draining
 
     @property
     def stopped(self) -> bool:
-        """Tells whether those in flight are not waited for either."""
+        """True once runs in flight are not waited for either."""
         return self._stopping
 
     def drain(self) -> None:
-        """Starts no more runs; those in flight continue to their end."""
+        """Stops starting runs; those in flight continue to their end."""
         self._draining = True
 
     def stop(self) -> None:
@@ -128,12 +135,14 @@ class Supervisor:
             self._give_back(worker)
 
     def _supervise(self, worker: "_Worker", job: Job) -> tuple[ExitKind, str, float]:
+        """Sends a job to a process and waits for the end; returns kind, detail and seconds."""
         before = _oom_kills()
         worker.results = job.results
         try:
             worker.started()
             deadline = None if self._timeout is None else time.monotonic() + self._timeout
             worker.connection.send(job)
+            # Each turn handles one message, or the end of the process or of the time.
             while True:
                 rest = None if deadline is None else max(0.0, deadline - time.monotonic())
                 if not wait([worker.connection, worker.process.sentinel], rest):
@@ -149,10 +158,11 @@ class Supervisor:
                 elif reply[0] == "done":
                     return "done", reply[1], reply[2]
                 elif reply[0] == "busy":
-                    return "busy", "another command is at it", 0.0
+                    return "busy", "already running in another process", 0.0
                 else:
                     return reply[0], reply[1], 0.0
         except (EOFError, OSError):
+            # The process died: its exit code and the system's counter of kills give the reason.
             worker.process.join(10)
             worker.gone()
             code = worker.process.exitcode
@@ -173,7 +183,7 @@ class Supervisor:
         worker = _Worker(self._target, slot)
         with self._lock:
             self._workers.append(worker)
-        if self._stopping:  # since the check
+        if self._stopping:  # stopped since the check in _attempt
             worker.process.kill()
         return worker
 
@@ -190,10 +200,13 @@ class Supervisor:
 
 
 def retries(text: str) -> dict[str, int]:
-    """Parses ``2``, further tries of every kind in `RETRIES`, or ``oom=0,killed=3``, which replaces some of `RETRIES`.
+    """Parses the option ``--max-retries``.
+
+    ``2`` means two further tries of every kind in `RETRIES`, except those with 0 there (timeouts).
+    ``oom=0,killed=3`` replaces some values of `RETRIES`.
 
     Raises:
-        UsageError: anything else.
+        UsageError: The text is anything else.
     """
     if text.isdecimal():
         return {kind: int(text) if number else 0 for kind, number in RETRIES.items()}
@@ -205,7 +218,7 @@ def retries(text: str) -> dict[str, int]:
 
 
 def _oom_kills() -> int:
-    """Returns how many processes this system has killed for lack of memory since it started (Linux; elsewhere 0)."""
+    """Returns the number of out-of-memory kills since the system started (Linux; elsewhere 0)."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -214,7 +227,7 @@ def _oom_kills() -> int:
 
 
 def count_gpus() -> int:
-    """Returns how many GPUs torch finds, asked in another process, since this one must not import torch."""
+    """Returns torch's number of GPUs, from another process, since this one must not import torch."""
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_send_gpus, args=(theirs,), daemon=True)
     process.start()
@@ -234,7 +247,10 @@ def _send_gpus(connection: Connection) -> None:
 
 
 def _begin(target: Callable[[Connection], None], connection: Connection, slot: str | None) -> None:
-    """Runs the main function of a process that sees one GPU. Nothing has asked for a GPU before, so it opens no other."""
+    """Runs the main function of a training process, with one visible GPU if there are slots.
+
+    Nothing has used a GPU before, so the process opens no other.
+    """
     if slot is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
     connection.send(("ready",))
@@ -252,10 +268,12 @@ class _Worker:
         self._ready = False
 
     def started(self) -> None:
-        """Waits until the process has started, which is no part of any run's time: the first imports everything.
+        """Waits until the process has started.
+
+        This time is not part of any run's time, as the first process imports everything.
 
         Raises:
-            EOFError: it died before.
+            EOFError: The process died before.
         """
         if not self._ready:
             wait([self.connection, self.process.sentinel])
@@ -266,6 +284,6 @@ class _Worker:
 
     def gone(self) -> None:
         """Removes the drafts of the process, after its death."""
-        wait([self.process.sentinel], 10)  # not join(), which only one thread may call
+        wait([self.process.sentinel], 10)  # not join(): only one thread may call it
         if self.results is not None and self.process.pid is not None:
             Store(self.results).drop_drafts(self.process.pid)

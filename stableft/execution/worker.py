@@ -1,4 +1,4 @@
-"""The main function of a training process: takes jobs from its supervisor, one at a time, and replies how each ended."""
+"""Worker: the main function of a training process. It does jobs one by one and reports each end."""
 
 import contextlib
 import errno
@@ -26,11 +26,11 @@ _HOPELESS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT})
 def serve(connection: Connection) -> None:
     """Does jobs until the supervisor closes the connection.
 
-    Imports, tokenised data and files in the page cache are paid for once, not per run. Replies are tuples:
-    ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for an
-    error that the user can mend, ``("device", message)`` if there is no such device, ``("io", message)`` if
-    nothing can be written, ``("oom", message)`` if there is not enough memory, ``("crashed", message)`` for
-    any other error, ``("busy",)`` if another command is doing this run.
+    Imports, tokenisation and reading of files happen once, not per run. Replies are tuples:
+    ``("progress", step, total, loss)``, ``("done", outcome, seconds)``, ``("refused", message)`` for
+    an error that the user can fix, ``("device", message)`` if there is no such device,
+    ``("io", message)`` if nothing can be written, ``("oom", message)`` if memory is too small,
+    ``("crashed", message)`` for any other error, ``("busy",)`` if another command is running it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -59,7 +59,7 @@ def _reply(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
                 return ("busy",)
             if outcome := recorded_outcome(store, job.run_id):
                 return ("done", *outcome)
-            from stableft.execution import run_job  # imports torch, which the supervisor's process never needs
+            from stableft.execution import run_job  # imports torch, unneeded in the supervisor's process
 
             record = run_job.run_one(job, with_heartbeat(lock, progress))
             store.write(record)
@@ -79,12 +79,12 @@ def _reply(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
 
 
 def _no_device_memory() -> tuple[type[Exception], ...]:
-    torch = sys.modules.get("torch")  # without it nothing was computed
+    torch = sys.modules.get("torch")  # if absent, nothing was computed
     return (torch.OutOfMemoryError,) if torch else ()
 
 
 def _die_with_parent() -> None:
-    """Ends this process as soon as its parent is gone."""
+    """Ends this process as soon as its parent has ended."""
     parent = parent_process()
     if parent is None:
         return
@@ -98,7 +98,7 @@ def _die_with_parent() -> None:
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Any:
-    """Sends this process's stdout and stderr, native code's included, to a file."""
+    """Redirects this process's stdout and stderr, including those of native code, to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     keep = [os.dup(fd) for fd in (1, 2)]
     with open(path, "ab", buffering=0) as log:

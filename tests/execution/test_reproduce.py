@@ -88,7 +88,7 @@ def test_a_folder_of_weights_has_to_be_put_there(tmp_path: Path):
     (row,) = rows(grid({"encoder": "./mine"}, arms=["corrected"], tasks=["docs15"], seeds=[0]))
     (found,) = rebuild.reproductions([row], Store(tmp_path))
     assert "--encoder ./mine" in found.steps[-1]
-    assert found.notes == (f"./mine is a folder that you have to put there: its fingerprint is {WEIGHTS}",)
+    assert found.notes == (f"./mine is a folder for you to provide: its fingerprint is {WEIGHTS}",)
 
 
 def test_runs_that_are_no_product_become_several_commands(tmp_path: Path):
@@ -137,7 +137,7 @@ def test_code_lock_and_execution_become_steps(tmp_path: Path):
     assert found.steps[:2] == (f"git worktree add --detach {folder} {COMMIT}", f"cd {folder} && make setup")
     assert found.steps[-1].startswith("MKL_CBWR=AVX2,STRICT TOKENIZERS_PARALLELISM=true .venv/bin/python -m stableft run adam ")
     assert found.steps[-1].endswith("--device cuda:0 --threads 2 --padded --results rebuilt")
-    assert "the patch can't be had" in found.notes[0]
+    assert "the patch is unavailable" in found.notes[0]
     assert found.notes[1].endswith("numpy 2.4.7, scipy absent")
     checkout.patches(store.root).mkdir(parents=True)
     (checkout.patches(store.root) / f"{'f' * 64}.patch").touch()
@@ -151,11 +151,11 @@ def test_what_cannot_be_rebuilt_is_said(tmp_path: Path):
     own = {**row, "protocol": "laptop+reviews.csv", "task": "reviews.csv"}
     first, second = rebuild.reproductions([odd, own], Store(tmp_path))
     assert first.notes == (
-        "the code was no git checkout, so its state is not known",
-        "the code here does not derive these very runs from the command; that of the checkout may",
+        "the code was not a git checkout, so its state is unknown",
+        "the present code does not derive exactly these runs from the command; the checkout's code may",
     )
     assert "--tasks csv:PATH" in second.steps[-1]
-    assert second.notes[0] == f"PATH is what reviews.csv was read from: the fingerprint of its data is {DATA}"
+    assert second.notes[0] == f"PATH is the file of reviews.csv: the fingerprint of its data is {DATA}"
 
 
 def test_a_run_is_found_by_the_first_digits_of_its_identity(project: Path):

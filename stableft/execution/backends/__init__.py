@@ -1,1 +1,1 @@
-"""Backends: how many runs are done at a time, and where."""
+"""Backends: run several jobs at a time, on this machine or on a cluster."""

@@ -1,4 +1,4 @@
-"""Backends by name; Dask is imported when it is asked for."""
+"""Backend registry: backends by name. Dask is imported only on request."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -29,10 +29,10 @@ ALIASES = {"threads": "local"}  # earlier names, still accepted
 
 
 def canonical(name: str) -> str:
-    """Returns the present name of a backend, given that or an earlier one.
+    """Returns the present name of a backend, given its present or an earlier name.
 
     Raises:
-        UsageError: there is no backend of that name.
+        UsageError: There is no backend of that name.
     """
     name = ALIASES.get(name, name)
     named(name, BACKENDS, "backend")

@@ -1,4 +1,7 @@
-"""Backends: functions from jobs to statuses, in any order; and those of this machine, `serial` and `local`."""
+"""Backend base: a backend is a function from jobs to statuses, in any order.
+
+This module has the backends of this machine, `serial` and `local`.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +25,12 @@ class Cluster:
 
     Attributes:
         scheduler: Address such as ``tcp://host:8786``, or the path of a scheduler file.
-        local: In place of it: that many workers on this machine, for this command, on loopback.
-        gather: Records come back over Dask; workers need not see the results folder.
-        tls_ca: File of the authority that both sides trust; None: as Dask's own configuration says.
-        tls_cert: This command's certificate.
-        tls_key: And its key.
+        local: Instead of an address, the number of workers to start on this machine, for this
+            command, on loopback.
+        gather: True if records are sent back over Dask; workers need not see the results folder.
+        tls_ca: Certificate file of the authority of both sides; None: as in Dask's configuration.
+        tls_cert: Certificate file of this command.
+        tls_key: Key file of this command.
     """
 
     scheduler: str | None = None
@@ -37,21 +41,21 @@ class Cluster:
     tls_key: Path | None = None
 
     def check(self, backend: str, workers: int | None) -> None:
-        """Refuses settings that contradict each other.
+        """Checks that the settings do not contradict each other.
 
         Args:
-            backend: The backend asked for.
-            workers: How many runs at a time the user asked for.
+            backend: Name of the selected backend.
+            workers: The requested number of runs at a time; None if the user gave none.
 
         Raises:
-            UsageError: with what to do.
+            UsageError: They do; the message is the remedy.
         """
         if backend != "dask":
             if self != Cluster():
                 raise UsageError("--scheduler, --local-cluster, --gather and --tls-... are options of --backend dask")
             return
         if workers is not None:
-            raise UsageError("with --backend dask as many runs are done at a time as its workers have threads: leave --jobs out")
+            raise UsageError("with --backend dask the workers' threads determine the number of runs at a time: leave --jobs out")
         if (self.scheduler is None) == (self.local is None):
             raise UsageError("--backend dask needs either --scheduler ADDRESS or --local-cluster N: see docs/clusters.md")
         tls = (self.tls_ca, self.tls_cert, self.tls_key)
@@ -65,17 +69,17 @@ def serial(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterato
 
 
 def local(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
-    """Runs jobs with joblib's threads, each of which supervises a training process of its own.
+    """Runs jobs with joblib's threads; each thread supervises a training process of its own.
 
-    The threads only wait. All computing is in their processes, so a process that dies ends no other run
-    (``docs/adr/0004-supervised-processes.md``).
+    The threads only wait. All computing is in their processes, so the death of a process ends no
+    other run (``docs/adr/0004-supervised-processes.md``).
     """
     with parallel_config(backend="threading", n_jobs=workers):
-        # joblib's annotations know neither an int batch size nor the generator that return_as asks for.
+        # joblib's annotations lack the int batch size and the generator of return_as.
         parallel: Any = Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)  # pyright: ignore[reportArgumentType]
         yield from parallel(delayed(supervisor)(job) for job in jobs)
 
 
 def default_workers() -> int:
-    """Returns the number of cores that this process may use: one single-threaded run on each is fastest."""
+    """Returns the number of usable cores: one single-threaded run on each is fastest."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,8 @@
-"""Dask: runs on the workers of a scheduler, each supervised where it is done (``docs/clusters.md``).
+"""Dask backend: runs on the workers of a scheduler, supervised on each worker.
 
-The command keeps as many runs in flight as the workers have threads; workers may come, go and die. Each is asked who it is before
-its first run, and sent what it lacks.
+The command keeps as many runs in flight as the workers have threads. Workers may come, go and die.
+Before its first run, a worker reports its versions and gets the inputs that it lacks. See
+``docs/clusters.md``.
 """
 
 import contextlib
@@ -31,9 +32,9 @@ from stableft.storage.run_state import with_heartbeat
 from stableft.storage.run_summary import recorded_outcome
 from stableft.storage.store import Store
 
-REFRESH_SECONDS = 1.0  # between looks at who the workers are
-ANSWER_SECONDS = 30.0  # that a scheduler may take for an answer
-KEPT = "Finished runs are kept; the same command goes on."
+REFRESH_SECONDS = 1.0  # between two queries for the present workers
+ANSWER_SECONDS = 30.0  # limit for a scheduler's answer
+KEPT = "Finished runs are kept; repeat the command to resume."
 
 
 @contextmanager
@@ -41,12 +42,12 @@ def connected(cluster: Cluster, warn: Warn) -> Iterator[Backend]:
     """Opens a backend on a cluster's workers.
 
     Raises:
-        Unreachable: there is no scheduler at that address, or it was lost.
-        UsageError: a worker's Python, packages or source are not those of this command.
-        MissingInput: a worker does not see the results folder.
+        Unreachable: There is no scheduler at that address, or it was lost.
+        UsageError: A worker's Python, packages or source differ from those of this command.
+        MissingInput: A worker does not see the results folder.
     """
-    for name in ("distributed", "distributed.client"):  # Dask's own configuration gives both a level
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # this module reports what matters
+    for name in ("distributed", "distributed.client"):  # Dask's configuration sets a level for both
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # this module reports errors itself
     with connection(cluster) as client:
 
         def dask(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
@@ -59,6 +60,7 @@ def connected(cluster: Cluster, warn: Warn) -> Iterator[Backend]:
 
 @contextmanager
 def _lost(client: Any) -> Iterator[None]:
+    """Turns errors of the connection into `Unreachable`."""
     try:
         yield
     except (CommClosedError, TimeoutError) as error:
@@ -85,7 +87,7 @@ class _Pool:
         self._encoders = encoders(jobs)
         self._workers: dict[str, int] = {}
         self._looked = float("-inf")
-        self._flying: dict[Any, ExitStack] = {}  # each with the lock of its run
+        self._flying: dict[Any, ExitStack] = {}  # by future: the lock of its run
         self._number = 0
 
     def __enter__(self) -> "_Pool":
@@ -95,19 +97,19 @@ class _Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends what is in flight, here and on the workers."""
+        """Ends runs in flight, here and on the workers."""
         flying = list(self._flying)
         for lock in self._flying.values():
             lock.close()
         if self._client.status != "running":
             return
-        with contextlib.suppress(Exception):  # a scheduler that was just lost
+        with contextlib.suppress(Exception):  # the scheduler may have been lost
             self._client.unsubscribe_topic(self._command)
             self._client.cancel(flying, force=True)
             self._ask(dask_worker.halt, self._command, on_error="ignore")
 
     def slots(self) -> int:
-        """Returns the number of threads of all present workers; new workers are made ready."""
+        """Returns the number of threads of all present workers; prepares new workers."""
         if self._client.status != "running":
             raise _lost_error(self._client)
         if time.monotonic() - self._looked > REFRESH_SECONDS:
@@ -115,17 +117,18 @@ class _Pool:
             self._ready([address for address in now if address not in self._workers])
             if gone := self._workers.keys() - now.keys():
                 who = "a Dask worker is" if len(gone) == 1 else f"{len(gone)} Dask workers are"
-                self._warn(f"{who} gone, {len(now)} are left; runs that were in flight there are done again")
+                self._warn(f"{who} gone, {len(now)} are left; runs in flight there will be done again")
             self._workers = now
             self._looked = time.monotonic()
         return sum(self._workers.values())
 
     def submit(self, job: Job) -> Future | Status:
+        """Sends a job to the workers; returns its future, or its status if that is known at once."""
         lock, report = ExitStack(), partial(self._supervisor.report, job)
-        if self._gather:  # no worker sees the results folder, so the run is locked here
+        if self._gather:  # workers do not see the results folder: lock the run here
             file = lock.enter_context(self._store.try_lock(job.run_id))
             if file is None:
-                return Status(job, "busy", "another command is at it")
+                return Status(job, "busy", "already running in another process")
             if outcome := recorded_outcome(self._store, job.run_id):
                 lock.close()
                 return Status(job, "done", *outcome)
@@ -145,20 +148,21 @@ class _Pool:
         return future
 
     def status(self, future: Future, job: Job) -> Status | None:
+        """Returns the status of a run whose future is done; None if it has to be done again."""
         with self._flying.pop(future):
             try:
                 reply: dask_worker.RunReply | str = future.result()
             except KilledWorker as error:
                 number, last = error.allowed_failures + 1, error.last_worker.address
-                return Status(job, "killed", f"{number} Dask workers died while they did it, the last at {last}", attempts=number)
+                return Status(job, "killed", f"{number} Dask workers died while running it, the last at {last}", attempts=number)
             except (CommClosedError, TimeoutError):
                 raise
             except Exception as error:
                 if future.cancelled():
-                    self.slots()  # raises if the scheduler is gone; else it was restarted
+                    self.slots()  # raises if the scheduler is lost; else it was restarted
                     return None
                 return Status(job, "crashed", f"on its Dask worker: {type(error).__name__}: {reason(error)}")
-            if isinstance(reply, str):  # the worker began a moment ago
+            if isinstance(reply, str):  # the address of a new worker without the inputs
                 self._ready([reply])
                 return None
             if self._gather:
@@ -166,6 +170,7 @@ class _Pool:
             return replace(reply.status, job=job)
 
     def _write(self, reply: dask_worker.RunReply) -> None:
+        """Writes the gathered records and log of a run to the results folder."""
         for run_id, content in reply.records.items():
             path = self._store.path(run_id)
             if not path.is_file():
@@ -178,17 +183,19 @@ class _Pool:
             write_whole(log, reply.log)
 
     def _ready(self, addresses: Sequence[str]) -> None:
-        """Asks workers for their versions, and sends them the inputs that they lack."""
+        """Asks workers for their versions, and sends them missing inputs."""
         if not addresses:
             return
+        # Versions and missing inputs, from all workers at once.
         with _probe(None if self._gather else self._store.root) as probe:
             replies: Mapping[str, dask_worker.WorkerInfo | Exception] = self._ask(
                 dask_worker.describe, probe, list(self._examples), list(self._encoders.values()), workers=list(addresses)
             )
+        # Refuse workers of other versions. Group the others by missing inputs.
         here = dask_worker.versions()
         lacking: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
         for address, info in replies.items():
-            if isinstance(info, OSError):  # it died; if it comes back it is a new one
+            if isinstance(info, OSError):  # it died; if it returns it counts as new
                 continue
             if isinstance(info, Exception):
                 raise UsageError(
@@ -199,10 +206,11 @@ class _Pool:
             if not info.sees_results:
                 raise MissingInput(
                     f"Dask worker {address} does not see the results folder {self._store.root}. Mount it there, at the same path; "
-                    "or add --gather, with which records come back over Dask."
+                    "or add --gather, which sends records back over Dask."
                 )
             if info.data or info.encoders:
                 lacking.setdefault((info.data, info.encoders), []).append(address)
+        # Send each group its inputs.
         for (data, wanted), workers in lacking.items():
             sent = [(self._encoders[each], files(self._encoders[each])) for each in sorted(wanted)]
             answers = self._ask(dask_worker.receive, {each: self._examples[each] for each in sorted(data)}, sent, workers=workers)
@@ -216,7 +224,7 @@ class _Pool:
 
     def _progress(self, event: tuple[float, Sequence[Any]]) -> None:
         run_id, step, total, loss = event[1]
-        with contextlib.suppress(ValueError):  # it ended a moment ago, and its lock is closed
+        with contextlib.suppress(ValueError):  # the run has just ended, and its lock is closed
             self._reports[run_id](step, total, loss)
 
 
@@ -228,14 +236,14 @@ def _refuse_other_versions(address: str, there: Mapping[str, str], here: Mapping
     ]
     if differences:
         raise UsageError(
-            f"Dask worker {address} is not of this version: {'; '.join(differences)}. Install the same on both sides "
-            "(requirements.lock), and start the worker anew."
+            f"Dask worker {address} has other versions: {'; '.join(differences)}. Install the same on both sides "
+            "(requirements.lock), and restart the worker."
         )
 
 
 @contextmanager
 def _probe(results: Path | None) -> Iterator[Path | None]:
-    """Creates a file by which a worker shows that it sees the results folder."""
+    """Creates a temporary file in the results folder, for workers to look for."""
     if results is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Client of a Dask scheduler, and the scheduler and workers that a command starts for itself."""
+"""Dask client: connects to a scheduler, or starts one with workers for this command."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster, Security
 from stableft.core.errors import MissingInput, Unreachable, UsageError
 from stableft.execution.backends.base import Cluster
 
-CONNECT_SECONDS = 10.0  # that a scheduler may take to be found
+CONNECT_SECONDS = 10.0  # limit for finding a scheduler
 LOOPBACK = "127.0.0.1"
 
 
@@ -23,8 +23,8 @@ def connection(cluster: Cluster) -> Iterator[Any]:
     """Opens a client of the scheduler, after starting a local one if none is named.
 
     Raises:
-        Unreachable: there is no scheduler at that address.
-        UsageError, MissingInput: its certificates are missing.
+        Unreachable: There is no scheduler at that address.
+        UsageError, MissingInput: Its certificates are missing.
     """
     with ExitStack() as stack:
         if cluster.local is not None:
@@ -33,10 +33,10 @@ def connection(cluster: Cluster) -> Iterator[Any]:
         else:
             address = _address(cluster.scheduler or "")
             security = _security(cluster, address)
-        make: Any = Client  # its annotations know only the asynchronous half of it
+        make: Any = Client  # its annotations cover only asynchronous use
         try:
             client = make(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
-        except Exception as error:  # Dask raises many kinds; each means that there is no speaking with the scheduler
+        except Exception as error:  # Dask raises many kinds; each means no connection
             raise Unreachable(f"no Dask scheduler answers at {address}: {reason(error)}. See docs/clusters.md.") from error
         stack.callback(client.close, timeout=2)
         yield client
@@ -53,7 +53,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
                 threads_per_worker=1,
                 host=LOOPBACK,
                 dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None means port 8787, and a warning if it is taken
+                scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},  # None: port 8787, and a warning if taken
                 silence_logs=logging.CRITICAL,
             )
         with cluster:
@@ -62,7 +62,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Removes the variables that Dask's nannies, which live in this process, add to its environment for their workers."""
+    """Removes environment variables added by Dask's nannies, which live in this process."""
     before = set(os.environ)
     try:
         yield
@@ -73,13 +73,14 @@ def _environment_kept() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ignores Ctrl-C meanwhile: it reaches all processes of a terminal, but the command decides what workers do.
+    """Ignores Ctrl-C meanwhile; processes started in the block inherit this.
 
-    Processes that are started meanwhile inherit this; their replacements learn it from `dask_worker.describe`.
+    Ctrl-C reaches all processes of a terminal, but only the command may stop its workers.
+    Replacements of workers ignore it after `dask_worker.describe`.
     """
     try:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not in the main thread, which alone handles signals
+    except ValueError:  # signals can only be handled in the main thread
         yield
         return
     try:
@@ -89,7 +90,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _address(scheduler: str) -> str:
-    """Returns the address, or the one in a file that ``dask scheduler --scheduler-file`` wrote."""
+    """Returns the address itself, or that in a file of ``dask scheduler --scheduler-file``."""
     if not Path(scheduler).is_file():
         return scheduler
     try:

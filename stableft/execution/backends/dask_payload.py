@@ -1,4 +1,4 @@
-"""The message to a Dask worker: a job whose data and weights are sent separately, once per worker."""
+"""Dask payload: the message to a worker. Data and weights are sent separately, once per worker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ _NOTHING: TaskData = TaskData((), ())
 
 @dataclass(frozen=True)
 class JobPayload:
-    """A run as it is sent.
+    """A job in the form sent to a worker.
 
     Attributes:
-        job: Without examples; its paths are the sender's.
+        job: The job without examples; its paths are the sender's.
         data: Fingerprints of the examples of the job and of its source jobs, by run.
     """
 
@@ -25,16 +25,16 @@ class JobPayload:
 
     @property
     def encoders(self) -> set[str]:
-        """Returns the fingerprints of the encoders that it needs."""
+        """The fingerprints of the needed encoders."""
         return {job.encoder.fingerprint for job in family(self.job)}
 
     def unpack(self, data: Mapping[str, TaskData], encoders: Mapping[str, Path], results: Path | None) -> Job:
-        """Returns the job as the receiver does it.
+        """Returns the job with the receiver's data and paths.
 
         Args:
             data: The receiver's examples by fingerprint.
             encoders: The receiver's folders of encoders by fingerprint.
-            results: In place of the sender's results folder, if that isn't seen here.
+            results: The receiver's results folder; None if it sees the sender's.
         """
 
         def here(job: Job) -> Job:
@@ -70,13 +70,13 @@ def encoders(jobs: Sequence[Job]) -> dict[str, Encoder]:
 
 
 def files(encoder: Encoder) -> dict[str, bytes]:
-    """Returns the files that an encoder's fingerprint covers."""
+    """Returns the files covered by an encoder's fingerprint."""
     names = ("config.json", next(name for name in WEIGHT_FILES if (encoder.folder / name).is_file()), *TOKENIZER_FILES)
     return {name: (encoder.folder / name).read_bytes() for name in names if (encoder.folder / name).is_file()}
 
 
 def _bare(job: Job) -> Job:
-    task = job.task and replace(job.task, load=_left_behind)  # that of own files would carry them
+    task = job.task and replace(job.task, load=_left_behind)  # the loader of a user's file would carry the examples
     sources = {name: _bare(source) for name, source in job.sources.items()}
     return replace(job, data=_NOTHING, task=task, sources=sources, results=job.results.resolve())
 

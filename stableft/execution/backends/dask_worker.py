@@ -23,18 +23,18 @@ from stableft.storage.store import Store
 from stableft.tasks import TaskData
 
 WATCH_SECONDS = 1.0
-IDLE_SECONDS = 20.0  # without a run, after which training processes are ended
+IDLE_SECONDS = 20.0  # without a run, until training processes are ended
 
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """Versions of a worker, and the inputs that it lacks.
+    """Versions of a worker, and its missing inputs.
 
     Attributes:
         versions: Versions of everything that can change a run's numbers.
-        sees_results: It sees the command's results folder.
-        data: Fingerprints of the examples that it lacks.
-        encoders: Of the encoders that it lacks.
+        sees_results: True if it sees the command's results folder.
+        data: Fingerprints of missing examples.
+        encoders: Fingerprints of missing encoders.
     """
 
     versions: Mapping[str, str]
@@ -45,12 +45,12 @@ class WorkerInfo:
 
 @dataclass(frozen=True)
 class RunReply:
-    """Status of a run that a worker did, and with ``--gather`` its files.
+    """Status of a run on a worker, and with ``--gather`` its files.
 
     Attributes:
-        status: Its job is without examples.
-        records: Files of the records, by run: its own and those of runs that it needed.
-        log: Of a run that failed.
+        status: The status; its job is without examples.
+        records: Record files by run, including those of its source runs.
+        log: Log of a failed run.
     """
 
     status: Status
@@ -59,20 +59,22 @@ class RunReply:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of Python, of the recorded packages, and of this package's own source."""
+    """Returns the versions of Python, of the recorded packages, and of this package's source."""
     packages = {name: version.split("+")[0] for name, version in provenance.static()["packages"].items()}  # +cpu is a build
     python = ".".join(platform.python_version_tuple()[:2])
     return {"python": python, **packages, "stableft's source": f"{provenance.code_sha256()[:12]} (commit {provenance.commit()})"}
 
 
 def describe(probe: Path | None, data: Sequence[str], encoders: Sequence[Encoder], dask_worker: Any) -> WorkerInfo:
-    """Returns the versions of this worker, and the inputs that it lacks. Called on its event loop, once per worker and command.
+    """Returns the versions of this worker and its missing inputs.
+
+    It is called on the worker's event loop, once per worker and command.
 
     Args:
         probe: A file in the command's results folder; None if workers need not see that folder.
-        data: Fingerprints of the examples that will be needed.
-        encoders: As the command knows them.
-        dask_worker: Given by Dask.
+        data: Fingerprints of the needed examples.
+        encoders: The needed encoders, with the command's folders.
+        dask_worker: The worker, passed by Dask.
     """
     if multiprocessing.parent_process() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command or the nanny decides
@@ -86,10 +88,10 @@ def describe(probe: Path | None, data: Sequence[str], encoders: Sequence[Encoder
 
 
 def receive(data: Mapping[str, TaskData], encoders: Sequence[tuple[Encoder, Mapping[str, bytes]]], dask_worker: Any) -> None:
-    """Keeps examples in memory, and encoders in the worker's local directory.
+    """Stores examples in memory, and encoders in the worker's local directory.
 
     Raises:
-        MissingInput: they are not what was sent.
+        MissingInput: A fingerprint differs from the one that was sent.
     """
     cache = _worker_cache(dask_worker)
     for fingerprint, examples in data.items():
@@ -112,13 +114,13 @@ def halt(command: str, dask_worker: Any) -> None:
 
 
 def run(command: str, settings: Mapping[str, Any], payload: JobPayload, gather: bool) -> RunReply | str:
-    """Does one run and returns its status; the task that Dask carries.
+    """Does a run and returns its status; this is the task submitted to Dask.
 
     Args:
-        command: Names the command that asks, and the topic of its progress.
-        settings: Of its supervisor.
-        payload: What to run.
-        gather: Send the record along, and leave nothing here.
+        command: Name of the command, and of the topic of its progress.
+        settings: Settings of its supervisor.
+        payload: The job.
+        gather: True to return the record with the status, and leave nothing here.
 
     Returns:
         The reply; or the worker's address, if it lacks an input of the run.
@@ -132,6 +134,7 @@ def run(command: str, settings: Mapping[str, Any], payload: JobPayload, gather: 
     results = cache.folder / command if gather else None
     if results:
         results.mkdir(parents=True, exist_ok=True)
+    # Done in a training process of the command, on this thread.
     job = payload.unpack(cache.data, cache.encoders, results)
     worker_environment.prepare(job.threads)
     processes = cache.processes_for(command, settings, worker)
@@ -147,10 +150,10 @@ def run(command: str, settings: Mapping[str, Any], payload: JobPayload, gather: 
 
 
 def _gathered(reply: RunReply, store: Store, runs: Sequence[str]) -> RunReply:
-    """Returns the reply with the files of the run, which are removed here."""
+    """Returns the reply with the files of the run, and removes them here."""
     records: dict[str, bytes] = {}
     for run_id in runs:
-        with contextlib.suppress(FileNotFoundError):  # one that others need too may be taken by them
+        with contextlib.suppress(FileNotFoundError):  # another reply may have taken a shared source run
             records[run_id] = store.path(run_id).read_bytes()
             store.path(run_id).unlink()
     log = store.log_path(runs[0])
@@ -160,7 +163,7 @@ def _gathered(reply: RunReply, store: Store, runs: Sequence[str]) -> RunReply:
 
 
 def _same(encoder: Encoder, folder: Path) -> bool:
-    """Tells whether a folder here holds that encoder."""
+    """Returns True if a folder here holds that encoder."""
     try:
         return from_folder(encoder.name, folder, lower_case=encoder.lower_case).fingerprint == encoder.fingerprint
     except (MissingInput, OSError):
@@ -169,14 +172,18 @@ def _same(encoder: Encoder, folder: Path) -> bool:
 
 @dataclass
 class _CommandProcesses:
-    """The training processes of one command, and the tasks that they are doing."""
+    """The training processes of one command, and the Dask tasks in progress."""
 
     supervisor: Supervisor
     keys: set[str] = field(default_factory=set)
     last: float = field(default_factory=time.monotonic)
 
     def unwanted(self, worker: Any) -> bool:
-        """Tells whether the worker closes, a run was cancelled, the command is gone, or no run has come for a while."""
+        """Returns True if the processes should end.
+
+        That is when the worker closes, a run was cancelled (also by the end of the command), or no
+        run has arrived for `IDLE_SECONDS`.
+        """
         tasks = worker.state.tasks
         cancelled = any((task := tasks.get(key)) is None or task.state == "cancelled" for key in list(self.keys))
         idle = not self.keys and time.monotonic() - self.last > IDLE_SECONDS
@@ -185,7 +192,7 @@ class _CommandProcesses:
 
 @dataclass
 class _WorkerCache:
-    """Inputs and training processes that a worker keeps; several commands share it."""
+    """Inputs and training processes of a worker, shared by several commands."""
 
     folder: Path
     data: dict[str, TaskData] = field(default_factory=dict)
@@ -194,12 +201,12 @@ class _WorkerCache:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def processes_for(self, command: str, settings: Mapping[str, Any], worker: Any) -> _CommandProcesses:
-        """Returns the processes of a command, which are watched as long as they live."""
+        """Returns the processes of a command, and watches new ones until they end."""
         with self.lock:
             if command in self.processes:
                 return self.processes[command]
-            # A daemon, as Dask's nannies start their workers, may have no children since they would outlive it; training
-            # processes end themselves when their parent does.
+            # Nannies start workers as daemons. A daemon may have no children, which would outlive it;
+            # but training processes end themselves when their parent ends.
             multiprocessing.current_process().daemon = False
 
             def report(job: Any, step: int, total: int, loss: float) -> None:

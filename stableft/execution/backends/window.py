@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from stableft.execution.job import Job
 from stableft.execution.supervisor import Status, Supervisor
 
-TICK = 0.5  # seconds between checks for an interrupt, and for workers that came or went
+TICK = 0.5  # seconds between checks for an interrupt, and for new or lost workers
 
 
 class Future(Protocol):
@@ -18,14 +18,14 @@ class Future(Protocol):
 
 
 class Pool(Protocol):
-    """Workers that do jobs."""
+    """A pool of workers for jobs."""
 
     def slots(self) -> int:
-        """Returns how many runs it can do at a time, now."""
+        """Returns the present number of simultaneous runs."""
         ...
 
     def submit(self, job: Job) -> Future | Status:
-        """Starts a run and returns its future; or its status, if that is known at once."""
+        """Starts a run and returns its future, or its status if that is known at once."""
         ...
 
     def status(self, future: Any, job: Job) -> Status | None:
@@ -34,14 +34,16 @@ class Pool(Protocol):
 
 
 def run_window(pool: Pool, supervisor: Supervisor, jobs: Sequence[Job]) -> Iterator[Status]:
-    """Keeps a pool busy with jobs, no more in flight than it has slots, so that none has to be cancelled.
+    """Runs jobs in a pool, with no more in flight than it has slots, and yields their statuses.
 
-    After `Supervisor.drain` no more are submitted. After `Supervisor.stop` those in flight are not waited for.
-    Jobs that were not done end as ``stopped``.
+    So no job has to be cancelled. After `Supervisor.drain` no more are submitted. After
+    `Supervisor.stop` those in flight are not waited for. Jobs that were not done end as
+    ``stopped``.
     """
     waiting, flying = deque(jobs), dict[Any, Job]()
     ended: SimpleQueue[Any] = SimpleQueue()
     while (waiting and not supervisor.halted) or (flying and not supervisor.stopped):
+        # Fill the free slots.
         while waiting and not supervisor.halted and len(flying) < pool.slots():
             job = waiting.popleft()
             submitted = pool.submit(job)
@@ -50,6 +52,7 @@ def run_window(pool: Pool, supervisor: Supervisor, jobs: Sequence[Job]) -> Itera
                 continue
             flying[submitted] = job
             submitted.add_done_callback(ended.put)
+        # Wait for the end of a run; a lost run returns to the queue.
         try:
             future = ended.get(timeout=TICK)
         except Empty:

@@ -205,7 +205,7 @@ def test_a_run_under_which_too_many_workers_died_is_killed_and_others_go_on(job:
     status = pool.status(future, job("fine"))
     assert status is not None
     assert (status.state, status.attempts) == ("killed", 4)
-    assert status.detail == "4 Dask workers died while they did it, the last at tcp://w:1"
+    assert status.detail == "4 Dask workers died while running it, the last at tcp://w:1"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"address": null}x'])
