@@ -18,7 +18,7 @@ from stableft.execution.worker import serve
 from stableft.storage.store import Store
 
 ExitKind = Literal["done", "refused", "device", "io", "oom", "crashed", "killed", "timeout", "stopped", "busy"]
-# Further tries by kind of failure. Other failures would only repeat, and as a rule so would a timeout.
+# Further tries by kind of failure. Other failures, and most timeouts, would only repeat.
 RETRIES: Mapping[str, int] = {"oom": 1, "crashed": 1, "killed": 1, "timeout": 0}
 ProgressCallback = Callable[[Job, int, int, float], None]  # job, step, number of steps, training loss
 # Training processes are forked from a server that has imported everything and started nothing. So

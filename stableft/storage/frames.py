@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-# One file holds both kinds of rows. Unused columns of a row are null, which takes no space in parquet.
+# One file holds both kinds of rows. Unused columns of a row are null and take no space in parquet.
 RUN_SCHEMA = pa.schema(
     [
         pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # metric | prediction
