@@ -1,1 +1,1 @@
-"""From a configuration to rows and predictions: set-up, loop, optimizer, evaluation, checkpoints."""
+"""Training: from a configuration to rows and predictions, with evaluation and checkpoints."""

@@ -1,7 +1,8 @@
 """Checkpointing: saves everything that changes between steps, and restores it bit for bit.
 
-A checkpoint holds nothing that is decided before step 0. To resume, the same `stableft.training.setup.Setup` is built first, with
-its starts, targets of decay and mixing, subsets and schedule. The order of the data is drawn again from its stream.
+A checkpoint holds nothing that is decided before step 0. To resume, the same
+`stableft.training.setup.Setup` is built first, with its starts, targets of decay and mixing,
+subsets and schedule. The order of the data is drawn again from its stream.
 """
 
 import json
@@ -32,13 +33,13 @@ FIELDS = ("labels", "predictions", "probabilities", "offsets")
 
 
 class TrainingState:
-    """State of a run between two steps: weights, moments and step counts of Adam, random streams, state of the evaluator.
+    """State of a run between two steps: weights, Adam's state, random streams, evaluator's state.
 
     Args:
-        model: As built; persistent buffers count as weights.
-        optimizer: Over its parameters.
-        evaluator: Of the run.
-        device: A torch device; its generator, and that of the CPU, are part of the state.
+        model: Model as built; persistent buffers count as weights.
+        optimizer: Optimizer of its parameters; its moments and step counts are part of the state.
+        evaluator: Evaluator of the run.
+        device: A torch device. Its generator and that of the CPU are part of the state.
     """
 
     def __init__(self, model: Model, optimizer: AdamW, evaluator: Evaluator, device: str) -> None:
@@ -46,7 +47,10 @@ class TrainingState:
         self._device = torch.device(device)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Returns all of it by name, each tensor in its own type: the live ones, to be used before the next step."""
+        """Returns the whole state by name, each tensor in its own type.
+
+        The tensors are the live ones, to be used before the next step.
+        """
         tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
         for name, parameter in self._model.named_parameters():
             slots = self._optimizer.state.get(parameter, {})  # a parameter without a gradient has none
@@ -59,7 +63,7 @@ class TrainingState:
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restores the `tensors` of another state; all are copied."""
+        """Restores the `tensors` of another state, as copies."""
         for name, tensor in self._weights().items():
             tensor.copy_(tensors[f"model.{name}"])
         parameters = dict(self._model.named_parameters())
@@ -84,13 +88,13 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class RunCost:
-    """Time and memory that a run took, over all attempts that have a part in it.
+    """Time and memory of a run, over all attempts that contributed to it.
 
     Attributes:
-        started: When the first began, in seconds since 1970.
-        seconds: Of all of them, each up to the checkpoint from which the next one went on.
-        peak_memory_mb: The highest of them, in MiB.
-        resumed_at: Steps that were done when each further one took over.
+        started: Start of the first attempt, in seconds since 1970.
+        seconds: Sum over the attempts, each up to the checkpoint from which the next one resumed.
+        peak_memory_mb: Highest peak of the attempts, in MiB.
+        resumed_at: Completed steps at the start of each further attempt.
     """
 
     started: float
@@ -100,21 +104,22 @@ class RunCost:
 
 
 class Checkpointer:
-    """Saves the state of one run to a file, and loads that of an earlier attempt.
+    """Reader and writer of one run's checkpoint file.
 
-    A checkpoint is refused, and the run starts again, unless everything agrees that could change a bit: the run, the code, versions
-    of packages, device, threads, engine (``identity``). A run whose checkpoint can't be written continues without one.
+    A checkpoint is used only if everything in ``identity`` agrees: the run, code, package versions,
+    device, threads and engine, each of which could change a bit. Otherwise the run starts again. A run
+    continues without a checkpoint if it can't be written.
 
     Args:
-        path: The file; its folder is created when it is first written.
+        path: The file. Its folder is created at the first write.
         identity: JSON values.
-        seconds: Between two checkpoints, and before the first; None: none is written or read.
-        began: When this attempt began, by `time.monotonic`; None: now.
+        seconds: Time between two checkpoints, and before the first; None: none is written or read.
+        began: Start of this attempt by `time.monotonic`; None: now.
         warn: Called with a message about a checkpoint that is not used or not written.
 
     Attributes:
         rows: Everything logged so far; the consumer of the loop appends to it.
-        predictions: Likewise.
+        predictions: Predictions so far, appended likewise.
     """
 
     def __init__(
@@ -135,16 +140,18 @@ class Checkpointer:
         self._due = float("inf") if seconds is None else time.monotonic() + seconds
 
     def load(self) -> None:
-        """Loads the checkpoint of an earlier attempt if there is one, with everything it had logged.
+        """Loads the checkpoint of an earlier attempt, if there is one, with its rows and predictions.
 
         Raises:
-            Damaged: the file is not as it was written.
+            Damaged: the file is damaged, or is no checkpoint of a run.
         """
         if self._seconds is None or not self.path.parent.is_dir():
             return
         drop_drafts(self.path.parent, of=self.path.name)
         if not self.path.is_file():
             return
+
+        # Notes: they show whether the checkpoint belongs to this run and is complete.
         tensors = read_weights(self.path)
         try:
             notes = json.loads(tensors.pop(NOTES).numpy().tobytes())
@@ -153,9 +160,11 @@ class Checkpointer:
         if notes["schema"] != SCHEMA or notes["identity"] != self.identity:
             theirs = notes["identity"]
             other = sorted(key for key in theirs.keys() | self.identity if theirs.get(key) != self.identity.get(key))
-            return self._warn(f"{self.path} is not used, the run starts anew: it has another {', '.join(other) or 'schema'}")
+            return self._warn(f"{self.path} is not used, the run starts again: it has another {', '.join(other) or 'schema'}")
         if notes["layout"] != _layout(tensors):
             raise Damaged(self.path, f"{self.path} is damaged (shapes or types are not those that were written).")
+
+        # Rows and predictions are restored now, the state in `restore`: its setup is built later.
         self._done, self._tensors = notes["done"], tensors
         self.rows = _read_rows(notes["kinds"], within(tensors, "rows"))
         self.predictions = [_read_predictions(split, within(tensors, f"predictions.{split}")) for split in notes["predictions"]]
@@ -163,26 +172,26 @@ class Checkpointer:
         self._before = replace(before, resumed_at=(*before.resumed_at, self._done))
 
     def cost(self) -> RunCost:
-        """Returns the cost up to now."""
+        """Returns the cost of all attempts up to now."""
         peaks = [peak for peak in (self._before.peak_memory_mb, memory.peak_memory_mb()) if peak is not None]
         seconds = self._before.seconds + time.monotonic() - self._began
         return replace(self._before, seconds=seconds, peak_memory_mb=max(peaks, default=None))
 
     def restore(self, state: TrainingState) -> int:
-        """Restores the state that `load` has read, if it has; returns the completed steps."""
+        """Restores the state read by `load`, if any, and returns the number of completed steps."""
         if self._tensors:
             state.load(self._tensors)
             self._tensors = {}
         return self._done
 
     def maybe_save(self, done: int, state: TrainingState) -> None:
-        """Saves a checkpoint if it is time. To be called when all rows of the step are in `rows`."""
+        """Saves a checkpoint if one is due. Call it when all rows of the step are in `rows`."""
         if time.monotonic() < self._due:
             return
         try:
             self.save(done, state)
         except (OSError, SafetensorError) as error:
-            self._warn(f"no checkpoint after step {done}, the run goes on without: {error}")
+            self._warn(f"no checkpoint after step {done}, the run continues without: {error}")
         assert self._seconds is not None
         self._due = time.monotonic() + self._seconds
 
@@ -190,7 +199,7 @@ class Checkpointer:
         """Saves a checkpoint, whole or not at all.
 
         Raises:
-            OSError: the disk is full or can't be written to; an earlier checkpoint is still there.
+            OSError: the disk is full or not writable; an earlier checkpoint is still there.
             SafetensorError: likewise.
         """
         kinds, rows = _rows_as_tensors(self.rows)
@@ -214,7 +223,10 @@ def _layout(tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
 
 
 def _rows_as_tensors(rows: list[MetricRow]) -> tuple[list[tuple[str, str, str]], dict[str, Tensor]]:
-    """Returns the kinds of rows, and for each row its kind's place, its step and its value: all bits of it, of a NaN too."""
+    """Returns the kinds of rows, and all rows as tensors: index of the kind, step and value.
+
+    Values keep all their bits, also those of a NaN.
+    """
     kinds = {kind: place for place, kind in enumerate(dict.fromkeys(row[1:4] for row in rows))}
     return list(kinds), {
         "kind": torch.tensor([kinds[row[1:4]] for row in rows], dtype=torch.int64),

@@ -30,9 +30,10 @@ class MetricRow(NamedTuple):
     """One logged value.
 
     Attributes:
-        scope: "", or what the value is about: the ``subset`` of the split; the ``average`` of the weights or the ``best``
-            checkpoint, both also as in ``best.subset``; a part of the model as `stableft.training.meters.scope_of` names them;
-            or a point of `stableft.training.surface`.
+        scope: Subject of the value, "" for the run's weights on a whole split. Otherwise the ``subset``
+            of the split; the ``average`` of the weights or the ``best`` checkpoint, both also as in
+            ``best.subset``; a part of the model, named by `stableft.training.meters.scope_of`; or a
+            point of `stableft.training.surface`.
     """
 
     step: int
@@ -43,9 +44,13 @@ class MetricRow(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """Predictions for one split at the end of training: (N,) labels and predictions, (N, K) probabilities.
+    """Predictions for one split at the end of training.
 
-    For tagging N counts words, K is 0, and ``offsets`` (M + 1,) is where each example's words start; None for other tasks.
+    Attributes:
+        labels: (N,), N examples or, for tagging, words.
+        predictions: (N,).
+        probabilities: (N, K); K is 0 for regression and tagging.
+        offsets: (M + 1,) start of each example's words for tagging; None for other tasks.
     """
 
     split: str
@@ -57,11 +62,15 @@ class Predictions(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitOutputs:
-    """Outputs for M examples of a split: losses (M,), and N labels and predictions, N = M or, for tagging, their words.
+    """Outputs for M examples of a split.
 
     Attributes:
-        counts: (M,) of how many losses each of ``losses`` is the sum; None: of one each.
-        offsets: (M + 1,) where each example starts among the N; None: N = M.
+        losses: (M,).
+        labels: (N,); N = M or, for tagging, the number of words of the M examples.
+        predictions: (N,).
+        probabilities: (N, K).
+        counts: (M,) number of losses in each sum of ``losses``; None: one each.
+        offsets: (M + 1,) start of each example among the N; None: N = M.
     """
 
     losses: NDArray[np.float32] | NDArray[np.float64]
@@ -94,15 +103,16 @@ class SplitOutputs:
 
 
 class Scorer:
-    """Evaluates models on a task's splits. Leaves them in evaluation mode.
+    """Scorer of models on a task's splits. Leaves the models in evaluation mode.
 
     Args:
-        config: Gives precision and points.
+        config: Configuration with precision and evaluation points.
         data: The task's tokens.
-        runtime: Gives device and batch size.
+        runtime: Device and batch size.
 
     Attributes:
-        subset: Indices of `evaluation_subset`, on which the points before the end are; None: they are on all of validation.
+        subset: Indices of `evaluation_subset`, used at the points before the end; None: all of
+            validation is used.
     """
 
     def __init__(self, config: RunConfig, data: Data, runtime: Runtime) -> None:
@@ -113,22 +123,25 @@ class Scorer:
         """Yields losses and scores of the evaluation splits, and predictions after the last step.
 
         Args:
-            model: With the weights to evaluate.
+            model: Model with the weights to evaluate.
             step: Completed steps.
-            last: This is the run's end: every split is evaluated, as a whole.
-            of: Which weights the model has: "" for those of the run. `AVERAGE` and `BEST` name others, whose rows have that scope
-                and which give no predictions.
+            last: True at the run's end. Every split is then evaluated as a whole.
+            of: Name of the model's weights. "" for those of the run. `AVERAGE` and `BEST` name others:
+                their rows have that scope, and they give no predictions.
         """
         task = self._data.task
         for split in (name for name in EVALUATION_SPLITS if name in self._data.splits):
             if split == "test" and self._config.evaluation.test_points == "last" and not last:
                 continue
+            # One pass over the split or its subset. At the end the subset is cut from the whole split.
             part_of = None if split == "test" or last else self.subset
             indices = np.arange(len(self._data.splits[split])) if part_of is None else part_of
             outputs = self.run_split(model, split, indices)
             parts = [("" if part_of is None else SUBSET, outputs)]
             if last and split == "validation" and self.subset is not None:
-                parts.append((SUBSET, outputs.part(self.subset)))  # so that the curve over the subset reaches the end
+                parts.append((SUBSET, outputs.part(self.subset)))  # the curve over the subset reaches the end
+
+            # Rows of the loss, the task's score by its own name and as "score", and further metrics.
             for part_scope, part in parts:
                 scope = of_weights(of, part_scope)
                 yield MetricRow(step, split, "loss", scope, part.loss)
@@ -158,7 +171,10 @@ class Scorer:
 
     @torch.inference_mode()
     def evaluate(self, model: Model, split: str, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Returns losses (M,) and outputs (M, K) of the examples at ``indices`` (M,). Equal inputs are computed once."""
+        """Returns losses (M,) and outputs (M, K) of the examples at ``indices`` (M,).
+
+        Equal inputs are computed once.
+        """
         tokens, task = self._data.splits[split], self._data.task
         distinct, place = np.unique(tokens.first_alike[indices], return_inverse=True)
         outputs = np.empty((len(distinct), max(1, len(task.labels))), np.float32)
@@ -174,8 +190,8 @@ class Scorer:
         """Evaluates a tagging model on the split's examples at ``indices`` (M,), in that order.
 
         Returns:
-            (M,) sums of each example's `tag_losses`, (M,) how many losses each sum has, and the tags of all words of the M
-            examples. The tag of a word that was cut off is `OUTSIDE`.
+            (M,) sums of each example's `tag_losses`, (M,) number of losses in each sum, and the tags of
+            all words of the M examples. A word that was cut off has the tag `OUTSIDE`.
         """
         tokens = self._data.splits[split]
         assert tokens.words is not None
@@ -191,7 +207,7 @@ class Scorer:
     def _batches(
         self, model: Model, tokens: Tokens, indices: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], Batch, Tensor]]:
-        """Yields batches of the examples at ``indices``: positions in it, the batch, and the model's outputs for it."""
+        """Yields positions in ``indices`` (M,) of a batch's examples, the batch and its outputs."""
         model.eval()
         for where in by_length(tokens.lengths[indices], self._runtime.tokens_per_evaluation_batch):
             batch = tokens.batch(indices[where], self._runtime.device)
@@ -201,15 +217,18 @@ class Scorer:
 
 
 def of_weights(weights: str, part: str) -> str:
-    """Returns the scope of a row about part of a split, evaluated with other weights than the run's."""
+    """Returns the scope of a row, from the name of its weights and the part of the split."""
     return ".".join(filter(None, (weights, part)))
 
 
 def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64] | None:
-    """Draws the fixed validation examples of the points before the end: by a stream of seed 0, stratified by class.
+    """Draws the fixed validation examples of the points before the end, by a stream of seed 0.
+
+    For classification they are stratified by class.
 
     Returns:
-        Ascending indices, or None if there are no more than ``num_examples`` validation examples (then all are used).
+        Ascending indices, or None if there are no more than ``num_examples`` validation examples, or
+        that is None (then all are used).
     """
     tokens = data.splits["validation"]
     if num_examples is None or num_examples >= len(tokens):
@@ -217,7 +236,7 @@ def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64]
     shuffled = stream(0, "evaluation").permutation(len(tokens))
     if data.task.kind == "classification":
         labels = tokens.labels
-        # Ranks within a label, spread evenly over (0, 1): the smallest num_examples keep each label's share.
+        # Ranks within a label, spread evenly over (0, 1): the smallest ones keep each label's share.
         rank = np.empty(len(labels))
         for label in np.unique(labels):
             members = shuffled[labels[shuffled] == label]
@@ -227,14 +246,21 @@ def evaluation_subset(data: Data, num_examples: int | None) -> NDArray[np.int64]
 
 
 def losses(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """Returns the loss of each example (B,): cross entropy of its logits (B, K), or the squared error of its one output."""
+    """Returns the loss of each example (B,).
+
+    For classification it is the cross entropy of the logits (B, K), otherwise the squared error of the
+    one output (B, 1).
+    """
     if kind == "classification":
         return nn.functional.cross_entropy(logits, labels.long(), reduction="none")
     return nn.functional.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction="none")
 
 
 def batch_losses(model: Model, outputs: Tensor, batch: Batch, kind: str) -> Tensor:
-    """Returns the losses that training minimises the mean of: `tag_losses` for a tagging task, else `losses`."""
+    """Returns the losses of a batch: `tag_losses` for a tagging task, else `losses`.
+
+    Training minimises their mean.
+    """
     return tag_losses(model, outputs, batch) if kind == "tagging" else losses(outputs, batch.labels, kind)
 
 

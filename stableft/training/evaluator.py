@@ -1,4 +1,4 @@
-"""Evaluation points of a run: of its weights, of their average, and at the end of the best checkpoint."""
+"""Evaluation points of a run: its weights, their average, and at the end the best checkpoint."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -15,14 +15,14 @@ from stableft.training.setup import Setup
 
 
 class Evaluator:
-    """Evaluates a run's weights, and keeps their average and the best checkpoint to evaluate these too.
+    """Evaluator of a run's weights, of their average and of the best checkpoint.
 
     Args:
-        setup: Before the first step.
-        scorer: Of the run.
+        setup: Setup of the run, before the first step.
+        scorer: Scorer of the run.
 
     Attributes:
-        diverged: A loss was not finite.
+        diverged: True after a loss that was not finite.
     """
 
     def __init__(self, setup: Setup, scorer: Scorer) -> None:
@@ -32,17 +32,20 @@ class Evaluator:
         self.diverged = False
 
     def update_average(self, done: int) -> None:
-        """Adds the weights to their average, after the update that follows ``done`` others."""
+        """Adds the weights to their average, after the update that follows ``done`` others.
+
+        Before the average's start it does nothing.
+        """
         if (average := self._setup.average) and done >= average.after:
             self._averaged = self._averaged or AveragedModel(self._setup.model, multi_avg_fn=average.update)
             self._averaged.update_parameters(self._setup.model)
 
     def evaluate(self, step: int) -> Iterator[MetricRow | Predictions]:
-        """Yields the rows of one point; ends, ``diverged``, with a loss that is not finite."""
+        """Yields the rows of one point. At a non-finite loss it sets ``diverged`` and ends."""
         point, model = self._scorer.point, self._setup.model
         last = step == self._setup.num_steps
 
-        # The weights as they are. The score on validation decides whether they are the best so far.
+        # The run's weights. Their validation score decides whether they are the best so far.
         chosen_by = ("validation", "score", "" if self._scorer.subset is None else SUBSET)
         rows: list[MetricRow] = []
         for item in point(model, step=step, last=last):
@@ -59,7 +62,7 @@ class Evaluator:
         if self._averaged is not None:
             yield from point(cast(Model, self._averaged.module), step=step, last=last, of=AVERAGE)
 
-        # At the end the best checkpoint; its rows are known already if it is the last one.
+        # At the end the best checkpoint. If it is the last one, its rows are known already.
         if last and self._best.step is not None:
             yield MetricRow(step, "validation", "best_step", "", self._best.step)
             if self._best.step == step:
@@ -69,7 +72,7 @@ class Evaluator:
                 yield from point(model, step=step, last=True, of=BEST)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Returns the best checkpoint and the average as they are now, by name."""
+        """Returns the current best checkpoint and average, by name."""
         tensors = {f"best.{name}": tensor for name, tensor in self._best.tensors().items()}
         if self._averaged is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in _tensors_of(self._averaged).items()}
@@ -91,5 +94,5 @@ def _tensors_of(averaged: AveragedModel) -> dict[str, Tensor]:
 
 
 def within(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
-    """Returns the tensors whose names begin with the group's and a dot, by the rest of their names."""
+    """Returns the tensors of a group, by their names without the group's name and the dot."""
     return {name.removeprefix(f"{group}."): tensor for name, tensor in tensors.items() if name.startswith(f"{group}.")}

@@ -1,4 +1,4 @@
-"""The training loop: executes a `Setup` and knows no technique by name."""
+"""Training loop: executes a `Setup`, and knows no technique by name."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -26,16 +26,20 @@ from stableft.training.surface import Surface
 def train(
     setup: Setup, data: Data, runtime: Runtime, checkpointer: Checkpointer | None = None
 ) -> Iterator[MetricRow | Predictions]:
-    """Trains, yielding rows as they arise and, at the end, predictions for each evaluation split.
+    """Trains a model. Yields rows as they arise and, at the end, predictions per evaluation split.
 
-    Evaluation draws from no stream, so its frequency moves nothing. A non-finite loss ends the run: its row is the last one
-    and no predictions follow; that is data, not an error. An average of the weights is evaluated where the weights are, its rows
-    after theirs; so is, after the last step, the checkpoint with the best validation score (of the fixed subset, where points are
-    on that). The predictions are those of the last weights. Where the configuration asks for a surface, its rows are the last.
+    Evaluation draws from no random stream, so its frequency changes nothing. A non-finite loss ends the
+    run: its row is the last one and no predictions follow. That is data, not an error.
 
-    With a checkpointer that has loaded an earlier attempt, the run continues from there: rows from before are not yielded again.
+    An average of the weights is evaluated at the same points as the weights, its rows after theirs.
+    After the last step the checkpoint with the best validation score is evaluated too; the score is
+    that of the fixed subset if the points use it. The predictions are those of the last weights. A
+    surface's rows, if the configuration asks for one, are the last.
+
+    With a checkpointer that has loaded an earlier attempt, the run resumes from there. Earlier rows are
+    not yielded again.
     """
-    # Set-up. The meter and the surface keep the weights as they are now, so both are made before a checkpoint is restored.
+    # Set-up. The meter and the surface copy the initial weights, so they precede the checkpoint.
     config, model = setup.config, setup.model
     scorer = Scorer(config, data, runtime)
     updater = _Updater(setup)
@@ -67,7 +71,7 @@ def train(
         evaluator.update_average(done)
         yield from rows
 
-        # Evaluation, then perhaps a checkpoint: all rows of the step have been yielded by then.
+        # Evaluation, then perhaps a checkpoint: by then all rows of the step have been yielded.
         if step in setup.evaluation_steps:
             yield from evaluator.evaluate(step)
             if evaluator.diverged:
@@ -81,13 +85,13 @@ def train(
 
 
 class _Updater:
-    """Updates the weights, and measures the updates.
+    """Updates of the weights, and their measurement.
 
     Args:
-        setup: Before the first step.
+        setup: Setup of the run, before the first step.
 
     Attributes:
-        optimizer: Over the parameters of the setup's groups, one of its groups for each.
+        optimizer: Optimizer with one parameter group for each group of the setup.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -100,7 +104,7 @@ class _Updater:
     def update(self, done: int) -> list[MetricRow]:
         """Clips the gradients, takes the step after ``done`` others, and returns its rows.
 
-        `UpdateMeter` measures at few steps and `BlockMeter` at every tenth and the last, since both take time.
+        `UpdateMeter` measures at few steps, `BlockMeter` at every tenth and the last: both take time.
         """
         config, step = self._setup.config, done + 1
         at_blocks = step % EVERY == 0 or step == self._setup.num_steps
@@ -114,7 +118,7 @@ class _Updater:
         expected = 1.0 if config.adam.bias_correction else bias
         values = {"lr": lr, "grad_norm": grad_norm, "update_bias_closed_form": expected}
 
-        # The step, with a copy of the weights from before where it is measured.
+        # The step. If it is measured, the weights before it are copied.
         measured = step in self._metered
         if measured:
             self._meter.before()
@@ -133,7 +137,10 @@ class _Updater:
         ]
 
     def _set_learning_rates(self, done: int, bias: float) -> float:
-        """Sets the groups' rates for the update after ``done`` others, whose bias is b(t), and returns the run's."""
+        """Sets the groups' rates for the update after ``done`` others, and returns the run's rate.
+
+        ``bias`` is b(t) of that update.
+        """
         adam = self._setup.config.adam
         lr = adam.lr * self._setup.lr_factor(done)
         if adam.lr_bias is not None:
@@ -164,7 +171,7 @@ def _surface(setup: Setup) -> Surface | None:
 def _surface_rows(
     surface: Surface, num_steps: int, scorer: Scorer, state: TrainingState, checkpointer: Checkpointer | None
 ) -> Iterator[MetricRow]:
-    """Yields the rows of the surface, from the first point that an earlier attempt has not logged."""
+    """Yields the rows of the surface, from the first point that no earlier attempt has logged."""
     known = 0 if checkpointer is None else sum(row.metric == "surface_score" for row in checkpointer.rows)
     for row in surface.rows(num_steps, scorer, skip=known):
         yield row
@@ -173,7 +180,7 @@ def _surface_rows(
 
 
 def _seed_dropout(model: Model, entropy: int, runtime: Runtime) -> None:
-    # The padded reference and GPUs use torch's generator; nothing else draws from it between here and the end of the run.
+    # The padded reference and GPUs use torch's generator. Nothing else draws from it during the run.
     torch.manual_seed(entropy)
     if not runtime.on_gpu:
         model.draw_dropout_from(DropoutStream(entropy))

@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def reset_peak_memory() -> None:
-    """Starts a new measurement of this process's peak memory (Linux; elsewhere the peak is that of the process so far)."""
+    """Starts a new measurement of this process's peak memory.
+
+    This works on Linux; elsewhere the peak is that of the whole process so far.
+    """
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

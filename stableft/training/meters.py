@@ -1,4 +1,4 @@
-"""Meters: norms of a model's parts while it trains, and of the update that an optimizer step applied."""
+"""Meters: norms of a model's parts during training, and of an optimizer step's update."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,12 +18,13 @@ def scope_of(place: ParamPlace) -> str:
 
 
 class BlockMeter:
-    """Distances to the start and gradient norms, all parameters of a part taken as one vector.
+    """Distances to the start and gradient norms, with all parameters of a part as one vector.
 
-    The start is what the parameters are now: with all that techniques changed, as in Zhang et al. (2021), Figure 7.
+    The start is the parameters' present value, after the changes of all techniques, as in Zhang et al.
+    (2021), Figure 7.
 
     Args:
-        groups: Parameters, and their place in the model.
+        groups: Parameters, each with their place in the model.
     """
 
     def __init__(self, groups: Iterable[tuple[ParamPlace, Iterable[nn.Parameter]]]) -> None:
@@ -42,7 +43,7 @@ class BlockMeter:
 
     @torch.no_grad()
     def gradient_norms(self) -> dict[str, float]:
-        """Returns the L2 norm of each part's gradient, by its scope; 0 for a part that has none."""
+        """Returns the L2 norm of each part's gradient, by its scope; 0 for a part without one."""
         return _norms((scope, [p.grad for p in params if p.grad is not None]) for scope, params in self._parts.items())
 
 
@@ -57,13 +58,14 @@ def _norms(parts: Iterator[tuple[str, list[Tensor]]]) -> dict[str, float]:
 
 
 class UpdateMeter:
-    """Measures the update that an optimizer step applied, beside that of bias-corrected Adam.
+    """Norm of the update in an optimizer step, and its ratio to that of bias-corrected Adam.
 
-    Both are norms over all given parameters of the Adam part of the update; decoupled decay is taken out. The corrected update
-    is computed from the moments that the step left in the state, with epsilon where the optimizer has it.
+    Both norms are over all given parameters and of the Adam part of the update; decoupled decay is
+    taken out. The corrected update is computed from the moments after the step, with epsilon where the
+    optimizer has it.
 
     Args:
-        optimizer: Its groups' parameters are measured.
+        optimizer: Optimizer of the measured parameters.
     """
 
     def __init__(self, optimizer: AdamW) -> None:
@@ -72,16 +74,17 @@ class UpdateMeter:
 
     @torch.no_grad()
     def before(self) -> None:
-        """Keeps a copy of the parameters. To be called just before ``optimizer.step()``."""
+        """Copies the parameters. Call it just before ``optimizer.step()``."""
         for _, p, _ in self._parameters():
             self._before.setdefault(p, torch.empty_like(p)).copy_(p)
 
     @torch.no_grad()
     def after(self) -> tuple[float, float]:
-        """Measures the step. To be called just after ``optimizer.step()``.
+        """Measures the step. Call it just after ``optimizer.step()``.
 
         Returns:
-            Norm of the applied update, and its ratio to the norm of the corrected one (NaN where that is 0, as at lr 0).
+            Norm of the applied update, and its ratio to the norm of the corrected one (NaN where that
+            is 0, as at learning rate 0).
         """
         applied: list[Tensor] = []
         corrected: list[Tensor] = []
@@ -90,12 +93,16 @@ class UpdateMeter:
             lr, (beta1, beta2), t = group["lr"], group["betas"], int(state["step"])
             root = (1 - beta2**t) ** 0.5
             eps = group["eps"] * root if self.optimizer.eps_placement == "v_hat" else group["eps"]
+
+            # The applied update: weights before the step, decayed, less the weights after it.
             before = self._before[p]
             if target is not None:
                 before.lerp_(target, lr * group["weight_decay"])
             elif group["weight_decay"] > 0:
                 before.mul_(1 - lr * group["weight_decay"])
             applied.append(torch.linalg.vector_norm(before.sub_(p)))
+
+            # The corrected update, in the memory of the weights before the step.
             denominator = torch.sqrt(state["exp_avg_sq"], out=before).add_(eps)
             update = torch.div(state["exp_avg"], denominator, out=before)
             corrected.append(torch.linalg.vector_norm(update) * (lr * root / (1 - beta1**t)))

@@ -1,4 +1,4 @@
-"""AdamW with a switch for bias correction, and with decay toward given weights."""
+"""Optimizer: AdamW with a switch for bias correction, and with decay toward given weights."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -11,18 +11,20 @@ INFINITE_STEP = float("inf")
 
 
 class AdamW(torch.optim.AdamW):
-    """One class for both arms of the bias-correction ablation, on torch's fused kernel.
+    """AdamW for both arms of the bias-correction ablation, on torch's fused kernel.
 
-    With ``bias_correction=True`` and ``eps_placement="v_hat"`` it is ``torch.optim.AdamW`` bit for bit. With
-    ``bias_correction=False`` it applies ``p <- p (1 - lr wd) - lr m / (sqrt(v) + eps)`` from the first step on: the optimizer
-    of BERT's original code (Devlin et al., 2019) and ``AdamW(correct_bias=False)`` of early transformers, up to the order of decay
-    and update (a difference of lr^2 wd u).
+    With ``bias_correction=True`` and ``eps_placement="v_hat"`` it is ``torch.optim.AdamW`` bit for bit.
+    With ``bias_correction=False`` it applies ``p <- p (1 - lr wd) - lr m / (sqrt(v) + eps)`` from the
+    first step on. That is the optimizer of BERT's original code (Devlin et al., 2019) and
+    ``AdamW(correct_bias=False)`` of early transformers, up to the order of decay and update (a
+    difference of lr^2 wd u).
 
-    How: the kernels compute 1 - beta^t from a step count that is handed to them. Without correction they are handed an infinite
-    one, for which both corrections are exactly 1; the count kept in the state (and so in ``state_dict``) stays the true one.
+    Implementation: the kernels compute 1 - beta^t from a step count. Without correction they receive an
+    infinite count, for which both corrections are exactly 1. The count in the state (and so in
+    ``state_dict``) stays the true one.
 
-    A group with ``decay_to``, one tensor for each of its parameters, decays toward these instead of zero:
-    ``p <- p - lr wd (p - p0)`` before the Adam step.
+    A group with ``decay_to``, one tensor for each of its parameters, decays toward these tensors
+    instead of zero: ``p <- p - lr wd (p - p0)`` before the Adam step.
 
     Args:
         params: Parameters or groups, as for ``torch.optim.AdamW``.
@@ -31,10 +33,10 @@ class AdamW(torch.optim.AdamW):
         eps: Added to the denominator, > 0.
         weight_decay: Decoupled; multiplied by lr.
         bias_correction: See above.
-        eps_placement: ``v_hat``: sqrt(v / (1 - beta2^t)) + eps, where Kingma & Ba's Algorithm 1, torch and so the corrected arm
-            of Zhang et al. have it. ``v``: lr c(t) m / (sqrt(v) + eps) with c(t) = sqrt(1 - beta2^t) / (1 - beta1^t), where
-            transformers 2.x and Mosbach et al. have it; the same as an eps divided by sqrt(1 - beta2^t). Without correction the
-            two are one.
+        eps_placement: ``v_hat``: sqrt(v / (1 - beta2^t)) + eps, as in Kingma & Ba's Algorithm 1, torch
+            and so the corrected arm of Zhang et al. ``v``: lr c(t) m / (sqrt(v) + eps) with c(t) =
+            sqrt(1 - beta2^t) / (1 - beta1^t), as in transformers 2.x and Mosbach et al.; the same as an
+            eps divided by sqrt(1 - beta2^t). Without correction the two are equal.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class AdamW(torch.optim.AdamW):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
 
     def _init_group(self, group: dict[str, Any], *lists: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # torch's hook: fills the lists (parameters, gradients, moments, ..., steps) that one kernel call works on.
+        # torch's hook: fills the lists (parameters, gradients, ..., steps) for one kernel call.
         has_complex = super()._init_group(group, *lists)
         steps: list[Tensor] = lists[-1]
         if steps and not self.bias_correction:
@@ -79,13 +81,13 @@ class AdamW(torch.optim.AdamW):
                 group["eps"], group["weight_decay"] = eps, weight_decay
 
     def _steps_done(self, group: dict[str, Any]) -> int:
-        # All parameters of a group are stepped together here (parameters without a gradient never are), so one count serves.
+        # A group's parameters are stepped together (those without a gradient never): one count serves.
         counts = [self.state[p]["step"] for p in group["params"] if p in self.state and "step" in self.state[p]]
         return int(counts[0]) if counts else 0
 
 
 def with_targets(group: dict[str, Any]) -> Iterable[tuple[Tensor, Any]]:
-    """Returns the parameters of a group that have a gradient, each with the value it decays toward (None: zero)."""
+    """Returns a group's parameters with a gradient, each with its target of decay (None: zero)."""
     targets = group.get("decay_to")
     pairs = zip(group["params"], repeat(None) if targets is None else targets, strict=targets is not None)
     return ((p, target) for p, target in pairs if p.grad is not None)

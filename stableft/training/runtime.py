@@ -1,4 +1,4 @@
-"""Runtime of a run: device and engine, which are no part of its identity, and arithmetic, which is."""
+"""Runtime of a run: device and engine, not part of its identity; arithmetic, part of it."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from stableft.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Runtime:
-    """How a run is computed; none of it is part of the run's identity.
+    """Device and engine of a run; not part of the run's identity.
 
     Attributes:
         device: A torch device, such as ``cpu`` or ``cuda:0``.
-        packed: Without padding, or padded as the reference.
-        evaluation_tokens: Tokens per evaluation batch; None: 2,048 on a CPU, where larger ones leave its cache, 65,536 on a GPU.
+        packed: True: without padding. False: padded, as the reference.
+        evaluation_tokens: Tokens per evaluation batch; None: 2,048 on a CPU, where larger ones leave
+            its cache, 65,536 on a GPU.
     """
 
     device: str = "cpu"
@@ -33,10 +34,10 @@ class Runtime:
 
 
 def prepare(precision: str, runtime: Runtime) -> None:
-    """Sets torch up for a run in this process: its arithmetic on a GPU, and algorithms that give the same bits again there.
+    """Sets up torch for a run in this process: on a GPU its arithmetic and deterministic algorithms.
 
     Raises:
-        UsageError: an arithmetic that the device does not have.
+        UsageError: the device does not have that arithmetic.
     """
     if not runtime.on_gpu:
         if precision == "tf32":
@@ -47,14 +48,14 @@ def prepare(precision: str, runtime: Runtime) -> None:
 
 
 def arithmetic(precision: str, runtime: Runtime) -> AbstractContextManager[object]:
-    """Returns the context in which a forward pass runs: bf16 autocast (weights stay float32), or none."""
+    """Returns the context of a forward pass: bf16 autocast (weights stay float32), or none."""
     if precision != "bf16":
         return nullcontext()
     return torch.autocast(torch.device(runtime.device).type, dtype=torch.bfloat16)
 
 
 def flags(runtime: Runtime) -> dict[str, Any]:
-    """Returns torch's settings that decide the last bits of a run, for provenance: names and JSON values."""
+    """Returns torch's settings that decide the last bits of a run, for provenance, as JSON values."""
     settings: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),

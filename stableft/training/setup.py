@@ -1,4 +1,4 @@
-"""Set-up of a run: everything that is decided before its first step, as a value that techniques change."""
+"""Set-up of a run: all decisions before its first step, as a value for techniques to change."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,14 +23,14 @@ from stableft.training.runtime import Runtime, prepare
 
 @dataclass(frozen=True)
 class ParamGroup:
-    """Parameters of one role, depth and kind of decay: the finest partition that any technique needs.
+    """Parameters of one role, depth and kind of decay: the finest partition that a technique needs.
 
     Attributes:
         place: Role and depth of all of them.
         params: The parameters.
         lr_scale: Factor on the run's learning rate.
-        weight_decay: Decoupled, multiplied by the group's own learning rate.
-        decay_to: The value that each decays toward, never changed; None: zero.
+        weight_decay: Decoupled decay, multiplied by the group's own learning rate.
+        decay_to: Target of each parameter's decay, never changed; None: zero.
     """
 
     place: ParamPlace
@@ -42,11 +42,13 @@ class ParamGroup:
 
 @dataclass(frozen=True)
 class Average:
-    """An average of the weights, kept and evaluated beside the weights themselves.
+    """An average of the weights, kept and evaluated next to the weights themselves.
 
     Attributes:
-        after: Completed steps before the average starts; the weights after the next step enter it first, as they are.
-        update: Changes averages, given the weights that enter and how many did before (torch's ``multi_avg_fn``).
+        after: Completed steps before the average starts. The weights after the next step enter it
+            first, unchanged.
+        update: Changes averages in place, given the weights that enter and the number of earlier ones
+            (torch's ``multi_avg_fn``).
     """
 
     after: int
@@ -55,7 +57,7 @@ class Average:
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that is decided before step 0.
+    """All decisions about a run before step 0.
 
     Attributes:
         config: The whole configuration.
@@ -65,10 +67,11 @@ class Setup:
         train_indices: Examples to train on: all, or the drawn subset.
         num_steps: Optimizer steps, T.
         warmup_steps: W = int(warmup_ratio x T) unless given.
-        evaluation_steps: Ascending, ends with T.
+        evaluation_steps: Ascending; the last is T.
         lr_factors: Overrides of the schedule: completed updates -> factor on the run's learning rate.
-        average: None: no average is kept.
-        sources: Files with the weights of the finished runs that this one needs, by the keys of `RunConfig.sources`.
+        average: Average to keep; None: none.
+        sources: Weight files of the finished runs that this one needs, by the keys of
+            `RunConfig.sources`.
     """
 
     config: RunConfig
@@ -88,26 +91,30 @@ class Setup:
         return self.lr_factors.get(done, lr_factor(done, self.num_steps, self.warmup_steps))
 
     def scaled(self, lr_scale: Callable[[str, int, int], float]) -> "Setup":
-        """Multiplies the rate of each group by ``lr_scale`` of its role, its depth and the number of blocks."""
+        """Returns a copy with each group's rate multiplied by ``lr_scale``.
+
+        ``lr_scale`` is called with the group's role, its depth and the number of blocks.
+        """
         blocks = self.model.num_blocks
         groups = (replace(g, lr_scale=g.lr_scale * lr_scale(g.place.role, g.place.depth, blocks)) for g in self.groups)
         return replace(self, groups=tuple(groups))
 
 
 def build(config: RunConfig, data: Data, encoder: Encoder, runtime: Runtime, sources: Mapping[str, Path] | None = None) -> Setup:
-    """Builds the setup of a configuration: plain fine-tuning, changed by its techniques in their order.
+    """Builds the setup of a configuration: plain fine-tuning, changed by its techniques in order.
 
     Args:
-        config: What to run.
+        config: The run's configuration.
         data: The task's tokens.
         encoder: The folder with the weights.
-        runtime: How to run.
-        sources: For each of the configuration's sources, by its name, the file that `stableft.models.weights.save_weights` wrote.
+        runtime: Device and engine.
+        sources: For each of the configuration's sources, by its name, the file written by
+            `stableft.models.weights.save_weights`.
     """
     data.task.refuse_head(config.head)
     prepare(config.precision, runtime)
 
-    # Weights: pre-trained ones, and those drawn from the init stream.
+    # Weights: pre-trained or drawn from the init stream.
     init = torch.Generator().manual_seed(stream_entropy(config.stream_seed("init"), "init"))
     num_labels = max(1, len(data.task.labels))
     tagging = data.task.kind == "tagging"
@@ -129,7 +136,7 @@ def build(config: RunConfig, data: Data, encoder: Encoder, runtime: Runtime, sou
         sources=sources or {},
     )
 
-    # Techniques: each first refuses an encoder or a length that it can't work with.
+    # Techniques. Each first refuses an encoder or a length of training if it can't work with it.
     architecture, epoch = model.encoder.config.model_type, steps_per_epoch(config, len(indices))
     check(config, Outline(num_steps, epoch, architecture, model.num_blocks, model.shares_blocks))
     for technique in config.techniques or ():

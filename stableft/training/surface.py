@@ -1,7 +1,8 @@
-"""The loss on a plane of weights: through where a run started, where it ended and where another one did.
+"""Loss surface: the loss on the plane through a run's start, its end and another run's end.
 
-Mosbach et al. (2021), Figures 7 and 13 (protocol section 5.3): f(a, b) = L(start + a (failed - start) + b (successful - start)).
-Their code was never released, and neither the range of a and b, nor the number of points, nor the examples are printed.
+Mosbach et al. (2021), Figures 7 and 13 (protocol section 5.3): f(a, b) = L(start + a (failed -
+start) + b (successful - start)). Their code was never released. The range of a and b, the number of
+points and the examples are not printed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,19 +22,19 @@ from stableft.training.evaluation import MetricRow, Scorer
 
 
 class Surface:
-    """The plane of one run; made before its first step, evaluated after its last.
+    """Plane of one run, made before its first step and evaluated after its last.
 
-    All parameters move: embeddings of the pieces that occur in the task, blocks, pooler and head. The start is the same for both
-    runs, the head's included, so it is a point of the plane whichever run one looks from.
+    All parameters move: embeddings of the pieces that occur in the task, blocks, pooler and head. Both
+    runs have the same start, the head's included, so it is a point of either run's plane.
 
     Args:
-        model: At its start, which is kept.
-        settings: The points.
+        model: Model at its start; a copy of its weights is kept.
+        settings: Points of the plane and number of examples.
         train_indices: Examples that the run is trained on.
-        other: What `stableft.models.weights.save_weights` wrote at the end of the other run.
+        other: File that `stableft.models.weights.save_weights` wrote at the end of the other run.
 
     Raises:
-        MissingInput: that file is absent or damaged, or of another model.
+        MissingInput: that file is absent, damaged, or of another model.
     """
 
     def __init__(self, model: Model, settings: SurfaceConfig, train_indices: NDArray[np.int64], other: Path) -> None:
@@ -41,21 +42,22 @@ class Surface:
         self._settings = settings
         self._start = _copies(model)
         self._other = weights_like(model, other)
-        # Seed 0, so that the examples are the same for every seed that is trained on the same ones.
+        # Seed 0: the examples are the same for all seeds with the same training examples.
         shuffled = stream(0, "surface").permutation(len(train_indices))
         self.examples = train_indices[np.sort(shuffled[: settings.num_examples])]
 
     def rows(self, step: int, scorer: Scorer, *, skip: int = 0) -> Iterator[MetricRow]:
-        """Yields ``surface_loss`` and ``surface_score`` of the examples at every point, in evaluation mode.
+        """Yields ``surface_loss`` and ``surface_score`` at every point, in evaluation mode.
 
-        The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other run's end, b toward this
-        run's end. The model has this run's last weights before, after, and whenever a row is yielded. The first ``skip`` points
-        are left out. A non-finite loss is data, not an error.
+        The scope of a row is the point, such as ``a=0.5 b=-0.25``: a from the start toward the other
+        run's end, b toward this run's end. The model has this run's last weights before, after, and
+        whenever a row is yielded. The first ``skip`` points are left out. A non-finite loss is data,
+        not an error.
         """
         own = _copies(self._model)
         for b, a in islice(product(self._settings.coordinates(), repeat=2), skip, None):
             try:
-                # The same function as in the source, written so that it is each of the three weights exactly where it should be.
+                # The source's function, in a form that gives each of the three weights exactly.
                 self._move([(1 - a - b, self._start), (a, self._other), (b, own)])
                 loss, score = scorer.loss_and_score(self._model, "train", self.examples)
             finally:

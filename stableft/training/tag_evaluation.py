@@ -1,4 +1,4 @@
-"""Losses and tags of a tagging model's batches: all that `stableft.training.evaluation` and the loop need not know about words."""
+"""Evaluation of tagging: losses and tags of a model's batches, by word or by sentence."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,14 @@ OUTSIDE = "O"  # the tag of words that max_length cut off
 
 
 def tag_losses(model: Model, outputs: Tensor, batch: Batch) -> Tensor:
-    """Returns (W,) cross entropies of words, or under a CRF (B,) negative log-likelihoods of sentences.
+    """Returns (W,) cross entropies of words or, under a CRF, (B,) negative log-likelihoods of sentences.
 
     Words that ``max_length`` cut off are in no batch and so in no loss.
 
     Args:
-        model: Its head decides between the two.
-        outputs: (W, K), the model's for the batch.
-        batch: Of a tagging task.
+        model: The model. Its head decides between the two.
+        outputs: (W, K), the model's outputs for the batch.
+        batch: A batch of a tagging task.
     """
     assert batch.word_lengths is not None
     labels = batch.labels.long()
@@ -34,12 +34,12 @@ def evaluate_sentences(
     """Returns losses and tags of a batch of a tagging task.
 
     Args:
-        model: Its head gives losses and tags.
-        outputs: (W, K), the model's for the batch.
+        model: The model. Its head gives losses and tags.
+        outputs: (W, K), the model's outputs for the batch.
         batch: B sentences.
 
     Returns:
-        (B,) sums of each sentence's `tag_losses`, (B,) how many losses each sum has, and (W,) tags.
+        (B,) sums of each sentence's `tag_losses`, (B,) number of losses in each sum, and (W,) tags.
     """
     assert batch.word_lengths is not None
     if isinstance(model.head, BiLSTMCRF):

@@ -213,7 +213,7 @@ def test_a_checkpoint_of_another_execution_is_not_used(
     path.rename(path := Store(job.results).checkpoint_path(other.run_id))
     record = run_one(other)
     assert record.provenance["resumed_at"] == []
-    assert capsys.readouterr().err == f"{path} is not used, the run starts anew: it has another {named}\n"
+    assert capsys.readouterr().err == f"{path} is not used, the run starts again: it has another {named}\n"
     assert path.is_file()  # no damage was done; the next checkpoint takes its place, and the record takes it away
 
 
@@ -249,7 +249,7 @@ def test_a_damaged_one_is_set_aside_and_the_run_starts_anew(
     assert aside.read_bytes() == bytes(content)
     messages = capsys.readouterr().err
     assert str(aside) in messages
-    assert "starts anew" in messages
+    assert "starts again" in messages
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -291,7 +291,7 @@ def test_without_room_the_run_goes_on(
     assert trajectory(record, tmp_path / "a") == expected
     messages = capsys.readouterr().err.splitlines()
     assert len(messages) == 5
-    assert messages[0].startswith("no checkpoint after step 1, the run goes on without: ")
+    assert messages[0].startswith("no checkpoint after step 1, the run continues without: ")
     assert not list((job.results / "checkpoints").iterdir()), "no draft stays"
 
 
