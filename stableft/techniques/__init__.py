@@ -1,4 +1,5 @@
-"""Techniques: what is changed about a run before its first step. One final class in each file; the folder is the registry.
+"""Techniques: changes of a run's setup before its first step.
 
-Listing and planning stay light: torch is imported where a technique is applied, not where its module is.
+Each file has one final class, and the folder is the registry. Listing and planning stay light: a
+technique's module does not import torch until the technique is applied.
 """

@@ -1,4 +1,4 @@
-"""A learning rate of its own for the task head."""
+"""Head learning rate: a learning rate of its own for the task head."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
@@ -12,29 +12,32 @@ if TYPE_CHECKING:
 
 @final
 class HeadLR(Technique):
-    """Lets the task head learn at another rate than the encoder.
+    """Learning rate of the task head, different from the encoder's.
 
     Claim: A head that starts from nothing wants larger steps than the encoder.
 
-    Definition: With eta the run's learning rate, the parameters of role ``head`` get eta scale. Embeddings, blocks and pooler
-    keep eta: the pooler belongs to the encoder here, whether its weights are pre-trained or drawn. Both rates follow the run's
-    schedule.
+    Definition: With eta the run's learning rate, the parameters of role ``head`` get eta scale.
+    Embeddings, blocks and pooler keep eta: the pooler belongs to the encoder here, whether its weights
+    are pre-trained or drawn. Both rates follow the run's schedule.
 
-    Parameters: ``scale``: the head's rate over eta, > 0; default 2, from the article's 1e-4 for the head and 5e-5 for BERT.
+    Parameters: ``scale``: the head's rate over eta, > 0; default 2, from the article's 1e-4 for the
+    head and 5e-5 for BERT.
 
     Null: ``HeadLR(scale=1.0)``.
 
-    Interactions: llrd and grouped_llrd set the rates of embeddings and blocks and leave the head's to this one. Decoupled decay
-    is multiplied by a group's own rate, so the head's grows with it. Under swa's constant rate the factor stays.
+    Interactions: llrd and grouped_llrd set the rates of embeddings and blocks and leave the head's to
+    this technique. Decoupled decay is multiplied by a group's own rate, so the head's grows with it.
+    Under swa's constant rate the factor remains.
 
-    Deviations: The article's head (BiLSTM and CRF, on a model without a pooler in use) has a schedule of its own, halved every
-    5,000 steps without warm-up, and an Adam of its own, corrected beside an uncorrected one for BERT; here one schedule and one
-    optimizer. The listing printed in the article also updates BERT with the head's optimizer; its repository does not.
+    Deviations: The article's head is a BiLSTM and a CRF, on a model that does not use its pooler. It
+    has its own schedule, halved every 5,000 steps without warm-up, and its own Adam, with bias
+    correction, while BERT's has none. Here there is one schedule and one optimizer. The listing printed
+    in the article also updates BERT with the head's optimizer; its repository does not.
 
     Cost: None: the same steps at other rates.
 
-    Reference: The article on separate learning rates and its repository, BERT + BiLSTM + CRF for entity recognition (protocol
-    section 7, S3). It publishes no comparison of one rate with two.
+    Reference: The article on separate learning rates and its repository, BERT + BiLSTM + CRF for entity
+    recognition (protocol section 7, S3). It publishes no comparison of one rate with two.
     """
 
     name: ClassVar[str] = "head_lr"
@@ -44,11 +47,11 @@ class HeadLR(Technique):
 
     @classmethod
     def null(cls) -> Self:
-        """The run's rate."""
+        """Returns the setting with the run's rate for the head."""
         return cls(scale=1.0)
 
     def lr_scale(self, role: str, depth: int, num_blocks: int) -> float:
-        """That of the head."""
+        """Returns the factor of the head, and 1 for other parts."""
         return self.scale if role == "head" else 1.0
 
     def apply(self, setup: "Setup") -> "Setup":

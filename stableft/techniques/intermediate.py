@@ -1,4 +1,4 @@
-"""An intermediate task: fine-tune on another task first."""
+"""Intermediate task: fine-tuning on another task first."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,38 +15,44 @@ if TYPE_CHECKING:
 
 @final
 class Intermediate(Technique):
-    """Starts from the encoder of a finished run on another task.
+    """A start from the encoder of a finished run on another task.
 
-    Claim: What a larger task taught is a better start for a small one.
+    Claim: A larger task first gives a better start for a small one.
 
-    Definition: First a run on ``task``: this run's configuration without techniques, changed by the settings below, evaluated after
-    its last step only. Embeddings, blocks and pooler of this run start from that run's last weights; the head is new, drawn as in
-    every run of this seed. Embeddings of pieces that do not occur there start as a table of all pieces would have ended: as in the
-    checkpoint, shrunk by plain weight decay if there is any.
+    Definition: The first run is on ``task``. It has this run's configuration without techniques,
+    changed by the settings below, and is evaluated after its last step only. Embeddings, blocks and
+    pooler of this run start from the first run's last weights. The head is new, drawn as in every run
+    of this seed. Embeddings of pieces that do not occur there start as a table of all pieces would have
+    ended: as in the checkpoint, shrunk by plain weight decay if there is any.
 
-    Parameters: ``task``: name of the other task; default none: nothing is changed. The task of the run itself is allowed: a control
-    for what is gained by training longer. Settings of the first run, each by default that of this run: ``num_train`` (training
-    examples; a number beyond the split's means all), ``num_epochs`` or ``num_steps`` (its length; at most one of them), ``lr``
-    (peak rate, > 0), ``batch_size``, and ``seed``: its seed, from which all its streams then derive; one number makes all seeds
-    start from one run. Zhang et al. print none of these for MNLI.
+    Parameters: ``task``: name of the other task; default none: nothing is changed. The run's own task
+    is allowed, as a control for the gain from longer training. Settings of the first run, each by
+    default that of this run: ``num_train`` (training examples; a number beyond the split's means all),
+    ``num_epochs`` or ``num_steps`` (its length; at most one of them), ``lr`` (peak rate, > 0),
+    ``batch_size``, and ``seed`` (its seed, from which all its streams then derive; one number makes all
+    seeds start from one run). Zhang et al. print no such settings for MNLI.
 
     Null: ``Intermediate()``, without a task.
 
-    Interactions: Before reinit, which draws anew blocks or pooler of what the first run left. For what decays toward, mixes with
-    or measures distance from the start (pretrained_weight_decay, mixout), the start is step 0 of this run, so what the first run
-    left, also for a pooler that the checkpoint lacks: it is fresh no more. ``dropout``, ``adam`` and the other settings hold in
-    the first run too, so an arm that changes them has a first run of its own. The first run has no techniques, whatever this one
-    has, and a linear head. Tagging has no pooler: after it, another kind of task starts with the checkpoint's. If the first run
-    diverges, this one starts from the weights that it had then, and as a rule diverges too.
+    Interactions: Acts before reinit, which draws new values for blocks or pooler of the first run. The
+    start of this run is its step 0, and so the first run's weights; pretrained_weight_decay, mixout and
+    the distance to the start refer to it. That includes a pooler that the checkpoint lacks, which is no
+    longer fresh. ``dropout``, ``adam`` and the other settings also apply to the first run, so an arm
+    that changes them has its own first run. The first run has no techniques, whatever this one has, and
+    a linear head. Tagging has no pooler: after it, another kind of task starts with the checkpoint's.
+    If the first run diverges, this one starts from its weights at that step, and as a rule diverges
+    too.
 
-    Deviations: Zhang et al. name the first task (MNLI) and no setting of it, nor how many first runs there were. By default each
-    seed has its own, so that the spread over seeds is also that of the first run.
+    Deviations: Zhang et al. name the first task (MNLI) but none of its settings, nor the number of
+    first runs. By default each seed has its own, so the spread over seeds includes that of the first
+    run.
 
-    Cost: The first run, once for all runs that share it, and a file as large as the encoder for each first run
-    (results/weights, which may be deleted: it is made again when needed).
+    Cost: The first run, once for all runs that share it, and a file as large as the encoder for each
+    first run (results/weights, which may be deleted: it is made again when needed).
 
-    Reference: Phang, Fevry, Bowman (2018), Sentence Encoders on STILTs; Zhang, Wu, Katiyar, Weinberger, Artzi (2021), Revisiting
-    Few-sample BERT Fine-tuning, Table 2, column Int. task (protocol sections 2.4 and 3.2).
+    Reference: Phang, Fevry, Bowman (2018), Sentence Encoders on STILTs; Zhang, Wu, Katiyar, Weinberger,
+    Artzi (2021), Revisiting Few-sample BERT Fine-tuning, Table 2, column Int. task (protocol sections
+    2.4 and 3.2).
     """
 
     name: ClassVar[str] = "intermediate"
@@ -70,17 +76,17 @@ class Intermediate(Technique):
 
     @classmethod
     def null(cls) -> Self:
-        """The checkpoint is the start."""
+        """Returns the setting that starts from the checkpoint."""
         return cls()
 
     def source_overrides(self) -> Mapping[str, Any] | None:
-        """Returns how the first run differs from this one; None without a task."""
+        """Returns the first run's differences from this one; None without a task."""
         if self.task is None:
             return None
         streams = ("sample_seed", "init_seed", "order_seed", "dropout_seed")
         changes: dict[str, Any] = {
             "task": self.task,
-            "head": "linear",  # every kind of task can have it, and nothing is kept of it
+            "head": "linear",  # fits every kind of task, and is discarded
             "techniques": None,
             "reinit_seed": None,
             "evaluation": {"num_points": 1, "test_points": "last"},
@@ -92,11 +98,11 @@ class Intermediate(Technique):
         return changes | {name: value for name, value in given.items() if value is not None}
 
     def apply(self, setup: "Setup") -> "Setup":
-        """Overwrites everything but the head.
+        """Overwrites all weights except the head's.
 
         Raises:
-            UsageError: nobody says where the first run's encoder is.
-            MissingInput: it is not there, damaged, or another encoder.
+            UsageError: the setup has no path of the first run's encoder.
+            MissingInput: that file is absent, damaged, or of another encoder.
         """
         from stableft.models.weights import load_encoder
 

@@ -1,4 +1,4 @@
-"""Weight decay toward the pre-trained weights."""
+"""Pre-trained weight decay: weight decay toward the weights before the first step."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,32 +14,36 @@ if TYPE_CHECKING:
 
 @final
 class PretrainedWeightDecay(Technique):
-    """Decays weights toward what they were before the first step, not toward zero.
+    """Decay of weights toward their values before the first step, not toward zero.
 
     Claim: Weights tied to their start forget less.
 
-    Definition: Before every Adam step p <- p - eta lambda (p - p0), with eta the learning rate of the parameter's group at that
-    step and p0 its value before the first step, of which a copy is kept. Only where weight decay applies at all, so not to
-    biases and LayerNorm weights; and only to parameters that have a pre-trained value.
+    Definition: Before every Adam step p <- p - eta lambda (p - p0). Here eta is the learning rate of
+    the parameter's group at that step, and p0 a copy of the parameter before the first step. It applies
+    only where weight decay does, so not to biases and LayerNorm weights, and only to parameters with a
+    pre-trained value.
 
     Parameters: ``weight_decay``: lambda, >= 0; no default; Zhang et al. try 0.001, 0.01, 0.1 and 1.
 
-    Null: ``PretrainedWeightDecay(weight_decay=0.0)``, which leaves ``adam.weight_decay`` as it is everywhere.
+    Null: ``PretrainedWeightDecay(weight_decay=0.0)``, which leaves ``adam.weight_decay`` as it is
+    everywhere.
 
-    Interactions: A weight decays toward one thing: where this acts it replaces ``adam.weight_decay``, which stays in force for
-    fresh parameters. Fresh are the head, what the checkpoint lacks and what reinit drew: they have no pre-trained value. Factors
-    of llrd, grouped_llrd and head_lr scale eta and so the decay. With mixout the learnt weights decay, not the mixed ones. The
-    packed engine leaves out the embeddings of pieces that do not occur: they stay where they are, which is exactly what this
-    decay does to them (plain decay would shrink them, but they are never read). ``update_norm`` and ``update_bias`` are of the
-    Adam part alone, as with plain decay.
+    Interactions: A weight decays toward one thing: where this acts it replaces ``adam.weight_decay``,
+    which remains in force for fresh parameters. Fresh parameters have no pre-trained value: the head,
+    parameters that the checkpoint lacks, and those drawn by reinit. Factors of llrd, grouped_llrd and
+    head_lr scale eta and so the decay. With mixout the learnt weights decay, not the mixed ones. The
+    packed engine leaves out the embeddings of pieces that do not occur. They keep their values, and
+    this decay would not change them either (plain decay would shrink them, but they are never read).
+    ``update_norm`` and ``update_bias`` measure the Adam part alone, as with plain decay.
 
-    Deviations: The reference code also decays the classifier, toward its random start (protocol section 8, P3), and with reinit
-    the redrawn blocks toward their draws. It switches plain decay off for all parameters, always (P2).
+    Deviations: The reference code also decays the classifier, toward its random start (protocol section
+    8, P3), and with reinit the redrawn blocks toward their draws. It switches plain decay off for all
+    parameters, always (P2).
 
     Cost: One pass over the weights per step, and a copy of them in memory.
 
-    Reference: Zhang, Wu, Katiyar, Weinberger, Artzi (2021), Revisiting Few-sample BERT Fine-tuning, Table 2 and Appendix H
-    (protocol section 2.4); ``--use_prior_wd`` of its released code.
+    Reference: Zhang, Wu, Katiyar, Weinberger, Artzi (2021), Revisiting Few-sample BERT Fine-tuning,
+    Table 2 and Appendix H (protocol section 2.4); ``--use_prior_wd`` of its released code.
     """
 
     name: ClassVar[str] = "pretrained_weight_decay"
@@ -49,11 +53,11 @@ class PretrainedWeightDecay(Technique):
 
     @classmethod
     def null(cls) -> Self:
-        """No such decay."""
+        """Returns the setting without this decay."""
         return cls(weight_decay=0.0)
 
     def apply(self, setup: "Setup") -> "Setup":
-        """Points the decay of pre-trained weights at what they are now."""
+        """Sets the present values of pre-trained weights as the targets of their decay."""
         if self.weight_decay == 0:
             return setup
         fresh = {setup.model.get_parameter(name) for name in setup.fresh}

@@ -1,4 +1,4 @@
-"""Averages of the weights of the last part of a run."""
+"""Stochastic weight averaging: averages of the weights over the last part of a run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,38 +17,43 @@ if TYPE_CHECKING:
 
 @final
 class SWA(Technique):
-    """Averages the weights after each step from some step on, and evaluates the average beside the weights themselves.
+    """Average of the weights after each step from some step on, evaluated next to the weights.
 
     Claim: The mean of the last part's weights generalises better than the last.
 
-    Definition: Let s steps be done before the start, of T. After each step t > s the weights w_t are taken in:
-    a_t = (w_(s+1) + ... + w_t) / (t - s), or, with ``ema_decay`` d, a_t = d a_(t-1) + (1 - d) w_t from a_(s+1) = w_(s+1) on.
-    With ``scale``, the learning rate of the update after s + j others is eta (r + (c - r) (1 + cos(pi min(1, j / n))) / 2): from
-    the schedule's factor c at the start to r = ``scale`` in n = ``anneal_steps`` steps along a cosine, and constant from there
-    on. Without it the schedule goes on. At every evaluation point after the start the average is evaluated as well: rows of scope
-    ``average``, on a subset ``average.subset``. Scores and predictions without a scope stay those of the last weights, so that
-    failed runs, tables and figures mean the same as in every other run.
+    Definition: Let s steps be done before the start, of T. After each step t > s the weights w_t enter:
+    a_t = (w_(s+1) + ... + w_t) / (t - s), or, with ``ema_decay`` d, a_t = d a_(t-1) + (1 - d) w_t from
+    a_(s+1) = w_(s+1) on. With ``scale``, the learning rate of the update after s + j others is eta (r +
+    (c - r) (1 + cos(pi min(1, j / n))) / 2). It follows a cosine from the schedule's factor c at the
+    start to r = ``scale`` in n = ``anneal_steps`` steps, and then is constant. Without ``scale`` the
+    schedule continues. At every evaluation point after the start the average is evaluated as well: rows
+    of scope ``average``, on a subset ``average.subset``. Scores and predictions without a scope remain
+    those of the last weights, so that failed runs, tables and figures mean the same as in every other
+    run.
 
-    Parameters: ``start_epoch``: epochs done before the start, >= 0, and ``start_step``: alternatively steps; at most one of them,
-    default neither: nothing is averaged. The article has 3 epochs of at most 15. ``scale``: the constant rate over eta, > 0;
-    default none: the schedule goes on; the article's 2e-6 beside 3.6e-6 is 2/3.6. ``anneal_steps``: > 0, default 10, as torch's
-    SWALR has it. ``ema_decay``: in (0, 1); default none: equal weights.
+    Parameters: ``start_epoch``: epochs done before the start, >= 0, and ``start_step``: alternatively
+    steps; at most one of them, default neither: nothing is averaged. The article has 3 epochs of at
+    most 15. ``scale``: the constant rate over eta, > 0; default none: the schedule continues. The
+    article's 2e-6 with eta 3.6e-6 is 2/3.6. ``anneal_steps``: > 0, default 10, as in torch's SWALR.
+    ``ema_decay``: in (0, 1); default none: equal weights.
 
     Null: ``SWA()``, without a start.
 
-    Interactions: Last of all stages: it averages learnt weights, with mixout too. Factors of llrd, grouped_llrd and head_lr stay on
-    the constant rate. Without ``scale`` training is the baseline's bit for bit, and the rows of scope ``average`` are all that is
-    added.
+    Interactions: Last of all stages: it averages learnt weights, with mixout too. Factors of llrd,
+    grouped_llrd and head_lr remain on the constant rate. Without ``scale`` training is the baseline's
+    bit for bit, and only the rows of scope ``average`` are added.
 
-    Deviations: Izmailov et al. run SGD and average once per epoch; the article runs AdamW and averages after every step, as
-    here. In the article the constant rate is the same for all groups, which ends LLRD (protocol section 7, S2, caveat iii); there
-    the average is saved but never evaluated. No statistics of batch normalisation need to be computed again: BERT has none.
+    Deviations: Izmailov et al. run SGD and average once per epoch; the article runs AdamW and averages
+    after every step, as here. In the article the constant rate is the same for all groups, which ends
+    LLRD (protocol section 7, S2, caveat iii). There the average is saved but never evaluated. No
+    statistics of batch normalisation need to be computed again: BERT has none.
 
-    Cost: One pass over the weights per step after the start and a copy of them in memory; evaluation after the start twice.
+    Cost: One pass over the weights per step after the start and a copy of them in memory; evaluation
+    after the start twice.
 
-    Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson (2018), Averaging Weights Leads to Wider Optima and Better
-    Generalization; ``torch.optim.swa_utils``, whose averaging functions do the work; the article on advanced fine-tuning techniques
-    and its notebook (protocol section 7, S2).
+    Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson (2018), Averaging Weights Leads to Wider
+    Optima and Better Generalization; ``torch.optim.swa_utils``, whose averaging functions do the work;
+    the article on advanced fine-tuning techniques and its notebook (protocol section 7, S2).
     """
 
     name: ClassVar[str] = "swa"
@@ -70,7 +75,7 @@ class SWA(Technique):
 
     @classmethod
     def null(cls) -> Self:
-        """Nothing is averaged."""
+        """Returns the setting without averaging."""
         return cls()
 
     def _start(self, steps_per_epoch: int | None) -> int | None:
@@ -87,15 +92,16 @@ class SWA(Technique):
             raise UsageError(f"swa: the start, after {start} steps, is not before the run's end after {outline.num_steps}")
 
     def lr_factors(self, factors: Sequence[float], steps_per_epoch: int | None) -> Mapping[int, float]:
-        """From the start on, with ``scale``: along a cosine to the constant one."""
+        """Returns the factors from the start on, if ``scale`` is set: a cosine to the constant one."""
         start = self._start(steps_per_epoch)
         if start is None or self.scale is None:
             return {}
+        # By updates since the start: cosine weights from 1 to 0 over anneal_steps, then 0.
         ways = [(1 + math.cos(math.pi * min(1.0, j / self.anneal_steps))) / 2 for j in range(len(factors) - start)]
         return {start + j: self.scale + (factors[start] - self.scale) * way for j, way in enumerate(ways)}
 
     def apply(self, setup: "Setup") -> "Setup":
-        """Says when averaging starts, how, and at which rates training goes on."""
+        """Sets the start and kind of the average, and the learning rates from there on."""
         from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
         from stableft.core.schedule import steps_per_epoch
