@@ -1,1 +1,1 @@
-"""From collected results to figures, tables, claims and pages. Trains nothing."""
+"""Reporting: turns collected results into figures, tables, claims and pages. Trains nothing."""

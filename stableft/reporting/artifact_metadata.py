@@ -1,4 +1,4 @@
-"""Artifact metadata: which runs a figure or table shows, written into its files and read back from them."""
+"""Artifact metadata: names the runs behind a figure or table. Stored in its files, and read back."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 from stableft.core.errors import MissingInput, UsageError
 from stableft.storage.records import Results
 
-# The sentences that every caption ends with (`stableft.reporting.captions.describe`); LaTeX escapes the underscores.
+# Every caption ends with these sentences (`stableft.reporting.captions.describe`).
+# LaTeX escapes the underscores.
 CAPTION = re.compile(r"Experiment (\S+), protocol (\S+); scored: .* Run set ([0-9a-f]{12})\.", re.DOTALL)
 SUFFIXES = ("pdf", "png", "svg", "csv", "txt", "md", "tex")
 NEWER = ("patches", "locks", "data", "weights")  # fields that figures of older runs lack
@@ -27,16 +28,17 @@ class Origin:
     """The runs that a file shows.
 
     Attributes:
-        experiment: Whose ``REPORT`` it is in.
-        protocol: Whose results it shows.
-        entry: Its name in the report.
-        run_set: See `run_set`.
-        commits: Of the code that the runs were computed with, 12 digits each, with a plus sign where it was changed since; empty
-            where the file only has a caption.
-        patches: First 12 digits of the SHA-256 of what was changed since these commits.
-        locks: Likewise of requirements.lock as it was then.
-        data: Of the fingerprints of the tasks' data.
-        weights: Of the fingerprints of the encoders' files. Like the three before, only of runs that say their lock.
+        experiment: Name of the experiment. The file is an item of its ``REPORT``.
+        protocol: Name of the protocol.
+        entry: Name of the item in the report.
+        run_set: Digest of the run ids; see `run_set`.
+        commits: Commits of the code that computed the runs, 12 digits each. A plus sign marks code
+            with uncommitted changes. Empty if the file has only a caption.
+        patches: First 12 digits of the SHA-256 of each set of uncommitted changes.
+        locks: First 12 digits of the SHA-256 of requirements.lock at that time.
+        data: First 12 digits of the fingerprints of the tasks' data.
+        weights: First 12 digits of the fingerprints of the encoders' files. ``patches``, ``locks``,
+            ``data`` and ``weights`` cover only runs that record their lock.
     """
 
     experiment: str
@@ -50,12 +52,12 @@ class Origin:
     weights: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Returns one line of ASCII, without the fields that older runs lack."""
+        """Returns one line of ASCII, without the newer fields if they are empty."""
         fields = {name: value for name, value in asdict(self).items() if value or name not in NEWER}
         return json.dumps({"stableft": 1, **fields})
 
     def sentence(self) -> str:
-        """Returns commits and fingerprints for the note of a table; empty for older runs, which lack them."""
+        """Returns commits and fingerprints for the note of a table; empty if no run records its lock."""
         parts = {"Code": self.commits, "patch": self.patches, "lock": self.locks, "data": self.data, "weights": self.weights}
         return "; ".join(f"{name} {', '.join(values)}" for name, values in parts.items() if values) + "." if self.locks else ""
 
@@ -66,7 +68,7 @@ def run_set(results: Results) -> str:
 
 
 def origin_of(results: Results, entry: str) -> Origin:
-    """Returns the origin of an item of a report. It depends on the results alone, not on the process that draws them."""
+    """Returns the origin of an item of a report. It depends on the results alone."""
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
     provenances = _parsed(tuple(map(str, results.runs["provenance"])))
     newer = results.runs[[bool(p.get("lock")) for p in provenances]]
@@ -84,7 +86,7 @@ def origin_of(results: Results, entry: str) -> Origin:
 
 @lru_cache(maxsize=1)
 def _parsed(provenances: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Parses provenances, once for all items of an experiment: those of thousands of runs take a second."""
+    """Parses provenances. Cached for all items of an experiment: thousands of runs take a second."""
     return [json.loads(text) for text in provenances]
 
 
@@ -93,35 +95,38 @@ def _short(hashes: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def commit(provenance: dict[str, dict[str, str]]) -> str:
-    """Returns the commit of a run, 12 digits, with a plus sign if the code was changed; empty outside a git checkout."""
+    """Returns the commit of a run, 12 digits; empty outside a git checkout.
+
+    A plus sign marks code with uncommitted changes.
+    """
     git = provenance.get("git") or {}
     return f"{git['commit'][:12]}{'+' if git.get('dirty') else ''}" if git.get("commit") else ""
 
 
 def encoder_name(encoder: str) -> str:
-    """Returns an encoder's name without the folders of a path, which may name a person."""
+    """Returns an encoder's name without the folders of a path: they may name a person."""
     return encoder.replace("\\", "/").rstrip("/").split("/")[-1]
 
 
 def read_origin(path: Path) -> Origin:
     """Reads the origin from a figure in any of its formats, or from a table.
 
-    Figures hold it as metadata. Tables and captions hold it in their last sentences. For a CSV file, the caption or table of the
-    same name is read.
+    Figures hold it as metadata. Tables and captions hold it in their last sentences. For a CSV
+    file, the caption or table of the same name is read.
 
     Raises:
         MissingInput: no such file.
-        UsageError: it is not a figure or table of stableft, or too old to hold its origin.
+        UsageError: it is not a figure or table of stableft, or is too old to hold its origin.
     """
     if not path.is_file():
         raise MissingInput(f"{path}: no such file")
     suffix = path.suffix.removeprefix(".").lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"{path}: not a figure or table of stableft, which end in {', '.join(SUFFIXES)}")
+        raise UsageError(f"{path}: not a figure or table of stableft; these end in {', '.join(SUFFIXES)}")
     readers = {"pdf": _pdf_description, "png": _png_description, "svg": _svg_description}
     origin = _from_json(readers[suffix](path.read_bytes())) if suffix in readers else _from_caption(path)
     if origin is None:
-        raise UsageError(f"{path} does not say where it comes from: it is not of stableft, or was drawn before figures said so")
+        raise UsageError(f"{path} does not record its origin: it is not from stableft, or from a version without origins")
     return origin
 
 
@@ -147,7 +152,7 @@ def _from_caption(path: Path) -> Origin | None:
 
 
 def _pdf_description(content: bytes) -> str:
-    """Returns the subject of a PDF that matplotlib wrote: a literal string of ASCII, never compressed."""
+    """Returns the subject of a PDF of matplotlib: a literal string of ASCII, never compressed."""
     subject = re.search(rb"/Subject \(((?:[^\\()]|\\.)*)\)", content, re.DOTALL)
     return re.sub(r"\\(.)", r"\1", subject[1].decode("latin-1")) if subject else ""
 

@@ -1,4 +1,4 @@
-"""Captions: the sentences that every figure and table ends with."""
+"""Captions: the closing sentences of every figure and table."""
 
 import json
 
@@ -13,10 +13,10 @@ FEW_ARMS = 4  # with more, a caption counts them instead of listing each
 
 
 def describe(results: Results) -> str:
-    """Returns the sentences on the runs: what was run, how often it failed, and which runs exactly.
+    """Returns the sentences on the runs: experiment, splits, failures, and the exact set of runs.
 
-    The run set is that of `stableft.reporting.artifact_metadata.run_set`. `stableft.reporting.artifact_metadata.read_origin`
-    parses these sentences.
+    The set is given as `stableft.reporting.artifact_metadata.run_set`.
+    `stableft.reporting.artifact_metadata.read_origin` parses these sentences.
     """
     scores = final_scores(results)
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
@@ -46,9 +46,12 @@ def _failures(scores: pd.DataFrame) -> str:
 
 
 def _frequent_points(runs: pd.DataFrame) -> str:
-    """On what, and how exactly, the points before the end were evaluated, where that differs from the last one."""
+    """Returns sentences on evaluations before the last step that used fewer examples or drafts.
+
+    They name the tasks, the number of examples and the draft precision.
+    """
     settings: dict[str, dict[str, None]] = {}
-    # The seeds of an arm differ in nothing else. A dict, not a set: tasks stay in the order of the runs.
+    # The seeds of an arm share all other settings. Dicts keep the tasks in the order of the runs.
     for task, config in runs.drop_duplicates(["task", "arm"])[["task", "config"]].itertuples(index=False):
         evaluation = json.loads(config).get("evaluation", {})
         number, draft = evaluation.get("num_examples"), evaluation.get("draft")

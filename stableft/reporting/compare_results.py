@@ -1,4 +1,4 @@
-"""Comparison of two results folders, cell by cell: the author's and the reviewer's."""
+"""Comparison of two results folders cell by cell, such as the author's and the reviewer's."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Verdict = Literal["equal", "within interval", "different", "undecided", "only in
 
 
 class Pair(NamedTuple):
-    """One number of either folder; None where it has no such cell."""
+    """A number of each folder; None for a folder without the cell."""
 
     a: float | None
     b: float | None
@@ -31,17 +31,19 @@ class ComparedCell:
     """One arm on one task in both folders.
 
     Attributes:
-        protocol: Of the results.
-        experiment: Likewise.
-        task: Of the cell.
-        arm: Of the cell.
-        n: Runs.
-        mean: Of the final scores.
-        low: Lower end of the 95 % interval of mean B - mean A, see `welch`; None where either has fewer than two runs.
-        high: Upper end.
-        verdict: ``equal``: the same seeds have the same final scores, bit for bit. ``within interval``: the interval holds 0.
-            ``different``: it does not. ``undecided``: there is no interval.
-        identical: They are the same runs, and all their metrics are the same bit for bit.
+        protocol: Name of the protocol.
+        experiment: Name of the experiment.
+        task: Name of the task.
+        arm: Name of the arm.
+        n: Number of runs.
+        mean: Mean of the final scores.
+        low: Lower end of the 95 % confidence interval of mean B - mean A, see `welch`; None if
+            either folder has fewer than two runs.
+        high: Upper end of the interval.
+        verdict: ``equal``: the same seeds have the same final scores, bit for bit. ``within
+            interval``: the interval contains 0. ``different``: it does not. ``undecided``: there is
+            no interval.
+        identical: True if the runs are the same and all their metrics are equal bit for bit.
     """
 
     protocol: str
@@ -58,7 +60,7 @@ class ComparedCell:
 
 @dataclass(frozen=True)
 class FolderComparison:
-    """All cells, and how the runs of either folder were computed."""
+    """All cells, and the groups of runs with the same provenance, of folders A and B."""
 
     cells: list[ComparedCell]
     a: list[RunGroup]
@@ -66,15 +68,15 @@ class FolderComparison:
 
 
 def compare(a: Store, b: Store, protocol: str | None = None) -> FolderComparison:
-    """Compares all collected results of two folders, in the order of A and then what only B has.
+    """Compares all collected results of two folders: first those of A in order, then those only in B.
 
     Args:
-        a: One folder.
-        b: The other.
+        a: Folder A.
+        b: Folder B.
         protocol: Only this scale; None: all.
 
     Raises:
-        MissingInput: one of them has no such results.
+        MissingInput: a folder has no such results.
     """
     for store in (a, b):
         if not _collected(store, protocol):
@@ -91,10 +93,14 @@ def compare(a: Store, b: Store, protocol: str | None = None) -> FolderComparison
 
 
 def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
-    """Returns the 95 % interval of mean(b) - mean(a), each of at least two values: Welch (1947), unequal variances, no pairing.
+    """Returns the 95 % confidence interval of mean(b) - mean(a) by Welch (1947).
 
-    Seeds are not paired: between machines the same seed is the same experiment only until rounding has grown. Where neither varies
-    the interval is the difference itself.
+    Variances may differ. Seeds are not paired: on two machines, runs of the same seed drift apart
+    as rounding errors grow. If neither sample varies, both ends are the difference itself.
+
+    Args:
+        a: At least two values.
+        b: At least two values.
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     difference = float(y.mean() - x.mean())
@@ -107,7 +113,7 @@ def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
 
 
 def _collected(store: Store, protocol: str | None) -> list[tuple[str, str]]:
-    """Returns (protocol, experiment) of all collected results, or of one protocol's."""
+    """Returns (protocol, experiment) of all collected results, or of those of one protocol."""
     return [key for key in store.collected() if protocol in (None, key[0])]
 
 
@@ -124,7 +130,7 @@ def _cells(protocol: str, experiment: str, a: Results | None, b: Results | None)
 
 
 def _groups(results: Results | None) -> dict[tuple[str, str], pd.Series]:
-    """Returns final scores by seed, of each task and arm."""
+    """Returns the final scores of each task and arm, indexed by seed."""
     if results is None:
         return {}
     scores = final_scores(results)
@@ -163,5 +169,5 @@ def _mean(scores: pd.Series | None) -> float | None:
 
 
 def counts(cells: Sequence[ComparedCell]) -> dict[str, int]:
-    """Counts cells by verdict, in the order in which they first occur."""
+    """Counts cells by verdict, in the order of first occurrence."""
     return dict(Counter(cell.verdict for cell in cells))

@@ -1,4 +1,4 @@
-"""Experiment summary: the runs of an experiment, which failed, and how they were computed."""
+"""Experiment summary: the runs of an experiment, its failed runs, and their provenance."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from stableft.storage.parquet import read_parquet
 from stableft.storage.records import CELL, Results
 from stableft.storage.store import Store
 
-MAX_FAILED = 300  # that are listed, of an experiment
-CURVE = (120, 32)  # width and height of a curve, in pixels
+MAX_FAILED = 300  # failed runs listed for an experiment
+CURVE = (120, 32)  # width and height of a curve in pixels
 FACTS = (
     "score_name", "score_split", "majority_score", "num_steps", "num_train", "data_fingerprint", "weights_fingerprint", "sources",
     "seconds", "peak_memory_mb", "trajectory_sha256",
@@ -35,12 +35,13 @@ class FailedRun:
         arm: Its arm.
         seed: Its seed.
         run_id: First 12 digits of its identity.
-        score: Final score; the majority score where it has none.
-        majority_score: Of the task.
-        diverged: A loss that is not finite ended it.
-        losses: Training loss, means of tenths of the run, as far as it got.
-        points: The same as points of a polyline in a box of `CURVE`, scaled over the failed runs of the task.
-        learned: Likewise the mean over the task's runs that did not fail; empty if all did.
+        score: Final score; the majority score if it has none.
+        majority_score: Majority score of the task.
+        diverged: True if a loss that is not finite ended the run.
+        losses: Mean training loss of each tenth of the run, up to its end.
+        points: ``losses`` as points of a polyline in a box of `CURVE`, scaled over the failed runs
+            of the task.
+        learned: A polyline of the mean over the task's runs that did not fail; empty if all failed.
     """
 
     task: str
@@ -57,25 +58,26 @@ class FailedRun:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of one experiment that were computed alike.
+    """Runs of one experiment with the same provenance.
 
     Attributes:
-        runs: How many.
-        commit: Of the code, with a plus sign if it was changed since; empty outside a git checkout.
-        python: Version.
-        packages: Name and version.
+        runs: Number of runs.
+        commit: Commit of the code, with a plus sign if there were uncommitted changes; empty outside
+            a git checkout.
+        python: Version of Python.
+        packages: Name and version of each package.
         hardware: Processor, cores and memory.
-        device: And threads.
+        device: Device and number of threads.
         first: Day of the first run (UTC).
-        last: And of the last.
-        seconds: Sum of the runs' own times.
-        peak_memory_mb: Largest of a run, MiB.
-        lock: First 12 digits of the SHA-256 of requirements.lock; empty where the runs do not say.
-        differs: Packages that were not as the lock says, and their versions.
-        patch: SHA-256 of what was changed since the commit; empty if nothing was.
+        last: Day of the last run (UTC).
+        seconds: Sum of the times of the runs.
+        peak_memory_mb: Largest peak memory of a run in MiB.
+        lock: First 12 digits of the SHA-256 of requirements.lock; empty if the runs do not record it.
+        differs: Packages with another version than the lock's, and their versions.
+        patch: SHA-256 of the uncommitted changes; empty if there were none.
         torch: Settings of torch, as names and values.
-        environment: Variables that were set, likewise.
-        attempts: Largest number of times that a run was started.
+        environment: Environment variables that were set, as names and values.
+        attempts: Largest number of attempts of a run.
     """
 
     runs: int
@@ -97,7 +99,7 @@ class RunGroup:
 
     @property
     def facts(self) -> str:
-        """Returns what only newer runs record; empty for others."""
+        """The lock, patch, torch settings, environment and attempts, as text; empty for older runs."""
         if not self.lock:
             return ""
         return "; ".join(
@@ -115,7 +117,7 @@ class RunGroup:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Returns the versions of `SHOWN_PACKAGES`, on which numbers depend most."""
+        """The versions of `SHOWN_PACKAGES`: results depend most on these."""
         return {name: dict(self.packages).get(name, "") for name in SHOWN_PACKAGES}
 
 
@@ -124,16 +126,16 @@ class ExperimentSummary:
     """The runs of an experiment, summarized.
 
     Attributes:
-        run_ids: Of all.
-        run_set: See `stableft.reporting.artifact_metadata.run_set`.
-        tasks: In order.
-        arms: In order.
+        run_ids: Ids of all runs.
+        run_set: Digest of the run ids; see `stableft.reporting.artifact_metadata.run_set`.
+        tasks: Tasks in the order of the runs.
+        arms: Arms in the order of the runs.
         seeds: Least and greatest number of seeds per arm and task.
-        encoders: Names, without folders.
-        num_runs: How many.
-        failed: The first `MAX_FAILED` of those that failed.
-        num_failed: How many there are.
-        run_groups: How they were computed, by commit.
+        encoders: Names of the encoders, without folders.
+        num_runs: Number of runs.
+        failed: The first `MAX_FAILED` failed runs.
+        num_failed: Number of all failed runs.
+        run_groups: The runs grouped by provenance.
     """
 
     run_ids: frozenset[str]
@@ -173,20 +175,21 @@ def summarize(results: Results) -> ExperimentSummary:
 
 
 def find_run(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, Any]]]:
-    """Returns all that is recorded of a run, from its own file or else from the collected tables.
+    """Returns the record of a run, from its own file or else from the collected tables.
 
     Args:
-        store: Where to look.
-        run_id: Its identity, or the first digits of it.
+        store: The results.
+        run_id: The id of the run, or its first digits.
 
     Returns:
-        ``run_id``, ``outcome``, ``facts``, ``config`` and ``provenance``; and its rows in the tables of runs, one for each of its
-        places in experiments.
+        A dict with ``run_id``, ``outcome``, ``facts``, ``config`` and ``provenance``; and the rows of
+        the run in the collected tables, one for each experiment and cell that includes it.
 
     Raises:
-        MissingInput: there is none.
-        UsageError: there are several that begin so.
+        MissingInput: no such run.
+        UsageError: several ids begin with these digits.
     """
+    # Find the ids that begin so, in the collected tables and among the records.
     tables = [read_parquet(store.folder(*place) / "runs.parquet").to_pandas() for place in store.collected()]
     rows = [row for table in tables for row in table.to_dict("records") if str(row["run_id"]).startswith(run_id)]
     files = [path.stem for path in (store.root / "runs").glob("*.parquet") if path.stem.startswith(run_id)]
@@ -195,6 +198,7 @@ def find_run(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, 
         raise MissingInput(f"no run {run_id} in {store.root.resolve()}; `stableft trace FIGURE --json` lists those of a figure")
     if len(known) > 1:
         raise UsageError(f"{len(known)} runs begin with {run_id}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
+    # Prefer the record: it holds facts that the tables may lack.
     if known[0] in files:
         record = store.read(known[0])
         recorded = {name: getattr(record, name) for name in ("run_id", "outcome", "facts", "config", "provenance")}
@@ -206,7 +210,7 @@ def find_run(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, 
 
 
 def run_groups(runs: pd.DataFrame) -> list[RunGroup]:
-    """Groups runs by how they were computed (code, versions, hardware, device), ordered by the day of the first."""
+    """Groups runs by provenance (code, versions, hardware, device), ordered by their first day."""
     groups: dict[str, list[tuple[Mapping[str, Any], float, float]]] = {}
     for text, seconds, peak in runs[["provenance", "seconds", "peak_memory_mb"]].itertuples(index=False):
         provenance = json.loads(text)
@@ -220,7 +224,11 @@ def run_groups(runs: pd.DataFrame) -> list[RunGroup]:
 
 
 def page_totals(summaries: Sequence[ExperimentSummary]) -> dict[str, Any]:
-    """Returns the totals of a page: runs, encoders, tasks, least and greatest number of seeds, sets of package versions."""
+    """Returns the totals of a page.
+
+    They are the number of runs, the encoders, the tasks, the least and greatest number of seeds, and
+    the sets of package versions.
+    """
     return {
         "runs": len(frozenset().union(*(summary.run_ids for summary in summaries))),
         "encoders": sorted({name for summary in summaries for name in summary.encoders}),
@@ -231,6 +239,7 @@ def page_totals(summaries: Sequence[ExperimentSummary]) -> dict[str, Any]:
 
 
 def _run_group(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> RunGroup:
+    # Older runs lack some fields; a missing fact is empty.
     provenance = members[0][0]
     hardware, execution, lock = (provenance.get(name) or {} for name in ("hardware", "execution", "lock"))
     days = sorted(datetime.fromtimestamp(each["started"], UTC).date().isoformat() for each, *_ in members if each.get("started"))
@@ -259,11 +268,13 @@ def _run_group(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Run
 
 
 def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
+    # Mean loss of each tenth of the failed runs, and of the others by task.
     losses = interval_means(results, "loss").merge(results.runs[[*CELL, "num_steps"]], on=CELL)
     losses["tenth"] = losses["step"] // np.maximum(1, losses["num_steps"] // 10)
     losses = losses.merge(scores[[*CELL, "failed"]], on=CELL)
     of_run = {key: part for key, part in losses[losses["failed"]].groupby(["run_id", "arm"], observed=True)}
     learned = losses[~losses["failed"]].groupby(["task", "tenth"], observed=True)["value"].mean()
+    # All curves of a task share one vertical scale.
     failed = []
     for task, runs in scores[scores["failed"]].groupby("task", sort=False, observed=True):
         mean = learned.loc[task] if task in learned.index.get_level_values(0) else pd.Series(dtype=float)
@@ -284,7 +295,7 @@ def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
 
 
 def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
-    """Returns points of a polyline: tenths from left to right, the least value of ``bounds`` at the bottom."""
+    """Returns points of a polyline: tenths from left to right, the lower bound at the bottom."""
     width, height = CURVE
     low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
     heights = height - 2 - (curve - low) / span * (height - 4)

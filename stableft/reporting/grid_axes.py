@@ -1,4 +1,4 @@
-"""Grid axes: scores of grids whose arms are settings (learning rates, lengths, seeds), with the settings as columns."""
+"""Grid axes: scores of grids over learning rates, lengths or seeds, with these as columns."""
 
 import json
 
@@ -11,12 +11,15 @@ from stableft.storage.records import CELL, Results
 
 
 def learning_rates(results: Results) -> pd.DataFrame:
-    """Returns `final_scores` with the learning rate (``lr``), and the arm's name without it.
+    """Returns `final_scores` with the learning rate in a column ``lr``, and the arm's name without it.
 
-    The arms of a grid of learning rates are named "<arm> lr=<rate>" or "<arm> lr=<rate> <setting>"; grouping needs the parts apart.
-    The rate is that of each run's own configuration; ``setting`` is "" where there is none. A learning rate is chosen on
-    ``validation``, the final score on that split (the majority score where it is undefined), so that a task's test split never
-    decides anything.
+    The arms of a grid of learning rates are named "<arm> lr=<rate>" or "<arm> lr=<rate> <setting>".
+    The parts become the columns ``arm`` and ``setting`` ("" if there is none). ``lr`` is taken from
+    each run's configuration. ``validation`` is the final score on the validation split, or the
+    majority score where that is undefined. Learning rates are chosen by it, never on a test split.
+
+    Raises:
+        MissingInput: an arm's name has no learning rate.
     """
     runs = results.runs
     parts = runs["arm"].astype(str).str.extract(r"^(?P<line>.*?) lr=\S+ ?(?P<setting>.*)$")
@@ -30,10 +33,10 @@ def learning_rates(results: Results) -> pd.DataFrame:
 
 
 def training_lengths(results: Results) -> pd.DataFrame:
-    """Returns `both_splits` with each run's steps and its method.
+    """Returns `both_splits` with the number of steps and the method of each run.
 
-    The arms of a grid of lengths are pairs of method and length; grouping needs them apart. The number of steps is the run's own;
-    the method is the arm's name without that number (``reinit 400`` after 400 steps: ``reinit``).
+    The arms of a grid of lengths are pairs of a method and a length. ``steps`` is the run's own
+    number of steps. ``method`` is the arm's name without it (``reinit 400``: ``reinit``).
     """
     frame = both_splits(results).merge(results.runs[[*CELL, "num_steps"]], on=CELL).rename(columns={"num_steps": "steps"})
     frame["method"] = [arm.removesuffix(f" {steps}") for arm, steps in zip(frame["arm"], frame["steps"], strict=True)]
@@ -41,9 +44,10 @@ def training_lengths(results: Results) -> pd.DataFrame:
 
 
 def seed_scores(results: Results) -> pd.DataFrame:
-    """Returns `final_scores` with each run's init seed, order seed and method (``standard``, or the names of its techniques).
+    """Returns `final_scores` with the columns ``init``, ``order`` and ``method`` of each run.
 
-    The arms of a grid of seeds are pairs of both seeds; grouping needs them apart.
+    The arms of a grid of seeds are pairs of an init seed and an order seed. ``method`` is
+    ``standard``, or the names of the run's techniques.
     """
     configs = [json.loads(text) for text in results.runs["config"]]
     methods = ["+".join(technique["name"] for technique in config.get("techniques") or ()) or "standard" for config in configs]
@@ -52,7 +56,7 @@ def seed_scores(results: Results) -> pd.DataFrame:
 
 
 def final_losses(results: Results) -> pd.DataFrame:
-    """Returns run_id and train_loss: the mean over the last tenth of the steps, of the runs that finished."""
+    """Returns run_id and train_loss of finished runs: the mean loss of the last tenth of the steps."""
     metrics = results.metrics
     losses = metrics.loc[(metrics["split"] == "train") & (metrics["metric"] == "loss"), ["run_id", "step", "value"]]
     finished = results.runs.loc[results.runs["outcome"] == "ok", ["run_id", "num_steps"]].drop_duplicates()

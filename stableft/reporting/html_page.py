@@ -1,8 +1,8 @@
-"""HTML page: one offline file per protocol with its claims, experiments, failed runs and provenance.
+"""HTML page: one offline file per protocol with claims, experiments, failed runs and provenance.
 
-It draws and computes no figure or table: it shows the files that ``figures`` and ``tables`` have written. It contains nothing of
-the process that writes it, so that the same results give the same bytes. Figures are images, base64 of their SVG: a browser runs
-no script and loads no file from within an image.
+It shows the files written by ``figures`` and ``tables``, and computes none itself. It depends on
+the results alone: the same results give the same bytes. Figures are images, base64 of their SVG,
+since a browser runs no script and loads no file from within an image.
 """
 
 import re
@@ -29,7 +29,7 @@ from stableft.reporting.experiment_summary import ExperimentSummary, page_totals
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
-MAX_ROWS = 1000  # of a figure's numbers; the file has all
+MAX_ROWS = 1000  # rows shown of a figure's numbers; the CSV file has all
 LONG_NUMBER = re.compile(r"-?\d+\.\d{6,}(e-?\d+)?")
 CELL_BORDER = re.compile(r"(?<!\\)\|")
 EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
@@ -42,13 +42,13 @@ Judge = Callable[[str, Results | None], Sequence[Judgement]]
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text.
+    """A table with its cells as text.
 
     Attributes:
         head: Names of the columns.
-        rows: The cells.
-        numeric: Whether a column holds numbers.
-        omitted: How many more rows there are.
+        rows: Cells of each row.
+        numeric: For each column, True if it holds numbers.
+        omitted: Number of rows that are not shown.
     """
 
     head: list[str]
@@ -62,11 +62,11 @@ class PageEntry:
     """A figure (with ``image``) or a table of a report.
 
     Attributes:
-        name: In the report.
-        caption: Below it.
-        table: The table, or the numbers of the figure; None where a figure has none.
-        image: Address of a figure, which holds all of it.
-        alt: Text in place of the image.
+        name: Name in the report.
+        caption: Text below it.
+        table: The table, or the numbers of the figure; None for a figure without numbers.
+        image: The figure as a data URL; empty for a table.
+        alt: Alternative text of the image.
     """
 
     name: str
@@ -81,12 +81,12 @@ class Section:
     """An experiment on the page.
 
     Attributes:
-        name: Of the experiment.
-        title: First line of its docstring.
-        paragraphs: The others: (label such as Found, or nothing; text).
-        entries: Of its report.
-        left_out: Which entries can't be shown, and why.
-        summary: Its runs, those that failed, and how they were computed.
+        name: Name of the experiment.
+        title: First paragraph of its docstring.
+        paragraphs: The other paragraphs, as (label such as Found, or empty; text).
+        entries: Figures and tables of its report.
+        left_out: Entries that can't be shown, each with the reason.
+        summary: Its runs, failed runs and provenance.
     """
 
     name: str
@@ -98,7 +98,10 @@ class Section:
 
 
 def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
-    """Returns a protocol's summary and the judge of its claims; for None (a user's own files) no summary and no claims."""
+    """Returns a protocol's summary and the judge of its claims.
+
+    For None (a user's own files) the summary is empty and the judge returns no judgements.
+    """
     if protocol is None:
         return "", lambda name, results: []
 
@@ -114,17 +117,17 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
 
     Args:
         store: The results.
-        protocol: Whose results, all of whose experiments are shown.
-        figures: Where figures and tables lie.
-        about: One line on the protocol, which may be empty; and what judges the claims of an experiment of that name on its
-            results, or on none.
+        protocol: Name of the protocol. All its experiments with results are shown.
+        figures: Folder of figures and tables.
+        about: The summary and judge of the protocol, see `judge_at`.
 
     Returns:
-        The path.
+        The path of the page.
 
     Raises:
-        MissingInput: a figure or table is not there, or shows other runs than those of the results.
+        MissingInput: a figure or table is absent, or shows other runs than the results.
     """
+    # Experiments without results have no section; their claims are judged as "not run".
     summary, judge = about
     names = {name for scale, name in store.collected() if scale == protocol}
     sections: list[Section] = []
@@ -151,9 +154,9 @@ def section(name: str, results: Results, folder: Path) -> Section:
     """Builds an experiment's part of the page.
 
     Args:
-        name: Of the experiment.
-        results: At one protocol.
-        folder: Where its figures and tables lie.
+        name: Name of the experiment.
+        results: Its results at one protocol.
+        folder: Folder of its figures and tables.
 
     Raises:
         MissingInput: as for `write`.
@@ -167,6 +170,7 @@ def section(name: str, results: Results, folder: Path) -> Section:
         if entry is not None:
             entries.append(entry)
             continue
+        # An item without files is left out only if the results lack its metrics.
         try:
             item(results)
         except NotLogged as error:
@@ -184,7 +188,7 @@ def _entry(stem: Path, results: Results) -> PageEntry | None:
         return None
     if read_origin(note if drawn else table).run_set != run_set(results):
         raise MissingInput(f"{note if drawn else table} shows other runs than the collected results: type `make figures tables`")
-    path = table
+    path = table  # the file being read, for the message of an error
     try:
         if not drawn:
             shown, caption = _markdown(table.read_text(encoding="utf-8"))
@@ -197,11 +201,11 @@ def _entry(stem: Path, results: Results) -> PageEntry | None:
         numbers = _csv(csv) if csv.is_file() else None
         return PageEntry(stem.name, caption, numbers, image, f"{stem.name}: {SENTENCE_END.split(caption)[0]}")
     except (ValueError, ElementTree.ParseError) as error:
-        raise Damaged(path, f"{path} is not as it was written ({error}): type `make figures tables`") from None
+        raise Damaged(path, f"{path} is damaged ({error}): type `make figures tables`") from None
 
 
 def _image(svg: bytes) -> str:
-    """Returns the address of an image that holds its own content.
+    """Returns an image as a data URL.
 
     Raises:
         ElementTree.ParseError: it is not XML.
@@ -213,7 +217,7 @@ def _image(svg: bytes) -> str:
 
 
 def _csv(path: Path) -> Table:
-    """Reads the first rows, numbers to six digits.
+    """Reads the first `MAX_ROWS` rows of a CSV file, numbers to six digits.
 
     Raises:
         ValueError: it is no table.
@@ -227,7 +231,7 @@ def _csv(path: Path) -> Table:
 
 
 def _markdown(text: str) -> tuple[Table, str]:
-    """Parses a table that `stableft.reporting.markup.to_markdown` wrote, and its note.
+    """Parses a table and note written by `stableft.reporting.markup.to_markdown`.
 
     Raises:
         ValueError: it is no table.

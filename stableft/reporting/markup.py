@@ -1,4 +1,4 @@
-"""Markup: a frame as Markdown, LaTeX and CSV."""
+"""Markup: writes a data frame as Markdown, LaTeX or CSV."""
 
 import html
 import re
@@ -15,7 +15,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
 
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
-    """Formats a frame: text cells, three decimals, intervals in one column, a dash where nothing applies.
+    """Formats a frame as text: three decimals, intervals in one column, a dash for absent values.
 
     The ends of an interval are the columns ``low`` and ``high``, or ``x_low`` and ``x_high``.
     """
@@ -32,7 +32,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
-    """Returns a pipe table, numbers to the right, with the note below."""
+    """Returns a pipe table with numbers aligned to the right, and the note below it."""
     shown = display(frame)
     rules = ["---:" if numeric else "---" for numeric in _numeric(frame, shown)]
     lines = [list(shown.columns), rules, *shown.to_numpy().tolist()]
@@ -41,23 +41,24 @@ def to_markdown(frame: pd.DataFrame, note: str = "") -> str:
 
 
 def from_markdown(text: str) -> str:
-    """Returns the text of a cell or note that `to_markdown` wrote."""
+    """Returns the original text of a cell or note written by `to_markdown`."""
     return html.unescape(text.replace("\\]", "]"))
 
 
 def to_latex(frame: pd.DataFrame, note: str = "") -> str:
-    """Returns a ``table`` environment in booktabs style, the note as its caption; all text escaped."""
+    """Returns a ``table`` environment in booktabs style with the note as caption, all text escaped."""
     shown = display(frame)
     spec = "".join("r" if numeric else "l" for numeric in _numeric(frame, shown))
     head, *body = [" & ".join(map(_tex, line)) + r" \\" for line in [list(shown.columns), *shown.to_numpy().tolist()]]
     caption = [rf"\caption{{{_tex(note)}}}"] if note else []
-    body = ["{}" + line if line[0] in "[*" else line for line in body]  # after a line's end these would be its arguments
+    # After the end of a line, LaTeX would read these characters as its arguments.
+    body = ["{}" + line if line[0] in "[*" else line for line in body]
     opening = [r"\begin{table}", r"\centering\small", *caption, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
     return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Returns CSV with all digits; a text that a spreadsheet could take for a formula gets an apostrophe before it."""
+    """Returns CSV with all digits. Texts that look like a spreadsheet formula start with an apostrophe."""
     plain: dict[str, Any] = {
         name: [_plain(value) for value in frame[name]] for name in frame.columns if not all(map(_is_plain, frame[name]))
     }
@@ -82,9 +83,9 @@ def _numeric(frame: pd.DataFrame, shown: pd.DataFrame) -> list[bool]:
 
 
 LINE_END = re.compile(r"\r\n?")
-# Names of arms may begin with a plus sign; a formula that does harm calls or refers to something.
+# Names of arms may begin with a plus sign. A harmful formula contains a call or a reference.
 FORMULA = re.compile(r"[=@\t\n]|[+-].*([|!]|[A-Za-z]\()", re.DOTALL)
-# Where Markdown would begin an element of HTML, a character reference or a link.
+# Characters that would begin an HTML element, a character reference or a link in Markdown.
 MARKDOWN = (
     (re.compile(r"&(?=#?\w+;)"), "&amp;"),
     (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
@@ -93,7 +94,7 @@ MARKDOWN = (
 
 
 def _plain(value: object) -> object:
-    """Returns the value, changed where its text would be taken for a formula or for the end of a row."""
+    """Returns the value without carriage returns, and with an apostrophe before a formula."""
     if not isinstance(value, str):
         return value
     text = LINE_END.sub("\n", value) if "\r" in value else value
@@ -105,7 +106,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _one_line(text: object) -> str:
-    """Returns the text without line ends, which would end a row, and other control characters."""
+    """Returns the text with a space for each control character: a line end would end the row."""
     return "".join(character if character.isprintable() else " " for character in str(text))
 
 

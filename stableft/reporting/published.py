@@ -1,8 +1,9 @@
-"""Published numbers: what the sources print, read from a file in `experiments` to be shown next to ours.
+"""Published numbers: results printed by the sources, read from a file in `experiments`.
 
-One row is one arm of a source on one task. A task or an arm in parentheses is the source's own, with no counterpart in the grid of
-the experiment that the row belongs to. Scores are in the units of `stableft.tasks.scores`: shares of 1, the error of a regression
-negative (``negative_rmse``).
+They are shown next to ours. One row is one arm of a source on one task. A task or an arm in
+parentheses is the source's own: it has no counterpart in the grid of the row's experiment. Scores
+are in the units of `stableft.tasks.scores`: shares of 1, the error of a regression negative
+(``negative_rmse``).
 """
 
 import csv
@@ -37,15 +38,18 @@ def read_published(path: Path) -> pd.DataFrame:
     """Reads the published numbers.
 
     Args:
-        path: CSV with `COLUMNS`: source (a key of `CITATIONS`), place in it, confidence (``exact``; ``read_off``: off a plot, by
-            eye), encoder, experiment, task, arm, split (``test`` or ``validation``), score_name, n (runs), mean, std (n - 1),
-            median, min, max, failed (runs) and a note. Numbers that the source doesn't give are empty.
+        path: CSV with `COLUMNS`: source (a key of `CITATIONS`), place in it, confidence (``exact``,
+            or ``read_off`` for numbers read off a plot by eye), encoder, experiment, task, arm, split
+            (``test`` or ``validation``), score_name, n (runs), mean, std (n - 1), median, min, max,
+            failed (runs) and a note. Numbers that the source does not give are empty.
 
     Returns:
-        Those columns, numbers as float64 with NaN for what isn't given, and ``here``: whether task and arm are ours.
+        Those columns, with numbers as float64 (NaN if empty), and ``here``: True if task and arm are
+        ours.
 
     Raises:
-        MissingInput: the file isn't there, or a row is malformed; the message names path, line and reason.
+        MissingInput: the file is absent, or a row is malformed; the message names path, line and
+            reason.
     """
     rows = _rows(path, COLUMNS, KEY, _row)
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64"))
@@ -56,27 +60,33 @@ def read_curves(path: Path) -> pd.DataFrame:
     """Reads the published curves over training.
 
     Args:
-        path: CSV with `CURVE_COLUMNS`: one row is the mean over n runs of what was logged at a step (metric and split named as
-            ours, such as ``loss`` on ``train``), the other columns being those of `read_published`.
+        path: CSV with `CURVE_COLUMNS`. A row is the mean over n runs of a metric logged at a step.
+            Metrics and splits are named as ours, such as ``loss`` on ``train``. The other columns are
+            those of `read_published`.
 
     Returns:
         Those columns, n and step as int64, value as float64.
 
     Raises:
-        MissingInput: the file isn't there, or a row is malformed; the message names path, line and reason.
+        MissingInput: the file is absent, or a row is malformed; the message names path, line and
+            reason.
     """
     rows = _rows(path, CURVE_COLUMNS, CURVE_KEY, _point)
     return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"n": "int64", "step": "int64", "value": "float64"})
 
 
 def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dict[str, str]], PublishedRow]) -> list[PublishedRow]:
-    """The rows of a file, each checked; MissingInput names the line of the first that is malformed or there twice."""
+    """Reads and checks the rows of a file.
+
+    Raises:
+        MissingInput: a row is malformed or repeats the key of another; the message names its line.
+    """
     lines = _lines(path)
     if lines[:1] != [(1, columns)]:
         header = ", ".join(lines[0][1]) if lines else ""
         raise MissingInput(f"{path}:1: columns are {header[:200]}; expected {', '.join(columns)}")
     rows: list[PublishedRow] = []
-    seen: dict[tuple[str | float, ...], int] = {}
+    line_of: dict[tuple[str | float, ...], int] = {}
     for number, fields in lines[1:]:
         try:
             if len(fields) != len(columns):
@@ -89,7 +99,7 @@ def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dic
                 raise ValueError(f"source is {quoted(row['source'])}; expected {', '.join(CITATIONS)}")
             rows.append(checked(row))
             cell = tuple(rows[-1][name] for name in key)
-            if (first := seen.setdefault(cell, number)) != number:
+            if (first := line_of.setdefault(cell, number)) != number:
                 raise ValueError(f"the same {', '.join(key)} as in line {first}")
         except ValueError as error:
             raise MissingInput(f"{path}:{number}: {error}") from None
@@ -97,7 +107,7 @@ def _rows(path: Path, columns: list[str], key: list[str], checked: Callable[[dic
 
 
 def is_own(name: str) -> bool:
-    """Whether a task or an arm is the source's own, without a counterpart here."""
+    """Tells whether a task or an arm is the source's own, without a counterpart here."""
     return name.startswith("(")
 
 
@@ -107,16 +117,18 @@ def rows_for(published: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
 
 def matching_rows(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows to draw next to our scores: of the same experiment, task, arm, split and score, with a mean or a median.
+    """Returns the published rows with a mean or a median that match our scores.
+
+    They have the same experiment, task, arm, split and score name.
 
     Args:
         published: See `read_published`.
         scores: Ours, with those five columns.
 
     Returns:
-        The rows in the order of the file, with ``value`` (the mean, or the median where that is all there is) and ``label``:
-        who says it, where, of which encoder and how many runs, and what it is. Of several encoders of a source only the first, the
-        one that it is about, is there.
+        The rows in the order of the file, with ``value`` (the mean, or the median if there is no
+        mean) and ``label`` (source, place, encoder, number of runs, kind of value). Of several
+        encoders of a source, only the first on each task is kept.
     """
     keys = ["experiment", "task", "arm", "split", "score_name"]
     rows = published.merge(scores[keys].drop_duplicates().astype(str), on=keys)
@@ -130,14 +142,14 @@ def matching_rows(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """The cells of each row, and the line on which it ends."""
+    """Reads the cells of each row, with the number of its last line."""
     rows: list[tuple[int, list[str]]] = []
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             rows += ((reader.line_num, fields) for fields in reader)
     except OSError as error:
-        raise MissingInput(f"{path}: {error.strerror}; the published numbers belong there") from None
+        raise MissingInput(f"{path}: {error.strerror}; the published numbers are read from there") from None
     except UnicodeDecodeError as error:
         raise MissingInput(f"{path}: not UTF-8 ({error.reason}, byte {error.start})") from None
     except csv.Error as error:
@@ -146,7 +158,11 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _row(row: dict[str, str]) -> PublishedRow:
-    """One checked row of scores; ValueError says what is wrong with it."""
+    """Checks a row of scores, and parses its numbers.
+
+    Raises:
+        ValueError: it is malformed.
+    """
     for name, known in CHOICES.items():
         if row[name] not in known:
             raise ValueError(f"{name} is {quoted(row[name])}; expected {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Rendering: figures and tables of all collected results, several experiments at a time."""
+"""Rendering: figures and tables of all collected results, in several processes."""
 
 import contextlib
 from collections.abc import Collection, Sequence
@@ -13,17 +13,17 @@ from stableft.reporting.report import BOTH, makes_one_of, render_all
 from stableft.storage.store import Store
 
 ExperimentKey = tuple[str, str]  # protocol, experiment
-Written = dict[str, tuple[list[Path], list[str]]]  # by item: paths, and why it was left out
-LARGE = 10_000_000  # bytes of metrics, from where the items of one experiment are worth several processes
+Written = dict[str, tuple[list[Path], list[str]]]  # by item: paths, and reasons for leaving it out
+LARGE = 10_000_000  # bytes of metrics; the items of a larger experiment are split over processes
 
 
 def collected(store: Store, protocol: str | None = None, experiments: Sequence[str] = ()) -> list[ExperimentKey]:
-    """Returns (protocol, experiment) of the collected results to show, by name.
+    """Returns (protocol, experiment) of the selected collected results.
 
     Args:
         store: The results.
-        protocol: Only this one; None: all.
-        experiments: Only these; none: all.
+        protocol: Only this protocol; None: all.
+        experiments: Only these experiments; empty: all.
 
     Raises:
         UsageError: an experiment that does not exist.
@@ -44,22 +44,25 @@ def collected(store: Store, protocol: str | None = None, experiments: Sequence[s
 def render(
     store: Store, keys: Sequence[ExperimentKey], figures: Path, makes: Collection[type] = BOTH, workers: int | None = None
 ) -> tuple[list[Path], list[str]]:
-    """Writes the reports of these results under ``<figures>/<protocol>/<experiment>/``; the number of processes changes no byte.
+    """Writes the reports of results under ``<figures>/<protocol>/<experiment>/``.
+
+    The number of processes changes no byte of the files.
 
     Args:
         store: The results.
-        keys: What to show, see `collected`.
-        figures: Where to write.
+        keys: Results to show, see `collected`.
+        figures: Folder to write to.
         makes: See `stableft.reporting.report.render`.
-        workers: Processes; by default one per core. A single experiment that is not large is rendered in this process.
+        workers: Number of processes; by default one per core. One experiment that is not large is
+            rendered in this process.
 
     Returns:
-        The paths written, in the order of the keys, and what was left out and why.
+        The paths written, in the order of the keys, and a line for each item that was left out.
 
     Raises:
-        MissingInput: results lack what an item shows.
+        MissingInput: results lack the data of an item.
     """
-    # The largest first, so that no process is left alone with one at the end.
+    # Start the largest first, so that no process is alone with one at the end.
     order = sorted(keys, key=lambda key: -_size(store, key))
     processes = workers or cpu_count()
     jobs = [(key, part) for key in order for part in _parts(store, key, makes, processes)]
@@ -73,7 +76,7 @@ def render(
 
 
 def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes: int) -> list[list[str]]:
-    """Splits the items of an experiment into one share, or into one per process where its results are large."""
+    """Splits the items of an experiment: one share, or one per process if its results are large."""
     names = [name for name, item in get_experiment(key[1]).REPORT.items() if makes_one_of(item, makes)]
     shares = processes if _size(store, key) > LARGE else 1
     return [part for part in (names[first::shares] for first in range(shares)) if part]

@@ -1,12 +1,13 @@
-"""Reports: an experiment's ``REPORT`` maps file names to figures and tables, which are written here.
+"""Reports: writes the figures and tables of an experiment's ``REPORT``, which maps names to items.
 
     REPORT = {
         "train_loss": report.figure(curves, split="train", metric="loss"),
         "scores": report.table(score_summary),
     }
 
-An item of a report is a function of `Results`. The items that `figure` and `table` build declare beforehand which of the two they
-make, so that writing the tables computes no figure. They carry their caption and, for figures, the numbers drawn.
+An item of a report is a function of `Results`. Items from `figure` and `table` declare their type
+in advance, so that writing the tables computes no figure. They carry their caption and, for
+figures, the numbers drawn.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -28,7 +29,7 @@ from stableft.storage.records import Results
 
 @dataclass(frozen=True)
 class FigureReport:
-    """A figure, exactly the numbers drawn in it, and the sentences that belong under it."""
+    """A figure, exactly the numbers drawn in it, and its caption."""
 
     figure: Figure
     data: pd.DataFrame
@@ -61,12 +62,12 @@ class ReportItem:
 
 
 def figure(kind: ModuleType, **options: object) -> Item:
-    """Returns the item of a report that draws a kind of figure.
+    """Builds the item of a report for a kind of figure.
 
     Args:
-        kind: A module of `stableft.reporting.figures` with ``data(results, **options)``, ``plot`` and ``CAPTION``. It may have
-            ``lead(**options)``, a text that precedes ``CAPTION``.
-        options: The kind's own; see its ``data``.
+        kind: A module of `stableft.reporting.figures` with ``data(results, **options)``, ``plot``
+            and ``CAPTION``. It may have ``lead(**options)``, a text that precedes ``CAPTION``.
+        options: Options of the kind; see its ``data``.
     """
 
     def build(results: Results) -> FigureReport:
@@ -78,11 +79,12 @@ def figure(kind: ModuleType, **options: object) -> Item:
 
 
 def table(kind: ModuleType, **options: object) -> Item:
-    """Returns the item of a report that computes a kind of table.
+    """Builds the item of a report for a kind of table.
 
     Args:
-        kind: A module of `stableft.reporting.tables` with ``table(results, **options)`` and ``NOTE``.
-        options: The kind's own; see its ``table``.
+        kind: A module of `stableft.reporting.tables` with ``table(results, **options)`` and
+            ``NOTE``.
+        options: Options of the kind; see its ``table``.
     """
 
     def build(results: Results) -> TableReport:
@@ -92,25 +94,28 @@ def table(kind: ModuleType, **options: object) -> Item:
 
 
 def makes_one_of(item: Item, makes: Collection[type]) -> bool:
-    """Returns whether an item may make one of these types; a bare function may make either."""
+    """Tells whether an item may make one of the types ``makes``; a bare function may make either."""
     return not isinstance(item, ReportItem) or item.makes in makes
 
 
 def render(name: str, item: Item, results: Results, folder: Path, makes: Collection[type] = BOTH) -> list[Path]:
-    """Writes one item of a report. Each file appears complete or not at all; the same results give the same bytes.
+    """Writes one item of a report.
+
+    Each file appears complete or not at all. The same results give the same bytes.
 
     Args:
         name: Stem of the files.
-        item: What to show. A bare figure or frame gets `describe` as its caption.
-        results: Of one experiment and protocol.
-        folder: Created if it is not there.
-        makes: `FigureReport`, `TableReport` or both. An item that makes something else is skipped.
+        item: The item. A bare figure or frame gets `describe` as its caption.
+        results: Results of one experiment and protocol.
+        folder: Folder to write to, created if it is absent.
+        makes: `FigureReport`, `TableReport` or both. An item of another type is skipped.
 
     Returns:
-        The paths written: ``.pdf .png .svg .csv .txt`` (caption) for a figure, ``.md .tex .csv`` for a table.
+        The paths written: ``.pdf .png .svg .csv .txt`` (caption) for a figure, ``.md .tex .csv`` for
+        a table.
 
     Raises:
-        MissingInput: the results lack what the item shows.
+        MissingInput: the results lack the data of the item.
     """
     if not makes_one_of(item, makes):
         return []
@@ -119,6 +124,7 @@ def render(name: str, item: Item, results: Results, folder: Path, makes: Collect
         artifact = TableReport(artifact, describe(results))
     if (TableReport if isinstance(artifact, TableReport) else FigureReport) not in makes:
         return []
+    # The origin is written into each figure, and into the note of each table.
     folder.mkdir(parents=True, exist_ok=True)
     origin = origin_of(results, name)
     if isinstance(artifact, TableReport):
@@ -139,13 +145,13 @@ def render_all(
     left_out: Callable[[str], None] = lambda why: None,
     makes: Collection[type] = BOTH,
 ) -> list[Path]:
-    """Writes every item. Other files in the folder stay as they are.
+    """Writes every item of a report. Other files in the folder stay as they are.
 
     Args:
-        report: What to show.
-        results: Of one experiment and protocol.
-        folder: Created if it is not there.
-        left_out: Receives the file and the reason where older results lack a series that an item needs.
+        report: The items by name.
+        results: Results of one experiment and protocol.
+        folder: Folder to write to, created if it is absent.
+        left_out: Called with file and reason if older results lack a series that an item needs.
         makes: See `render`.
 
     Returns:

@@ -13,14 +13,14 @@ from stableft.storage.records import Results
 
 @dataclass(frozen=True)
 class TaskPredictions:
-    """Predictions of R runs of one task, on the I items (for tagging: words) of the split that it is scored on.
+    """Predictions of R runs of one task on the I items (for tagging: words) of its scored split.
 
     Attributes:
-        rows: The row of each run, by arm and seed. Runs without predictions (those that diverged), or with one that is not finite,
-            have none.
+        rows: Row of each run, by arm and seed. Runs without predictions (diverged), or with one that
+            is not finite, have no row.
         labels: (I,).
         predictions: (R, I).
-        probabilities: (R, I, K); K is 0 where the task has none (regression, tagging).
+        probabilities: (R, I, K); K is 0 for a task without probabilities (regression, tagging).
     """
 
     rows: dict[tuple[str, int], int]
@@ -49,6 +49,7 @@ def predictions(results: Results) -> dict[str, TaskPredictions]:
 
 def _task_predictions(task: str, rows: pd.DataFrame) -> TaskPredictions:
     # Collected predictions are stored run by run, each in the order of the items.
+    # A new run begins where arm or seed changes.
     arms, seeds = pd.factorize(rows["arm"])[0], rows["seed"].to_numpy()
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(arms) != 0) | (np.diff(seeds) != 0)]))
     sizes = np.diff(np.append(starts, len(rows)))

@@ -1,8 +1,9 @@
-"""Final scores of runs, and of arms against each other.
+"""Run scores: final scores of runs, and comparisons of arms.
 
-A run without a final score (it diverged, or its score is undefined or infinite) counts as failed. It is scored at the task's
-majority score: what a constant prediction gets without training, on a regression task the score of the best constant. Leaving
-such runs out would flatter the arm that diverges. Every score is higher when better (`stableft.tasks.scores`), so one rule fits
+A run without a final score (it diverged, or its score is undefined or infinite) counts as failed.
+It is scored at the task's majority score: the score of a constant prediction without training; on a
+regression task, the score of the best constant. Leaving such runs out would favour the arm that
+diverges. For every score higher is better (`stableft.tasks.scores`), so one rule fits
 classification and regression.
 """
 
@@ -25,13 +26,13 @@ class ArmScore(NamedTuple):
     """Summary of the scores of an arm's runs on one split of one task.
 
     Attributes:
-        encoder: Name, without folders.
-        n: Runs.
-        mean: Of their scores.
-        std: With n - 1.
-        median: Of their scores.
-        max: Of their scores.
-        headline: Whether the task is judged by this score.
+        encoder: Name of the encoder, without folders.
+        n: Number of runs.
+        mean: Mean of the scores.
+        std: Standard deviation of the scores, with n - 1.
+        median: Median of the scores.
+        max: Maximum of the scores.
+        headline: True if the task is judged by this score.
     """
 
     encoder: str
@@ -44,18 +45,19 @@ class ArmScore(NamedTuple):
 
 
 def final_scores(results: Results) -> pd.DataFrame:
-    """Returns the one number per run that tables and distributions are about.
+    """Returns the final score of each run.
 
     Returns:
-        One row per run, in the order of ``results.runs``: experiment, arm, task, seed, run_id, score_name, split, score,
-        majority_score, failed (final score at or below the majority score, or none at all; Mosbach et al. 2021, section 3.2)
-        and diverged.
+        One row per run, in the order of ``results.runs``: experiment, arm, task, seed, run_id,
+        score_name, split, score, majority_score, failed (final score at or below the majority score,
+        or no final score; Mosbach et al. 2021, section 3.2) and diverged.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
     """
     if results.runs.empty:
         raise MissingInput("the results hold no runs; run the experiment first")
+    # Join each run with its score after the last step.
     metrics = results.metrics
     scores = metrics.loc[(metrics["metric"] == "score") & (metrics["scope"] == ""), [*CELL, "split", "step", "value"]]
     runs = results.runs.rename(columns={"score_split": "split"})
@@ -66,6 +68,7 @@ def final_scores(results: Results) -> pd.DataFrame:
         raise MissingInput(f"finished runs without a final score: {_cells(frame[absent])}; collect the experiment again")
     if frame["majority_score"].isna().any():
         raise MissingInput(f"no majority score for task {', '.join(frame['task'][frame['majority_score'].isna()].unique())}")
+    # Score runs without a final score at the majority score.
     undefined = diverged | ~np.isfinite(frame["value"])
     frame["score"] = frame["value"].mask(undefined, frame["majority_score"])
     frame["failed"] = undefined | (frame["score"] <= frame["majority_score"])
@@ -74,7 +77,12 @@ def final_scores(results: Results) -> pd.DataFrame:
 
 
 def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
-    """Compares runs of equal seed: pairs, difference of the means, its 95 % BCa interval (low, high), p of the sign-flip test."""
+    """Compares the runs of two arms on the same seeds.
+
+    Returns:
+        pairs (number of shared seeds), difference (of the means), low and high (its 95 % BCa
+        confidence interval), and p (of the sign-flip test); only ``pairs``, 0, if none is shared.
+    """
     pairs = group.merge(reference, on="seed", suffixes=("", "_reference"))
     if pairs.empty:
         return {"pairs": 0}
@@ -84,9 +92,10 @@ def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]
 
 
 def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yields task, arm, and the arm's `final_scores` joined with those of the first arm at the same seeds, for every other arm.
+    """Yields task, arm and paired scores for each arm but the first.
 
-    The columns of the first arm end in ``_reference``; there are no rows where no seed is shared.
+    The paired scores are the arm's `final_scores` joined by seed with those of the first arm. The
+    columns of the first arm end in ``_reference``. Without a shared seed there are no rows.
     """
     reference = scores["arm"].iloc[0]
     for task, of_task in scores.groupby("task", sort=False, observed=True):
@@ -96,7 +105,11 @@ def against_first(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame
 
 
 def last_scores(results: Results, split: str) -> pd.DataFrame:
-    """Returns cell and score on the whole split after the last step, in a column named as the split, where it was evaluated."""
+    """Returns the score of each run on a whole split after the last step.
+
+    The columns are those of the cell and one named as the split. Runs that were not evaluated on the
+    split have no row.
+    """
     metrics = results.metrics
     whole = (metrics["split"] == split) & (metrics["metric"] == "score") & (metrics["scope"] == "")
     scores = metrics.loc[whole, [*CELL, "step", "value"]].rename(columns={"step": "num_steps", "value": split})
@@ -104,10 +117,10 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
 
 
 def both_splits(results: Results) -> pd.DataFrame:
-    """Returns `final_scores` with the last scores on ``validation`` and on ``test``.
+    """Returns `final_scores` with the last scores on the splits, in ``validation`` and ``test``.
 
-    On either split a run that diverged or whose score is undefined counts at the majority score of the split that the task is
-    scored on. A task for which no run was evaluated on a split has NaN there.
+    A run that diverged or has an undefined score gets the majority score of the task's scored split,
+    on both splits. A task without any evaluation on a split has NaN there.
     """
     frame = final_scores(results)
     for split in ("validation", "test"):
@@ -118,10 +131,12 @@ def both_splits(results: Results) -> pd.DataFrame:
 
 
 def arm_scores(results: Results) -> dict[tuple[str, str, str, str], ArmScore]:
-    """Returns summaries by task, arm, split and score name.
+    """Summarizes the scores of arms, by task, arm, split and score name.
 
-    They are of the final scores, of the same score on either split, and of accuracy and Pearson's correlation where logged.
+    Summarized are the final scores, the same score on the other split, accuracy and Pearson's
+    correlation where logged, and the mean of accuracy and F1 (``accuracy_and_f1``).
     """
+    # Final scores, and the same score on the other split.
     final = final_scores(results)
     configs = results.runs.drop_duplicates("task").set_index("task")["config"]
     encoders = {task: encoder_name(json.loads(config)["encoder"]) for task, config in configs.items()}
@@ -129,6 +144,7 @@ def arm_scores(results: Results) -> dict[tuple[str, str, str, str], ArmScore]:
     for split in ("validation", "test"):
         other = last_scores(results, split).merge(final.loc[final["split"] != split, [*CELL, "score_name"]], on=CELL)
         parts.append(other.rename(columns={split: "value"}).assign(split=split, headline=False))
+    # Accuracy and Pearson's correlation at the last step, and the mean of accuracy and F1.
     both = final.loc[final["score_name"] == "f1", [*CELL, "split", "score"]]
     metrics = results.metrics[results.metrics["metric"].isin(["accuracy", "pearson"]) & (results.metrics["scope"] == "")]
     logged = metrics.merge(results.runs[[*CELL, "num_steps"]], on=CELL)
@@ -138,6 +154,7 @@ def arm_scores(results: Results) -> dict[tuple[str, str, str, str], ArmScore]:
     accuracy = logged[logged["metric"] == "accuracy"].merge(both, on=[*CELL, "split"])
     mean_of_two = accuracy.assign(value=(accuracy["value"] + accuracy["score"]) / 2, score_name="accuracy_and_f1", headline=False)
     parts.append(mean_of_two[[*CELL, "split", "score_name", "value", "headline"]])
+    # The headline comes first, so it is kept among duplicates.
     frame = pd.concat(parts, ignore_index=True)
     frame = frame[np.isfinite(frame["value"])].drop_duplicates([*CELL, "split", "score_name"])
     summaries: dict[tuple[str, str, str, str], ArmScore] = {}

@@ -1,4 +1,4 @@
-"""Training curves: logged series in the shapes that figures and tables share."""
+"""Training curves: logged series in the shapes shared by figures and tables."""
 
 import numpy as np
 import pandas as pd
@@ -6,20 +6,24 @@ import pandas as pd
 from stableft.core.errors import NotLogged
 from stableft.storage.records import CELL, Results
 
-BLOCK = "layer."  # the scope of what is logged for the lowest block is layer.01
+BLOCK = "layer."  # metrics of the lowest block have the scope layer.01
 
 
 def interval_means(results: Results, metric: str, interval: int | None = None) -> pd.DataFrame:
-    """Averages a series logged at every training step over consecutive intervals, as Zhang et al. log the training loss.
+    """Averages a series over consecutive intervals of steps.
+
+    Zhang et al. log the training loss in this way.
 
     Args:
         results: Runs and metrics of one experiment.
-        metric: Name of the series, of split ``train``. Values that aren't finite are left out.
-        interval: Steps of an interval, >= 1; None: a tenth of the run (floor, at least 1), as in the source.
+        metric: Name of a series of the split ``train``, logged at every step. Values that are not
+            finite are left out.
+        interval: Steps of an interval, >= 1; None: a tenth of the run (floor, at least 1), as in the
+            source.
 
     Returns:
-        The cell of the run, step (the interval's last one) and value. Steps after the last whole interval are left out, as in the
-        source.
+        The cell of the run, step (the interval's last) and value. Steps after the last whole interval
+        are left out, as in the source.
     """
     metrics = results.metrics
     wanted = (metrics["split"] == "train") & (metrics["metric"] == metric) & (metrics["scope"] == "")
@@ -31,10 +35,12 @@ def interval_means(results: Results, metric: str, interval: int | None = None) -
 
 
 def parts(results: Results, task: str) -> list[str]:
-    """Returns the parts of the model with logged norms, from the embeddings up: ``embeddings``, ``layer.01`` .. ``head``.
+    """Returns the parts of the model with logged gradient norms, in the order of the model.
+
+    They are ``embeddings``, ``layer.01`` and so on, ``pooler`` and ``head``.
 
     Raises:
-        NotLogged: none.
+        NotLogged: no run of the task logged gradient norms.
     """
     metrics = results.metrics
     logged = metrics.loc[(metrics["metric"] == "block_grad_norm") & (metrics["task"] == task), "scope"].unique()
@@ -45,7 +51,7 @@ def parts(results: Results, task: str) -> list[str]:
 
 
 def by_block(results: Results, metric: str) -> pd.DataFrame:
-    """Returns a series that every block of the encoder has, of the runs that finished.
+    """Returns a series logged for every block of the encoder, for finished runs.
 
     Args:
         results: Runs and metrics of one experiment.
@@ -55,7 +61,7 @@ def by_block(results: Results, metric: str) -> pd.DataFrame:
         The cell of the run, depth (1 is the lowest block), step and value.
 
     Raises:
-        NotLogged: no such run.
+        NotLogged: no finished run logged it.
     """
     metrics = results.metrics
     rows = metrics[(metrics["metric"] == metric) & metrics["scope"].str.startswith(BLOCK)]
@@ -67,10 +73,13 @@ def by_block(results: Results, metric: str) -> pd.DataFrame:
 
 
 def surfaces(results: Results) -> pd.DataFrame:
-    """Returns the points of the surfaces that runs logged after their last step; see `stableft.training.surface`.
+    """Returns the points of the loss surfaces, logged after the last step of a run.
+
+    See `stableft.training.surface`.
 
     Returns:
-        The cell of the run, a and b (the point's place on the plane), loss and score (of the same training examples).
+        The cell of the run, a and b (coordinates of the point on the plane), loss and score (both on
+        the same training examples).
 
     Raises:
         NotLogged: no run has a surface.

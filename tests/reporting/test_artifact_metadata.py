@@ -61,7 +61,7 @@ def test_other_files_get_one_clear_error(tmp_path: Path, written: list[Path]) ->
         "c.pdf": b'/Subject ({"experiment": 3})', "d.pdf": b"/Subject (3)",
     }.items():  # fmt: skip
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UsageError, match="does not say where it comes from"):
+        with pytest.raises(UsageError, match="does not record its origin"):
             origin.read_origin(tmp_path / name)
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match="not a figure or table"):

@@ -233,5 +233,5 @@ def test_a_file_that_is_not_as_it_was_written_is_named(
     )
     note = path.read_bytes().partition(b"\n\n")[2] if name.endswith("md") else b""
     path.write_bytes(content + note)
-    with pytest.raises(Damaged, match=rf"{path.name} is not as it was written .*: type `make figures tables`"):
+    with pytest.raises(Damaged, match=rf"{path.name} is damaged .*: type `make figures tables`"):
         page.write(Store(tmp_path / "results"), "laptop", tmp_path / "figures", ("", lambda name, results: []))
