@@ -1,4 +1,4 @@
-"""The command line: every command, in the order in which ``--help`` lists them."""
+"""Application: all commands, in the order of ``--help``."""
 
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ from stableft.execution import provenance
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose ``--help`` groups options by panel, in plain text."""
+    """A command with a plain-text ``--help`` that groups options by panel."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}

@@ -1,4 +1,4 @@
-"""Shared by all commands: exit codes, consoles, options, and the printing of errors and views."""
+"""Shared parts of the commands: exit codes, consoles, options, and printing of errors and views."""
 
 import inspect
 import json
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 
 
 class Exit(IntEnum):
-    """Exit codes, which scripts can rely on."""
+    """Exit codes. Scripts can rely on them."""
 
     OK = 0
     RUNS_FAILED = 1
@@ -31,7 +31,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-# Paths and labels of a user may hold brackets and colons, which are no markup.
+# A user's paths and labels may contain brackets and colons, so markup is off.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 settings = {"debug": False}
@@ -40,7 +40,7 @@ FIGURES = Path("figures")
 
 
 def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> Any:
-    """Declares an option, listed by ``--help`` under the heading ``panel``."""
+    """Declares an option. ``--help`` lists it under the heading ``panel``."""
     return typer.Option(*flags, help=help, rich_help_panel=panel, **limits)
 
 
@@ -52,7 +52,7 @@ Json = Annotated[bool, option("Print JSON.", "--json")]
 
 
 def verb(command: Command) -> Command:
-    """Turns errors that a user can cause into one message and an exit code."""
+    """Wraps a command to turn errors that a user can cause into a message and an exit code."""
 
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -68,11 +68,11 @@ def verb(command: Command) -> Command:
 
 
 def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
-    """Replaces parameters of a command by the options from which they are read.
+    """Returns a decorator that replaces parameters of a command by options.
 
     Args:
-        **readers: By parameter: a function whose own parameters are options. Its result is passed to the command. Readers are
-            called in this order; their options appear where the command has the parameter.
+        **readers: For each parameter, a function of options. The command receives its result. Readers
+            are called in this order; their options take the place of the parameter.
     """
     options = {name: inspect.signature(reader).parameters for name, reader in readers.items()}
 
@@ -83,7 +83,7 @@ def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
                 values[name] = reader(**{option: values.pop(option) for option in options[name]})
             return command(**values)
 
-        # typer reads the signature and the annotations, not the code.
+        # typer reads the options from the signature and the annotations.
         parameters: list[inspect.Parameter] = []
         for name, parameter in inspect.signature(command).parameters.items():
             parameters += options[name].values() if name in readers else [parameter]
@@ -96,7 +96,7 @@ def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
 
 
 def printable(text: str) -> str:
-    """Spells out control characters, so that names and contents of files do not steer the terminal."""
+    """Escapes control characters, so that names and contents of files cannot control the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

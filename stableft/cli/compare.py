@@ -1,4 +1,4 @@
-"""Compare: two results folders, cell by cell."""
+"""Compare: compares two results folders cell by cell."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +9,7 @@ from rich.console import RenderableType
 
 from stableft.cli.common import Exit, Json, Scale, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, groups_data, groups_table
-from stableft.reporting import compare_results as comparison
-from stableft.reporting import markup
+from stableft.reporting import compare_results, markup
 from stableft.reporting.compare_results import FolderComparison, counts
 from stableft.storage.store import Store
 
@@ -25,33 +24,41 @@ def compare(
 ) -> None:
     """Compare two results folders cell by cell.
 
-    A cell is equal, within the interval of the difference, or different. Shows the hardware of both.
+    A cell is equal, different, or within the 95 % interval. Also shows the hardware of both.
     """
-    found = comparison.compare(Store(a), Store(b), protocol)
-    show(compared(found), as_json)
-    if strict and any(cell.verdict == "different" for cell in found.cells):
+    comparison = compare_results.compare(Store(a), Store(b), protocol)
+    show(compared(comparison), as_json)
+    if strict and any(cell.verdict == "different" for cell in comparison.cells):
         raise typer.Exit(Exit.CONTRADICTED)
 
 
-def compared(found: FolderComparison) -> View:
+def compared(comparison: FolderComparison) -> View:
     """Shows the cells of two results folders, and the hardware of both."""
+    # One row for each cell of either folder.
     rows = []
-    for cell in found.cells:
+    for cell in comparison.cells:
         interval = markup.ABSENT if cell.low is None or cell.high is None else f"[{cell.low:+.4f}, {cell.high:+.4f}]"
         numbers = [*(_number(n, "d") for n in cell.n), *(_number(mean, ".4f") for mean in cell.mean), interval]
         verdict = "equal, bit for bit" if cell.identical else cell.verdict
         rows.append([cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, verdict])
     names = ["protocol", "experiment", "task", "arm", "n A", "n B", "mean A", "mean B", "B - A, 95 % interval", "verdict"]
-    verdicts = counts(found.cells)
+    # Counts of verdicts, and the number of differences expected by chance at 95 %.
+    verdicts = counts(comparison.cells)
     judged = verdicts.get("within interval", 0) + verdicts.get("different", 0)
     text: list[RenderableType] = [
         aligned(names, rows, numeric=range(4, 9)),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
         *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
-        groups_table({"A": found.a, "B": found.b}),
+        groups_table({"A": comparison.a, "B": comparison.b}),
     ]
-    cells = [{**asdict(cell), "n": cell.n._asdict(), "mean": cell.mean._asdict()} for cell in found.cells]
-    data = {"schema": VIEW_SCHEMA, "counts": verdicts, "cells": cells, "a": groups_data(found.a), "b": groups_data(found.b)}
+    cells = [{**asdict(cell), "n": cell.n._asdict(), "mean": cell.mean._asdict()} for cell in comparison.cells]
+    data = {
+        "schema": VIEW_SCHEMA,
+        "counts": verdicts,
+        "cells": cells,
+        "a": groups_data(comparison.a),
+        "b": groups_data(comparison.b),
+    }
     return View(text, data)
 
 

@@ -1,4 +1,4 @@
-"""Data: a summary of a task's data, and the download of corpora and encoders."""
+"""Data: summarises a task's data, and downloads corpora and encoders."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -39,24 +39,24 @@ def fetch(
 ) -> None:
     """Download corpora and encoders.
 
-    Checks them, and leaves existing files alone. No other command goes online.
+    Checks them, and keeps existing files. No other command uses the network.
     """
-    found = fetch_all(tasks or [], encoders or [], err.print)
-    show(fetched(found, download.root()), as_json)
-    if any(each.problem for each in found):
+    downloads = fetch_all(tasks or [], encoders or [], err.print)
+    show(fetched(downloads, download.root()), as_json)
+    if any(each.problem for each in downloads):
         raise typer.Exit(Exit.MISSING_INPUT)
 
 
 def fetch_all(tasks: Sequence[str], encoders: Sequence[str], warn: Callable[[str], None]) -> list[Fetched]:
-    """Fetches what tasks and encoders need, each independently of the others.
+    """Fetches the corpora of tasks, and encoders. One failure does not stop the others.
 
     Args:
-        tasks: Names, also several in one with commas; ``all``: every corpus on record.
+        tasks: Names of tasks, also separated by commas; ``all``: every known corpus.
         encoders: Hub ids.
         warn: Called with a line for each download.
 
     Raises:
-        UsageError: an unknown name, or none: nothing was fetched.
+        UsageError: a name is unknown, or none is given; nothing is fetched.
     """
     names = download.wanted_names(tasks)
     if not names and not encoders:
@@ -78,10 +78,10 @@ def _fetch_encoder(name: str) -> str:
 
 
 def data_summary(task: Task) -> View:
-    """Shows a task's data; see `stableft.tasks.data_summary`.
+    """Shows a summary of a task's data; see `stableft.tasks.data_summary`.
 
     Raises:
-        MissingInput: they are absent or malformed.
+        MissingInput: the data are absent or malformed.
     """
     facts = summarise(task, task.load())
     splits: dict[str, dict[str, Any]] = facts["splits"]
@@ -115,7 +115,7 @@ def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> di
     }
 
 
-def fetched(found: Sequence[Fetched], folder: Path) -> View:
-    """Shows where each corpus and encoder is, or why it could not be fetched."""
-    text: list[RenderableType] = [f"{each.name}: {each.problem or each.said}" for each in found]
-    return View(text, {"schema": VIEW_SCHEMA, "folder": str(folder), "fetched": [asdict(each) for each in found]})
+def fetched(downloads: Sequence[Fetched], folder: Path) -> View:
+    """Shows the place of each corpus and encoder, or the reason for its failure."""
+    text: list[RenderableType] = [f"{each.name}: {each.problem or each.said}" for each in downloads]
+    return View(text, {"schema": VIEW_SCHEMA, "folder": str(folder), "fetched": [asdict(each) for each in downloads]})

@@ -1,4 +1,4 @@
-"""Doctor: checks of the installation, and how far it repeats runs bit for bit."""
+"""Doctor: checks the installation, and how far repeated runs are equal bit for bit."""
 
 import importlib.metadata
 import shutil
@@ -26,14 +26,14 @@ TASKS = ("docs15", "docpair", "docread", "doccode")
 def doctor(
     results: ResultsFolder = RESULTS,
     determinism: Annotated[
-        bool, option("Repeat a short run in several ways, and show how far the bits are the same.", "--determinism")
+        bool, option("Repeat a short run in several ways, and compare the results bit for bit.", "--determinism")
     ] = False,
     protocol: Annotated[str, option("With --determinism: the scale of the run; laptop has real weights.")] = "smoke",
     as_json: Json = False,
 ) -> None:
     """Check the installation.
 
-    Looks at versions, weights, data and disk, and says how to repair each.
+    Checks versions, weights, data and disk. Prints how to repair each problem.
     """
     if determinism:
         from stableft.execution.determinism import check
@@ -48,7 +48,7 @@ def doctor(
 
 
 class Check(NamedTuple):
-    """A check of the installation: a fact if it is ok, else how to repair it."""
+    """A check of the installation. ``detail`` is a fact if it is ok, else the repair."""
 
     check: str
     ok: bool
@@ -56,7 +56,7 @@ class Check(NamedTuple):
 
 
 def checks(results: Path) -> Iterator[Check]:
-    """Yields the checks, in the order in which they are shown."""
+    """Yields the checks in the order of output."""
     yield Check("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]} (3.11 or newer is needed)")
     for package in PACKAGES:
         try:
@@ -81,17 +81,17 @@ def checks(results: Path) -> Iterator[Check]:
     yield Check("machine", True, f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_mb']} MiB")
 
 
-def checks_view(found: Sequence[Check]) -> View:
-    """Shows checks, a line each."""
-    table = bare_table(("ok" if each.ok else "MISSING", each.check, each.detail) for each in found)
-    ok = all(each.ok for each in found)
-    return View([table], {"schema": VIEW_SCHEMA, "ok": ok, "checks": [each._asdict() for each in found]})
+def checks_view(installation: Sequence[Check]) -> View:
+    """Shows one line for each check."""
+    table = bare_table(("ok" if each.ok else "MISSING", each.check, each.detail) for each in installation)
+    ok = all(each.ok for each in installation)
+    return View([table], {"schema": VIEW_SCHEMA, "ok": ok, "checks": [each._asdict() for each in installation]})
 
 
 def determinism_view(protocol: str, comparisons: Sequence[RepeatCheck]) -> View:
-    """Shows whether each way gave the same bits as the first run, and the level of determinism."""
-    found = level(comparisons)
+    """Shows the comparison of each repeated run with the first, and the level of determinism."""
+    reached = level(comparisons)
     table = bare_table(("same" if c.equal else "DIFFERS", c.way, c.difference) for c in comparisons)
     rows = [{"way": c.way, "equal": c.equal, "difference": c.difference} for c in comparisons]
-    data = {"schema": VIEW_SCHEMA, "protocol": protocol, "level": found, "meaning": LEVELS[found], "comparisons": rows}
-    return View([table, f"{found}: {LEVELS[found]}"], data)
+    data = {"schema": VIEW_SCHEMA, "protocol": protocol, "level": reached, "meaning": LEVELS[reached], "comparisons": rows}
+    return View([table, f"{reached}: {LEVELS[reached]}"], data)

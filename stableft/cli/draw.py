@@ -1,4 +1,4 @@
-"""Draw: figures and tables from collected results."""
+"""Draw: writes figures and tables from collected results."""
 
 from stableft.cli.common import FIGURES, RESULTS, Experiments, FiguresFolder, Json, ResultsFolder, Scale, show, verb
 from stableft.cli.formatting import written
@@ -15,7 +15,7 @@ def figures(
 ) -> None:
     """Draw every figure from collected results.
 
-    Each with its caption and its numbers. Needs neither torch nor a network.
+    Writes each with its caption and its numbers. Needs neither torch nor a network.
     """
     from stableft.reporting import render as publish
     from stableft.reporting.report import FigureReport
@@ -34,7 +34,7 @@ def tables(
 ) -> None:
     """Write every table from collected results.
 
-    Each as Markdown, LaTeX and CSV. Needs neither torch nor a network.
+    Writes each as Markdown, LaTeX and CSV. Needs neither torch nor a network.
     """
     from stableft.reporting import render as publish
     from stableft.reporting.report import TableReport

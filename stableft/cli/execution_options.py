@@ -1,4 +1,7 @@
-"""Execution options of `run` and `retry`. A new one is a field of `ExecutionOptions` and a parameter here."""
+"""Execution options of `run` and `retry`.
+
+A new option is a field of `ExecutionOptions` and a parameter here.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,20 +43,21 @@ def read_execution_options(
     ] = 10,
     identify: Annotated[bool, option("Record host and user in provenance; otherwise never recorded.", "--identify")] = False,
 ) -> ExecutionOptions:
-    """Returns the execution that the options describe.
+    """Checks the options of a command, and returns them as `ExecutionOptions`.
 
     Raises:
-        UsageError: they contradict each other.
+        UsageError: options contradict each other.
     """
+    # On GPUs, the number of runs at a time follows from --gpus and --per-gpu.
     backend_name = backend_registry.canonical(backend)
     numbers = parse_gpus(gpus) if gpus is not None else []
     slots = len(numbers) * (per_gpu or 1)
     if per_gpu and not numbers:
-        raise UsageError("--per-gpu says how many runs are on each of --gpus: name these too")
+        raise UsageError("--per-gpu is the number of runs at a time on each of --gpus: name these too")
     if numbers and device not in (None, "cuda"):
         raise UsageError(f"--gpus {gpus} and --device {device} contradict each other: leave one out")
     if numbers and jobs not in (None, slots):
-        raise UsageError(f"--gpus {gpus} with {per_gpu or 1} on each are {slots} runs at a time, --jobs {jobs}: leave --jobs out")
+        raise UsageError(f"--gpus {gpus} with {per_gpu or 1} on each is {slots} runs at a time, not {jobs}: leave --jobs out")
     if numbers and backend_name != "local":
         raise UsageError(f"--gpus needs --backend local, not {backend}")
     return ExecutionOptions(
@@ -74,5 +78,5 @@ def read_execution_options(
 
 
 def runs_at_a_time(execution: ExecutionOptions) -> int:
-    """Returns how many runs are executed at once."""
+    """Returns the number of runs executed at a time."""
     return len(execution.gpus) * execution.per_gpu or execution.workers or default_workers()

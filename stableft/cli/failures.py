@@ -1,4 +1,4 @@
-"""Failures: runs that failed and have not succeeded since."""
+"""Failures: lists runs that failed and have not succeeded since."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ def failures(
 ) -> None:
     """List failed runs and why they failed.
 
-    Names their logs, and the commands that retry them. Leaves out runs that have succeeded since.
+    Shows their logs and the commands to retry them. Omits runs that have succeeded since.
     """
     if experiment:
         get_experiment(experiment)
@@ -38,19 +38,19 @@ def select_failures(store: Store, experiment: str | None, protocol: str | None) 
     return [f for f in states.failures(store) if experiment in (None, f.experiment) and protocol in (None, f.protocol)]
 
 
-def failures_view(found: Sequence[Failure], store: Store) -> View:
-    """Shows failed runs, why each failed, and the commands that retry them."""
-    rows = [[f.run_id, f.experiment, f.protocol, f.name, f.state, str(f.attempts), f.when[:19], f.why] for f in found]
+def failures_view(failed: Sequence[Failure], store: Store) -> View:
+    """Shows failed runs with the reason of each, and the commands to retry them."""
+    rows = [[f.run_id, f.experiment, f.protocol, f.name, f.state, str(f.attempts), f.when[:19], f.why] for f in failed]
     names = ["run", "experiment", "protocol", "cell", "state", "tries", "when (UTC)", "why"]
-    again = list(dict.fromkeys(failure.retry for failure in found if failure.retry))
+    again = list(dict.fromkeys(failure.retry for failure in failed if failure.retry))
     text: list[RenderableType] = [NO_FAILURES]
-    if found:
+    if failed:
         text = [
             aligned(names, rows, numeric=[5]),
             f"logs: {store.log_path('RUN')}; `python -m stableft logs RUN` shows one, the first digits of RUN are enough",
             *(f"retry: {command}" for command in again),
         ]
-    return View(text, {"schema": VIEW_SCHEMA, "failures": [failure_data(failure, store) for failure in found]})
+    return View(text, {"schema": VIEW_SCHEMA, "failures": [failure_data(failure, store) for failure in failed]})
 
 
 def failure_data(failure: Failure, store: Store) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Formatting: the view of a command, and tables and lines that several views have."""
+"""Formatting: the output of a command, and tables and lines shared by several commands."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -21,8 +21,8 @@ class View:
     """Output of a command.
 
     Attributes:
-        text: For people, printed one after the other.
-        data: For programs, printed with ``--json``.
+        text: Output for people, printed one after the other.
+        data: Output for programs, printed with ``--json``.
     """
 
     text: Sequence[RenderableType]
@@ -30,7 +30,7 @@ class View:
 
 
 def table(*columns: str) -> Table:
-    """Builds an empty table: first column and arms to the left, numbers to the right."""
+    """Builds an empty table. The first column and arms are aligned to the left, others to the right."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 or column == "arm" else "right")
@@ -46,7 +46,7 @@ def bare_table(rows: Iterable[Sequence[str]]) -> Table:
 
 
 def aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
-    """Returns a table as lines, which a narrow terminal wraps as such; rich would fold each cell."""
+    """Returns a table as lines of text. A narrow terminal wraps lines; rich would fold each cell."""
     lines = [names, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     sides = [">" if number in numeric else "<" for number in range(len(names))]
@@ -65,14 +65,14 @@ def cell_data(p: Planned) -> dict[str, Any]:
 
 
 def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
-    """Shows the files that were written, and the entries that could not be."""
+    """Shows the files written, and the entries left out."""
     folders = Counter(str(path.parent) for path in paths)
     text = [f"{count} files in {folder}" for folder, count in folders.items()] + [f"left out: {why}" for why in left_out]
     return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
 
 
 def groups_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:
-    """Returns a line for each group of runs with the same provenance, by folder."""
+    """Returns a table with a line for each group of runs with the same provenance, by folder."""
     names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
     rows = [
         [folder, str(g.runs), g.commit, g.python, *g.versions.values(), g.hardware, g.device, g.first, g.last]
@@ -83,9 +83,9 @@ def groups_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:
 
 
 def groups_data(groups: Sequence[RunGroup]) -> list[dict[str, Any]]:
-    """Returns the same for ``--json``, where a memory that was not measured is null."""
-    found = [{**asdict(group), "packages": dict(group.packages)} for group in groups]
-    return [{**each, "peak_memory_mb": _finite(each["peak_memory_mb"])} for each in found]
+    """Returns groups of runs for ``--json``. Peak memory is null if it was not measured."""
+    rows = [{**asdict(group), "packages": dict(group.packages)} for group in groups]
+    return [{**each, "peak_memory_mb": _finite(each["peak_memory_mb"])} for each in rows]
 
 
 def _finite(value: float) -> float | None:

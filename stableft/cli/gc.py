@@ -1,4 +1,4 @@
-"""Garbage collection of the results folder: files that can be made again or exist elsewhere."""
+"""Garbage collection: deletes files of the results folder that can be recreated or are duplicates."""
 
 import os
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ def gc(
     results: ResultsFolder = RESULTS,
     yes: Annotated[bool, option("Delete; by default only lists.", "--yes")] = False,
     runs: Annotated[bool, option("Also run records whose rows are in the collected tables.", "--runs")] = False,
-    only_copies: Annotated[bool, option("Also measurements that exist nowhere else; they are lost then.", "--only-copies")] = False,
+    only_copies: Annotated[bool, option("Also measurements that exist nowhere else: they will be lost.", "--only-copies")] = False,
     as_json: Json = False,
 ) -> None:
-    """List or delete what the results folder can spare.
+    """List or delete files that are no longer needed.
 
     Deletes nothing without --yes, and the only copy of a measurement only with --only-copies.
     """
     store = Store(results)
-    found = cleanup.find(store, all_grids(), runs, only_copies)
+    garbage = cleanup.find(store, all_grids(), runs, only_copies)
     if yes:
-        cleanup.delete(store, found)
-    show(garbage_view(found, deleted=yes), as_json)
+        cleanup.delete(store, garbage)
+    show(garbage_view(garbage, deleted=yes), as_json)
 
 
 def garbage_view(garbage: Garbage, deleted: bool) -> View:
-    """Shows counts and sizes by kind, and what is kept."""
+    """Shows counts and sizes by kind, and the only copies that are kept."""
     rows = [_row(kind, items) for kind, items in _by_kind(garbage.items).items()]
     total = sum(item.size for item in garbage.items)
     verdict = "deleted" if deleted else "can be deleted: add --yes"
@@ -53,10 +53,10 @@ def garbage_view(garbage: Garbage, deleted: bool) -> View:
 
 
 def _by_kind(items: Sequence[Item]) -> dict[str, list[Item]]:
-    found: dict[str, list[Item]] = {}
+    by_kind: dict[str, list[Item]] = {}
     for item in items:
-        found.setdefault(item.kind, []).append(item)
-    return found
+        by_kind.setdefault(item.kind, []).append(item)
+    return by_kind
 
 
 def _row(kind: str, items: Sequence[Item]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Logs: the log of a run, whole or as it grows, and the ends of the logs of failed runs."""
+"""Logs: shows the log of a run, whole or as it grows, and the ends of logs of failed runs."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,19 +14,20 @@ from stableft.execution import run_logs
 from stableft.storage.run_state import Failure
 from stableft.storage.store import Store
 
-LAST_LINES = 20  # of each log, if there are several
+LAST_LINES = 20  # lines shown of each log of an experiment
 
 
 @verb
 def logs(
     what: Annotated[str, typer.Argument(metavar="RUN|EXPERIMENT", help="The first digits of a run's id, or an experiment.")],
-    protocol: Annotated[str | None, option("Of an experiment: only at this scale.")] = None,
+    protocol: Annotated[str | None, option("For an experiment: only this scale.")] = None,
     results: ResultsFolder = RESULTS,
-    follow: Annotated[bool, option("Of a run: continue as the log grows, until the run ends.", "--follow")] = False,
+    follow: Annotated[bool, option("For a run: print the log as it grows, until the run ends.", "--follow")] = False,
 ) -> None:
     """Show the log of a run.
 
-    Of an experiment: the ends of the logs of all failed runs. Logs of finished runs are not kept.
+    For an experiment, shows the ends of the logs of all failed runs. Logs of finished runs are
+    not kept.
     """
     store = Store(results)
     if what in all_experiments():

@@ -1,4 +1,4 @@
-"""Listings: experiments, techniques, protocols, tasks and encoders, a line each."""
+"""Ls: lists experiments, techniques, protocols, tasks or encoders, a line each."""
 
 from typing import Annotated
 
@@ -23,10 +23,10 @@ def ls(
 
 
 def listing(what: str) -> View:
-    """Shows names with a line each.
+    """Shows all names of a kind, with a line about each.
 
     Raises:
-        UsageError: nothing of that kind can be listed.
+        UsageError: the kind is unknown.
     """
     kinds = {
         "experiments": lambda: {name: _first_line(module.__doc__) for name, module in all_experiments().items()},

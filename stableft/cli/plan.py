@@ -1,4 +1,4 @@
-"""Plan: what a run would do, without starting anything."""
+"""Plan: shows the missing runs of a grid and their cost, without starting anything."""
 
 from collections import Counter
 from typing import Annotated
@@ -32,7 +32,7 @@ def plan(
 
 
 def plan_view(planned: Plan, store: Store, workers: int) -> View:
-    """Shows the counts of a grid by task, and what its missing runs cost."""
+    """Shows the runs of a grid by task, and the cost of the missing ones."""
     seconds, size = planning.estimate(planned, store, workers)
     grid = planned.grid
     missing = planned.missing

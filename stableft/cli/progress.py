@@ -1,4 +1,4 @@
-"""Progress of a grid: a snapshot, its estimated end, and how `run` shows both."""
+"""Progress of a grid: snapshots with the estimated time left, and their live display in `run`."""
 
 import statistics
 import threading
@@ -21,21 +21,21 @@ from stableft.execution.supervisor import Status
 from stableft.reporting.markup import duration
 from stableft.storage.run_state import FAILED, STATE_OF, STATES, Failure
 
-ROWS = 16  # of running runs, and of failed ones, for which a board has room
+ROWS = 16  # shown running runs, and shown failed runs, at most
 
 
 @dataclass(frozen=True)
 class Running:
-    """A run that is running.
+    """Progress of a running run.
 
     Attributes:
         name: Task, arm and seed.
         task: Its task.
-        step: Optimizer steps done.
-        total: All of them; 0: not known yet.
-        loss: At that step; None: not known yet, or not finite.
-        seconds: Since step ``first``.
-        first: 0 unless the run was seen later.
+        step: Completed optimizer steps.
+        total: Number of steps; 0: not known yet.
+        loss: Training loss at ``step``; None: not known yet, or not finite.
+        seconds: Seconds since step ``first``.
+        first: First step that was observed; 0 if observed from the start.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Running:
 
     @property
     def seconds_left(self) -> float | None:
-        """By its own pace; None if it has none yet."""
+        """Seconds until its end at its own pace; None before it can be measured."""
         done = self.step - self.first
         return self.seconds / done * (self.total - self.step) if done > 0 and self.total else None
 
@@ -69,19 +69,20 @@ def seconds_left(
 ) -> float | None:
     """Estimates the seconds until all runs are done.
 
-    A running run goes by its own pace. Any other takes as long as the median of the finished runs of its task.
+    A running run is extrapolated from its own pace. Any other run is assumed to take the median time
+    of the finished runs of its task.
 
     Args:
         running: Running runs.
-        pending: Tasks of pending runs, one for each run.
+        pending: Task of each pending run.
         times: Seconds of finished runs, by task.
-        at_a_time: How many run at a time; may be a mean.
-        known: Seconds of runs of tasks of which none has finished.
+        at_a_time: Number of runs at a time; may be a mean.
+        known: Seconds of a run by task, for tasks without a finished run.
 
     Returns:
-        The estimate, or None if nothing runs or nothing was measured yet.
+        The estimate; None if nothing runs, or for some run no time is known yet.
     """
-    typical = {**(known or {}), **{task: statistics.median(found) for task, found in times.items()}}
+    typical = {**(known or {}), **{task: statistics.median(seconds) for task, seconds in times.items()}}
     left: list[float | None] = [typical.get(task) for task in pending]
     for run in running:
         left.append(typical.get(run.task) if run.seconds_left is None else run.seconds_left)
@@ -97,11 +98,11 @@ class Snapshot:
 
     Attributes:
         title: Name and scale of the grid.
-        counts: Runs by state, and how many of the done ones diverged.
+        counts: Number of runs by state, and of done runs that diverged.
         running: Running runs.
-        failed: The notes of failed runs.
-        left: Seconds until all is done; None: not known.
-        idle: Shown in place of the time left if no run is running.
+        failed: Failures of failed runs.
+        left: Seconds until all runs are done; None: not known.
+        idle: Text in place of the time left if no run is running.
     """
 
     title: str
@@ -145,11 +146,11 @@ def board(snapshot: Snapshot) -> RenderableType:
 
 
 class GridProgress:
-    """Progress of the runs that this command executes. Called from several threads.
+    """Progress of the runs of this command. Its methods may be called from several threads.
 
     Args:
-        console: Gets a line for each failed run; if it is no terminal, for each finished one.
-        plan: Its missing runs are executed.
+        console: Receives a line for each failed run; if it is no terminal, for each finished one too.
+        plan: The plan. Its missing runs are executed.
     """
 
     def __init__(self, console: Console, plan: Plan) -> None:
@@ -165,7 +166,7 @@ class GridProgress:
         self._lock = threading.Lock()
 
     def step(self, job: Job, step: int, total: int, loss: float) -> None:
-        """Records that a run has done a step."""
+        """Records a completed step of a run."""
         with self._lock:
             if job.run_id not in self._running:
                 first = Running(cell_name(self._cells[job.run_id]), job.config.task, first=step)
@@ -175,7 +176,7 @@ class GridProgress:
             self._running[job.run_id] = (started, replace(run, step=step, total=total, loss=finite))
 
     def end(self, status: Status) -> None:
-        """Records that a run has ended, and prints a line about it."""
+        """Records the end of a run, and prints a line about it."""
         run_id = status.job.run_id
         with self._lock:
             self._running.pop(run_id, None)
@@ -201,9 +202,9 @@ class GridProgress:
         return ended + f", {failed} failed" * bool(failed) + f", {diverged} diverged" * bool(diverged)
 
     def snapshot(self) -> Snapshot:
-        """Returns the grid as it is now.
+        """Returns the current state of the grid.
 
-        The number of runs at a time is measured: seconds of all runs, by seconds passed.
+        The number of runs at a time is measured: total seconds of all runs over elapsed seconds.
         """
         now = time.monotonic()
         with self._lock:
@@ -217,7 +218,7 @@ class GridProgress:
 
 @contextmanager
 def live_progress(console: Console, plan: Plan) -> Iterator[GridProgress]:
-    """Yields the progress of the missing runs of a plan; a terminal shows it live."""
+    """Yields the progress of the missing runs of a plan, shown live on a terminal."""
     progress = GridProgress(console, plan)
     if not (console.is_terminal and plan.missing):
         yield progress

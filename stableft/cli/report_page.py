@@ -1,4 +1,4 @@
-"""Report page: one offline page per scale, with claims, figures, tables and runs."""
+"""Report page: writes one offline page per scale, with claims, figures, tables and runs."""
 
 from stableft.cli.common import FIGURES, RESULTS, FiguresFolder, Json, ResultsFolder, Scale, show, verb
 from stableft.cli.formatting import written
@@ -12,8 +12,7 @@ def report(
 ) -> None:
     """Write one offline page per scale.
 
-    It is called report.html and has claims, figures, tables and runs. Run `figures` and
-    `tables` first.
+    The page, report.html, has claims, figures, tables and runs. Run `figures` and `tables` first.
     """
     from stableft.reporting import html_page as page
     from stableft.reporting import render as publish

@@ -51,7 +51,7 @@ def retry(
 
 
 def to_retry(planned: Plan, failures: Sequence[Failure]) -> View:
-    """Shows how many runs will be retried, by state."""
+    """Shows the number of runs to retry, by state."""
     grid = planned.grid
     counts = Counter(failure.state for failure in failures)
     data = {

@@ -1,4 +1,4 @@
-"""Run: runs the missing runs of a grid, collects them, and says what to do next."""
+"""Run: executes the missing runs of a grid, collects them, and prints the next command."""
 
 import dataclasses
 import signal
@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Run the missing runs of a grid.
 
-    Then collects all finished ones. It can be interrupted at any time: repeat it to resume.
+    Then collects all finished runs. After an interruption, repeat the command to resume.
     """
     execution = dataclasses.replace(execution, again=command(context, "retry"))
     store = Store(results)
@@ -62,11 +62,15 @@ def perform(
     execution: ExecutionOptions,
     as_json: bool,
 ) -> None:
-    """Runs a plan, collects, and shows the outcome. `run` repeats runs with damaged records once."""
+    """Executes a plan, collects its runs, and shows the outcome.
+
+    `run` repeats runs with damaged records once; `retry` does not.
+    """
     failures: list[Status] = []
     damaged: list[str] = []
     collected = None
     missing = planned
+    # A record may prove damaged only when it is read to be collected.
     for last in (False, True):
         failures += _run(context, selected, missing, store, execution)
         damaged.clear()
@@ -76,6 +80,7 @@ def perform(
         err.print(*damaged, "Running them again.", sep="\n", markup=False)
         failed = {status.job.run_id for status in failures}
         missing = planning.plan(selected.grid, store, selected.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
+    # Show the outcome; the most severe failure decides the exit code.
     show(finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
         err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n", markup=False)
@@ -86,7 +91,7 @@ def perform(
 
 
 def _run(context: typer.Context, selected: Selection, planned: Plan, store: Store, execution: ExecutionOptions) -> list[Status]:
-    """Runs the missing runs of a plan, and returns those that failed."""
+    """Executes the missing runs of a plan, and returns those that failed."""
     failures: list[Status] = []
     try:
         with live_progress(err, planned) as progress:
@@ -95,7 +100,8 @@ def _run(context: typer.Context, selected: Selection, planned: Plan, store: Stor
                 if status.state not in ("done", "stopped"):
                     failures.append(status)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing runs any more; another interrupt would end in a traceback
+        # Nothing runs any more; another interrupt would end in a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         resume = command(context, context.info_name or "run")
         err.print(interrupted(planned, store, failures, resume, execution.again))
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -103,10 +109,11 @@ def _run(context: typer.Context, selected: Selection, planned: Plan, store: Stor
 
 
 def finished(planned: Plan, store: Store, collected: Results | None, failures: Sequence[Status], again: str) -> View:
-    """Shows where the results are, which runs failed, and what to type next."""
+    """Shows the place of the results, the failed runs, and the next command."""
     grid = planned.grid
     folder = store.folder(grid.protocol.name, grid.name)
     text: list[RenderableType] = []
+    # Summarize the scores, if the grid has few arms.
     if collected is not None:
         from stableft.reporting import markup
         from stableft.reporting.tables import score_summary
@@ -132,7 +139,7 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
 
 
 def failed(planned: Plan, store: Store, failures: Sequence[Status], again: str) -> list[str]:
-    """Returns a line for each kind of failure, and what to type next."""
+    """Returns a line for each kind of failure, and the next commands."""
     names = {p.run_id: cell_name(p) for p in reversed(planned.cells)}
     lines = []
     for kind, count in Counter(status.state for status in failures).most_common():
@@ -148,7 +155,7 @@ def failed(planned: Plan, store: Store, failures: Sequence[Status], again: str) 
 
 
 def interrupted(planned: Plan, store: Store, failures: Sequence[Status], resume: str, again: str) -> str:
-    """Returns the last lines of a command that was interrupted."""
+    """Returns the closing lines of an interrupted command."""
     left = sum(not store.has(run_id) for run_id in planned.jobs)
     lines = failed(planned, store, failures, again) if failures else []
     counts = f"interrupted: {len(planned.jobs) - left} runs finished and are kept, {left} are left."

@@ -1,4 +1,4 @@
-"""Selection: the options that choose runs of an experiment, and the command to type next."""
+"""Selection: options that choose runs of an experiment, and commands with the same options."""
 
 import json
 import shlex
@@ -23,9 +23,9 @@ class Selection(NamedTuple):
     """The selected runs.
 
     Attributes:
-        grid: These runs.
+        grid: The selected runs.
         whole: All arms and tasks of the experiment, with the same settings.
-        inputs: Data and weights that runs start from.
+        inputs: Data and initial weights of runs.
     """
 
     grid: Grid
@@ -45,10 +45,10 @@ def read_selection(
         list[str] | None, option("Override a setting of every run, such as adam.lr=3e-5; repeatable.", "--set", panel=PANEL)
     ] = None,
 ) -> Selection:
-    """Returns the runs that the options select.
+    """Returns the runs selected by the options.
 
     Raises:
-        UsageError: an unknown name, or an impossible setting.
+        UsageError: a name is unknown, or a setting is impossible.
         MissingInput: own files are absent or malformed.
     """
     whole = get_experiment(experiment).grid(get_protocol(protocol_name))
@@ -68,7 +68,7 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
     """Parses ``["adam.lr=3e-5"]`` into ``{"adam.lr": 3e-05}``; values are JSON, else text.
 
     Raises:
-        UsageError: no ``=``.
+        UsageError: a setting has no ``=`` or no name.
     """
     changes: dict[str, Any] = {}
     for setting in settings:
@@ -88,12 +88,12 @@ def names(text: str | None) -> list[str] | None:
 
 
 def command(context: typer.Context, verb: str, *left_out: str) -> str:
-    """Returns a command for a shell, with the options that were typed to this one.
+    """Returns a shell command with the options typed for this command.
 
     Args:
-        context: Of this command.
+        context: Context of this command.
         verb: Name of the returned command.
-        left_out: Parameters that it does not have; ``--json`` and ``--dry-run`` never matter.
+        left_out: Parameters to omit; ``--json`` and ``--dry-run`` are always omitted.
     """
     words = ["python", "-m", "stableft", verb]
     for parameter in context.command.params:
@@ -112,6 +112,6 @@ def command(context: typer.Context, verb: str, *left_out: str) -> str:
 
 
 def failures_command(planned: Plan, store: Store) -> str:
-    """Returns the command that lists the failures of a grid."""
+    """Returns the shell command to list the failures of a grid."""
     words = ["python", "-m", "stableft", "failures", planned.grid.name, "--protocol", planned.grid.protocol.name]
     return shlex.join(words if store.root == RESULTS else [*words, "--results", str(store.root)])

@@ -1,4 +1,4 @@
-"""Show a run: its configuration and provenance, and the commands that compute it again."""
+"""Show: prints the configuration and provenance of a run, and commands to compute it again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ def show_run(
     results: ResultsFolder = RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Show everything recorded of a run.
+    """Show everything recorded about a run.
 
-    That is its configuration, fingerprints and provenance, and the commands that compute it again.
+    Shows its configuration, fingerprints and provenance, and the commands to compute it again.
     """
     store = Store(results)
     show(shown(*lineage.find_run(store, run), store), as_json)
@@ -34,9 +34,9 @@ def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: St
     """Shows the record of a run.
 
     Args:
-        run: Its identity, outcome, facts, configuration and provenance.
-        places: Rows of the experiments' tables of runs that are this run.
-        store: Where it is from.
+        run: Its id, outcome, facts, configuration and provenance.
+        places: Rows of this run in the experiments' tables of runs.
+        store: The results.
     """
     rebuilt = rebuild.reproductions(places[:1], store)
     cells = [{name: place[name] for name in ("experiment", "protocol", "arm", "task", "seed")} for place in places]
@@ -52,7 +52,7 @@ def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: St
 
 
 def _tree(values: Mapping[str, Any], indent: str = "  ") -> str:
-    """Returns names and values, one a line, with nested ones indented."""
+    """Returns a line for each name and value, with nested values indented."""
     lines = []
     for name, value in values.items():
         if isinstance(value, Mapping) and value:

@@ -1,4 +1,4 @@
-"""Status: every run of a grid with its state, once or until all are done."""
+"""Status: shows the states of the runs of a grid, once or until all are done."""
 
 from collections import Counter
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from stableft.storage import run_summary as outcomes
 from stableft.storage.run_state import FAILED, STATES, RunStatus
 from stableft.storage.store import Store
 
-SHOWN_FAILURES = 10  # `failures` lists all
+SHOWN_FAILURES = 10  # at most; `failures` lists all
 
 
 @verb
@@ -48,30 +48,31 @@ def status(
 
 
 def status_view(planned: Plan, store: Store) -> View:
-    """Shows the states by task and arm, the running runs, and why runs failed."""
+    """Shows the states by task and arm, the running runs, and the reasons of failures."""
+    # Count the states by task and arm, and in total.
     cells = cell_states(planned, store)
     counts: dict[tuple[str, str], Counter[str]] = {}
-    for p, seen in cells:
-        counts.setdefault((p.cell.task, p.cell.arm), Counter()).update(_counted(p, seen, store))
+    for p, run_status in cells:
+        counts.setdefault((p.cell.task, p.cell.arm), Counter()).update(_counted(p, run_status, store))
     total = sum(counts.values(), Counter())
     names = [*STATES, "diverged", "only_collected"]
-    running = [(p, seen.progress) for p, seen in cells if seen.state == "running"]
+    running = [(p, run_status.progress) for p, run_status in cells if run_status.state == "running"]
     grid = planned.grid
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "runs": len(cells),
         **{name: total[name] for name in names},
-        "cells": [{"task": task, "arm": arm, **{name: found[name] for name in names}} for (task, arm), found in counts.items()],
-        "progress": [{**cell_data(p), **(doing.model_dump() if doing else {})} for p, doing in running],
-        "failures": [failure_data(seen.failure, store) for _, seen in cells if seen.failure],
+        "cells": [{"task": task, "arm": arm, **{name: counted[name] for name in names}} for (task, arm), counted in counts.items()],
+        "progress": [{**cell_data(p), **(progress.model_dump() if progress else {})} for p, progress in running],
+        "failures": [failure_data(run_status.failure, store) for _, run_status in cells if run_status.failure],
         "problems": list(planned.problems),
     }  # fmt: skip
     return View([_counts_table(data, total), *_notes(planned, store, cells, total)], data)
 
 
-def _counted(p: Planned, seen: RunStatus, store: Store) -> list[str]:
-    """Returns the counts to which a run adds one."""
-    if seen.state != "done" or p.run_id is None:
-        return [seen.state]
+def _counted(p: Planned, run_status: RunStatus, store: Store) -> list[str]:
+    """Returns the names of the counts that include a run."""
+    if run_status.state != "done" or p.run_id is None:
+        return [run_status.state]
     if not store.has(p.run_id):
         return ["done", "only_collected"]
     brief = outcomes.summarise_record(store, p.run_id)
@@ -79,14 +80,14 @@ def _counted(p: Planned, seen: RunStatus, store: Store) -> list[str]:
 
 
 def _counts_table(data: dict[str, Any], total: Counter[str]) -> str:
-    """Returns the counts by task and arm; kinds of failures that did not occur have no column."""
+    """Returns a table of the counts by task and arm, with columns only for failures that occurred."""
     shown = ["done", "running", "pending", *(state for state in FAILED if total[state])]
     rows = [[cell["task"], cell["arm"], *(str(cell[state]) for state in shown)] for cell in data["cells"]]
     return aligned(["task", "arm", *shown], rows, numeric=range(2, 2 + len(shown)))
 
 
 def _notes(planned: Plan, store: Store, cells: Cells, total: Counter[str]) -> list[RenderableType]:
-    failed = [seen.failure for _, seen in cells if seen.failure]
+    failed = [run_status.failure for _, run_status in cells if run_status.failure]
     recomputed = f"{total['only_collected']} of the done runs have no record here (fresh clone); `run` will recompute them"
     return [
         *([f"{total['diverged']} of the done runs diverged, which is a result"] if total["diverged"] else []),

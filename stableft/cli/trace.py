@@ -1,4 +1,4 @@
-"""Trace: from a figure or table back to its runs."""
+"""Trace: traces a figure or table back to its runs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,9 +13,8 @@ from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
 from stableft.execution import reproduce as rebuild
 from stableft.execution.reproduce import Reproduction, join_spans
-from stableft.reporting import artifact_metadata as origin
 from stableft.reporting import experiment_summary as lineage
-from stableft.reporting.artifact_metadata import Origin, run_set
+from stableft.reporting.artifact_metadata import Origin, read_origin, run_set
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -30,45 +29,47 @@ def trace(
 ) -> None:
     """Trace a figure or table back to its runs.
 
-    Shows their commits and hardware, and the commands that compute them again.
+    Shows their commits and hardware, and the commands to compute them again.
     """
-    found = origin.read_origin(path)
+    origin = read_origin(path)
     store = Store(results)
-    if (found.protocol, found.experiment) not in store.collected():
-        runs = f"run set {found.run_set} of {found.experiment} at {found.protocol}"
+    if (origin.protocol, origin.experiment) not in store.collected():
+        runs = f"run set {origin.run_set} of {origin.experiment} at {origin.protocol}"
         raise MissingInput(f"{path} shows {runs}, but no results are collected in {results.resolve()}")
-    show(traced(path, found, store.load(found.protocol, found.experiment), store), as_json)
+    show(traced(path, origin, store.load(origin.protocol, origin.experiment), store), as_json)
 
 
-def traced(path: Path, found: Origin, results: Results, store: Store) -> View:
+def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     """Shows the runs behind a file.
 
     Args:
         path: The file.
-        found: The metadata that it holds.
+        origin: Its metadata.
         results: Collected results of its experiment.
-        store: Where these are from.
+        store: The store that holds them.
     """
+    # The collected runs, and how to compute them again.
     runs = results.runs
     current = run_set(results)
     ids = sorted(runs["run_id"])
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
-    command = f"python -m stableft run {found.experiment} --protocol {found.protocol}"
+    command = f"python -m stableft run {origin.experiment} --protocol {origin.protocol}"
     groups = lineage.run_groups(runs)
     rebuilt = rebuild.reproductions(runs.to_dict("records"), store)
     data = {
-        "schema": VIEW_SCHEMA, "file": str(path), **asdict(found), "commits": list(found.commits), "collected_run_set": current,
-        "current": current == found.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
+        "schema": VIEW_SCHEMA, "file": str(path), **asdict(origin), "commits": list(origin.commits), "collected_run_set": current,
+        "current": current == origin.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,
         "sources": groups_data(groups), "command": command, "rebuild": [asdict(each) for each in rebuilt],
     }  # fmt: skip
+    # The collected results may have changed since the file was written.
     verdict = "that of the collected results"
-    if current != found.run_set:
+    if current != origin.run_set:
         verdict = f"not that of the collected results, {current}, which are shown below: `make figures tables` redraws them"
     text: list[RenderableType] = [
-        f"{found.entry} of {found.experiment} at {found.protocol}",
-        f"run set {found.run_set}: {verdict}",
-        *([f"commits named in the file: {', '.join(found.commits)}"] if found.commits else []),
+        f"{origin.entry} of {origin.experiment} at {origin.protocol}",
+        f"run set {origin.run_set}: {verdict}",
+        *([f"commits named in the file: {', '.join(origin.commits)}"] if origin.commits else []),
         f"{len(ids)} runs; arms: {', '.join(names['arm'])}; tasks: {', '.join(names['task'])}; seeds: {join_spans(seeds)}",
         f"first run ids: {', '.join(ids[:SHOWN_IDS])}"
         + (f" and {len(ids) - SHOWN_IDS} more (--json has all)" if len(ids) > SHOWN_IDS else ""),
@@ -81,7 +82,7 @@ def traced(path: Path, found: Origin, results: Results, store: Store) -> View:
 
 
 def rebuilding_lines(rebuilt: Sequence[Reproduction], lead: str) -> list[str]:
-    """Returns the shell lines that compute runs again, below the words ``lead``."""
+    """Returns shell lines to compute runs again, under the heading ``lead``."""
     lines: list[str] = []
     for each in rebuilt:
         which = "" if len(rebuilt) == 1 else f" ({len(each.runs)} of the runs)"

@@ -1,4 +1,4 @@
-"""Verify: verdicts on the sources' claims, from collected results."""
+"""Verify: judges the sources' claims on collected results."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -46,7 +46,8 @@ def verify(
 
 
 def verdicts(judgements: Sequence[Judgement], page: Path | None) -> View:
-    """Shows verdicts by protocol, and the page to which they were written."""
+    """Shows verdicts by protocol, and the path of the page written."""
+    # Claims that were not run are listed together, by reason.
     text: list[RenderableType] = []
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         text.append(protocol)
@@ -59,9 +60,10 @@ def verdicts(judgements: Sequence[Judgement], page: Path | None) -> View:
             needed = "" if j.seeds_needed is None else f", {j.seeds_needed} would decide"
             text += [f"  {name}: {j.wording} (n = {j.n}{needed})", f"      {j.found}"]
         text += [f"  not run ({why}): {', '.join(names)}" for why, names in not_run.items()]
+    # Totals over all protocols.
     counts = Counter(judgement.wording for judgement in judgements)
     text.append(", ".join(f"{count} {wording}" for wording, count in counts.items()))
-    text.append('"here": for these runs alone; the claim itself is about another encoder or scale, and stays open')
+    text.append('"here": for these runs alone; the claim itself is about another encoder or scale, and remains open')
     rows = [
         {
             "experiment": j.experiment, "protocol": j.protocol, "claim": j.claim.name, "statement": j.claim.statement,

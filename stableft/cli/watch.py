@@ -1,4 +1,4 @@
-"""Watch: a grid as any terminal sees it, from the files of the results folder."""
+"""Watch: follows a grid from any terminal, by the files of the results folder."""
 
 import time
 from collections import Counter, defaultdict
@@ -19,31 +19,37 @@ from stableft.storage.run_state import RunProgress, RunStatus
 from stableft.storage.store import Store
 
 SECONDS = 1.0  # between two looks
-IDLE_LOOKS = 10  # after which a command that recomputes collected runs counts as gone; a process takes seconds to start
+# After so many looks without a running run, a command that recomputes collected runs counts as
+# ended. Several are needed, since a process takes seconds to start.
+IDLE_LOOKS = 10
 Cells = Sequence[tuple[Planned, RunStatus]]
 
 
 def cell_states(planned: Plan, store: Store) -> Cells:
-    """Returns the cells of a grid with their states; one whose inputs are absent is pending."""
+    """Returns the cells of a grid with their states; a cell without its inputs is pending."""
     return [(p, states.run_status(store, p.run_id, p.collected) if p.run_id else RunStatus("pending")) for p in planned.cells]
 
 
 def running_runs(cells: Cells) -> list[Running]:
-    """Returns the running ones, with the progress that their processes have recorded."""
-    return [_running(p, seen.progress) for p, seen in cells if seen.state == "running"]
+    """Returns the running runs, with the progress recorded by their processes."""
+    return [_running(p, status.progress) for p, status in cells if status.state == "running"]
 
 
-def _running(p: Planned, doing: RunProgress | None) -> Running:
+def _running(p: Planned, progress: RunProgress | None) -> Running:
     start = Running(cell_name(p), p.cell.task)
-    return replace(start, step=doing.step, total=doing.total, loss=doing.loss, seconds=doing.seconds) if doing else start
+    return (
+        replace(start, step=progress.step, total=progress.total, loss=progress.loss, seconds=progress.seconds)
+        if progress
+        else start
+    )
 
 
 class Watch:
-    """Looks at a grid again and again; reads each finished run once.
+    """Repeated looks at a grid. Each finished run is read once.
 
     Args:
-        planned: The grid; two cells that are one run count as one.
-        store: Where its results are.
+        planned: The grid. Cells with the same run count once.
+        store: The results.
     """
 
     def __init__(self, planned: Plan, store: Store) -> None:
@@ -56,33 +62,39 @@ class Watch:
         self._idle = IDLE_LOOKS
 
     def look(self) -> Snapshot:
-        """Returns the grid as it is now."""
+        """Returns the current state of the grid."""
+        # Count the states, and collect the times of finished runs.
         cells = self._cells_now()
-        counts = Counter(seen.state for _, seen in cells)
+        counts = Counter(status.state for _, status in cells)
         times: dict[str, list[float]] = defaultdict(list)
-        for p, seen in cells:
-            if seen.state == "done" and p.run_id and (brief := self._brief(p.run_id)):
+        for p, status in cells:
+            if status.state == "done" and p.run_id and (brief := self._brief(p.run_id)):
                 counts["diverged"] += brief.outcome == "diverged"
                 if brief.seconds is not None:
                     times[p.cell.task].append(brief.seconds)
         running = running_runs(cells)
-        pending = [p.cell.task for p, seen in cells if seen.state == "pending"]
+        pending = [p.cell.task for p, status in cells if status.state == "pending"]
         grid = self._plan.grid
         return Snapshot(
             f"{grid.name} ({grid.protocol.name})",
             counts,
             running,
-            [seen.failure for _, seen in cells if seen.failure],
+            [status.failure for _, status in cells if status.failure],
             seconds_left(running, pending, times, len(running), self._known),
         )
 
     def _cells_now(self) -> Cells:
-        """Returns the cells. While a command runs the grid, collected runs without a record are pending."""
+        """Returns the cells with their states.
+
+        Collected runs without a record are pending while a command runs the grid, and done otherwise.
+        """
         cells = cell_states(self._plan, self._store)
-        self._idle = 0 if any(seen.state == "running" for _, seen in cells) else self._idle + 1
+        self._idle = 0 if any(status.state == "running" for _, status in cells) else self._idle + 1
         if self._idle <= IDLE_LOOKS:
             return cells
-        return [(p, RunStatus("done") if seen.state == "pending" and p.run_id in self._collected else seen) for p, seen in cells]
+        return [
+            (p, RunStatus("done") if status.state == "pending" and p.run_id in self._collected else status) for p, status in cells
+        ]
 
     def _brief(self, run_id: str) -> outcomes.RunSummary | None:
         if run_id not in self._briefs and (brief := outcomes.summarise_record(self._store, run_id)):
@@ -91,7 +103,7 @@ class Watch:
 
 
 def watch_grid(console: Console, grid: Watch, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Shows a grid every second until nothing is left to do; off a terminal, each change is a line."""
+    """Shows a grid every second until nothing is left to do; without a terminal, a line per change."""
     if not console.is_terminal:
         shown = ""
         while not (now := grid.look()).over:
