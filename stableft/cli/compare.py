@@ -52,13 +52,8 @@ def compared(comparison: FolderComparison) -> View:
         groups_table({"A": comparison.a, "B": comparison.b}),
     ]
     cells = [{**asdict(cell), "n": cell.n._asdict(), "mean": cell.mean._asdict()} for cell in comparison.cells]
-    data = {
-        "schema": VIEW_SCHEMA,
-        "counts": verdicts,
-        "cells": cells,
-        "a": groups_data(comparison.a),
-        "b": groups_data(comparison.b),
-    }
+    folders = {"a": groups_data(comparison.a), "b": groups_data(comparison.b)}
+    data = {"schema": VIEW_SCHEMA, "counts": verdicts, "cells": cells, **folders}
     return View(text, data)
 
 

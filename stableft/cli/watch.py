@@ -37,11 +37,9 @@ def running_runs(cells: Cells) -> list[Running]:
 
 def _running(p: Planned, progress: RunProgress | None) -> Running:
     start = Running(cell_name(p), p.cell.task)
-    return (
-        replace(start, step=progress.step, total=progress.total, loss=progress.loss, seconds=progress.seconds)
-        if progress
-        else start
-    )
+    if progress is None:
+        return start
+    return replace(start, step=progress.step, total=progress.total, loss=progress.loss, seconds=progress.seconds)
 
 
 class Watch:

@@ -40,7 +40,7 @@ from tests.helpers.commands import SMOKE, call
         (("run", *SMOKE, "--max-retries", "refused=1"), 2, "write a number, or numbers by kind such as oom=0,killed=3"),
         (("run", *SMOKE, "--gpus", "0,0"), 2, "write the numbers of GPUs, each once"),
         (("run", *SMOKE, "--gpus", "0", "--device", "cpu"), 2, "--gpus 0 and --device cpu contradict each other"),
-        (("run", *SMOKE, "--gpus", "0,1", "--per-gpu", "2", "--jobs", "3"), 2, "are 4 runs at a time, --jobs 3"),
+        (("run", *SMOKE, "--gpus", "0,1", "--per-gpu", "2", "--jobs", "3"), 2, "is 4 runs at a time, not 3: leave --jobs out"),
         (("run", *SMOKE, "--gpus", "0", "--backend", "serial"), 2, "--gpus needs --backend local"),
         (("retry", *SMOKE, "--per-gpu", "2"), 2, "name these too"),
         (("retry", *SMOKE, "--only", "diverged"), 2, "no kind of failure is called 'diverged'"),
