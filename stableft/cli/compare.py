@@ -24,7 +24,8 @@ def compare(
 ) -> None:
     """Compare two results folders cell by cell.
 
-    A cell is equal, different, or within the 95 % interval. Also shows the hardware of both.
+    A cell is equal, within the interval of the difference, or different. Also shows the hardware
+    of both.
     """
     comparison = compare_results.compare(Store(a), Store(b), protocol)
     show(compared(comparison), as_json)

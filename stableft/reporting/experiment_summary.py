@@ -210,7 +210,7 @@ def find_run(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, 
 
 
 def run_groups(runs: pd.DataFrame) -> list[RunGroup]:
-    """Groups runs by provenance (code, versions, hardware, device), ordered by their first day."""
+    """Groups runs by provenance (code, versions, hardware, settings), ordered by first day."""
     groups: dict[str, list[tuple[Mapping[str, Any], float, float]]] = {}
     for text, seconds, peak in runs[["provenance", "seconds", "peak_memory_mb"]].itertuples(index=False):
         provenance = json.loads(text)
