@@ -229,10 +229,13 @@ class _Pool:
 
 
 def _refuse_other_versions(address: str, there: Mapping[str, str], here: Mapping[str, str]) -> None:
+    def compared(version: str | None) -> str | None:
+        return version and version.partition(" (commit ")[0]  # equal source may be of two commits
+
     differences = [
         f"{name} {there.get(name, 'none')} there, {here.get(name, 'none')} here"
         for name in [*here, *(name for name in there if name not in here)]
-        if there.get(name) != here.get(name)
+        if compared(there.get(name)) != compared(here.get(name))
     ]
     if differences:
         raise UsageError(

@@ -139,6 +139,7 @@ def test_a_worker_that_has_forgotten_is_sent_all_again(scheduler: str, job: Make
 def test_another_version_is_refused_and_both_are_named():
     here = {"python": "3.11", "torch": "2.13.0", "stableft's source": "aaa (commit 1)"}
     dask_backend._refuse_other_versions("tcp://w:1", here, here)
+    dask_backend._refuse_other_versions("tcp://w:1", {**here, "stableft's source": "aaa (commit 2+)"}, here)  # equal source
     there = {"python": "3.11", "torch": "2.12.0", "stableft's source": "bbb (commit 2)", "joblib": "1.6"}
     with pytest.raises(UsageError) as refused:
         dask_backend._refuse_other_versions("tcp://w:1", there, here)
