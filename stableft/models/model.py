@@ -305,8 +305,7 @@ def load_model(
         The model, and the names of its fresh parameters, which have no pre-trained value.
 
     Raises:
-        UsageError: a decoder, a model that can't be run as an encoder of text, or inputs longer than
-            its positions.
+        UsageError: no encoder of texts, such as a decoder, or inputs longer than its positions.
         MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
     # The encoder, without unused poolers; refused if it can't be fine-tuned here.

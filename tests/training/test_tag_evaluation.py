@@ -96,7 +96,7 @@ def test_words_beyond_max_length_are_cut_off(tokenizer: Any) -> None:
 
 def test_a_tokenizer_that_knows_no_words_is_refused(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(tokenizer), "is_fast", False)
-    with pytest.raises(UsageError, match="which piece is of which word"):
+    with pytest.raises(UsageError, match="tokenizer that maps pieces to words"):
         tokens_of(tokenizer, "bral")
 
 
