@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import engine
-from stableft.execution import worker_environment as environment
+from stableft.execution import worker_environment
 from stableft.execution.backends.backend_registry import BACKENDS
 from stableft.execution.backends.base import Cluster
 from stableft.execution.job import Job
@@ -40,7 +40,7 @@ def measure(name: str, runs: int, workers: int) -> dict[str, float]:
         ``wall``, ``cpu`` of this process (with Dask also the scheduler's) and ``cpu_all`` of all
         processes, each in ms per run.
     """
-    environment.prepare(1)
+    worker_environment.prepare(1)
     config, encoder = engine.toy_configuration(), resolve("tiny-random", tiny_vocabulary=VOCABULARY)
     supervisor = Supervisor(lambda *_: None, target=obey)
     local = Cluster(local=workers, gather=name == "gather") if name in ("dask", "gather") else Cluster()

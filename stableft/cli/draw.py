@@ -17,11 +17,11 @@ def figures(
 
     Writes each with its caption and its numbers. Needs neither torch nor a network.
     """
-    from stableft.reporting import render as publish
+    from stableft.reporting import render
     from stableft.reporting.report import FigureReport
 
-    places = publish.collected(Store(results), protocol, experiments or [])
-    show(written(*publish.render(Store(results), places, folder, [FigureReport])), as_json)
+    places = render.collected(Store(results), protocol, experiments or [])
+    show(written(*render.render(Store(results), places, folder, [FigureReport])), as_json)
 
 
 @verb
@@ -36,8 +36,8 @@ def tables(
 
     Writes each as Markdown, LaTeX and CSV. Needs neither torch nor a network.
     """
-    from stableft.reporting import render as publish
+    from stableft.reporting import render
     from stableft.reporting.report import TableReport
 
-    places = publish.collected(Store(results), protocol, experiments or [])
-    show(written(*publish.render(Store(results), places, folder, [TableReport])), as_json)
+    places = render.collected(Store(results), protocol, experiments or [])
+    show(written(*render.render(Store(results), places, folder, [TableReport])), as_json)

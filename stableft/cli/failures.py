@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, Json, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.core.experiments import get_experiment
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.run_state import Failure
 from stableft.storage.store import Store
 
@@ -35,7 +35,7 @@ def failures(
 
 def select_failures(store: Store, experiment: str | None, protocol: str | None) -> list[Failure]:
     """Returns the failures of an experiment at a scale; None: of all."""
-    return [f for f in states.failures(store) if experiment in (None, f.experiment) and protocol in (None, f.protocol)]
+    return [f for f in run_state.failures(store) if experiment in (None, f.experiment) and protocol in (None, f.protocol)]
 
 
 def failures_view(failed: Sequence[Failure], store: Store) -> View:

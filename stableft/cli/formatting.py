@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from stableft.execution.planning import Planned
-from stableft.reporting import experiment_summary as lineage
+from stableft.reporting import experiment_summary
 from stableft.reporting.experiment_summary import RunGroup
 
 VIEW_SCHEMA = 2
@@ -73,7 +73,7 @@ def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
 
 def groups_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:
     """Returns a table with a line for each group of runs with the same provenance, by folder."""
-    names = ["", "runs", "commit", "python", *lineage.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
+    names = ["", "runs", "commit", "python", *experiment_summary.SHOWN_PACKAGES, "hardware", "device", "first", "last"]
     rows = [
         [folder, str(g.runs), g.commit, g.python, *g.versions.values(), g.hardware, g.device, g.first, g.last]
         for folder, groups in folders.items()

@@ -14,9 +14,8 @@ def report(
 
     The page, report.html, has claims, figures, tables and runs. Run `figures` and `tables` first.
     """
-    from stableft.reporting import html_page as page
-    from stableft.reporting import render as publish
+    from stableft.reporting import html_page, render
 
-    scales = dict.fromkeys(scale for scale, _ in publish.collected(Store(results), protocol))
-    pages = [page.write(Store(results), scale, folder, page.judge_at(all_protocols().get(scale))) for scale in scales]
+    scales = dict.fromkeys(scale for scale, _ in render.collected(Store(results), protocol))
+    pages = [html_page.write(Store(results), scale, folder, html_page.judge_at(all_protocols().get(scale))) for scale in scales]
     show(written(pages), as_json)

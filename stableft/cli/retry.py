@@ -15,7 +15,7 @@ from stableft.cli.selection import PANEL, Selection, command, read_selection
 from stableft.execution import planning
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.run_state import FAILED, Failure
 from stableft.storage.store import Store
 
@@ -40,8 +40,8 @@ def retry(
     """
     execution = dataclasses.replace(execution, again=command(context, "retry", "only"))
     store = Store(results)
-    kinds = states.parse_failures(only)
-    failed = {note.run_id: note for note in states.failures(store) if kinds & {note.state, note.kind}}
+    kinds = run_state.parse_failures(only)
+    failed = {note.run_id: note for note in run_state.failures(store) if kinds & {note.state, note.kind}}
     planned = planning.plan(selected.grid, store, selected.inputs, chosen=lambda run_id: run_id in failed)
     view = to_retry(planned, [failed[run_id] for run_id in planned.jobs])
     if dry_run or not planned.cells:

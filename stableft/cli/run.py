@@ -20,7 +20,7 @@ from stableft.execution import collect, planning, runner
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import Status
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -129,7 +129,8 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),
         "collected": 0 if collected is None else len(collected.runs),
         "failed": [
-            {**places[s.job.run_id], "state": states.STATE_OF[s.state], "kind": s.state, "detail": s.detail, "attempts": s.attempts,
+            {**places[s.job.run_id], "state": run_state.STATE_OF[s.state], "kind": s.state, "detail": s.detail,
+             "attempts": s.attempts,
              "log": str(store.log_path(s.job.run_id))}
             for s in failures
         ],
@@ -144,7 +145,7 @@ def failed(planned: Plan, store: Store, failures: Sequence[Status], again: str) 
     lines = []
     for kind, count in Counter(status.state for status in failures).most_common():
         first = next(status for status in failures if status.state == kind)
-        label = kind if states.STATE_OF[kind] == kind else f"failed ({kind})"
+        label = kind if run_state.STATE_OF[kind] == kind else f"failed ({kind})"
         detail = (first.detail.splitlines() or [""])[0]
         such = "" if count == 1 else "such as "
         lines.append(f"{count} {label}: {such}{names[first.job.run_id]}: {detail} (log: {store.log_path(first.job.run_id)})")

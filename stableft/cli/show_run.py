@@ -11,8 +11,8 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, Json, ResultsFolder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.cli.trace import rebuilding_lines
-from stableft.execution import reproduce as rebuild
-from stableft.reporting import experiment_summary as lineage
+from stableft.execution import reproduce
+from stableft.reporting import experiment_summary
 from stableft.storage.store import Store
 
 
@@ -27,7 +27,7 @@ def show_run(
     Shows its configuration, fingerprints and provenance, and the commands to compute it again.
     """
     store = Store(results)
-    show(shown(*lineage.find_run(store, run), store), as_json)
+    show(shown(*experiment_summary.find_run(store, run), store), as_json)
 
 
 def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: Store) -> View:
@@ -38,7 +38,7 @@ def shown(run: Mapping[str, Any], places: Sequence[Mapping[Any, Any]], store: St
         places: Rows of this run in the experiments' tables of runs.
         store: The results.
     """
-    rebuilt = rebuild.reproductions(places[:1], store)
+    rebuilt = reproduce.reproductions(places[:1], store)
     cells = [{name: place[name] for name in ("experiment", "protocol", "arm", "task", "seed")} for place in places]
     text: list[RenderableType] = [
         f"run {run['run_id']}: {run['outcome']}",

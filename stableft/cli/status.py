@@ -14,7 +14,7 @@ from stableft.cli.watch import Cells, Watch, cell_states, running_runs, watch_gr
 from stableft.core.errors import UsageError
 from stableft.execution import planning
 from stableft.execution.planning import Plan, Planned
-from stableft.storage import run_summary as outcomes
+from stableft.storage import run_summary
 from stableft.storage.run_state import FAILED, STATES, RunStatus
 from stableft.storage.store import Store
 
@@ -75,7 +75,7 @@ def _counted(p: Planned, run_status: RunStatus, store: Store) -> list[str]:
         return [run_status.state]
     if not store.has(p.run_id):
         return ["done", "only_collected"]
-    brief = outcomes.summarise_record(store, p.run_id)
+    brief = run_summary.summarise_record(store, p.run_id)
     return ["done", "diverged"] if brief and brief.outcome == "diverged" else ["done"]
 
 

@@ -11,9 +11,9 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, Json, ResultsFolder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
-from stableft.execution import reproduce as rebuild
+from stableft.execution import reproduce
 from stableft.execution.reproduce import Reproduction, join_spans
-from stableft.reporting import experiment_summary as lineage
+from stableft.reporting import experiment_summary
 from stableft.reporting.artifact_metadata import Origin, read_origin, run_set
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -55,8 +55,8 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
     command = f"python -m stableft run {origin.experiment} --protocol {origin.protocol}"
-    groups = lineage.run_groups(runs)
-    rebuilt = rebuild.reproductions(runs.to_dict("records"), store)
+    groups = experiment_summary.run_groups(runs)
+    rebuilt = reproduce.reproductions(runs.to_dict("records"), store)
     data = {
         "schema": VIEW_SCHEMA, "file": str(path), **asdict(origin), "commits": list(origin.commits), "collected_run_set": current,
         "current": current == origin.run_set, "arms": names["arm"], "tasks": names["task"], "seeds": seeds, "run_ids": ids,

@@ -13,8 +13,7 @@ from stableft.cli.formatting import cell_name
 from stableft.cli.progress import Running, Snapshot, board, seconds_left
 from stableft.execution import planning
 from stableft.execution.planning import Plan, Planned
-from stableft.storage import run_state as states
-from stableft.storage import run_summary as outcomes
+from stableft.storage import run_state, run_summary
 from stableft.storage.run_state import RunProgress, RunStatus
 from stableft.storage.store import Store
 
@@ -27,7 +26,7 @@ Cells = Sequence[tuple[Planned, RunStatus]]
 
 def cell_states(planned: Plan, store: Store) -> Cells:
     """Returns the cells of a grid with their states; a cell without its inputs is pending."""
-    return [(p, states.run_status(store, p.run_id, p.collected) if p.run_id else RunStatus("pending")) for p in planned.cells]
+    return [(p, run_state.run_status(store, p.run_id, p.collected) if p.run_id else RunStatus("pending")) for p in planned.cells]
 
 
 def running_runs(cells: Cells) -> list[Running]:
@@ -56,7 +55,7 @@ class Watch:
         self._collected = {p.run_id for p in self._cells if p.collected}
         self._store = store
         self._known = planning.typical_seconds(planned.grid.protocol.name, store)
-        self._briefs: dict[str, outcomes.RunSummary] = {}
+        self._briefs: dict[str, run_summary.RunSummary] = {}
         self._idle = IDLE_LOOKS
 
     def look(self) -> Snapshot:
@@ -94,8 +93,8 @@ class Watch:
             (p, RunStatus("done") if status.state == "pending" and p.run_id in self._collected else status) for p, status in cells
         ]
 
-    def _brief(self, run_id: str) -> outcomes.RunSummary | None:
-        if run_id not in self._briefs and (brief := outcomes.summarise_record(self._store, run_id)):
+    def _brief(self, run_id: str) -> run_summary.RunSummary | None:
+        if run_id not in self._briefs and (brief := run_summary.summarise_record(self._store, run_id)):
             self._briefs[run_id] = brief
         return self._briefs.get(run_id)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import stableft
-from stableft.core import anonymize as identity
+from stableft.core import anonymize
 from stableft.core.files import write_whole
 
 CODE = ("stableft", "experiments", "requirements.lock", "pyproject.toml")
@@ -54,7 +54,7 @@ class Checkout:
             return facts
         if len(self.patch) > MAX_PATCH:
             return {**facts, "diff_left_out": f"it has {len(self.patch):,} bytes, more than {MAX_PATCH:,}"}
-        if not identify and identity.is_named_in(self.patch):
+        if not identify and anonymize.is_named_in(self.patch):
             return {**facts, "diff_left_out": "it names a host or a home folder; --identify keeps it"}
         path = folder / f"{self.sha256}.patch"
         if not path.is_file():

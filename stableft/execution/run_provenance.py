@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stableft.core import anonymize as identity
+from stableft.core import anonymize
 from stableft.execution import checkout, provenance
 from stableft.execution.job import Job
 from stableft.models.tokens import Data
@@ -61,7 +61,7 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
         "started_utc": _utc(cost.started),
         "ended_utc": _utc(max(time.time(), cost.started + cost.seconds)),
         "attempts": max(job.attempts, 1 + len(cost.resumed_at)),
-        **({"identity": identity.names()} if job.identify else {}),
+        **({"identity": anonymize.names()} if job.identify else {}),
     }
 
 

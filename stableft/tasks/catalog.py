@@ -5,8 +5,7 @@ from functools import cache
 
 from stableft.core.errors import UsageError, listed
 from stableft.core.registry import modules, named
-from stableft.tasks import Task
-from stableft.tasks import user_files as own
+from stableft.tasks import Task, user_files
 
 
 @cache
@@ -26,7 +25,7 @@ def get_task(name: str) -> Task:
         UsageError: there is none.
         MissingInput: the files are absent or malformed.
     """
-    return own.read(name) if own.is_own(name) else named(name, all_tasks(), "task")
+    return user_files.read(name) if user_files.is_own(name) else named(name, all_tasks(), "task")
 
 
 def own_tasks(names: Sequence[str]) -> list[Task]:
@@ -36,7 +35,7 @@ def own_tasks(names: Sequence[str]) -> list[Task]:
         UsageError: it has both kinds of names.
         MissingInput: as for `get_task`.
     """
-    files = [name for name in names if own.is_own(name)]
+    files = [name for name in names if user_files.is_own(name)]
     if files and len(files) < len(names):
         others = listed(name for name in names if name not in files)
         raise UsageError(f"own files are run on their own: {listed(files)} now, {others} with another command")

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stableft.tasks import entity_spans as entities
+from stableft.tasks import entity_spans
 
 Measure = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 TaggingMeasure = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], tuple[str, ...]], float]
@@ -217,11 +217,11 @@ METRICS: Mapping[str, Metric] = {
 
 # Arguments: tags of the words of all examples, predicted tags, offsets of the examples, names of
 # the tags; see `entity_spans.spans`.
-TAGGING_SCORES: Mapping[str, TaggingMeasure] = {"entity_f1": entities.f1}
+TAGGING_SCORES: Mapping[str, TaggingMeasure] = {"entity_f1": entity_spans.f1}
 TAGGING_METRICS: Mapping[str, TaggingMeasure] = {
     **TAGGING_SCORES,
-    "entity_precision": entities.precision,
-    "entity_recall": entities.recall,
+    "entity_precision": entity_spans.precision,
+    "entity_recall": entity_spans.recall,
 }
 
 

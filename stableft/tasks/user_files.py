@@ -27,8 +27,7 @@ from functools import partial
 from pathlib import Path
 
 from stableft.core.errors import MissingInput, UsageError, listed, quoted
-from stableft.tasks import Example, Task, TaskData
-from stableft.tasks import user_tags as own_tags
+from stableft.tasks import Example, Task, TaskData, user_tags
 from stableft.tasks.readers.corpus_files import Record, text
 from stableft.tasks.readers.user_tables import MIN_ROWS, READERS, SPLITS, divide
 
@@ -42,7 +41,7 @@ Splits = Mapping[str, Sequence[Record]]
 def is_own(name: str) -> bool:
     """Tells whether a task is named by format and path."""
     form, colon, _ = name.partition(":")
-    return bool(colon) and form in (*READERS, own_tags.FORM)
+    return bool(colon) and form in (*READERS, user_tags.FORM)
 
 
 def read(name: str) -> Task:
@@ -66,8 +65,8 @@ def read(name: str) -> Task:
         raise UsageError(f"task {quoted(name)}: the path is too long or has unprintable characters")
     path = Path(os.path.abspath(os.path.expanduser(written)))
     short = task_name(form, path)
-    if form == own_tags.FORM:
-        return own_tags.read(short, path)
+    if form == user_tags.FORM:
+        return user_tags.read(short, path)
     # Read the rows and convert their labels to class indices or scores.
     splits = _read_splits(form, path)
     regression = "score" in splits["train"][0].values

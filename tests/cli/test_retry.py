@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.store import Store
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, status_counts
@@ -50,7 +50,7 @@ def test_a_grid_with_failures_from_its_end_to_their_retry(tmp_path: Path, quick:
     code, out, err = quick(tmp_path, "retry", *SMOKE_OUT, "--seeds", "0-4", "--only", "oom,crashed", "--max-retries", "0", "--json")
     assert err.startswith("2 failed runs of adam at smoke to retry: 1 failed, 1 oom\n")
     assert (code, {(failed["seed"], failed["kind"]) for failed in json.loads(out)["failed"]}) == (1, {(2, "crashed"), (4, "oom")})
-    tries = {note.seed: note.attempts for note in states.failures(Store(tmp_path / "out"))}
+    tries = {note.seed: note.attempts for note in run_state.failures(Store(tmp_path / "out"))}
     assert tries == {1: 1, 2: 4, 3: 1, 4: 2}
 
     code, out, _ = quick(tmp_path, "retry", *SMOKE_OUT, "--seeds", "0-4", "--only", "timeout")

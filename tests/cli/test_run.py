@@ -17,7 +17,7 @@ import pytest
 
 from experiments import adam
 from stableft.execution import collect
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.store import Store
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, start, status_counts, wait_for_a_run, write_own
@@ -280,4 +280,4 @@ def test_a_failed_run_is_not_tried_again_because_another_is_damaged(tmp_path: Pa
     assert "x.parquet is damaged.\nRunning them again." in err
     assert out.splitlines()[0].startswith("1 failed (crashed): toy / corrected / 2")
     assert "were not run" not in out
-    assert [note.attempts for note in states.failures(Store(tmp_path / "out"))] == [1]
+    assert [note.attempts for note in run_state.failures(Store(tmp_path / "out"))] == [1]

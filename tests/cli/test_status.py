@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stableft.cli import watch as watching
+from stableft.cli import watch
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, done, status_counts
 
@@ -47,7 +47,7 @@ def test_a_watch_ends_by_an_interrupt(tmp_path: Path, quick: Quick, monkeypatch:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching.watch_grid, "__defaults__", (interrupt,))
+    monkeypatch.setattr(watch.watch_grid, "__defaults__", (interrupt,))
     code, out, err = quick(tmp_path, "status", *SMOKE_OUT, "--watch")
     assert (code, len(out.splitlines()), err) == (130, 1, "")
     assert out.endswith("adam (smoke): 0 done, 0 running, 4 pending; no command is running this grid\n")

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from experiments import adam
 from experiments.protocol import SMOKE
-from stableft.cli import watch as watching
+from stableft.cli import watch
 from stableft.core.grid import select
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import plan
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.records import CellKey
 from stableft.storage.run_state import RunProgress
 from stableft.storage.store import Store
@@ -42,7 +42,7 @@ class Clockwork:
             self.file.write(progress.model_dump_json().encode())
         else:
             if number == 1:
-                states.note(self.store, failure(self.runs[number], "oom"))
+                run_state.note(self.store, failure(self.runs[number], "oom"))
             else:
                 self.store.write(record(self.runs[number], outcome="diverged" if number == 2 else "ok"))
             assert self.lock is not None
@@ -53,7 +53,7 @@ def watched(store: Store, terminal: bool) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=160, height=20, highlight=False, markup=False, emoji=False)
     work = Clockwork(store)
-    watching.watch_grid(console, watching.Watch(plan(GRID, store, Inputs()), store), sleep=work.tick)
+    watch.watch_grid(console, watch.Watch(plan(GRID, store, Inputs()), store), sleep=work.tick)
     assert work.looks == 12
     return out.getvalue()
 
@@ -82,7 +82,7 @@ def test_the_time_left_goes_by_a_runs_own_pace_where_nothing_is_known(tmp_path: 
     planned = plan(select(GRID, arms=["corrected"], seeds=[0]), store, Inputs())
     work = Clockwork(store)
     work.runs = [planned.cells[0].run_id or ""]
-    grid = watching.Watch(planned, store)
+    grid = watch.Watch(planned, store)
     work.tick(0)
     work.tick(0)
     assert grid.look().left == pytest.approx(10 / 2 * 6)
@@ -97,13 +97,13 @@ def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_rec
     for p in cells:
         store.path(p.run_id or "").unlink()
     planned = plan(GRID, store, Inputs())
-    work, grid = Clockwork(store), watching.Watch(planned, store)
+    work, grid = Clockwork(store), watch.Watch(planned, store)
     assert grid.look().over
     work.tick(0)
     assert grid.look().line == "0 done, 1 running, 3 pending"
     work.tick(0)
     work.tick(0)
-    for _ in range(watching.IDLE_LOOKS):  # the next process is about to start
+    for _ in range(watch.IDLE_LOOKS):  # the next process is about to start
         now = grid.look()
         assert (now.line, now.over) == ("1 done, 0 running, 3 pending", False)
     now = grid.look()  # no command is running it any more

@@ -17,7 +17,7 @@ from stableft.core.schedule import evaluation_steps
 from stableft.core.technique import Technique
 from stableft.execution import planning
 from stableft.execution.inputs import Inputs
-from stableft.models import introspection as inspection
+from stableft.models import introspection
 from stableft.models.encoders import Encoder
 from stableft.models.model import Model
 from stableft.models.tokens import Data
@@ -52,7 +52,7 @@ def test_what_config_json_says_is_what_the_model_has(settings: PreTrainedConfig,
         model.num_blocks,
         model.shares_blocks,
     )
-    limit = inspection.num_positions(body)
+    limit = introspection.num_positions(body)
     assert limit is not None
     assert known.num_positions is not None
     assert limit <= known.num_positions <= limit + 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stableft.core import anonymize as identity
+from stableft.core import anonymize
 from stableft.execution import checkout
 from stableft.execution.checkout import Checkout
 
@@ -102,9 +102,9 @@ def test_names_are_taken_out_of_texts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("getpass.getuser", lambda: "somebody")
     text = 'File "/home/somebody/x.py", owner somebody at lab-machine-7; /data/somebody_else and /home/somebodyelse stay \udcff'
     said = 'File "~/x.py", owner <user> at <host>; /data/somebody_else and /home/somebodyelse stay \udcff'
-    assert identity.without_names(text) == said
+    assert anonymize.without_names(text) == said
     monkeypatch.setattr("getpass.getuser", lambda: "root")
-    assert identity.without_names("Store.root of root") == "Store.root of root"
+    assert anonymize.without_names("Store.root of root") == "Store.root of root"
 
 
 def test_a_user_without_a_name_is_no_error(monkeypatch: pytest.MonkeyPatch):
@@ -112,4 +112,4 @@ def test_a_user_without_a_name_is_no_error(monkeypatch: pytest.MonkeyPatch):
         raise KeyError(os.getuid())
 
     monkeypatch.setattr("getpass.getuser", unknown)
-    assert identity.names()["user"] == ""
+    assert anonymize.names()["user"] == ""

@@ -11,9 +11,9 @@ from experiments import adam
 from experiments.protocol import SMOKE
 from stableft.cli.gc import garbage_view
 from stableft.core.grid import Grid, select
-from stableft.execution import cleanup as garbage
+from stableft.execution import cleanup
 from stableft.execution.inputs import Inputs
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.records import CellKey
 from stableft.storage.store import Store
 from stableft.techniques.intermediate import Intermediate
@@ -30,9 +30,9 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "out")
     for run_id in (DONE, COLLECTED):
         store.write(record(run_id, score=0.5))
-        states.note(store, failure(run_id))
+        run_state.note(store, failure(run_id))
     store.collect("smoke", "adam", [CellKey("adam", "x", "toy", 0, COLLECTED)])
-    states.note(store, failure(FAILED))
+    run_state.note(store, failure(FAILED))
     for name in ("locks", "claims", "checkpoints", "tokens/x", "weights", "damaged", "smoke/adam/.draft"):
         (store.root / name).mkdir(parents=True, exist_ok=True)
     for run_id in (DONE, FAILED):
@@ -56,9 +56,9 @@ def files(store: Store) -> set[str]:
 def delete(store: Store, runs: bool = False, only_copies: bool = False) -> set[str]:
     """What goes."""
     before = files(store)
-    found = garbage.find(store, [GRID], runs, only_copies)
+    found = cleanup.find(store, [GRID], runs, only_copies)
     assert files(store) == before, "looking deletes nothing"
-    garbage.delete(store, found)
+    cleanup.delete(store, found)
     return before - files(store)
 
 
@@ -94,12 +94,12 @@ def test_tables_set_aside_go_if_each_run_stands_elsewhere(store: Store):
     store.collect("smoke", "adam", [CellKey("adam", "x", "toy", 0, DONE)])
     folder.rename(aside)
     store.collect("smoke", "adam", [CellKey("adam", "x", "toy", 0, COLLECTED)])
-    found = garbage.find(store, [], runs=True, only_copies=True)
+    found = cleanup.find(store, [], runs=True, only_copies=True)
     assert {item.path for item in found.items if item.only_copy} >= {aside, store.path(DONE)}, "neither is the other's copy"
     assert f"smoke/{aside.name}/runs.parquet" in delete(store)
     aside.mkdir()
     (aside / "runs.parquet").write_bytes(b"damaged")
-    (kept,) = (item.path for item in garbage.find(store, []).kept if item.kind == "tables set aside")
+    (kept,) = (item.path for item in cleanup.find(store, []).kept if item.kind == "tables set aside")
     assert kept == aside
 
 
@@ -108,7 +108,7 @@ def test_while_a_run_goes_on_nothing_that_it_may_use_is_touched(store: Store):
         gone = delete(store)
         assert gone
         assert not {name for name in gone if name.split("/")[0] in ("tokens", "weights", "locks", "runs") or PENDING in name}
-        assert "1 runs are running" in str(garbage_view(garbage.find(store, [GRID]), deleted=False).text[-1])
+        assert "1 runs are running" in str(garbage_view(cleanup.find(store, [GRID]), deleted=False).text[-1])
     assert f"locks/{PENDING}" in delete(store)
 
 
@@ -120,10 +120,10 @@ def test_weights_stay_as_long_as_a_missing_run_needs_them(tmp_path: Path):
     path = store.weights_path(inputs.run_id(source))
     path.parent.mkdir(parents=True)
     path.write_bytes(b"1234")
-    assert garbage.find(store, [grid]).items == []
-    assert [item.path for item in garbage.find(store, [GRID]).items] == [path]
+    assert cleanup.find(store, [grid]).items == []
+    assert [item.path for item in cleanup.find(store, [GRID]).items] == [path]
     store.write(record(inputs.run_id(cell.config)))
-    (item,) = garbage.find(store, [grid]).items
+    (item,) = cleanup.find(store, [grid]).items
     assert (item.path, item.size, item.kind) == (path, 4, "weights that no missing run needs")
 
 
@@ -136,11 +136,11 @@ def test_weights_stay_where_it_cant_be_told_who_needs_them(tmp_path: Path, monke
         store.write(type(run)(**{**vars(run), "config": {"task": task}}))
         store.weights_path(run_id).parent.mkdir(exist_ok=True)
         store.weights_path(run_id).touch()
-    assert [item.path.stem for item in garbage.find(store, [grid]).items] == ["b" * 16]
+    assert [item.path.stem for item in cleanup.find(store, [grid]).items] == ["b" * 16]
 
 
 def test_an_empty_folder_has_no_garbage(tmp_path: Path):
-    found = garbage.find(Store(tmp_path / "none"), [GRID])
-    garbage.delete(Store(tmp_path / "none"), found)
+    found = cleanup.find(Store(tmp_path / "none"), [GRID])
+    cleanup.delete(Store(tmp_path / "none"), found)
     assert garbage_view(found, deleted=True).text == ["nothing to delete"]
     assert not (tmp_path / "none").exists()

@@ -13,9 +13,8 @@ from stableft.core.config import run_id
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, parse_seeds, select
-from stableft.execution import checkout
-from stableft.execution import reproduce as rebuild
-from stableft.reporting import experiment_summary as lineage
+from stableft.execution import checkout, reproduce
+from stableft.reporting import experiment_summary
 from stableft.storage.parquet import read_parquet
 from stableft.storage.store import Store
 
@@ -77,7 +76,7 @@ def grid(overrides: Mapping[str, Any] | None = None, **part: Any) -> Grid:
 )
 def test_one_run_is_selected_and_no_other(overrides: dict[str, Any], tmp_path: Path):
     (row,) = rows(grid(overrides, arms=["uncorrected"], tasks=["docpair"], seeds=[11]))
-    (found,) = rebuild.reproductions([row], Store(tmp_path))
+    (found,) = reproduce.reproductions([row], Store(tmp_path))
     assert found.exact
     assert found.notes == ()
     assert identities(found.steps[-1]) == [row["run_id"]]
@@ -86,14 +85,14 @@ def test_one_run_is_selected_and_no_other(overrides: dict[str, Any], tmp_path: P
 
 def test_a_folder_of_weights_has_to_be_put_there(tmp_path: Path):
     (row,) = rows(grid({"encoder": "./mine"}, arms=["corrected"], tasks=["docs15"], seeds=[0]))
-    (found,) = rebuild.reproductions([row], Store(tmp_path))
+    (found,) = reproduce.reproductions([row], Store(tmp_path))
     assert "--encoder ./mine" in found.steps[-1]
     assert found.notes == (f"./mine is a folder for you to provide: its fingerprint is {WEIGHTS}",)
 
 
 def test_runs_that_are_no_product_become_several_commands(tmp_path: Path):
     whole = rows(grid(seeds=range(3))) + rows(grid({"adam.eps": 1e-6}, seeds=[1]))
-    (found,) = rebuild.reproductions(whole[1:], Store(tmp_path))
+    (found,) = reproduce.reproductions(whole[1:], Store(tmp_path))
     commands = [step for step in found.steps if " run " in step]
     assert len(commands) == 5
     assert sorted(identity for command in commands for identity in identities(command)) == sorted(
@@ -108,7 +107,7 @@ def test_every_collected_run_is_selected_by_what_trace_prints(project: Path):
     for place in store.collected():
         table = read_parquet(store.folder(*place) / "runs.parquet").to_pandas().to_dict("records")
         by_cell = {(row["arm"], row["task"], row["seed"]): row for row in table}
-        for found in rebuild.reproductions(table, store):
+        for found in reproduce.reproductions(table, store):
             cells = [cell for step in found.steps if " run " in step for cell in selected(step).cells()]
             asked = [by_cell[cell.arm, cell.task, cell.seed] for cell in cells]
             assert sorted(row["run_id"] for row in asked) == sorted(found.runs)
@@ -117,7 +116,7 @@ def test_every_collected_run_is_selected_by_what_trace_prints(project: Path):
                 for cell, row in zip(cells, asked, strict=True):
                     config = cell.config.model_dump(mode="json")
                     assert config["seed"] == row["seed"]
-                    assert rebuild._differences(config, json.loads(row["config"])) == {}
+                    assert reproduce._differences(config, json.loads(row["config"])) == {}
             else:
                 assert any("does not derive" in note for note in found.notes)
     assert exact
@@ -132,7 +131,7 @@ def test_code_lock_and_execution_become_steps(tmp_path: Path):
     }
     store = Store(tmp_path / "my results")
     part = rows(grid(arms=["corrected"], tasks=["docs15"], seeds=[0]), said)
-    (found,) = rebuild.reproductions(part, store)
+    (found,) = reproduce.reproductions(part, store)
     folder = f"../stableft-{COMMIT[:12]}"
     assert found.steps[:2] == (f"git worktree add --detach {folder} {COMMIT}", f"cd {folder} && make setup")
     assert found.steps[-1].startswith("MKL_CBWR=AVX2,STRICT TOKENIZERS_PARALLELISM=true .venv/bin/python -m stableft run adam ")
@@ -141,7 +140,7 @@ def test_code_lock_and_execution_become_steps(tmp_path: Path):
     assert found.notes[1].endswith("numpy 2.4.7, scipy absent")
     checkout.patches(store.root).mkdir(parents=True)
     (checkout.patches(store.root) / f"{'f' * 64}.patch").touch()
-    (found,) = rebuild.reproductions(part, store)
+    (found,) = reproduce.reproductions(part, store)
     assert found.steps[1] == f"git -C {folder} apply '{store.root}/diffs/{'f' * 64}.patch'"
 
 
@@ -149,7 +148,7 @@ def test_what_cannot_be_rebuilt_is_said(tmp_path: Path):
     (row,) = rows(grid(arms=["corrected"], tasks=["docs15"], seeds=[0]))
     odd = {**row, "provenance": "{}", "arm": "forgotten"}
     own = {**row, "protocol": "laptop+reviews.csv", "task": "reviews.csv"}
-    first, second = rebuild.reproductions([odd, own], Store(tmp_path))
+    first, second = reproduce.reproductions([odd, own], Store(tmp_path))
     assert first.notes == (
         "the code was not a git checkout, so its state is unknown",
         "the present code does not derive exactly these runs from the command; the checkout's code may",
@@ -161,17 +160,17 @@ def test_what_cannot_be_rebuilt_is_said(tmp_path: Path):
 def test_a_run_is_found_by_the_first_digits_of_its_identity(project: Path):
     store = Store(project / "results")
     identity = str(store.load("laptop", "adam").runs["run_id"][0])
-    said, places = lineage.find_run(store, identity[:10])
+    said, places = experiment_summary.find_run(store, identity[:10])
     assert (said["run_id"], said["outcome"]) == (identity, "ok")
     assert said["provenance"]["git"]["commit"]
     assert said["facts"]["num_steps"] > 0
     assert "adam" in {place["experiment"] for place in places}
     with pytest.raises(MissingInput, match="no run zz"):
-        lineage.find_run(store, "zz")
+        experiment_summary.find_run(store, "zz")
     with pytest.raises(UsageError, match="runs begin with"):
-        lineage.find_run(store, "0")
+        experiment_summary.find_run(store, "0")
 
 
 def test_seeds_are_spelled_as_they_are_read():
     for seeds in ([0], [0, 1, 2], [0, 2, 3, 9]):
-        assert parse_seeds(rebuild.join_spans(seeds).replace(" ", "")) == seeds
+        assert parse_seeds(reproduce.join_spans(seeds).replace(" ", "")) == seeds

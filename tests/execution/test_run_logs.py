@@ -6,7 +6,7 @@ import pytest
 
 from stableft.core.errors import MissingInput, UsageError
 from stableft.execution import run_logs
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.store import Store
 from tests.storage.test_run_state import RUN, failure
 from tests.storage.test_store import record
@@ -15,7 +15,7 @@ from tests.storage.test_store import record
 def test_a_run_is_found_by_its_first_digits(tmp_path: Path):
     store = Store(tmp_path)
     for run_id in ("a" * 16, "ab" * 8):
-        states.note(store, failure(run_id))
+        run_state.note(store, failure(run_id))
     assert run_logs.find(store, "ab") == "ab" * 8
     with pytest.raises(UsageError, match="2 runs with a log begin with a: aaaaaaaaaaaaaaaa, abababababababab"):
         run_logs.find(store, "a")

@@ -20,7 +20,7 @@ from stableft.execution.planning import plan
 from stableft.execution.runner import ExecutionOptions, run_grid
 from stableft.execution.supervisor import Supervisor
 from stableft.reporting import report, run_scores
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.store import Store
 from tests.helpers.misbehaving import by_seed
 
@@ -211,7 +211,7 @@ def test_failures_do_not_end_a_grid_and_are_noted(tmp_path: Path):
     store = Store(tmp_path)
     found = ends(store, ExecutionOptions("serial", max_retries={"crashed": 1}, timeout=5, again="stableft retry"), [1, 2, 3, 4, 0])
     assert found == {1: "killed", 2: "crashed", 3: "refused", 4: "oom", 0: "done"}
-    notes = {note.seed: note for note in states.failures(store)}
+    notes = {note.seed: note for note in run_state.failures(store)}
     assert {seed: (note.state, note.kind, note.attempts) for seed, note in notes.items()} == {
         1: ("killed", "killed", 1), 2: ("failed", "crashed", 2), 3: ("failed", "refused", 1), 4: ("oom", "oom", 1),
     }  # fmt: skip
@@ -225,14 +225,14 @@ def test_fail_fast_ends_a_grid_at_the_first_failure(tmp_path: Path):
     found = ends(Store(tmp_path), ExecutionOptions("local", workers=2, fail_fast=True, max_retries=0), [0, 2, 5])
     assert (found[2], found[5]) == ("crashed", "stopped"), "the last one would sleep for ten minutes"
     assert found[0] in ("done", "stopped")  # it began beside the one that crashed
-    assert len(list(states.failures(Store(tmp_path)))) == 1
+    assert len(list(run_state.failures(Store(tmp_path)))) == 1
 
 
 @pytest.mark.usefixtures("obedient")
 def test_a_run_that_takes_too_long_does_not_end_a_grid(tmp_path: Path):
     found = ends(Store(tmp_path), ExecutionOptions("serial", timeout=0.5), [0, 5, 0])
     assert found == {0: "done", 5: "timeout"}
-    (note,) = states.failures(Store(tmp_path))
+    (note,) = run_state.failures(Store(tmp_path))
     assert (note.state, note.why) == ("timeout", "took more than 0.5 s")
     assert note.seconds >= 0.5
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
 from stableft.reporting.published import COLUMNS, NUMBERS, read_published
-from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner
-from stableft.tasks import user_files as own
+from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner, user_files
 from tests.fuzz.inputs import answer, damaged, fuzz
 
 
@@ -75,7 +74,7 @@ def test_own_files(tmp_path: Path) -> None:
     def read(form: str, content: bytes) -> None:
         path = tmp_path / f"mine.{form}"
         path.write_bytes(content)
-        task = answer(tmp_path, lambda: own.read(f"{form}:{path}"), path)
+        task = answer(tmp_path, lambda: user_files.read(f"{form}:{path}"), path)
         if not isinstance(task, StableftError):
             check_task(task)
 
@@ -91,7 +90,7 @@ def test_own_folders(tmp_path: Path) -> None:
             path.unlink(missing_ok=True)
             if content is not None:
                 path.write_bytes(content)
-        task = answer(tmp_path, lambda: own.read(f"{form}:{tmp_path / form}"), tmp_path / form)
+        task = answer(tmp_path, lambda: user_files.read(f"{form}:{tmp_path / form}"), tmp_path / form)
         if not isinstance(task, StableftError):
             check_task(task)
 

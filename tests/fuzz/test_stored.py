@@ -24,17 +24,13 @@ from stableft.models.loading import load_tokenizer, read_body, read_settings
 from stableft.models.model import load_model
 from stableft.models.tokens import Tokens
 from stableft.models.weights import read_weights, save_weights
-from stableft.reporting import artifact_metadata as origin
-from stableft.reporting import captions, run_scores
-from stableft.reporting import compare_results as comparison
-from stableft.reporting import experiment_summary as lineage
-from stableft.reporting import html_page as page
+from stableft.reporting import artifact_metadata, captions, compare_results, experiment_summary, html_page, run_scores
 from stableft.reporting.tables import score_summary
 from stableft.storage.frames import METRIC_COLUMNS, PREDICTION_COLUMNS
 from stableft.storage.records import FOOTER, CellKey, RunRecord
 from stableft.storage.store import Store
 from stableft.tasks import Example, TaggedExample, TaskData
-from stableft.tasks.readers import example_cache as data_cache
+from stableft.tasks.readers import example_cache
 from tests.conftest import ConfigFactory
 from tests.fuzz.inputs import answer, damaged, fuzz
 from tests.storage.test_store import record
@@ -164,9 +160,9 @@ def use(store: Store) -> None:
         run_scores.final_scores(results)
         score_summary.table(results)
         captions.describe(results)
-        lineage.summarize(results)
-        origin.origin_of(results, "x")
-    comparison.compare(store, store)
+        experiment_summary.summarize(results)
+        artifact_metadata.origin_of(results, "x")
+    compare_results.compare(store, store)
 
 
 def test_collected_tables(tmp_path: Path) -> None:
@@ -209,11 +205,17 @@ def _grid() -> Any:
     return adam.grid(PROTOCOLS["smoke"])
 
 
-SAID = origin.Origin("adam", "laptop", "train_loss", "0" * 12, ("a" * 12,)).to_json()
-DESCRIPTION = f'<description xmlns="{origin.DUBLIN_CORE}">{SAID.replace(chr(34), "&quot;")}</description>'
+SAID = artifact_metadata.Origin("adam", "laptop", "train_loss", "0" * 12, ("a" * 12,)).to_json()
+DESCRIPTION = f'<description xmlns="{artifact_metadata.DUBLIN_CORE}">{SAID.replace(chr(34), "&quot;")}</description>'
 SVG = f'<svg xmlns="http://www.w3.org/2000/svg"><metadata>{DESCRIPTION}</metadata><g id="a"><use href="#a"/></g></svg>'
 CAPTION = f"Experiment adam, protocol laptop; scored: toy on test. Resampling seed 0. Run set {'0' * 12}."
-PNG = origin.PNG_SIGNATURE + len(f"Description\0{SAID}").to_bytes(4, "big") + b"tEXtDescription\0" + SAID.encode() + b"\0\0\0\0"
+PNG = (
+    artifact_metadata.PNG_SIGNATURE
+    + len(f"Description\0{SAID}").to_bytes(4, "big")
+    + b"tEXtDescription\0"
+    + SAID.encode()
+    + b"\0\0\0\0"
+)
 TABLE = f"| task | n |\n| --- | ---: |\n| a\\|b | 3 |\n\n{CAPTION}\n"
 SHOWN = {
     "svg": SVG.encode(), "png": PNG, "pdf": b"%PDF-1.4\n1 0 obj\n<< /Subject (" + SAID.encode() + b") >>\n",
@@ -225,22 +227,22 @@ SHOWN = {
 def test_origins_of_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `trace` and `report` read: figures, captions, tables."""
     results: Any = None
-    monkeypatch.setattr(page, "run_set", lambda results: "0" * 12)
+    monkeypatch.setattr(html_page, "run_set", lambda results: "0" * 12)
 
     def read(suffix: str, content: bytes) -> None:
         path = tmp_path / f"figure.{suffix}"
         path.write_bytes(content)
-        said = answer(tmp_path, lambda: origin.read_origin(path), path)
-        if isinstance(said, origin.Origin):
+        said = answer(tmp_path, lambda: artifact_metadata.read_origin(path), path)
+        if isinstance(said, artifact_metadata.Origin):
             assert isinstance(said.run_set, str)
-        shown = answer(tmp_path, lambda: page._entry(tmp_path / "figure", results), tmp_path)
-        if isinstance(shown, page.PageEntry):
+        shown = answer(tmp_path, lambda: html_page._entry(tmp_path / "figure", results), tmp_path)
+        if isinstance(shown, html_page.PageEntry):
             assert re.fullmatch(r"(data:image/svg\+xml;base64,[A-Za-z0-9+/]+=*)?", shown.image)
             assert shown.table is None or all(len(row) == len(shown.table.head) for row in shown.table.rows)
 
     for suffix, content in SHOWN.items():
         (tmp_path / f"figure.{suffix}").write_bytes(content)
-    assert all(origin.read_origin(tmp_path / f"figure.{suffix}").protocol == "laptop" for suffix in SHOWN)
+    assert all(artifact_metadata.read_origin(tmp_path / f"figure.{suffix}").protocol == "laptop" for suffix in SHOWN)
     fuzz("origins", lambda pair: read(*pair), st.one_of(*(st.tuples(st.just(s), damaged(c)) for s, c in SHOWN.items())))
 
 
@@ -251,11 +253,11 @@ TAGS = TaskData((TaggedExample(("a", "b"), (0, 1)),), (TaggedExample(("c",), (0,
 def test_cached_examples(tmp_path: Path) -> None:
     paths = {tmp_path / "data.json": DATA, tmp_path / "tags.json": TAGS}
     for path, data in paths.items():
-        data_cache.load_or_make(path, lambda data=data: data)
+        example_cache.load_or_make(path, lambda data=data: data)
 
     def read(path: Path, content: bytes) -> None:
         path.write_bytes(content)
-        assert answer(tmp_path, lambda: data_cache.load_or_make(path, lambda: paths[path])) == paths[path]
+        assert answer(tmp_path, lambda: example_cache.load_or_make(path, lambda: paths[path])) == paths[path]
 
     files = st.one_of(*(st.tuples(st.just(path), damaged(path.read_bytes())) for path in paths))
     fuzz("data cache", lambda pair: read(*pair), files)

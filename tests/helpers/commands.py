@@ -11,7 +11,7 @@ from experiments.protocol import SMOKE as PROTOCOL
 from stableft.core.grid import select
 from stableft.execution import collect, planning
 from stableft.execution.inputs import Inputs
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.store import Store
 from tests.conftest import Quick, wait_for
 from tests.storage.test_store import record
@@ -72,6 +72,6 @@ def status_counts(quick: Quick, folder: Path, *options: str) -> dict[str, int]:
     code, out, err = quick(folder, "status", *SMOKE, "--results", "out", *options, "--json")
     assert code == 0, err
     found = json.loads(out)
-    names = (*states.STATES, "diverged", "only_collected")
+    names = (*run_state.STATES, "diverged", "only_collected")
     assert {name: found[name] for name in names} == {name: sum(cell[name] for cell in found["cells"]) for name in names}
     return {name: found[name] for name in names if found[name]}

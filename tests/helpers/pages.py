@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 
 from stableft.core import experiments as experiments_by_name
-from stableft.reporting import html_page as page
-from stableft.reporting import report
+from stableft.reporting import html_page, report
 from stableft.reporting.claims import Claim, Judgement, Verdict
 from stableft.reporting.figures import curves, distances, distributions
 from stableft.reporting.tables import score_summary
@@ -88,7 +87,7 @@ JUDGEMENTS = (
 def register(patch: pytest.MonkeyPatch, **experiments: Any) -> None:
     """Makes these the only experiments that there are; by default ``probe``."""
     known = experiments or {"probe": SimpleNamespace(__doc__=DOC, REPORT=REPORT)}
-    for module in (experiments_by_name, page):
+    for module in (experiments_by_name, html_page):
         patch.setattr(module, "all_experiments", lambda: known)
 
 
@@ -98,4 +97,4 @@ def build(folder: Path, patch: pytest.MonkeyPatch, found: Results | None = None)
     store = Store(folder / "results")
     keep(store, "laptop", "probe", results() if found is None else found)
     report.render_all(REPORT, store.load("laptop", "probe"), folder / "figures" / "laptop" / "probe")
-    return page.write(store, "laptop", folder / "figures", (f"small {EVIL}", lambda name, results: JUDGEMENTS))
+    return html_page.write(store, "laptop", folder / "figures", (f"small {EVIL}", lambda name, results: JUDGEMENTS))

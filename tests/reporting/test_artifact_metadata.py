@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.reporting import artifact_metadata as origin
-from stableft.reporting import report
+from stableft.reporting import artifact_metadata, report
 from stableft.reporting.figures import curves
 from stableft.reporting.tables import score_summary
 from stableft.storage.records import Results
@@ -34,11 +33,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_every_file_says_its_runs(written: list[Path]) -> None:
-    found = origin.origin_of(results(), "train_loss")
+    found = artifact_metadata.origin_of(results(), "train_loss")
     assert found.commits == ("a" * 12 + "+", "b" * 12)
     assert len(written) == 8
     for path in written:
-        said = origin.read_origin(path)
+        said = artifact_metadata.read_origin(path)
         assert said.entry == path.stem
         inside = path.suffix in (".pdf", ".png", ".svg")
         assert replace(said, entry="train_loss") == (found if inside else replace(found, commits=())), path.suffix
@@ -49,9 +48,9 @@ def test_whatever_a_name_holds_comes_back(tmp_path: Path) -> None:
 
     from stableft.reporting.figures import style
 
-    said = origin.Origin("adam", "a (b) \\ <c> & \"d\" '中'", "x", "0" * 12, ("c+",))
+    said = artifact_metadata.Origin("adam", "a (b) \\ <c> & \"d\" '中'", "x", "0" * 12, ("c+",))
     for path in style.save(Figure((1, 1)), tmp_path / "figure", said.to_json()):
-        assert origin.read_origin(path) == said, path.suffix
+        assert artifact_metadata.read_origin(path) == said, path.suffix
 
 
 def test_other_files_get_one_clear_error(tmp_path: Path, written: list[Path]) -> None:
@@ -62,16 +61,16 @@ def test_other_files_get_one_clear_error(tmp_path: Path, written: list[Path]) ->
     }.items():  # fmt: skip
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match="does not record its origin"):
-            origin.read_origin(tmp_path / name)
+            artifact_metadata.read_origin(tmp_path / name)
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match="not a figure or table"):
-        origin.read_origin(tmp_path / "a.jpg")
+        artifact_metadata.read_origin(tmp_path / "a.jpg")
     with pytest.raises(MissingInput, match="no such file"):
-        origin.read_origin(tmp_path / "none.pdf")
+        artifact_metadata.read_origin(tmp_path / "none.pdf")
 
 
 def test_the_run_set_is_of_the_ids_alone() -> None:
     whole = results()
     turned = replace(whole, runs=whole.runs.iloc[::-1])
-    assert origin.run_set(turned) == origin.run_set(whole)
-    assert origin.run_set(synthetic.without(whole, "corrected", {0})) != origin.run_set(whole)
+    assert artifact_metadata.run_set(turned) == artifact_metadata.run_set(whole)
+    assert artifact_metadata.run_set(synthetic.without(whole, "corrected", {0})) != artifact_metadata.run_set(whole)

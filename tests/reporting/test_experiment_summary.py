@@ -6,20 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stableft.reporting import experiment_summary as lineage
+from stableft.reporting import experiment_summary
 from tests.helpers import synthetic
 from tests.helpers.pages import EVIL, PROVENANCE, results
 
 
 def test_runs_are_counted_and_encoders_lose_their_folder() -> None:
-    found = lineage.summarize(results(4))
+    found = experiment_summary.summarize(results(4))
     assert (found.num_runs, found.tasks, found.arms, found.seeds) == (16, ["rte", "tnews_1k"], ["corrected", EVIL], (4, 4))
     assert found.encoders == ["tiny"]
 
 
 def test_failed_runs_have_their_losses() -> None:
     whole = results(4)
-    found = lineage.summarize(whole)
+    found = experiment_summary.summarize(whole)
     assert [(run.task, run.seed, run.diverged) for run in found.failed] == [
         ("rte", 1, False), ("rte", 3, True), ("tnews_1k", 1, False), ("tnews_1k", 3, False),
     ]  # fmt: skip
@@ -34,21 +34,21 @@ def test_failed_runs_have_their_losses() -> None:
 
 
 def test_curves_lie_in_their_box() -> None:
-    for run in lineage.summarize(results(4)).failed:
+    for run in experiment_summary.summarize(results(4)).failed:
         points = np.array([[float(number) for number in point.split(",")] for point in f"{run.points} {run.learned}".split()])
         assert points.min() >= 0
-        assert (points.max(axis=0) <= lineage.CURVE).all()
+        assert (points.max(axis=0) <= experiment_summary.CURVE).all()
 
 
 def test_a_task_where_all_fail_has_no_other_curve() -> None:
     whole = synthetic.without(synthetic.grid(2), "corrected", {0, 1})
-    lost = lineage.summarize(synthetic.without(whole, "uncorrected", {0}))
+    lost = experiment_summary.summarize(synthetic.without(whole, "uncorrected", {0}))
     assert {run.learned for run in lost.failed} == {""}
 
 
 def test_a_long_list_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "MAX_FAILED", 3)
-    found = lineage.summarize(results(4))
+    monkeypatch.setattr(experiment_summary, "MAX_FAILED", 3)
+    found = experiment_summary.summarize(results(4))
     assert (len(found.failed), found.num_failed) == (3, 4)
 
 
@@ -59,7 +59,7 @@ def test_runs_computed_alike_are_one_source() -> None:
         {**PROVENANCE, "git": None, "execution": {"device": "cuda", "device_name": "H0", "threads": 4}, "started": 0}
     )
     runs = whole.runs.assign(provenance=texts, seconds=range(16), peak_memory_mb=[100.0] * 15 + [np.nan])
-    alone, rest = lineage.run_groups(runs)
+    alone, rest = experiment_summary.run_groups(runs)
     assert (alone.runs, alone.commit, alone.device, alone.first, alone.seconds) == (1, "", "H0, 4 threads", "", 0.0)
     assert (rest.runs, rest.commit, rest.python) == (15, "abcabcabcabc+", "3.11.7")
     assert (rest.hardware, rest.device) == ("Invented CPU, 2 cores, 1000 MiB, x86_64", "cpu, 1 thread")
@@ -68,14 +68,14 @@ def test_runs_computed_alike_are_one_source() -> None:
 
 
 def test_results_without_provenance_are_shown_too() -> None:
-    (source,) = lineage.summarize(synthetic.grid(2)).run_groups
+    (source,) = experiment_summary.summarize(synthetic.grid(2)).run_groups
     assert (source.runs, source.commit, source.hardware, source.first) == (8, "", "", "")
 
 
 def test_totals_count_a_run_of_two_experiments_once() -> None:
     whole = results(4)
-    first = lineage.summarize(whole)
-    second = lineage.summarize(replace(whole, runs=whole.runs[whole.runs["seed"] < 2]))
-    total = lineage.page_totals([first, second])
+    first = experiment_summary.summarize(whole)
+    second = experiment_summary.summarize(replace(whole, runs=whole.runs[whole.runs["seed"] < 2]))
+    total = experiment_summary.page_totals([first, second])
     assert (total["runs"], total["seeds"], total["tasks"]) == (16, (2, 4), ["rte", "tnews_1k"])
     assert len(total["packages"]) == 1

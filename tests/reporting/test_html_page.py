@@ -11,8 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from stableft.core.errors import Damaged, MissingInput
-from stableft.reporting import html_page as page
-from stableft.reporting import markup, report
+from stableft.reporting import html_page, markup, report
 from stableft.storage.store import Store
 from tests.helpers import synthetic
 from tests.helpers.pages import EVIL, JUDGEMENTS, REPORT, build, keep, register, results
@@ -145,7 +144,7 @@ def test_a_script_in_a_figure_stays_within_the_image(built: Path, tmp_path: Path
     store, figures = copy(built, tmp_path)
     evil = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(2)"><script>alert(3)</script></svg>'
     (figures / "laptop" / "probe" / "spread.svg").write_text(evil)
-    text = page.write(store, "laptop", figures, page.judge_at(None)).read_text(encoding="utf-8")
+    text = html_page.write(store, "laptop", figures, html_page.judge_at(None)).read_text(encoding="utf-8")
     assert len(Reader(text).all("script")) == 1
     assert "alert(2)" not in text
     assert "alert(3)" not in text
@@ -180,7 +179,7 @@ def test_what_is_not_drawn_yet_is_named(built: Path, tmp_path: Path, monkeypatch
     store, figures = copy(built, tmp_path)
     (figures / "laptop" / "probe" / "spread.txt").unlink()
     with pytest.raises(MissingInput, match=r"probe/spread is neither drawn nor written yet: type `make figures tables`"):
-        page.write(store, "laptop", figures, page.judge_at(None))
+        html_page.write(store, "laptop", figures, html_page.judge_at(None))
 
 
 def test_what_shows_other_runs_is_named(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +189,7 @@ def test_what_shows_other_runs_is_named(built: Path, tmp_path: Path, monkeypatch
     with pytest.raises(
         MissingInput, match=r"train_loss.txt shows other runs than the collected results: type `make figures tables`"
     ):
-        page.write(store, "laptop", figures, page.judge_at(None))
+        html_page.write(store, "laptop", figures, html_page.judge_at(None))
 
 
 def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,13 +201,15 @@ def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: 
     keep(store, "own+file.csv", "quiet", whole)
     folder = tmp_path / "figures" / "own+file.csv" / "quiet"
     report.render_all({"scores": REPORT["scores"], "bare": lambda r: r.runs[["seed"]]}, store.load("own+file.csv", "quiet"), folder)
-    read = Reader(page.write(store, "own+file.csv", tmp_path / "figures", page.judge_at(None)).read_text(encoding="utf-8"))
+    read = Reader(
+        html_page.write(store, "own+file.csv", tmp_path / "figures", html_page.judge_at(None)).read_text(encoding="utf-8")
+    )
     assert "None." in read.text
     assert read.all("article") == []
 
 
 def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "MAX_ROWS", 7)
+    monkeypatch.setattr(html_page, "MAX_ROWS", 7)
     assert "more rows are in the CSV file" in Reader(build(tmp_path, monkeypatch).read_text(encoding="utf-8")).text
 
 
@@ -234,4 +235,4 @@ def test_a_file_that_is_not_as_it_was_written_is_named(
     note = path.read_bytes().partition(b"\n\n")[2] if name.endswith("md") else b""
     path.write_bytes(content + note)
     with pytest.raises(Damaged, match=rf"{path.name} is damaged .*: type `make figures tables`"):
-        page.write(Store(tmp_path / "results"), "laptop", tmp_path / "figures", ("", lambda name, results: []))
+        html_page.write(Store(tmp_path / "results"), "laptop", tmp_path / "figures", ("", lambda name, results: []))

@@ -6,7 +6,7 @@ import pytest
 
 from experiments import adam
 from stableft.core.errors import MissingInput, UsageError
-from stableft.reporting import render as publish
+from stableft.reporting import render
 from stableft.reporting.report import FigureReport, TableReport
 from stableft.storage.store import Store
 from tests.helpers import synthetic
@@ -23,19 +23,19 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_what_is_collected_and_known_is_shown(store: Store) -> None:
-    assert publish.collected(store) == [("laptop", "adam"), ("small", "adam")]
-    assert publish.collected(store, "small", ["adam"]) == [("small", "adam")]
+    assert render.collected(store) == [("laptop", "adam"), ("small", "adam")]
+    assert render.collected(store, "small", ["adam"]) == [("small", "adam")]
     with pytest.raises(MissingInput, match="no collected results"):
-        publish.collected(store, "paper")
+        render.collected(store, "paper")
     with pytest.raises(UsageError, match="unknown experiment"):
-        publish.collected(store, None, ["adma"])
+        render.collected(store, None, ["adma"])
 
 
 @pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(store: Store, tmp_path: Path) -> None:
-    places = publish.collected(store)
-    alone, _ = publish.render(store, places, tmp_path / "alone", [TableReport], workers=1)
-    both, _ = publish.render(store, places, tmp_path / "both", [TableReport], workers=2)
+    places = render.collected(store)
+    alone, _ = render.render(store, places, tmp_path / "alone", [TableReport], workers=1)
+    both, _ = render.render(store, places, tmp_path / "both", [TableReport], workers=2)
     assert [path.relative_to(tmp_path / "both") for path in both] == [path.relative_to(tmp_path / "alone") for path in alone]
     assert [path.read_bytes() for path in both] == [path.read_bytes() for path in alone]
     assert {path.suffix for path in both} == {".md", ".tex", ".csv"}
@@ -44,8 +44,8 @@ def test_the_number_of_processes_changes_no_byte(store: Store, tmp_path: Path) -
 def test_figures_and_tables_together_are_everything(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adam, "REPORT", {name: adam.REPORT[name] for name in ("score", "stability", "arms")})
     places = [("laptop", "adam")]
-    parts = [publish.render(store, places, tmp_path / "parts", [kind])[0] for kind in (FigureReport, TableReport)]
-    whole, _ = publish.render(store, places, tmp_path / "whole")
+    parts = [render.render(store, places, tmp_path / "parts", [kind])[0] for kind in (FigureReport, TableReport)]
+    whole, _ = render.render(store, places, tmp_path / "whole")
     assert {path.name for part in parts for path in part} == {path.name for path in whole}
     assert [{path.stem for path in part} for part in parts] == [{"score"}, {"stability", "arms"}]
     assert all((tmp_path / "parts/laptop/adam" / path.name).read_bytes() == path.read_bytes() for path in whole)
@@ -56,9 +56,9 @@ def test_a_large_place_is_shared_among_processes_and_its_files_stay_in_order(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = [("laptop", "adam")]
-    alone, why = publish.render(store, places, tmp_path / "alone", [TableReport])
-    monkeypatch.setattr(publish, "LARGE", 0)
-    shared, also = publish.render(store, places, tmp_path / "shared", [TableReport], workers=2)
+    alone, why = render.render(store, places, tmp_path / "alone", [TableReport])
+    monkeypatch.setattr(render, "LARGE", 0)
+    shared, also = render.render(store, places, tmp_path / "shared", [TableReport], workers=2)
     assert [path.relative_to(tmp_path / "shared") for path in shared] == [path.relative_to(tmp_path / "alone") for path in alone]
     assert [path.read_bytes() for path in shared] == [path.read_bytes() for path in alone]
     assert len(also) == len(why) > 0

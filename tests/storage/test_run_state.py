@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.run_state import Failure, RunProgress, run_status
 from stableft.storage.store import Store
 from tests.storage.test_store import record
@@ -21,7 +21,7 @@ RUN = "a" * 16
 
 def failure(run_id: str = RUN, kind: str = "crashed", **changed: object) -> Failure:
     facts = {
-        "run_id": run_id, "state": states.STATE_OF[kind], "kind": kind, "detail": "RuntimeError: boom", "attempts": 2,
+        "run_id": run_id, "state": run_state.STATE_OF[kind], "kind": kind, "detail": "RuntimeError: boom", "attempts": 2,
         "seconds": 3.5, "when": "2026-01-02T03:04:05+00:00", "experiment": "adam", "protocol": "smoke", "task": "toy",
         "arm": "corrected", "seed": 0, "retry": "python -m stableft retry adam",
     }  # fmt: skip
@@ -34,7 +34,7 @@ def at_work(store: Store, run_id: str) -> Iterator[None]:
     program = f"""
 import time
 from pathlib import Path
-from stableft.storage import run_state as states
+from stableft.storage import run_state
 from stableft.storage.store import Store
 states.HEARTBEAT_SECONDS = 0
 with Store(Path({str(store.root)!r})).try_lock({run_id!r}) as lock:
@@ -58,8 +58,8 @@ def test_a_run_is_in_one_state_at_a_time(tmp_path: Path):
     store = Store(tmp_path)
     assert run_status(store, RUN).state == "pending"
     assert run_status(store, RUN, collected=True).state == "done"
-    states.note(store, failure())
-    assert run_status(store, RUN) == states.RunStatus("failed", failure())
+    run_state.note(store, failure())
+    assert run_status(store, RUN) == run_state.RunStatus("failed", failure())
     assert run_status(store, RUN, collected=True).state == "failed"
     with at_work(store, RUN):
         seen = run_status(store, RUN)
@@ -68,7 +68,7 @@ def test_a_run_is_in_one_state_at_a_time(tmp_path: Path):
         assert (seen.progress.step, seen.progress.total, seen.progress.loss) == (4, 10, 0.5)
     assert run_status(store, RUN).state == "failed", "whoever was at it is dead"
     store.write(record())
-    assert run_status(store, RUN) == states.RunStatus("done")
+    assert run_status(store, RUN) == run_state.RunStatus("done")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"pid": 1}', b"\xff"])
@@ -77,7 +77,7 @@ def test_a_lock_whose_owner_has_written_nothing_yet_is_running(tmp_path: Path, c
     with store.try_lock(RUN) as lock:
         assert lock is not None
         lock.write(content)
-        assert run_status(store, RUN) == states.RunStatus("running")
+        assert run_status(store, RUN) == run_state.RunStatus("running")
     assert run_status(store, RUN).state == "pending"
 
 
@@ -91,7 +91,7 @@ def test_progress_reaches_both_but_the_lock_file_only_now_and_then(tmp_path: Pat
 
     with store.try_lock(RUN) as lock:
         assert lock is not None
-        tell = states.with_heartbeat(lock, lambda *event: told.append(event))
+        tell = run_state.with_heartbeat(lock, lambda *event: told.append(event))
         assert progress() == RunProgress(pid=progress().pid, updated=progress().updated)  # pyright: ignore[reportOptionalMemberAccess]
         for step in range(1, 6):
             clock += 0.9
@@ -105,53 +105,53 @@ def test_progress_reaches_both_but_the_lock_file_only_now_and_then(tmp_path: Pat
 def test_a_note_adds_up_tries_and_ends_the_log(tmp_path: Path):
     store = Store(tmp_path)
     for kind in ("oom", "crashed"):
-        states.note(store, failure(kind=kind, detail=f"{kind}: first\nsecond"))
+        run_state.note(store, failure(kind=kind, detail=f"{kind}: first\nsecond"))
     noted = json.loads(store.failure_path(RUN).read_text())
     assert (noted["state"], noted["kind"], noted["attempts"]) == ("failed", "crashed", 4)
     assert noted["when"].endswith("+00:00")
     assert store.log_path(RUN).read_text() == "oom: oom: first\nsecond\ncrashed: crashed: first\nsecond\n"
-    (found,) = states.failures(store)
+    (found,) = run_state.failures(store)
     assert found.why == "crashed: crashed: first"
     store.write(record())
-    assert list(states.failures(store)) == []
+    assert list(run_state.failures(store)) == []
 
 
 def test_where_nothing_can_be_written_nothing_is_noted(tmp_path: Path):
     (tmp_path / "out").write_text("a file where the folder should be")
-    states.note(Store(tmp_path / "out"), failure())
+    run_state.note(Store(tmp_path / "out"), failure())
     assert (tmp_path / "out").read_text() == "a file where the folder should be"
 
 
 def test_a_spoilt_note_is_named(tmp_path: Path):
     store = Store(tmp_path)
-    states.note(store, failure())
+    run_state.note(store, failure())
     store.failure_path(RUN).write_text("{}")
     with pytest.raises(MissingInput, match=rf"{RUN}\.json is no note of a failed run"):
         run_status(store, RUN)
-    states.note(store, failure())
+    run_state.note(store, failure())
     assert run_status(store, RUN).failure == failure()
 
 
 def test_a_spoilt_note_before_it_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("socket.gethostname", lambda: "lab-machine-7")
     store = Store(tmp_path)
-    states.note(store, failure())
+    run_state.note(store, failure())
     store.failure_path(RUN).write_text("{}")
-    states.note(store, failure(detail="no lab-machine-7"))
+    run_state.note(store, failure(detail="no lab-machine-7"))
     assert run_status(store, RUN).failure == failure(detail="no <host>")
 
 
 def test_kinds_of_failure_are_parsed():
-    assert states.parse_failures("oom, device") == {"oom", "device"}
-    assert states.parse_failures(None) == {"failed", "oom", "timeout", "killed"}
+    assert run_state.parse_failures("oom, device") == {"oom", "device"}
+    assert run_state.parse_failures(None) == {"failed", "oom", "timeout", "killed"}
     with pytest.raises(UsageError, match=r"'diverged'; there are: failed, oom, timeout, killed, refused, device, io, crashed"):
-        states.parse_failures("oom,diverged")
+        run_state.parse_failures("oom,diverged")
 
 
 def test_no_state_depends_on_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A note and a lock from next year, and a clock that was set back to 1970."""
     store = Store(tmp_path)
-    states.note(store, failure(when="2099-01-01T00:00:00+00:00"))
+    run_state.note(store, failure(when="2099-01-01T00:00:00+00:00"))
     assert run_status(store, RUN).state == "failed"
     monkeypatch.setattr(time, "time", lambda: 0.0)
     with at_work(store, RUN):
@@ -165,6 +165,6 @@ def test_notes_and_logs_name_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     store = Store(tmp_path)
     store.log_path("x").parent.mkdir()
     store.log_path("x").write_bytes(b'File "/home/somebody/stableft/worker.py", line 1\n\xff\n')
-    states.note(store, failure("x", detail="no lab-machine-7"))
+    run_state.note(store, failure("x", detail="no lab-machine-7"))
     assert store.log_path("x").read_text(encoding="utf-8") == 'File "~/stableft/worker.py", line 1\n\ufffd\ncrashed: no <host>\n'
     assert "lab-machine-7" not in store.failure_path("x").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stableft.storage import run_summary as outcomes
+from stableft.storage import run_summary
 from stableft.storage.records import CellKey
 from stableft.storage.run_summary import RunSummary
 from stableft.storage.store import Store
@@ -14,10 +14,10 @@ def test_a_record_and_the_tables_say_the_same(tmp_path: Path):
     runs = [record(), record("b" * 16, outcome="diverged")]
     for run in runs:
         store.write(run)
-    assert outcomes.summarise_tables(store, "smoke", "adam") == {}
+    assert run_summary.summarise_tables(store, "smoke", "adam") == {}
     store.collect("smoke", "adam", [CellKey("adam", arm, "toy", 0, run.run_id) for arm, run in zip("xy", runs, strict=True)])
-    briefs = {run.run_id: outcomes.summarise_record(store, run.run_id) for run in runs}
-    assert outcomes.summarise_tables(store, "smoke", "adam") == briefs
+    briefs = {run.run_id: run_summary.summarise_record(store, run.run_id) for run in runs}
+    assert run_summary.summarise_tables(store, "smoke", "adam") == briefs
     found = briefs["b" * 16]
     assert found is not None
     assert (found.task, found.outcome, found.seconds) == ("toy", "diverged", 1.5)
@@ -25,19 +25,19 @@ def test_a_record_and_the_tables_say_the_same(tmp_path: Path):
 
 def test_a_record_that_is_absent_or_cut_short_says_nothing(tmp_path: Path):
     store = Store(tmp_path)
-    assert outcomes.summarise_record(store, "a" * 16) is None
+    assert run_summary.summarise_record(store, "a" * 16) is None
     path = store.write(record())
     path.write_bytes(path.read_bytes()[:-1])
-    assert outcomes.summarise_record(store, "a" * 16) is None
+    assert run_summary.summarise_record(store, "a" * 16) is None
 
 
 def test_the_end_of_a_run_is_what_its_record_says(tmp_path: Path):
     store = Store(tmp_path)
-    assert outcomes.recorded_outcome(store, "a" * 16) is None
+    assert run_summary.recorded_outcome(store, "a" * 16) is None
     path = store.write(record(outcome="diverged"))
-    assert outcomes.recorded_outcome(store, "a" * 16) == ("diverged", 1.5)
+    assert run_summary.recorded_outcome(store, "a" * 16) == ("diverged", 1.5)
     path.write_bytes(path.read_bytes()[:-1])
-    assert outcomes.recorded_outcome(store, "a" * 16) == ("its record can't be read", 0.0)
+    assert run_summary.recorded_outcome(store, "a" * 16) == ("its record can't be read", 0.0)
 
 
 def test_tables_from_before_trajectories_were_kept(tmp_path: Path):
@@ -47,4 +47,4 @@ def test_tables_from_before_trajectories_were_kept(tmp_path: Path):
     for name in ("runs",):
         old = results.runs.drop(columns=["trajectory_sha256"]).assign(seconds=float("nan"))
         old.to_parquet(store.folder("smoke", "adam") / f"{name}.parquet")
-    assert outcomes.summarise_tables(store, "smoke", "adam") == {"a" * 16: RunSummary("toy", "ok", None, None)}
+    assert run_summary.summarise_tables(store, "smoke", "adam") == {"a" * 16: RunSummary("toy", "ok", None, None)}

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stableft.core.errors import Damaged, MissingInput
-from stableft.storage import table_files as collected
+from stableft.storage import table_files
 from stableft.storage.frames import metrics_frame, predictions_frame
 from stableft.storage.parquet import write_parquet
 from stableft.storage.records import FOOTER, FOOTER_SHA256, CellKey, RunRecord
@@ -121,13 +121,13 @@ def test_tables_of_a_newer_version_are_refused(tmp_path: Path, name: str):
     store.collect("smoke", "adam", [place])
     path = store.folder("smoke", "adam") / f"{name}.parquet"
     table = pq.read_table(path)
-    write_parquet(table.replace_schema_metadata({**table.schema.metadata, collected.SCHEMA: b"2"}), path)
+    write_parquet(table.replace_schema_metadata({**table.schema.metadata, table_files.SCHEMA: b"2"}), path)
     for read in (store.load, *([store.load_runs] if name == "runs" else [])):
         with pytest.raises(MissingInput, match=rf"{name}\.parquet was written by a newer stableft \(schema 2, here 1\): update"):
             read("smoke", "adam")
     with pytest.raises(MissingInput, match="newer stableft"):
         store.collect("smoke", "adam", [place], keep={place})
-    assert pq.read_schema(path).metadata[collected.SCHEMA] == b"2", "nothing was written over"
+    assert pq.read_schema(path).metadata[table_files.SCHEMA] == b"2", "nothing was written over"
 
 
 def test_a_foreign_or_newer_file_is_refused(tmp_path: Path):

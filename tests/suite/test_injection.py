@@ -27,12 +27,10 @@ from stableft.core.grid import on_tasks
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder, resolve
 from stableft.models.loading import load_tokenizer, read_body, read_settings
-from stableft.reporting import artifact_metadata as origin
-from stableft.reporting import html_page as page
-from stableft.reporting import markup
+from stableft.reporting import artifact_metadata, html_page, markup
 from stableft.storage.records import Results
 from stableft.storage.store import Store
-from stableft.tasks import user_files as own
+from stableft.tasks import user_files
 from tests.helpers.pages import PROVENANCE, build, keep, results
 
 EVIL = (
@@ -61,7 +59,7 @@ def test_markdown_stays_a_table(text: str) -> None:
     assert note.count("\n") == 1
     assert not re.search(r"<[A-Za-z/!?]|(?<!\\)\]\(", written)
     assert written.replace("\n", "").isprintable()
-    shown, caption = page._markdown(written)
+    shown, caption = html_page._markdown(written)
     flat = "".join(c if c.isprintable() else " " for c in text)
     assert shown.rows[0][0] == flat.strip()
     assert caption == f"Note on {flat}."
@@ -161,7 +159,7 @@ def test_provenance_that_cannot_be_printed_is_no_provenance(tmp_path: Path) -> N
 
 
 def test_what_a_figure_says_of_itself_leads_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = origin.Origin("../../etc", "/etc", "x\x1b[31m", "0" * 12).to_json()
+    said = artifact_metadata.Origin("../../etc", "/etc", "x\x1b[31m", "0" * 12).to_json()
     svg = f'<svg><description xmlns="http://purl.org/dc/elements/1.1/">{said}</description></svg>'.replace('"{', "{")
     (tmp_path / "x.svg").write_text(svg)
     monkeypatch.chdir(tmp_path)
@@ -179,7 +177,7 @@ def test_own_files_stay_in_the_results_folder(text: str, tmp_path: Path) -> None
     from experiments.protocol import PROTOCOLS
 
     try:
-        name = own.task_name("csv", Path("/data") / text.replace("/", "_"))
+        name = user_files.task_name("csv", Path("/data") / text.replace("/", "_"))
     except UsageError:
         return
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}\.csv", name)

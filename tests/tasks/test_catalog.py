@@ -2,8 +2,7 @@
 
 import pytest
 
-from stableft.tasks import Example, TaggedExample, Task, bio_labels
-from stableft.tasks import data_summary as summary
+from stableft.tasks import Example, TaggedExample, Task, bio_labels, data_summary
 from stableft.tasks.catalog import all_tasks, get_task
 from stableft.tasks.scores import METRICS, SCORES, TAGGING_METRICS, TAGGING_SCORES
 
@@ -29,4 +28,4 @@ def test_examples_are_of_the_kind(name: str) -> None:
         assert {type(example) for example in split} == {TaggedExample if task.kind == "tagging" else Example}
         tags = {tag for example in split for tag in (example.tags if task.kind == "tagging" else [example.label])}
         assert task.kind == "regression" or tags == set(range(len(task.labels)))
-    assert summary.summarise(task, data)["fingerprint"] == data.fingerprint == task.load().fingerprint
+    assert data_summary.summarise(task, data)["fingerprint"] == data.fingerprint == task.load().fingerprint

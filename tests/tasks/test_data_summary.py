@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels
-from stableft.tasks import data_summary as summary
+from stableft.tasks import Example, TaggedExample, Task, TaskData, bio_labels, data_summary
 from stableft.tasks.scores import SCORES
 from tests.conftest import TOY
 
@@ -24,7 +23,7 @@ DATA = TaskData(
 
 
 def test_counts_by_hand() -> None:
-    facts = summary.summarise(TOY, DATA)
+    facts = data_summary.summarise(TOY, DATA)
     train, validation = facts["splits"].values()
     assert facts["pairs"]
     assert facts["fingerprint"] == DATA.fingerprint
@@ -40,8 +39,8 @@ def test_counts_by_hand() -> None:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60))
 def test_a_quantile_is_the_least_length_that_so_many_do_not_exceed(lengths: list[int]) -> None:
     data = TaskData(train=tuple(Example("x " * n, None, 0) for n in lengths), validation=())
-    found = summary.summarise(TOY, data)["splits"]["train"]["words"]
-    for name, share in summary.QUANTILES.items():
+    found = data_summary.summarise(TOY, data)["splits"]["train"]["words"]
+    for name, share in data_summary.QUANTILES.items():
         assert found[name] == min(n for n in lengths if sum(other <= n for other in lengths) >= share * len(lengths))
 
 
@@ -50,7 +49,7 @@ def test_scores_of_a_regression_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCORES, "none", undefined)
     data = TaskData(train=tuple(Example(f"t{i}", None, float(i)) for i in range(4)), validation=())
     task = Task("t", "regression", (), "none", "und", "", lambda: data)
-    train = summary.summarise(task, data)["splits"]["train"]
+    train = data_summary.summarise(task, data)["splits"]["train"]
     assert train["scores"] == {"min": 0.0, "mean": 1.5, "max": 3.0, "std": pytest.approx(1.25**0.5)}
     assert train["constant_score"] is None
     json.dumps(train, allow_nan=False)
@@ -63,7 +62,7 @@ def test_tagged_words_by_hand() -> None:
         validation=(TaggedExample(("Ada", "Byron", "sang"), (3, 3, 0)), TaggedExample(("Wex",), (1,))),
     )
     task = Task("t", "tagging", bio_labels(["per", "loc"]), "entity_f1", "und", "", lambda: data)
-    facts = summary.summarise(task, data)
+    facts = data_summary.summarise(task, data)
     train, validation = facts["splits"].values()
     assert (facts["pairs"], facts["fingerprint"]) == (False, data.fingerprint)
     assert train["labels"] == {"O": 3, "B-loc": 1, "I-loc": 0, "B-per": 2, "I-per": 2}

@@ -21,9 +21,8 @@ from stableft.cli.formatting import VIEW_SCHEMA
 from stableft.core import hub
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoders import HUB_FILES, Encoder, resolve
-from stableft.tasks import corpora as originals
+from stableft.tasks import corpora, glue
 from stableft.tasks import download as fetch
-from stableft.tasks import glue
 from stableft.tasks.corpora import Original, as_they_are, content_sha256, format_mrpc, unzipped
 
 TSV = b"index\tsentence1\tsentence2\tlabel\n0\tAn invented tree.\tA tree.\tentailment\n1\tA green stone.\tA cat.\tnot_entailment\n"
@@ -101,8 +100,8 @@ def rte(server: Server, monkeypatch: pytest.MonkeyPatch) -> Original:
     """RTE's entry with invented files, served from here; the only one on record."""
     server.files["/RTE.zip"] = packed(train_tsv=TSV, dev_tsv=TSV + PLENTY)
     hashes = {"train.tsv": content_sha256("train.tsv", TSV), "dev.tsv": content_sha256("dev.tsv", TSV + PLENTY)}
-    found = replace(originals.ORIGINALS[0], files=hashes, urls={"RTE.zip": f"{server.url}/RTE.zip"})
-    for module in (fetch, originals):
+    found = replace(corpora.ORIGINALS[0], files=hashes, urls={"RTE.zip": f"{server.url}/RTE.zip"})
+    for module in (fetch, corpora):
         monkeypatch.setattr(module, "ORIGINALS", (found,))
     return found
 
@@ -257,20 +256,20 @@ def test_mrpc_is_divided_as_glue_does():
 
 
 def test_the_record_is_complete():
-    names = [name for each in originals.ORIGINALS for name in each.tasks]
+    names = [name for each in corpora.ORIGINALS for name in each.tasks]
     assert len(names) == len(set(names))
-    for each in originals.ORIGINALS:
+    for each in corpora.ORIGINALS:
         assert all(len(sha) == 64 for sha in each.files.values())
         assert all(url.startswith("https://") for url in each.urls.values())
         assert bool(each.urls) != bool(each.instead)
     for entry in glue.GLUE:
-        known = originals.original(entry.source.name)
-        assert (originals.hub_source(entry.source.name) is None) == (known is not None)
+        known = corpora.original(entry.source.name)
+        assert (corpora.hub_source(entry.source.name) is None) == (known is not None)
         if known:
             assert (known.folders, tuple(known.files)) == (entry.source.folders, entry.source.files)
 
 
-@pytest.mark.parametrize("each", originals.ORIGINALS, ids=lambda each: each.name)
+@pytest.mark.parametrize("each", corpora.ORIGINALS, ids=lambda each: each.name)
 def test_the_real_files_are_those_on_record(each: Original, tmp_path: Path):
     folder = fetch.root()
     places = [folder / place for place in each.folders if all((folder / place / name).is_file() for name in each.files)]
@@ -324,7 +323,7 @@ def test_what_was_fetched_is_found_by_the_task(rte: Original, server: Server, tm
 def test_offline_is_said_and_the_others_are_fetched(rte: Original, command: Command, monkeypatch: pytest.MonkeyPatch):
     away = replace(rte, name="away", tasks=("away",), folders=("away",), urls={"x": "http://127.0.0.1:9/x"}, make=as_they_are)
     kaggle = replace(rte, name="kaggle", tasks=("kaggle",), folders=("k",), urls={}, instead="download it there")
-    for module in (fetch, originals):
+    for module in (fetch, corpora):
         monkeypatch.setattr(module, "ORIGINALS", (away, kaggle, rte))
     code, out, err = command("all")
     assert code == 4

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stableft.tasks import bio_labels
-from stableft.tasks import entity_spans as entities
+from stableft.tasks import bio_labels, entity_spans
 from stableft.tasks.scores import TAGGING_METRICS, TAGGING_SCORES, constant, evaluate
 
 NAMES = bio_labels(["per", "loc"])
@@ -24,7 +23,7 @@ def numbers(tags: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def found(tags: str) -> list[tuple[int, int, int]]:
-    return list(zip(*(part.tolist() for part in entities.spans(*numbers(tags), NAMES)), strict=True))
+    return list(zip(*(part.tolist() for part in entity_spans.spans(*numbers(tags), NAMES)), strict=True))
 
 
 def naive(sentences: list[list[str]]) -> set[tuple[int, int, int, str]]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import MissingInput
 from stableft.tasks import Task, TaskData, clue, glue, stratified_halves
-from stableft.tasks.readers import corpus_files as files
+from stableft.tasks.readers import corpus_files
 from stableft.tasks.readers.corpus_files import local_files, read_json_lines, read_tsv, to_examples
 from stableft.tasks.scores import SCORES
 
@@ -269,7 +269,7 @@ def test_files_and_hub_give_the_same_task(name: str, tmp_path: Path, monkeypatch
     monkeypatch.delenv("STABLEFT_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # where nobody has fetched it
     splits = dict(zip(entry.source.splits, ("train", "dev"), strict=True))
-    monkeypatch.setattr(files, "_load_hub", lambda source, split: hub_table(source.name, splits[split]))
+    monkeypatch.setattr(corpus_files, "_load_hub", lambda source, split: hub_table(source.name, splits[split]))
     assert task.load() == data
 
     share = NUM_TRAIN // max(1, len(entry.labels))
@@ -552,9 +552,9 @@ def test_a_malformed_row_from_the_hub_is_named(columns: dict[str, list], reason:
 
     kinds = {name: Value("int32" if name == "idx" else "string") for name in columns}
     table = Dataset.from_dict(columns, features=Features(kinds | {"label": ClassLabel(names=list(TASK.labels))}))
-    monkeypatch.setattr(files, "_load_hub", lambda *_: table)
+    monkeypatch.setattr(corpus_files, "_load_hub", lambda *_: table)
     with pytest.raises(MissingInput) as caught:
-        to_examples(files.read_hub(RTE.source, "train"), RTE.source.hub)
+        to_examples(corpus_files.read_hub(RTE.source, "train"), RTE.source.hub)
     assert str(caught.value).startswith("nyu-mll/glue (rte, train)" + reason)
 
 

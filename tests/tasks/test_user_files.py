@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.tasks import Example, Task, TaskData
-from stableft.tasks import user_files as own
+from stableft.tasks import Example, Task, TaskData, user_files
 from stableft.tasks.catalog import all_tasks, get_task, own_tasks
 
 SPLIT = "text,label,split\na,x,train\nb,y,train\nc,x,validation\nd,y,validation\n"
@@ -39,7 +38,7 @@ def as_csv(rows: Sequence[Sequence[str]]) -> str:
 
 def refusal(spec: str) -> str:
     with pytest.raises(MissingInput) as caught:
-        own.read(spec)
+        user_files.read(spec)
     return str(caught.value)
 
 
@@ -47,7 +46,7 @@ def refusal(spec: str) -> str:
 
 
 def test_one_file_with_splits(tmp_path: Path) -> None:
-    task = own.read(f"csv:{write(tmp_path / 'my.csv', SPLIT)}")
+    task = user_files.read(f"csv:{write(tmp_path / 'my.csv', SPLIT)}")
     assert (task.name, task.kind, task.labels, task.score) == ("my.csv", "classification", ("x", "y"), "accuracy")
     assert task.load() == EXPECTED
     assert task.summary == "Own file: texts, 2 classes; 2 train, 2 validation"
@@ -61,17 +60,17 @@ def test_the_three_formats_say_the_same(tmp_path: Path) -> None:
         f"tsv:{write(tmp_path / 'my.tsv', SPLIT.replace(',', chr(9)))}",
         f"jsonl:{write(tmp_path / 'my.jsonl', chr(10).join(objects))}",
     ]
-    assert [own.read(spec).load().fingerprint for spec in specs] == [EXPECTED.fingerprint] * 3
+    assert [user_files.read(spec).load().fingerprint for spec in specs] == [EXPECTED.fingerprint] * 3
 
 
 def test_a_folder_with_a_file_for_each_split(tmp_path: Path) -> None:
     write(tmp_path / "reviews/train.csv", "label,text\nx,a\ny,b\n")
     write(tmp_path / "reviews/validation.csv", "text,label\nc,x\nd,y\n")
-    task = own.read(f"csv:{tmp_path / 'reviews'}")
+    task = user_files.read(f"csv:{tmp_path / 'reviews'}")
     assert task.name == "reviews.csv"
     assert task.load() == EXPECTED
     write(tmp_path / "reviews/test.csv", "text,label\ne,y\nf,x\n")
-    assert [e.label for e in own.read(f"csv:{tmp_path / 'reviews'}").load().test] == [1, 0]
+    assert [e.label for e in user_files.read(f"csv:{tmp_path / 'reviews'}").load().test] == [1, 0]
 
 
 def test_pairs_quotes_and_what_spreadsheets_write(tmp_path: Path) -> None:
@@ -83,14 +82,14 @@ def test_pairs_quotes_and_what_spreadsheets_write(tmp_path: Path) -> None:
         "d,s,y,validation,4",
     ]
     content = "\r\n".join(rows)
-    data = own.read(f"csv:{write(tmp_path / 'my.csv', content)}").load()
+    data = user_files.read(f"csv:{write(tmp_path / 'my.csv', content)}").load()
     assert data.train[0] == Example('a, "b"\nc', "p", 0)
     assert [e.pair for e in data.validation] == ["r", "s"]
 
 
 def test_quotes_mean_nothing_in_tsv(tmp_path: Path) -> None:
     content = 'text\tlabel\tsplit\n"a\tx\ttrain\nb"\ty\ttrain\nc\tx\tvalidation\nd\ty\tvalidation\n'
-    assert [e.text for e in own.read(f"tsv:{write(tmp_path / 'my.tsv', content)}").load().train] == ['"a', 'b"']
+    assert [e.text for e in user_files.read(f"tsv:{write(tmp_path / 'my.tsv', content)}").load().train] == ['"a', 'b"']
 
 
 def test_classes_are_sorted_text_even_if_written_as_numbers(tmp_path: Path) -> None:
@@ -98,7 +97,7 @@ def test_classes_are_sorted_text_even_if_written_as_numbers(tmp_path: Path) -> N
         {"text": f"t{i}", "label": label, "split": "train" if i < 3 else "validation"}
         for i, label in enumerate([10, 9, "a", 9, 10])
     ]
-    task = own.read(f"jsonl:{write(tmp_path / 'my.jsonl', chr(10).join(map(json.dumps, rows)))}")
+    task = user_files.read(f"jsonl:{write(tmp_path / 'my.jsonl', chr(10).join(map(json.dumps, rows)))}")
     assert task.labels == ("10", "9", "a")
     assert [e.label for e in task.load().train] == [0, 1, 2]
 
@@ -109,7 +108,7 @@ def test_scores_are_numbers_as_they_were_written(form: str, tmp_path: Path) -> N
     rows = [{"text": f"t{i}", "score": v, "split": "train" if i < 2 else "validation"} for i, v in enumerate(values)]
     content = as_csv([list(rows[0]), *(list(map(str, row.values())) for row in rows)])
     content = content if form == "csv" else "\n".join(map(json.dumps, rows))
-    task = own.read(f"{form}:{write(tmp_path / 'my', content)}")
+    task = user_files.read(f"{form}:{write(tmp_path / 'my', content)}")
     assert (task.kind, task.labels, task.score) == ("regression", (), "spearman")
     labels = [e.label for e in task.load().train + task.load().validation]
     assert labels == [-1.5, 0.2, 3.0, 0.5]
@@ -132,7 +131,7 @@ def test_any_text_survives_quoted_csv_and_jsonl(texts: list[str]) -> None:
         writer.writerows(rows)
         tables = {"csv": table.getvalue(), "jsonl": "\n".join(map(json.dumps, rows)) + "\n"}
         for form, content in tables.items():
-            data = own.read(f"{form}:{write(Path(folder, 'my'), content)}").load()
+            data = user_files.read(f"{form}:{write(Path(folder, 'my'), content)}").load()
             assert [e.text for e in data.validation + data.train] == texts
 
 
@@ -156,33 +155,33 @@ def test_any_text_survives_quoted_csv_and_jsonl(texts: list[str]) -> None:
     ],
 )
 def test_a_name_is_safe_everywhere(path: str, name: str) -> None:
-    assert own.task_name("csv", Path("/data") / path) == name
+    assert user_files.task_name("csv", Path("/data") / path) == name
     assert name not in all_tasks()
 
 
 @pytest.mark.parametrize("path", ["评论.csv", "---.csv", "", "..", "/"])
 def test_a_path_without_a_name_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="rename it"):
-        own.task_name("csv", Path("/") / path)
+        user_files.task_name("csv", Path("/") / path)
 
 
 def test_no_registered_task_is_called_like_a_file() -> None:
-    assert not [name for name in all_tasks() if "." in name or own.is_own(name)]
+    assert not [name for name in all_tasks() if "." in name or user_files.is_own(name)]
 
 
 def test_it_is_the_same_task_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = own.read(f"csv:{write(tmp_path / 'a/my.csv', SPLIT)}")
+    first = user_files.read(f"csv:{write(tmp_path / 'a/my.csv', SPLIT)}")
     write(tmp_path / "b/c/my.csv", SPLIT)
     monkeypatch.chdir(tmp_path / "b")
     monkeypatch.setenv("HOME", str(tmp_path / "b"))
     for spec in ("csv:c/my.csv", "csv:./c/../c/my.csv", "csv:~/c/my.csv"):
-        task = own.read(spec)
+        task = user_files.read(spec)
         assert (task.name, task.labels, task.load().fingerprint) == (first.name, first.labels, first.load().fingerprint)
 
 
 def test_a_task_travels_to_another_process_without_its_file(tmp_path: Path) -> None:
     path = write(tmp_path / "my.csv", SPLIT)
-    task: Task = own.read(f"csv:{path}")
+    task: Task = user_files.read(f"csv:{path}")
     path.unlink()
     sent = pickle.dumps(task)
     assert str(tmp_path).encode() not in sent
@@ -210,7 +209,7 @@ def unsplit(counts: dict[str, int]) -> str:
 
 
 def test_a_file_without_splits_is_split_by_class(tmp_path: Path) -> None:
-    task = own.read(f"csv:{write(tmp_path / 'my.csv', unsplit({'x': 60, 'y': 30, 'z': 10}))}")
+    task = user_files.read(f"csv:{write(tmp_path / 'my.csv', unsplit({'x': 60, 'y': 30, 'z': 10}))}")
     data = task.load()
     counts = [Counter(task.labels[int(e.label)] for e in split) for split in (data.train, data.validation, data.test)]
     assert counts == [{"x": 48, "y": 24, "z": 8}, {"x": 6, "y": 3, "z": 1}, {"x": 6, "y": 3, "z": 1}]
@@ -219,7 +218,7 @@ def test_a_file_without_splits_is_split_by_class(tmp_path: Path) -> None:
 
 
 def held_out(labels: list[str] | None) -> list[list[int]]:
-    splits = own.divide(labels, 30)
+    splits = user_files.divide(labels, 30)
     return [[i for i, name in enumerate(splits) if name == split] for split in ("validation", "test")]
 
 
@@ -231,7 +230,7 @@ def test_the_split_never_changes() -> None:
 
 @given(st.lists(st.sampled_from("abcd"), min_size=20, max_size=80))
 def test_the_split_keeps_each_classs_share(labels: list[str]) -> None:
-    splits = own.divide(labels, len(labels))
+    splits = user_files.divide(labels, len(labels))
     tenth = len(labels) // 10
     assert Counter(splits) == {"validation": tenth, "test": tenth, "train": len(labels) - 2 * tenth}
     for label, n in Counter(labels).items():
@@ -352,7 +351,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert refusal(f"csv:{tmp_path / 'no.csv'}") == f"{tmp_path / 'no.csv'}: no such file or folder"
     for spec in ("csv:", "tsv:  "):
         with pytest.raises(UsageError, match="write a path after the colon"):
-            own.read(spec)
+            user_files.read(spec)
 
 
 @pytest.mark.parametrize("form", ["csv", "bio"])
@@ -361,7 +360,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 )
 def test_a_path_that_cannot_be_is_refused(form: str, path: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"no such file or folder|the path is too long or has unprintable"):
-        own.read(f"{form}:{path}")
+        user_files.read(f"{form}:{path}")
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:

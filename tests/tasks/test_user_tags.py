@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.tasks import TaggedExample, TaskData
-from stableft.tasks import user_files as own
+from stableft.tasks import TaggedExample, TaskData, user_files
 from stableft.tasks.catalog import get_task, own_tasks
 
 TRAIN = "Ada B-per\nByron I-per\nsang O\n\nWex B-loc\n"
@@ -32,29 +31,29 @@ def single(path: Path, count: int = 20, more: str = "") -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(MissingInput) as caught:
-        own.read(f"bio:{path}")
+        user_files.read(f"bio:{path}")
     return str(caught.value)
 
 
 def test_a_folder_of_splits(tmp_path: Path) -> None:
-    task = own.read(f"bio:{folder(tmp_path / 'my', train=TRAIN, validation=VALIDATION)}")
+    task = user_files.read(f"bio:{folder(tmp_path / 'my', train=TRAIN, validation=VALIDATION)}")
     assert (task.name, task.kind, task.score, task.language) == ("my.bio", "tagging", "entity_f1", "und")
     assert task.labels == ("O", "B-loc", "I-loc", "B-per", "I-per")
     assert task.metrics == ("entity_precision", "entity_recall", "accuracy")
     assert task.summary == "Own file: sentences, 2 kinds of entities; 2 train, 1 validation"
     assert task.load() == EXPECTED
     folder(tmp_path / "my", test="Ada B-per\n")
-    assert own.read(f"bio:{tmp_path / 'my'}").load().test == (TaggedExample(("Ada",), (3,)),)
+    assert user_files.read(f"bio:{tmp_path / 'my'}").load().test == (TaggedExample(("Ada",), (3,)),)
 
 
 def test_another_scheme_gives_the_same_task(tmp_path: Path) -> None:
     train, validation = (text.replace("B-loc", "S-loc").replace("I-per", "E-per") for text in (TRAIN, VALIDATION))
-    task = own.read(f"bio:{folder(tmp_path / 'my', train=train, validation=validation)}")
+    task = user_files.read(f"bio:{folder(tmp_path / 'my', train=train, validation=validation)}")
     assert task.load().fingerprint == EXPECTED.fingerprint
 
 
 def test_a_single_file_is_split_once_and_for_all(tmp_path: Path) -> None:
-    task = own.read(f"bio:{single(tmp_path / 'my.bio', 30)}")
+    task = user_files.read(f"bio:{single(tmp_path / 'my.bio', 30)}")
     data = task.load()
     assert (task.name, task.labels) == ("my.bio", ("O", "B-per", "I-per"))
     held_out = [[int(example.words[0].removeprefix("word")) for example in split] for split in (data.validation, data.test)]
@@ -69,7 +68,7 @@ def test_it_is_found_by_its_name_and_travels_without_its_file(tmp_path: Path) ->
     path.unlink()
     assert pickle.loads(pickle.dumps(task)).load() == task.load()
     with pytest.raises(UsageError, match="write a path after the colon, such as bio:data"):
-        own.read("bio:")
+        user_files.read("bio:")
 
 
 @pytest.mark.parametrize(

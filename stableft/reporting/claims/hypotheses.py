@@ -18,7 +18,7 @@ from functools import partial
 import pandas as pd
 
 from stableft.core.errors import MissingInput
-from stableft.reporting.claims import decision_rules as decisions
+from stableft.reporting.claims import decision_rules
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.reporting.claims.decision_rules import FEWEST, SIGNIFICANT
 from stableft.reporting.claims.measures import Measure
@@ -44,7 +44,7 @@ def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, marg
         margin: In units of the measure, >= 0.
         pooled: Averages tasks seed by seed (folds of one corpus) instead of judging them one by one.
     """
-    return _paired(partial(decisions.difference, margin=margin), measure, treated, reference, pooled)
+    return _paired(partial(decision_rules.difference, margin=margin), measure, treated, reference, pooled)
 
 
 def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0) -> Test:
@@ -52,7 +52,7 @@ def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin:
 
     See `greater`.
     """
-    return _paired(partial(decisions.difference, margin=margin, sign=-1), measure, treated, reference)
+    return _paired(partial(decision_rules.difference, margin=margin, sign=-1), measure, treated, reference)
 
 
 def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
@@ -60,7 +60,7 @@ def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_
 
     Confirmed if the interval lies within the margin, contradicted if it lies outside. See `greater`.
     """
-    return _paired(partial(decisions.equality, margin=margin), measure, treated, reference, pooled)
+    return _paired(partial(decision_rules.equality, margin=margin), measure, treated, reference, pooled)
 
 
 def steadier(treated: Arm, reference: Arm) -> Test:
@@ -69,7 +69,7 @@ def steadier(treated: Arm, reference: Arm) -> Test:
     Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if it
     lies above.
     """
-    return _paired(decisions.spread, score_measure, treated, reference)
+    return _paired(decision_rules.spread, score_measure, treated, reference)
 
 
 def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
@@ -79,7 +79,7 @@ def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
     rate of failed runs lies below ``rate``. The latter, in (0, 1), is the source's own rate, so that
     zero failed runs also give an answer.
     """
-    return _paired(partial(decisions.failures, rate=rate), failed_measure, treated, reference)
+    return _paired(partial(decision_rules.failures, rate=rate), failed_measure, treated, reference)
 
 
 def none_failed(arm: Arm, rate: float) -> Test:
@@ -87,12 +87,12 @@ def none_failed(arm: Arm, rate: float) -> Test:
 
     Contradicted by a single failed run.
     """
-    return _alone(partial(decisions.no_failure, rate=rate), failed_measure, arm)
+    return _alone(partial(decision_rules.no_failure, rate=rate), failed_measure, arm)
 
 
 def positive(measure: Measure, arm: Arm) -> Test:
     """Builds the test that the measure, itself a difference, is above 0."""
-    return _alone(decisions.mean_above, measure, arm)
+    return _alone(decision_rules.mean_above, measure, arm)
 
 
 def narrows(treated: str, reference: str) -> Test:
@@ -120,7 +120,7 @@ def narrows(treated: str, reference: str) -> Test:
             # The gap is counted in the direction that it has in the shortest runs.
             early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
             side = 1.0 if early.mean() >= 0 else -1.0
-            one = decisions.difference(side * early, side * late)
+            one = decision_rules.difference(side * early, side * late)
             by_task[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
         return together(by_task)
 

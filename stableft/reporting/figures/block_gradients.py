@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores
-from stableft.reporting import training_curves as series
+from stableft.reporting import run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
@@ -48,7 +47,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         MissingInput: no finished run of the arms logged gradient norms.
     """
     results = _of_one_length(results)
-    rows = series.by_block(results, "block_grad_norm").merge(run_scores.final_scores(results)[[*CELL, "failed"]], on=CELL)
+    rows = training_curves.by_block(results, "block_grad_norm").merge(run_scores.final_scores(results)[[*CELL, "failed"]], on=CELL)
     if arms is not None:
         rows = rows[rows["arm"].isin(list(arms))]
     if rows.empty:

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores
-from stableft.reporting import training_curves as series
+from stableft.reporting import run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import CELL, Results
@@ -137,7 +136,7 @@ def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band
 
 def _points(results: Results, split: str, metric: str, interval: int | None) -> pd.DataFrame:
     if split == "train":
-        return series.interval_means(results, metric, interval)
+        return training_curves.interval_means(results, metric, interval)
     metrics = results.metrics
     wanted = (metrics["split"] == split) & (metrics["metric"] == metric) & metrics["scope"].isin(["", "subset"])
     rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[CELL], on=CELL)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import training_curves as series
+from stableft.reporting import training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -34,7 +34,7 @@ def data(results: Results) -> pd.DataFrame:
     Raises:
         MissingInput: no finished run logged distances.
     """
-    rows = series.by_block(results, "distance")
+    rows = training_curves.by_block(results, "distance")
     blocks = rows.groupby("task", observed=True)["depth"].max().map(_shown)
     rows = rows[[depth in blocks[task] for task, depth in zip(rows["task"], rows["depth"], strict=True)]]
     groups = rows.groupby(["task", "arm", "depth", "step"], observed=True)["value"]

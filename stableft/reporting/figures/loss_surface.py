@@ -16,8 +16,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores
-from stableft.reporting import training_curves as series
+from stableft.reporting import run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
@@ -49,7 +48,7 @@ def data(results: Results) -> pd.DataFrame:
         NotLogged: no run has a surface.
         MissingInput: a finished run without its final score.
     """
-    frame = series.surfaces(results)
+    frame = training_curves.surfaces(results)
     frame = frame.merge(_points(results, frame), on=[*CELL, "a", "b"], how="left")
     frame["point"] = frame["point"].fillna("")
     return frame[["task", "seed", "arm", "a", "b", "loss", "score", "point", "final_score", "failed"]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stableft.core import schedule
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput
-from stableft.reporting import training_curves as series
+from stableft.reporting import training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -47,7 +47,7 @@ def data(results: Results) -> pd.DataFrame:
         raise MissingInput("the results hold no runs; run the experiment first")
     frames = []
     for task, runs in results.runs.groupby("task", sort=False, observed=True):
-        parts = series.parts(results, str(task))
+        parts = training_curves.parts(results, str(task))
         lines: dict[tuple[tuple[str, bytes], ...], list[str]] = {}  # schedule (parts and their rates) -> arms
         for arm, text, num_steps in runs.drop_duplicates("arm")[["arm", "config", "num_steps"]].itertuples(index=False):
             lines.setdefault(_lines(RunConfig.model_validate_json(text), num_steps, parts), []).append(str(arm))
@@ -88,7 +88,7 @@ def _lines(config: RunConfig, num_steps: int, parts: Sequence[str]) -> tuple[tup
     """Groups parts with equal rates: their joint name and their rates, from the embeddings up."""
     epochs = config.schedule.num_epochs
     rates = schedule.learning_rates(config, num_steps, num_steps // epochs if epochs else None)
-    depths = {part: int(part.removeprefix(series.BLOCK)) for part in parts if part.startswith(series.BLOCK)}
+    depths = {part: int(part.removeprefix(training_curves.BLOCK)) for part in parts if part.startswith(training_curves.BLOCK)}
     groups: dict[float, list[str]] = {}
     for part in parts:
         role, depth = ("encoder", depths[part]) if part in depths else (part, 0)
@@ -98,7 +98,7 @@ def _lines(config: RunConfig, num_steps: int, parts: Sequence[str]) -> tuple[tup
 
 def _names(parts: Sequence[str]) -> str:
     """Names parts of one rate, such as ``embeddings, blocks 1 to 2``; their blocks are consecutive."""
-    blocks = [int(part.removeprefix(series.BLOCK)) for part in parts if part.startswith(series.BLOCK)]
+    blocks = [int(part.removeprefix(training_curves.BLOCK)) for part in parts if part.startswith(training_curves.BLOCK)]
     between = f"blocks {blocks[0]} to {blocks[-1]}" if len(blocks) > 1 else f"block {blocks[0]}" if blocks else ""
     before, after = (["embeddings"] if "embeddings" in parts else []), [part for part in parts if part in ("pooler", "head")]
     return ", ".join(filter(None, [*before, between, *after]))

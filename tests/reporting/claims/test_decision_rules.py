@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stableft.core.errors import MissingInput
-from stableft.reporting.claims import decision_rules as decisions
+from stableft.reporting.claims import decision_rules
 from stableft.reporting.claims.claim import Evidence
 from stableft.reporting.claims.hypotheses import together
 
@@ -28,13 +28,13 @@ NOISE = np.array([0.4, -0.3, 0.1, -0.2, 0.3, -0.1, 0.2, -0.4])
     ],
 )
 def test_a_mean_is_above_the_margin_below_it_or_neither(values: np.ndarray, margin: float, sign: int, verdict: str) -> None:
-    evidence = decisions.mean_above(values, margin, sign)
+    evidence = decision_rules.mean_above(values, margin, sign)
     assert (evidence.verdict, evidence.n) == (verdict, len(values))
     assert (evidence.seeds_needed is None) == (verdict != "inconclusive" or len(values) == 1 or abs(values.mean()) < 1e-12)
 
 
 def test_what_is_found_is_said_with_interval_p_and_n() -> None:
-    evidence = decisions.difference(1 + NOISE, np.zeros(8))
+    evidence = decision_rules.difference(1 + NOISE, np.zeros(8))
     assert evidence.found.startswith("1.000 against 0.000, difference +1.000 (+0.")
     assert evidence.found.endswith("p = 0.0078, n = 8")  # 2 of 2^8 sign patterns
 
@@ -43,47 +43,50 @@ def test_what_is_found_is_said_with_interval_p_and_n() -> None:
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=9), st.sampled_from([0.0, 0.1]))
 def test_turning_the_arms_round_turns_the_verdict_round(values: list[float], margin: float) -> None:
     treated, reference = np.array(values), np.zeros(len(values))
-    there, back = decisions.difference(treated, reference, margin), decisions.difference(reference, treated, margin, sign=-1)
+    there, back = (
+        decision_rules.difference(treated, reference, margin),
+        decision_rules.difference(reference, treated, margin, sign=-1),
+    )
     assert there.verdict == back.verdict
-    opposite = decisions.difference(treated, reference, 0.0, sign=-1).verdict
-    assert {decisions.difference(treated, reference).verdict, opposite} in ({"confirmed", "contradicted"}, {"inconclusive"})
+    opposite = decision_rules.difference(treated, reference, 0.0, sign=-1).verdict
+    assert {decision_rules.difference(treated, reference).verdict, opposite} in ({"confirmed", "contradicted"}, {"inconclusive"})
 
 
 def test_equality_needs_the_whole_interval_within_the_margin() -> None:
     reference = np.zeros(8)
-    assert decisions.equality(NOISE / 100, reference, 0.01).verdict == "confirmed"
-    assert decisions.equality(1 + NOISE, reference, 0.01).verdict == "contradicted"
-    assert decisions.equality(-1 + NOISE, reference, 0.01).verdict == "contradicted"
-    assert decisions.equality(NOISE, reference, 0.1).verdict == "inconclusive"
-    assert decisions.equality(np.zeros(1), np.zeros(1), 0.1).verdict == "inconclusive"
+    assert decision_rules.equality(NOISE / 100, reference, 0.01).verdict == "confirmed"
+    assert decision_rules.equality(1 + NOISE, reference, 0.01).verdict == "contradicted"
+    assert decision_rules.equality(-1 + NOISE, reference, 0.01).verdict == "contradicted"
+    assert decision_rules.equality(NOISE, reference, 0.1).verdict == "inconclusive"
+    assert decision_rules.equality(np.zeros(1), np.zeros(1), 0.1).verdict == "inconclusive"
 
 
 def test_spread_is_the_ratio_of_standard_deviations() -> None:
-    steadier = decisions.spread(NOISE / 10, NOISE[::-1])
+    steadier = decision_rules.spread(NOISE / 10, NOISE[::-1])
     assert steadier.verdict == "confirmed"
     assert f"ratio {0.1:.2f}" in steadier.found
-    assert decisions.spread(NOISE[::-1], NOISE / 10).verdict == "contradicted"
-    assert decisions.spread(NOISE[::-1] * 0.9, NOISE).verdict == "inconclusive"
+    assert decision_rules.spread(NOISE[::-1], NOISE / 10).verdict == "contradicted"
+    assert decision_rules.spread(NOISE[::-1] * 0.9, NOISE).verdict == "inconclusive"
 
 
 def test_failed_runs_by_mcnemar_and_wilson() -> None:
     ones, none = np.ones(10), np.zeros(10)
-    assert decisions.failures(ones, none, 0.12).verdict == "confirmed"
-    assert decisions.failures(none, ones, 0.12).verdict == "contradicted"
-    assert decisions.failures(ones, ones, 0.12).verdict == "inconclusive"
-    assert decisions.failures(np.array([1.0] * 5 + [0.0] * 5), none, 0.12).verdict == "inconclusive"  # p = 2 / 2^5
-    assert decisions.failures(np.array([1.0] * 6 + [0.0] * 4), none, 0.12).verdict == "confirmed"  # p = 2 / 2^6
+    assert decision_rules.failures(ones, none, 0.12).verdict == "confirmed"
+    assert decision_rules.failures(none, ones, 0.12).verdict == "contradicted"
+    assert decision_rules.failures(ones, ones, 0.12).verdict == "inconclusive"
+    assert decision_rules.failures(np.array([1.0] * 5 + [0.0] * 5), none, 0.12).verdict == "inconclusive"  # p = 2 / 2^5
+    assert decision_rules.failures(np.array([1.0] * 6 + [0.0] * 4), none, 0.12).verdict == "confirmed"  # p = 2 / 2^6
 
 
 def test_no_failed_run_is_an_answer_where_there_are_enough() -> None:
-    ten = decisions.no_failure(np.zeros(10), 0.12)
+    ten = decision_rules.no_failure(np.zeros(10), 0.12)
     assert (ten.verdict, ten.seeds_needed) == ("inconclusive", 29)
     for n, verdict in ((28, "inconclusive"), (29, "confirmed")):
         high = stats.binomtest(0, n).proportion_ci(0.95, method="wilson").high
         assert (high < 0.12) == (verdict == "confirmed")
-        assert decisions.no_failure(np.zeros(n), 0.12).verdict == verdict
-        assert decisions.failures(np.zeros(n), np.zeros(n), 0.12).verdict == ("contradicted" if n == 29 else "inconclusive")
-    assert decisions.no_failure(np.eye(50)[0], 0.12).verdict == "contradicted"
+        assert decision_rules.no_failure(np.zeros(n), 0.12).verdict == verdict
+        assert decision_rules.failures(np.zeros(n), np.zeros(n), 0.12).verdict == ("contradicted" if n == 29 else "inconclusive")
+    assert decision_rules.no_failure(np.eye(50)[0], 0.12).verdict == "contradicted"
 
 
 @pytest.mark.parametrize(

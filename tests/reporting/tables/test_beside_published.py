@@ -11,8 +11,7 @@ from stableft.core.grid import select
 from stableft.reporting import markup
 from stableft.reporting.published import rows_for
 from stableft.reporting.run_scores import final_scores
-from stableft.reporting.tables import beside_published as published
-from stableft.reporting.tables import published_layout as published_wide
+from stableft.reporting.tables import beside_published, published_layout
 from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
@@ -32,7 +31,7 @@ def cell(table: pd.DataFrame, **key: str) -> pd.Series:
 
 def test_every_published_row_and_every_arm_of_ours_is_there() -> None:
     given = results(adam.grid(LAPTOP), World(seeds=3))
-    table = published.table(given, numbers=PUBLISHED)
+    table = beside_published.table(given, numbers=PUBLISHED)
     rows = rows_for(PUBLISHED, "adam")
     assert table["source"].notna().sum() == len(rows)
     assert table["published_mean"].dropna().tolist() == rows["mean"].dropna().tolist()
@@ -47,7 +46,7 @@ def test_every_published_row_and_every_arm_of_ours_is_there() -> None:
 def test_difference_and_band_by_hand() -> None:
     given = large()
     scores = final_scores(given).query("arm == 'corrected'")["score"]
-    row = cell(published.table(given, numbers=PUBLISHED), task="rte", arm="corrected", source="Zhang et al. (2021), Table 1")
+    row = cell(beside_published.table(given, numbers=PUBLISHED), task="rte", arm="corrected", source="Zhang et al. (2021), Table 1")
     assert (row["n"], row["published_n"], row["encoder"]) == (20, 20, "bert-large-uncased")
     assert row["difference"] == pytest.approx(scores.mean() - 0.695)
     assert row["band"] == pytest.approx(1.96 * np.sqrt(scores.var() / 20 + 0.025**2 / 20))
@@ -64,7 +63,7 @@ def test_the_band_of_rte_is_that_of_the_protocol(shift: float, within: str) -> N
     exact = 0.695 + shift + 0.025 * (z - z.mean()) / z.std(ddof=1)
     metrics = given.metrics.copy()
     metrics.loc[whole, "value"] = exact
-    table = published.table(Results(given.runs, metrics, given.predictions), numbers=PUBLISHED)
+    table = beside_published.table(Results(given.runs, metrics, given.predictions), numbers=PUBLISHED)
     row = cell(table, task="rte", arm="corrected", source="Zhang et al. (2021), Table 1")
     assert row["band"] == pytest.approx(0.0155, abs=1e-4)
     assert row["within"] == within
@@ -72,7 +71,7 @@ def test_the_band_of_rte_is_that_of_the_protocol(shift: float, within: str) -> N
 
 def test_another_encoder_is_shown_but_not_compared() -> None:
     other = select(adam.grid(PAPER), tasks=["rte"], overrides={"encoder": "/models/bert-base-uncased"})
-    table = published.table(results(other, World(seeds=3)), numbers=PUBLISHED)
+    table = beside_published.table(results(other, World(seeds=3)), numbers=PUBLISHED)
     row = cell(table, task="rte", arm="corrected", source="Zhang et al. (2021), Table 1")
     assert row["encoder"] == "bert-base-uncased"
     assert row["mean"] == pytest.approx(0.7, abs=0.01)
@@ -83,7 +82,7 @@ def test_the_validation_split_is_compared_with_validation() -> None:
     given = large()
     metrics = given.metrics.copy()
     metrics.loc[(metrics["metric"] == "score") & (metrics["split"] == "validation"), "value"] = 0.6
-    table = published.table(Results(given.runs, metrics, given.predictions), numbers=PUBLISHED)
+    table = beside_published.table(Results(given.runs, metrics, given.predictions), numbers=PUBLISHED)
     row = cell(table, task="rte", arm="uncorrected", source="Mosbach et al. (2021), Table 1")
     assert (row["split"], row["mean"]) == ("validation", pytest.approx(0.6))
 
@@ -93,7 +92,7 @@ def test_the_mean_of_accuracy_and_f1_is_made_of_what_is_logged() -> None:
     runs = given.runs.assign(score_name="f1", score_split="validation")
     accuracy = given.metrics[(given.metrics["metric"] == "score") & (given.metrics["split"] == "validation")]
     metrics = pd.concat([given.metrics, accuracy.assign(metric="accuracy", value=0.5)], ignore_index=True)
-    table = published.table(Results(runs, metrics, given.predictions), numbers=PUBLISHED)
+    table = beside_published.table(Results(runs, metrics, given.predictions), numbers=PUBLISHED)
     row = cell(table, task="mrpc", arm="uncorrected", source="Mosbach et al. (2021), Table 1")
     scores = final_scores(Results(runs, metrics, given.predictions)).query("arm == 'uncorrected'")["score"]
     assert row["mean"] == pytest.approx((scores.mean() + 0.5) / 2)
@@ -101,7 +100,7 @@ def test_the_mean_of_accuracy_and_f1_is_made_of_what_is_logged() -> None:
 
 def test_wide_tables_have_the_shape_of_the_sources() -> None:
     given = results(longer.grid(LAPTOP), World(seeds=3))
-    table = published_wide.table(given, numbers=PUBLISHED, places=[("zhang2021", "Table 1")])
+    table = published_layout.table(given, numbers=PUBLISHED, places=[("zhang2021", "Table 1")])
     theirs = table[table["source"] == "Zhang et al. (2021), Table 1"].set_index("arm")
     assert theirs.loc["standard 96", "mnli_1k"] == "0.522±0.042 (20)"
     assert theirs.loc["reinit longer", "rte"] == "0.731±0.013 (20)"
@@ -115,7 +114,7 @@ def test_wide_tables_have_the_shape_of_the_sources() -> None:
 
 def test_mosbachs_table_has_std_mean_median_and_max() -> None:
     cells = ("std", "mean", "median", "max")
-    table = published_wide.table(large(), numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=cells)
+    table = published_layout.table(large(), numbers=PUBLISHED, places=[("mosbach2021", "Table 1")], cells=cells)
     theirs = cell(table, arm="uncorrected", source="Mosbach et al. (2021), Table 1, validation")
     assert theirs["rte"] == "0.072 / 0.523 / 0.473 / 0.711"
     ours = cell(table, arm="uncorrected", source="ours")
@@ -124,7 +123,7 @@ def test_mosbachs_table_has_std_mean_median_and_max() -> None:
 
 def test_other_encoders_have_rows_of_their_own() -> None:
     given = results(select(reinit.grid(PAPER), tasks=["rte"]), World(seeds=2))
-    table = published_wide.table(given, numbers=PUBLISHED, places=[("zhang2021", "Table 7")])
+    table = published_layout.table(given, numbers=PUBLISHED, places=[("zhang2021", "Table 7")])
     encoders = table.loc[table["source"] != "ours", "encoder"]
     assert sorted(encoders) == sorted(["BART", "ELECTRA", "RoBERTa", "XLNet"] * 2)
     assert cell(table, arm="standard", encoder="XLNet")["stsb"] == "0.868±0.204 (20)"

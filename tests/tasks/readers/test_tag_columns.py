@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import MissingInput
 from stableft.tasks import TaggedExample, bio_labels
-from stableft.tasks.readers import tag_columns as columns
+from stableft.tasks.readers import tag_columns
 
 SENTENCE = "Ada Byron met the Zolk in Nether Lum Wex"
 SCHEMES = {
@@ -31,14 +31,14 @@ def tagged(words: str, tags: str) -> str:
 
 
 def tags_of(path: Path, *, cut: bool = False) -> list[str]:
-    return [" ".join(sentence.tags) for sentence in columns.read_tagged(path, cut=cut)[0]]
+    return [" ".join(sentence.tags) for sentence in tag_columns.read_tagged(path, cut=cut)[0]]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_four_schemes_say_the_same(scheme: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a", tagged(SENTENCE, SCHEMES[scheme]), "x/O")
     assert tags_of(path) == [SCHEMES["BIO2"], "O"]
-    assert columns.read_tagged(path)[0][0].words == tuple(SENTENCE.split())
+    assert tag_columns.read_tagged(path)[0][0].words == tuple(SENTENCE.split())
 
 
 @pytest.mark.parametrize(("gap", "end"), [(" ", "\n"), ("\t", "\n"), ("\t", "\r\n")])
@@ -50,7 +50,7 @@ def test_gaps_and_line_ends(gap: str, end: str, tmp_path: Path) -> None:
 def test_blank_lines_before_between_and_after_sentences(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes("\ufeff\n\na O\nb B-x\n\n \n\nnew\u00a0line\tO\n\n".encode())
-    first, second = columns.read_tagged(path)[0]
+    first, second = tag_columns.read_tagged(path)[0]
     assert (first.place(1), second.place(), second.words) == (f"{path}:4", f"{path}:8", ("new\u00a0line",))
 
 
@@ -126,7 +126,7 @@ def test_any_entities_survive_any_scheme(tmp_path_factory: pytest.TempPathFactor
 def test_what_a_scheme_forbids_is_named(sentences: list[str], line: int, reason: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a", *sentences)
     with pytest.raises(MissingInput) as caught:
-        columns.read_tagged(path)
+        tag_columns.read_tagged(path)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert reason.format(path=path) in str(caught.value)
 
@@ -149,35 +149,35 @@ def test_a_malformed_line_is_named(content: bytes, line: int, reason: str, tmp_p
     path = tmp_path / "a"
     path.write_bytes(content)
     with pytest.raises(MissingInput) as caught:
-        columns.read_tagged(path)
+        tag_columns.read_tagged(path)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert reason in str(caught.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="No such file"):
-        columns.read_tagged(tmp_path / "no")
+        tag_columns.read_tagged(tmp_path / "no")
 
 
 def test_an_entity_that_the_end_of_a_sentence_cuts_may_be_two(tmp_path: Path) -> None:
     path = write(tmp_path / "a", "a/O b/B-x c/M-x", "d/M-x e/E-x f/S-x", "g/B-x", "h/E-x")
     assert tags_of(path, cut=True) == ["O B-x I-x", "B-x I-x B-x", "B-x", "B-x"]
     with pytest.raises(MissingInput, match="follows"):
-        columns.read_tagged(write(tmp_path / "b", "a/O b/M-x c/E-x"), cut=True)
+        tag_columns.read_tagged(write(tmp_path / "b", "a/O b/M-x c/E-x"), cut=True)
 
 
 def test_files_of_one_task_are_in_one_scheme(tmp_path: Path) -> None:
     train, test = write(tmp_path / "train", "a/B-x b/I-x"), write(tmp_path / "test", "a/O b/I-x")
     with pytest.raises(MissingInput, match=rf"{test}:2: I-x follows O"):
-        columns.read_tagged(train, test)
-    assert columns.read_tagged(test)[0][0].tags == ("O", "B-x")  # alone, it is BIO
+        tag_columns.read_tagged(train, test)
+    assert tag_columns.read_tagged(test)[0][0].tags == ("O", "B-x")  # alone, it is BIO
 
 
 def test_examples_have_the_labels_they_are_given(tmp_path: Path) -> None:
-    (sentences,) = columns.read_tagged(write(tmp_path / "a", "a/B-y b/I-y c/O", "d/B-x"))
-    assert columns.to_examples(sentences, bio_labels("xyz")) == (
+    (sentences,) = tag_columns.read_tagged(write(tmp_path / "a", "a/B-y b/I-y c/O", "d/B-x"))
+    assert tag_columns.to_examples(sentences, bio_labels("xyz")) == (
         TaggedExample(("a", "b", "c"), (3, 4, 0)),
         TaggedExample(("d",), (1,)),
     )
     with pytest.raises(MissingInput, match=r"a:5: entity of kind 'x', expected one of y, z"):
-        columns.to_examples(sentences, bio_labels("yz"))
+        tag_columns.to_examples(sentences, bio_labels("yz"))
