@@ -121,7 +121,7 @@ def check(grid: Grid) -> list[RepeatCheck]:
         return list(compare(ways(grid, Inputs()), Path(folder)))
 
 
-def ways(grid: Grid, inputs: Inputs) -> dict[str, Way]:
+def ways(grid: Grid, inputs: Inputs, device: str = "cpu") -> dict[str, Way]:
     """Returns the ways to do the first cell of a grid in `STEPS` steps.
 
     In ways with two processes the second one does another arm.
@@ -129,20 +129,23 @@ def ways(grid: Grid, inputs: Inputs) -> dict[str, Way]:
     Args:
         grid: A grid whose cells need no other run's weights.
         inputs: Their data and encoders.
+        device: A torch device. On a GPU the only other layout is two processes on the first one.
     """
     both = select(grid, arms=list(grid.arms)[:2], tasks=grid.tasks[:1], seeds=grid.seeds[:1], overrides=SHORT)
     alone = select(both, arms=list(both.arms)[:1])
-    serial = partial(_run, alone, alone, inputs, ExecutionOptions("serial"))
+    serial = partial(_run, alone, alone, inputs, ExecutionOptions("serial", device=device))
     return {
         "first": serial,
         REPEATED: serial,
-        "killed and resumed": partial(_resumed, alone, inputs),
-        **{f"{name}, two processes": partial(_run, alone, both, inputs, options) for name, options in _others().items()},
+        "killed and resumed": partial(_resumed, alone, inputs, device),
+        **{f"{name}, two processes": partial(_run, alone, both, inputs, options) for name, options in _others(device).items()},
     }
 
 
-def _others() -> dict[str, ExecutionOptions]:
-    """Returns options for two processes at a time, for each installed backend."""
+def _others(device: str) -> dict[str, ExecutionOptions]:
+    """Returns options for two processes at a time; on a CPU for each installed backend."""
+    if device != "cpu":
+        return {"local": ExecutionOptions(device=device, gpus=(0,), per_gpu=2)}
     options = {name: ExecutionOptions(name, workers=2) for name in BACKENDS.keys() - {"serial", "dask"}}
     if importlib.util.find_spec("distributed"):
         options["dask"] = ExecutionOptions("dask", cluster=Cluster(local=2))
@@ -155,12 +158,12 @@ def _run(alone: Grid, grid: Grid, inputs: Inputs, options: ExecutionOptions, fol
     return _rows(alone, inputs, store)
 
 
-def _resumed(alone: Grid, inputs: Inputs, folder: Path) -> Rows:
+def _resumed(alone: Grid, inputs: Inputs, device: str, folder: Path) -> Rows:
     store = Store(folder)
     ((run_id, config),) = plan(alone, store, inputs).jobs.items()
     supervisor = Supervisor(lambda *_: None, target=partial(serve_but_die_once, step=STEPS // 2))
     try:
-        _refuse_failed([supervisor(job(run_id, config, store, inputs, ExecutionOptions()))])
+        _refuse_failed([supervisor(job(run_id, config, store, inputs, ExecutionOptions(device=device)))])
     finally:
         supervisor.stop()
     if store.read(run_id).provenance["resumed_at"] != [STEPS // 2]:
