@@ -33,7 +33,7 @@ GRID     = --protocol $(PROTOCOL) --results $(RESULTS) $(if $(SEEDS),--seeds $(S
 RUN      = $(GRID) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(PER_GPU),--per-gpu $(PER_GPU))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench test fuzz chaos test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench gpu-check test fuzz chaos test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,11 @@ report: figures tables ## Write one offline page per scale: figures/<protocol>/r
 bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes; PARTS="steps grid" ROUNDS=3 for less
 	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(PY) -m benchmarks $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+gpu-check: $(READY) ## Check a GPU: equality, determinism, resuming, speed; under 8 minutes; writes build/gpu.json
+	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt \
+	  || echo "accelerate could not be installed: the Trainer is left out."
+	$(PY) -m benchmarks.gpu --device $(if $(filter file,$(origin DEVICE)),cuda,$(DEVICE)) --output build/gpu.json
 
 test: $(READY) ## Run the fast tests
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not browser"

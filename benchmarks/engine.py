@@ -1,6 +1,6 @@
 """Adapter to stableft: the benchmarks' uses of its engine and runner, in one place.
 
-Only ``idle`` and ``scheduler`` also use the runner directly; others only its provenance.
+``idle``, ``scheduler`` and ``gpu_parts`` also use the runner directly; others only its provenance.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.subject import Evaluated, Spec, Trained
+from benchmarks.subject import Evaluated, Spec, Trained, peak_gpu_mb, synchronize
 from benchmarks.work import Example as Synthetic
 from benchmarks.work import Shape, splits
 from stableft.core.config import AdamConfig, EvaluationConfig, RunConfig, ScheduleConfig
@@ -87,7 +87,10 @@ def configuration(
 
 
 class Engine:
-    """Subject: a run of the engine, step by step; options: ``packed`` and ``precision``."""
+    """Subject: a run of the engine, step by step.
+
+    Options: ``packed``, ``precision`` and ``device``, by default a CPU.
+    """
 
     def __init__(self, spec: Spec) -> None:
         import torch
@@ -103,7 +106,7 @@ class Engine:
         self._lengths = np.asarray([example.length for example in made[0]])
         data = TaskData(*(tuple(map(_example, part)) for part in made))
         self._encoder = resolve(str(spec.encoder))
-        self._execution = Runtime(device="cpu", packed=spec.options["packed"])
+        self._execution = Runtime(device=spec.options.get("device", "cpu"), packed=spec.options["packed"])
         self._data = encode(get_task(spec.shape.task), data, self._encoder, spec.shape.max_length)
         self._config = self._configuration(1)
         self._setup = build(self._config, self._data, self._encoder, self._execution)
@@ -118,7 +121,7 @@ class Engine:
     def head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns copies of the head's weight and bias, for baselines to start from."""
         head = cast(Any, self._setup.model).head
-        return head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
+        return head.weight.detach().cpu().numpy().copy(), head.bias.detach().cpu().numpy().copy()
 
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
         """Implements `benchmarks.subject.Subject.train`."""
@@ -126,15 +129,16 @@ class Engine:
         self._setup = self._build(self._config, self._data, self._encoder, self._execution)
         losses: list[float] = []
         ends = self._step_ends(losses)
-        started = time.perf_counter()
         for _ in range(warm):
             next(ends)
-            started = time.perf_counter()
+        synchronize()
+        started = time.perf_counter()
         for _ in range(steps):
             next(ends)
+        synchronize()
         seconds = time.perf_counter() - started  # without the run's last evaluation, which is not reached
         timed = np.concatenate(batches(self._spec.shape, self._spec.seed, warm + steps)[warm:])
-        return Trained(seconds, int(self._lengths[timed].sum()), len(timed), losses if log else [])
+        return Trained(seconds, int(self._lengths[timed].sum()), len(timed), losses if log else [], peak_gpu_mb())
 
     def _step_ends(self, losses: list[float]) -> Iterator[None]:
         from stableft.training.evaluation import MetricRow

@@ -1,7 +1,7 @@
 """Baselines: the Hugging Face Trainer with the usual settings, and a tuned loop around the same model."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 from benchmarks.engine import LEARNING_RATE, batches
-from benchmarks.subject import Evaluated, Spec, Trained
+from benchmarks.subject import Evaluated, Spec, Trained, peak_gpu_mb, synchronize
 from benchmarks.work import Example, splits
 
 EVALUATION_BATCH = 32  # of the tuned loop; larger batches do not fit the cache and are slower
@@ -91,14 +91,30 @@ def make_trainer(
     )
 
 
-class _Watch(TrainerCallback):
-    """Records the end of each step, and the losses if they are logged."""
+def arithmetic(device: str, precision: str) -> dict[str, bool]:
+    """Returns the Trainer's arguments for a device and a precision.
 
-    def __init__(self) -> None:
+    On a GPU tf32 is turned on or off explicitly, whatever torch's default is.
+    """
+    on_cpu = device == "cpu"
+    return {"use_cpu": on_cpu, "bf16": precision == "bf16", **({} if on_cpu else {"tf32": precision == "tf32"})}
+
+
+class _Watch(TrainerCallback):
+    """Records the end of each step, and the losses if they are logged.
+
+    Args:
+        exact: Numbers of the steps whose end waits for the GPU.
+    """
+
+    def __init__(self, exact: Collection[int] = ()) -> None:
+        self._exact = exact
         self.ends: list[float] = []
         self.losses: list[float] = []
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        if len(self.ends) + 1 in self._exact:
+            synchronize()
         self.ends.append(time.perf_counter())
 
     def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
@@ -127,13 +143,14 @@ class _Baseline:
 
     def result(self, seconds: float, timed: Sequence[NDArray[np.int64]], losses: list[float]) -> Trained:
         used = [self.training[i].length for i in np.concatenate(timed)]
-        return Trained(seconds, sum(used), len(used), losses)
+        return Trained(seconds, sum(used), len(used), losses, peak_gpu_mb())
 
 
 class TrainerSubject(_Baseline):
     """Subject: the Trainer with run_glue's defaults.
 
-    Options: ``pad``: whether to pad to the longest input instead of the longest of each batch.
+    Options: ``pad``: whether to pad to the longest input instead of the longest of each batch;
+    ``precision`` and ``device``, by default fp32 on a CPU.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -145,23 +162,25 @@ class TrainerSubject(_Baseline):
         pad = self.spec.options["pad"]
         return Dataset.from_dict(tokenised(self.tokenizer, rows, self.spec.shape.max_length, pad=pad))
 
-    def _make(self, order: Sequence[int], **arguments: Any) -> Trainer:
+    def _make(self, order: Sequence[int], exact: Collection[int] = (), **arguments: Any) -> Trainer:
         def keep(prediction: EvalPrediction) -> dict[str, float]:
             self._logits = prediction.predictions
             return accuracy(prediction)
 
-        self._watch = _Watch()
+        options = self.spec.options
+        self._watch = _Watch(exact)
         return make_trainer(
-            self.model, self.tokenizer, pad=self.spec.options["pad"], train=self._dataset([self.training[i] for i in order]),
+            self.model, self.tokenizer, pad=options["pad"], train=self._dataset([self.training[i] for i in order]),
             validation=None, compute_metrics=keep, callbacks=[self._watch],
-            per_device_train_batch_size=self.spec.shape.batch_size, train_sampling_strategy="sequential", **arguments,
+            per_device_train_batch_size=self.spec.shape.batch_size, train_sampling_strategy="sequential",
+            **arithmetic(options.get("device", "cpu"), options.get("precision", "fp32")), **arguments,
         )  # fmt: skip
 
     def train(self, warm: int, steps: int, *, log: bool = False) -> Trained:
         """Implements `benchmarks.subject.Subject.train`."""
         order = self.batches(warm + steps)
         logging_steps = {"logging_steps": 1} if log else {}
-        self._trainer = self._make(np.concatenate(order).tolist(), max_steps=warm + steps, **logging_steps)
+        self._trainer = self._make(np.concatenate(order).tolist(), (warm, warm + steps), max_steps=warm + steps, **logging_steps)
         started = time.perf_counter()
         self._trainer.train()
         ends = self._watch.ends

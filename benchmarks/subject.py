@@ -49,12 +49,14 @@ class Trained:
         tokens: Real pieces in their batches.
         sequences: Examples in their batches.
         losses: Losses of all steps, if they were requested.
+        gpu_mb: Peak memory of its tensors on the GPU in MiB; None on a CPU.
     """
 
     seconds: float
     tokens: int
     sequences: int
     losses: list[float]
+    gpu_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,21 @@ class Subject(Protocol):
     def evaluate(self, count: int) -> Evaluated:
         """Evaluates the first ``count`` validation examples."""
         ...
+
+
+def synchronize() -> None:
+    """Waits until the GPU is idle, if this process uses one."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def peak_gpu_mb() -> float | None:
+    """Returns the peak memory of this process's tensors on the GPU in MiB; None if it uses none."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else None
 
 
 def obey(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """Variants to compare, and the context that all parts share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,11 +66,13 @@ class Context:
         folder: Temporary folder, removed at the end.
         quick: Whether to use tiny sizes.
         rounds: Requested number of rounds; None: each part's own.
+        device: ``cpu``, or ``cuda``: the first visible GPU.
     """
 
     folder: Path
     quick: bool = False
     rounds: int | None = None
+    device: str = "cpu"
     _nurseries: dict[str, Nursery] = field(default_factory=dict)
 
     def nursery(self, *, ours: bool) -> Nursery:
@@ -86,9 +89,15 @@ class Context:
 
         A baseline has none, so it uses all cores; with ``quick`` it uses one thread.
         """
-        if ours:
-            return engine.worker_environment()
-        return {"OMP_NUM_THREADS": "1"} if self.quick else {}
+        threads = {"OMP_NUM_THREADS": "1"} if self.quick else {}
+        return {**(engine.worker_environment() if ours else threads), **self._gpu()}
+
+    def _gpu(self) -> dict[str, str]:
+        if self.device == "cpu":
+            return {}
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
+        # Subjects are forked, and a fork has no GPU if its parent initialised CUDA to count them.
+        return {"CUDA_VISIBLE_DEVICES": visible.split(",")[0], "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
     def members(self, variant: Variant) -> int:
         """Returns the number of processes at a time."""
@@ -114,9 +123,9 @@ class Context:
 
 
 @contextmanager
-def context(folder: Path, *, quick: bool, rounds: int | None) -> Iterator[Context]:
+def context(folder: Path, *, quick: bool, rounds: int | None = None, device: str = "cpu") -> Iterator[Context]:
     """Yields a `Context`, and ends its processes afterwards."""
-    made = Context(folder, quick, rounds)
+    made = Context(folder, quick, rounds, device)
     try:
         yield made
     finally:

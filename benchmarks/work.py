@@ -93,6 +93,7 @@ class Size:
 MINILM = Size("MiniLM 6x384", 6, 384, 12)
 NARROW = Size("BERT 12x128", 12, 128, 2)
 BASE = Size("BERT 12x768", 12, 768, 12)
+LARGE = Size("BERT 24x1024", 24, 1024, 16)
 TINY = Size("BERT 2x32", 2, 32, 4)
 
 
