@@ -130,8 +130,7 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
         "collected": 0 if collected is None else len(collected.runs),
         "failed": [
             {**places[s.job.run_id], "state": run_state.STATE_OF[s.state], "kind": s.state, "detail": s.detail,
-             "attempts": s.attempts,
-             "log": str(store.log_path(s.job.run_id))}
+             "attempts": s.attempts, "log": str(store.log_path(s.job.run_id))}
             for s in failures
         ],
         "retry": again if failures else None,
