@@ -36,9 +36,9 @@ import time
 from pathlib import Path
 from stableft.storage import run_state
 from stableft.storage.store import Store
-states.HEARTBEAT_SECONDS = 0
+run_state.HEARTBEAT_SECONDS = 0
 with Store(Path({str(store.root)!r})).try_lock({run_id!r}) as lock:
-    tell = states.with_heartbeat(lock, lambda *_: None)
+    tell = run_state.with_heartbeat(lock, lambda *_: None)
     tell(30, 100, 1234.5)
     tell(4, 10, 0.5)
     print(flush=True)
