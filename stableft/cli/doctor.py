@@ -15,6 +15,7 @@ from stableft.core.errors import MissingInput, StableftError
 from stableft.core.experiments import get_experiment, get_protocol
 from stableft.execution import provenance
 from stableft.execution.determinism import LEVELS, RepeatCheck, level
+from stableft.models import kernels
 from stableft.models.encoders import resolve
 from stableft.tasks.catalog import get_task
 
@@ -79,6 +80,7 @@ def checks(results: Path) -> Iterator[Check]:
     yield Check("disk", free > 2**30, f"{free / 2**30:.0f} GiB free at {existing}")
     hardware = provenance.static()["hardware"]
     yield Check("machine", True, f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_mb']} MiB")
+    yield Check("kernels", True, str(kernels.chosen()))
 
 
 def checks_view(installation: Sequence[Check]) -> View:

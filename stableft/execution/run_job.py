@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from stableft.core.feasibility import outline
 from stableft.core.files import locked
 from stableft.execution import provenance, run_provenance
 from stableft.execution.job import Job, Progress, score_split
-from stableft.models import token_cache
+from stableft.models import layers, token_cache
 from stableft.models.model import Model
 from stableft.models.tokens import Data, encode
 from stableft.models.weights import decay_factor, save_weights
@@ -144,6 +145,7 @@ def checkpointer_for(job: Job, began: float) -> Checkpointer:
         **{name: static[name] for name in ("python", "packages")},
         **{name: static["hardware"][name] for name in ("machine", "cpu")},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "products": asdict(layers.PRODUCTS),
         "environment": provenance.environment(provenance.ARITHMETIC),
         "device": [job.device, run_provenance.device_name(job.device)],
         "threads": job.threads,

@@ -1,8 +1,8 @@
 """Layers: replacements for torch's leaf modules, with the same parameters and names.
 
-Two of them compute the same function faster, in the fast path. `Linear` multiplies with oneDNN
-instead of MKL, because MKL reaches half the possible rate on AMD processors. `Dropout` draws its
-masks from a stream of the run's own. `MixedLinear` mixes weights with others, on either path.
+Two of them compute the same function faster, in the fast path. `Linear` multiplies with the library
+that `stableft.models.kernels` chooses for the processor. `Dropout` draws its masks from a stream of
+the run's own. `MixedLinear` mixes weights with others, on either path.
 """
 
 from typing import Any
@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from stableft.models.kernels import TORCH, Library, Products, chosen
+
 _ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+PRODUCTS: Products = chosen(_ONEDNN is not None).products
 
 
 class DropoutStream:
@@ -67,9 +70,9 @@ def apply_mask(values: Tensor, mask: Tensor) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """``torch.nn.Linear`` on oneDNN in fp32 on a CPU, else on torch's own kernel.
+    """``torch.nn.Linear`` on the libraries of `PRODUCTS` in fp32 on a CPU, else on torch's own.
 
-    Both are equal up to the order of summation.
+    All are equal up to the order of summation.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -112,11 +115,11 @@ class MixedLinear(nn.Linear):
         return self.target + difference
 
 
-class _OneDnnLinear(torch.autograd.Function):
+class _ChosenLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return matmul(x, weight, bias)
+        return _multiply(PRODUCTS.forward, x, weight, bias)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -124,17 +127,21 @@ class _OneDnnLinear(torch.autograd.Function):
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad  # pyright: ignore[reportAttributeAccessIssue]
         rows = grad.flatten(0, -2)
         return (
-            matmul(grad, weight.t(), None) if needs_x else None,
-            matmul(rows.t(), x.flatten(0, -2).t(), None) if needs_weight else None,
+            _multiply(PRODUCTS.input_gradient, grad, weight.t()) if needs_x else None,
+            _multiply(PRODUCTS.weight_gradient, rows.t(), x.flatten(0, -2).t()) if needs_weight else None,
             rows.sum(0) if needs_bias else None,
         )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Computes x weight^T + bias, with oneDNN under the conditions of `Linear`, else with torch."""
-    if _ONEDNN is None or x.dtype != torch.float32 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    """Computes x weight^T + bias with the libraries of `PRODUCTS` in float32 on a CPU, else with torch."""
+    if PRODUCTS == TORCH or x.dtype != torch.float32 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return nn.functional.linear(x, weight, bias)
-    return _OneDnnLinear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
+    return _ChosenLinear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
+
+
+def _multiply(library: Library, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return matmul(x, weight, bias) if library == "onednn" else nn.functional.linear(x, weight, bias)
 
 
 def matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,12 +1,13 @@
 """Runtime of a run: device and engine, not part of its identity; arithmetic, part of it."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from stableft.core.errors import UsageError
+from stableft.models import layers
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,15 @@ def arithmetic(precision: str, runtime: Runtime) -> AbstractContextManager[objec
 
 
 def flags(runtime: Runtime) -> dict[str, Any]:
-    """Returns torch's settings that decide the last bits of a run, for provenance, as JSON values."""
+    """Returns torch's settings that decide the last bits of a run, for provenance, as JSON values.
+
+    ``products`` are the libraries of linear layers in packed fp32 runs on this processor.
+    """
     settings: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "products": asdict(layers.PRODUCTS),
         "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,  # pyright: ignore[reportAttributeAccessIssue]
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),

@@ -15,6 +15,7 @@ from stableft.core.seeds import stream
 from stableft.execution import run_job, worker
 from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
+from stableft.models import layers
 from stableft.models.encoders import Encoder
 from stableft.storage.store import Store
 from tests.conftest import TOY, ConfigFactory
@@ -75,6 +76,10 @@ def test_provenance_says_which_examples_were_drawn(job: Job):
     assert other["train"] != first["train"]
     shuffled = stream(5, "sample").permutation(64)[:16]
     assert first["train"]["ids_sha256"] == hashlib.sha256(np.sort(shuffled).astype("<i8").tobytes()).hexdigest()
+
+
+def test_provenance_names_the_libraries_of_the_products(job: Job):
+    assert run_one(job).provenance["torch"]["products"] == dataclasses.asdict(layers.PRODUCTS)
 
 
 def test_host_and_user_are_named_only_if_asked_for(job: Job, monkeypatch: pytest.MonkeyPatch):

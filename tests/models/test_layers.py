@@ -1,15 +1,24 @@
 """The fast layers are torch's layers: the same function and slopes, the same parameters; dropout by a stream of its own."""
 
+import copy
 import subprocess
 import sys
+from dataclasses import asdict, astuple
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from stableft.models import layers
+from stableft.models import kernels, layers
+from stableft.models.encoders import Encoder
+from stableft.models.kernels import Products
 from stableft.models.layers import Dropout, DropoutStream, Linear, use_fast_layers, use_stream
+from stableft.models.tokens import Data
+from stableft.training.runtime import Runtime
+from stableft.training.setup import build
+from tests.conftest import ConfigFactory
 
 # --- linear --------------------------------------------------------------------------------------------------------------------
 
@@ -65,8 +74,65 @@ def test_linear_falls_back_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = layer(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
-    monkeypatch.setattr(layers, "_ONEDNN", None)
-    torch.testing.assert_close(layer(x), fast)
+    monkeypatch.setattr(layers, "PRODUCTS", kernels.TORCH)
+    plain = layer(x)
+    torch.testing.assert_close(plain, fast)
+    assert type(plain.grad_fn) is type(nn.functional.linear(x, layer.weight, layer.bias).grad_fn)  # no function of our own
+
+
+LIBRARIES = [Products(*libraries) for libraries in product(("onednn", "torch"), repeat=3)]
+needs_onednn = pytest.mark.skipif(layers._ONEDNN is None, reason="this torch has no oneDNN")
+each_choice = pytest.mark.parametrize(
+    "products",
+    [pytest.param(one, marks=[] if one == kernels.TORCH else [needs_onednn], id="-".join(astuple(one))) for one in LIBRARIES],
+)
+
+
+@each_choice
+def test_every_choice_of_libraries_multiplies_as_torch_does(products: Products, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "PRODUCTS", products)
+    torch.manual_seed(0)
+    reference = nn.Sequential(nn.Linear(48, 64), nn.GELU(), nn.Linear(64, 31, bias=False))
+    fast = copy.deepcopy(reference)
+    use_fast_layers(fast)
+    reference.double()
+    x, weight = torch.randn(2, 57, 48), torch.randn(2, 57, 31)
+    outcomes = []
+    for model in (fast, reference):
+        inputs = x.to(next(model.parameters()).dtype, copy=True).requires_grad_()
+        y = model(inputs)
+        (y * weight.to(y.dtype)).sum().backward()
+        outcomes.append([y, inputs.grad, *(parameter.grad for parameter in model.parameters())])
+    for ours, theirs in zip(*outcomes, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-4)
+
+
+@each_choice
+def test_each_product_is_computed_by_its_library(products: Products, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "PRODUCTS", products)
+    calls: list[tuple[int, ...]] = []
+    matmul = layers.matmul
+    monkeypatch.setattr(layers, "matmul", lambda x, weight, bias: calls.append(tuple(x.shape)) or matmul(x, weight, bias))
+    Linear(3, 5)(torch.ones(7, 3, requires_grad=True)).sum().backward()
+    shapes = {"forward": (7, 3), "input_gradient": (7, 5), "weight_gradient": (5, 7)}
+    assert calls == [shapes[name] for name, library in asdict(products).items() if library == "onednn"]
+
+
+@each_choice
+def test_every_choice_of_libraries_gives_the_packed_model_its_gradients(
+    products: Products, monkeypatch: pytest.MonkeyPatch, toy_config: ConfigFactory, toy_data: Data, lively_encoder: Encoder
+) -> None:
+    outcomes = []
+    for choice in (kernels.TORCH, products):
+        monkeypatch.setattr(layers, "PRODUCTS", choice)
+        model = build(toy_config(), toy_data, lively_encoder, Runtime()).model.eval()
+        logits = model(toy_data.splits["train"].batch(range(16), "cpu"))
+        logits.square().sum().backward()
+        outcomes.append([logits, *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)])
+    assert len(outcomes[0]) > 30
+    scale = max(float(one.detach().abs().max()) for one in outcomes[0])  # a gradient that is zero in theory is all rounding
+    for theirs, ours in zip(*outcomes, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * scale)
 
 
 # --- the stream ----------------------------------------------------------------------------------------------------------------

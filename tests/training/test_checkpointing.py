@@ -24,6 +24,7 @@ from stableft.execution.determinism import serve_but_die_once
 from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
 from stableft.execution.supervisor import Supervisor
+from stableft.models import kernels, layers
 from stableft.models.encoders import Encoder
 from stableft.models.tokens import Data
 from stableft.storage.records import RunRecord
@@ -232,6 +233,15 @@ def test_one_that_other_kernels_computed_is_not_used(
     monkeypatch.setenv(variable, "7")
     assert run_one(job).provenance["resumed_at"] == ([3] if used else [])
     assert ("another environment" in capsys.readouterr().err) is not used
+
+
+def test_one_with_products_of_other_libraries_is_not_used(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed_after(3, monkeypatch, job)
+    monkeypatch.setattr(layers, "PRODUCTS", kernels.TORCH if layers.PRODUCTS != kernels.TORCH else kernels.ONEDNN)
+    assert run_one(job).provenance["resumed_at"] == []
+    assert "another products" in capsys.readouterr().err
 
 
 def test_a_damaged_one_is_set_aside_and_the_run_starts_anew(
