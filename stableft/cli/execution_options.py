@@ -27,6 +27,7 @@ def read_execution_options(
         str, option("local (a process per run), serial (one process) or dask (docs/clusters.md).", panel=PROCESSES)
     ] = "local",
     padded: Annotated[bool, option("Run padded batches, like the reference implementation.", "--padded", panel=PROCESSES)] = False,
+    force_bf16: Annotated[bool, option("Accept bf16 on a CPU without bf16 instructions.", "--force-bf16", panel=PROCESSES)] = False,
     scheduler: Annotated[str | None, option("Address of the scheduler, or its file.", panel=DASK)] = None,
     local_cluster: Annotated[int | None, option("Number of workers to start here, on loopback.", panel=DASK, min=1)] = None,
     gather: Annotated[bool, option("Send records back over Dask; workers need no shared disk.", "--gather", panel=DASK)] = False,
@@ -74,6 +75,7 @@ def read_execution_options(
         per_gpu=per_gpu or 1,
         checkpoint_minutes=checkpoint_minutes,
         identify=identify,
+        force_bf16=force_bf16,
     )
 
 

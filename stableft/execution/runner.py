@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -18,6 +18,7 @@ from stableft.execution.inputs import Inputs
 from stableft.execution.job import Job
 from stableft.execution.planning import Plan
 from stableft.execution.supervisor import RETRIES, ProgressCallback, Status, Supervisor, count_gpus
+from stableft.models import kernels
 from stableft.storage import run_state
 from stableft.storage.store import Store
 
@@ -48,6 +49,7 @@ class ExecutionOptions:
         checkpoint_minutes: Minutes of training between two checkpoints, and before the first; 0:
             none are written or read.
         identify: True if provenance names host and user.
+        force_bf16: True if precision bf16 is accepted on a CPU without bf16 instructions.
     """
 
     backend: str = "local"
@@ -64,6 +66,7 @@ class ExecutionOptions:
     again: str = ""
     checkpoint_minutes: float = 10.0
     identify: bool = False
+    force_bf16: bool = False
 
 
 def run_grid(
@@ -91,13 +94,13 @@ def run_grid(
         KeyboardInterrupt: The grid was interrupted, and the runs in flight are done.
         MissingInput: Data or weights are absent; nothing is started.
         NoDevice: A selected GPU does not exist; nothing is started.
-        UsageError: The backend is unknown, or the device lacks the arithmetic; nothing is started.
+        UsageError: The backend is unknown, or the device lacks the arithmetic or its instructions;
+            nothing is started.
     """
     # Checks, before anything is started.
     if wanted.problems:
         raise MissingInput("\n".join(wanted.problems))
-    if options.device.startswith("cpu") and any(planned.cell.config.precision == "tf32" for planned in wanted.missing):
-        raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
+    _check_precision({planned.cell.config.precision for planned in wanted.missing}, options)
     open_backend = backend_registry.backend(options.backend)
     options.cluster.check(options.backend, options.workers)
     if not wanted.jobs:
@@ -124,6 +127,19 @@ def run_grid(
                 raise KeyboardInterrupt
         finally:
             supervisor.stop()
+
+
+def _check_precision(precisions: Collection[str], options: ExecutionOptions) -> None:
+    if not options.device.startswith("cpu"):
+        return
+    if "tf32" in precisions:
+        raise UsageError("precision tf32 is an arithmetic of GPUs; on a CPU use fp32 or bf16")
+    remote = options.cluster.scheduler is not None  # its workers have other processors than this machine
+    if "bf16" in precisions and not (options.force_bf16 or remote or kernels.bf16_instructions(kernels.this_processor().flags)):
+        raise UsageError(
+            "precision bf16: this processor has no bf16 instructions. On one without them bf16 products ran at 18 GFLOP/s, "
+            "fp32 products at 140. Use --precision fp32 or a GPU; --force-bf16 runs it nevertheless"
+        )
 
 
 def _run_jobs(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stableft.models import kernels
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, call
 
@@ -102,3 +103,15 @@ def test_run_and_retry_list_the_same_options_by_group(tmp_path: Path, quick: Qui
     assert len(run) > 25
     assert retry - run == {"--only"}
     assert run <= retry
+
+
+def test_bf16_needs_instructions_or_force(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset({"avx2", "fma"})))
+    bf16 = ("run", *SMOKE, "--precision", "bf16", "--seeds", "0", "--arms", "corrected", "--jobs", "1")
+    code, out, err = quick(tmp_path, *bf16)
+    assert (code, out) == (2, "")
+    assert "this processor has no bf16 instructions" in " ".join(err.split())
+    assert not list((tmp_path / "results").rglob("*.parquet"))
+    forced, _, err = quick(tmp_path, *bf16, "--force-bf16")
+    assert forced == 0, err
+    assert len(list((tmp_path / "results" / "runs").glob("*.parquet"))) == 1

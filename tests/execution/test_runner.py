@@ -14,11 +14,13 @@ from experiments.protocol import PAPER, SMOKE
 from stableft.core.errors import MissingInput, NoDevice, UsageError
 from stableft.core.grid import Grid, select
 from stableft.execution import planning, runner
+from stableft.execution.backends.base import Cluster
 from stableft.execution.collect import collect
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import plan
 from stableft.execution.runner import ExecutionOptions, run_grid
 from stableft.execution.supervisor import Supervisor
+from stableft.models import kernels
 from stableft.reporting import report, run_scores
 from stableft.storage import run_state
 from stableft.storage.store import Store
@@ -63,6 +65,29 @@ def test_a_head_that_the_task_cant_have_is_refused_before_anything_starts(tmp_pa
     with pytest.raises(UsageError, match="head bilstm_crf tags words"):
         plan(select(GRID, overrides={"head": "bilstm_crf"}), Store(tmp_path), Inputs())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "refused"),
+    [
+        ("avx2 fma", ExecutionOptions(), True),
+        ("avx2 fma", ExecutionOptions(force_bf16=True), False),
+        ("avx2 fma", ExecutionOptions(device="cuda"), False),
+        ("avx2 fma", ExecutionOptions("dask", cluster=Cluster(local=1)), True),
+        ("avx2 fma", ExecutionOptions("dask", cluster=Cluster("tcp://host:1")), False),  # its processors are not this one
+        ("avx512f avx512_bf16", ExecutionOptions(), False),
+    ],
+)
+def test_bf16_is_refused_where_it_does_not_pay(
+    flags: str, options: ExecutionOptions, refused: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset(flags.split())))
+    runner._check_precision({"fp32"}, options)
+    if refused:
+        with pytest.raises(UsageError, match=r"ran at 18 GFLOP/s, fp32 products at 140.*--precision fp32 or a GPU; --force-bf16"):
+            runner._check_precision({"fp32", "bf16"}, options)
+    else:
+        runner._check_precision({"fp32", "bf16"}, options)
 
 
 def test_arms_of_a_seed_share_everything_until_the_first_real_update(finished: Store):
