@@ -24,6 +24,7 @@ from stableft.execution.backends.base import default_workers
 from stableft.execution.inputs import Inputs
 from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
+from stableft.models import kernels
 from stableft.models.encoders import resolve
 from stableft.storage.store import Store
 from stableft.tasks import Example, TaskData
@@ -42,10 +43,15 @@ def worker_environment() -> dict[str, str]:
 
 
 def onednn_product(left: Any, right: Any) -> Any:
-    """Computes the product left right^T in the same way as the engine."""
+    """Computes the product left right^T with oneDNN, as the engine does where oneDNN is faster."""
     from stableft.models.layers import matmul
 
     return matmul(left, right, None)
+
+
+def has_bf16() -> bool:
+    """Tells whether this processor has bf16 instructions; otherwise stableft refuses that precision."""
+    return kernels.bf16_instructions(kernels.this_processor().flags)
 
 
 def workers() -> int:

@@ -10,9 +10,10 @@ import numpy as np
 from benchmarks.process import team
 from benchmarks.statistic import Row
 from benchmarks.subject import Evaluated, Trained
-from benchmarks.variants import DEFAULTS, PACKED, VARIANTS, Context, Variant
+from benchmarks.variants import DEFAULTS, NOT_SUPPORTED, PACKED, VARIANTS, Context, Variant
 from benchmarks.work import MINILM, SHAPES, TINY, Shape, small
 
+UNIT = "largest difference of losses"
 STEPS = 8
 EXAMPLES = 277
 
@@ -39,7 +40,9 @@ def measure(context: Context) -> list[Row]:
         steps, count = (3, 24) if context.quick else (STEPS, EXAMPLES)
         with team(context.nursery(ours=True), PACKED.spec(encoder, used, dropout=0.0), 1) as workers:
             head = workers.call("head")[0].value
-        curves = {variant.name: _curve(context, variant, used, encoder, head, steps, count) for variant in VARIANTS}
+        curves = {
+            variant.name: _curve(context, variant, used, encoder, head, steps, count) for variant in VARIANTS if variant.supported
+        }
         group = f"{shape.name}, {size.name}, dropout 0: {steps} steps, {count} examples"
         rows += [row for variant in VARIANTS if variant != DEFAULTS for row in _rows(group, variant, curves)]
     return rows
@@ -55,6 +58,8 @@ def _curve(context: Context, variant: Variant, shape: Shape, encoder, head, step
 
 
 def _rows(group: str, variant: Variant, curves: dict[str, Curve]) -> list[Row]:
+    if variant.name not in curves:
+        return [Row(group, variant.name, UNIT, [], missing=NOT_SUPPORTED)]
     reference, other = curves[DEFAULTS.name], curves[variant.name]
     flips = {
         "argmax flips before": f"{_flips(other.before, reference.before)} of {len(reference.before)}",
@@ -64,7 +69,7 @@ def _rows(group: str, variant: Variant, curves: dict[str, Curve]) -> list[Row]:
         "steps compared": str(len(other.losses)),
         "loss from, to": f"{other.losses[0]:.4f}, {other.losses[-1]:.4f}",
     }
-    return [Row(group, variant.name, "largest difference of losses", [_largest(other.losses, reference.losses)], extra=flips)]
+    return [Row(group, variant.name, UNIT, [_largest(other.losses, reference.losses)], extra=flips)]
 
 
 def _largest(left: np.ndarray, right: np.ndarray) -> float:

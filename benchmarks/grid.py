@@ -15,7 +15,7 @@ from benchmarks import engine
 from benchmarks.process import run_program
 from benchmarks.program import Order
 from benchmarks.statistic import Row, interleave
-from benchmarks.variants import DEFAULTS, PACKED, PADDED, VARIANTS, Context, Variant
+from benchmarks.variants import DEFAULTS, NOT_SUPPORTED, PACKED, PADDED, VARIANTS, Context, Variant
 from benchmarks.work import MINILM, RTE, SHAPES, TINY, TNEWS, Shape, small, splits, write_json_lines
 
 # Steps and steps between evaluations, with as many evaluated examples per step as in the real runs:
@@ -25,6 +25,7 @@ ROUNDS = 2
 LIMITS = {PADDED.name: 1}  # expensive, and no claim depends on it
 TNEWS_TITLES = 1100  # the task samples its 1,000 training examples from a larger number
 RUNS_PER_PROCESS = 2
+UNIT = "runs per hour"
 QUICK = (DEFAULTS, PACKED)
 
 
@@ -80,11 +81,11 @@ def measure(context: Context) -> list[Row]:
         write_inputs(work)
         variants = QUICK if context.quick else VARIANTS
         limits = LIMITS if context.rounds is None else None
-        calls = {variant.name: _call(context, variant, work) for variant in variants}
+        calls = {variant.name: _call(context, variant, work) for variant in variants if variant.supported}
         samples = interleave(calls, context.rounds or (1 if context.quick else ROUNDS), limits)
         name = (TINY if context.quick else MINILM).name
         group = f"{shape.name}, {name}: {work.steps} steps, {work.shape.num_validation} examples every {work.every}"
-        rows += [_row(group, variant, samples[variant.name], work) for variant in variants]
+        rows += [_row(group, variant, samples.get(variant.name), work) for variant in variants]
     return rows
 
 
@@ -138,7 +139,9 @@ def _call(context: Context, variant: Variant, work: Work) -> Callable[[int], Gri
     return ours if variant.ours else library
 
 
-def _row(group: str, variant: Variant, samples: list[Grid], work: Work) -> Row:
+def _row(group: str, variant: Variant, samples: list[Grid] | None, work: Work) -> Row:
+    if samples is None:
+        return Row(group, variant.name, UNIT, [], True, missing=NOT_SUPPORTED)
     extra = {
         "seconds per run": [one.seconds for one in samples],
         "without start-up": [one.long for one in samples],
@@ -146,4 +149,4 @@ def _row(group: str, variant: Variant, samples: list[Grid], work: Work) -> Row:
         "processes x threads": f"{work.processes if variant.ours else 1} x {samples[0].threads}",
         "runs": str(work.runs if variant.ours else 1),
     }
-    return Row(group, variant.name, "runs per hour", [one.runs_per_hour for one in samples], True, extra)
+    return Row(group, variant.name, UNIT, [one.runs_per_hour for one in samples], True, extra)

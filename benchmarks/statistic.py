@@ -17,9 +17,10 @@ class Row:
         group: Name of its table.
         name: Name of the variant.
         unit: Unit of the values.
-        values: One per round, from the first round on.
+        values: One per round, from the first round on; empty only with ``missing``.
         higher_is_better: Decides the direction of ratios.
         extra: Additional columns: label -> values per round, or a text.
+        missing: Reason why nothing was measured.
     """
 
     group: str
@@ -28,6 +29,7 @@ class Row:
     values: Sequence[float]
     higher_is_better: bool = False
     extra: Mapping[str, Sequence[float] | str] = field(default_factory=dict)
+    missing: str = ""
 
 
 def interleave(variants: Mapping[K, Callable[[int], T]], rounds: int, limits: Mapping[K, int] | None = None) -> dict[K, list[T]]:
@@ -62,7 +64,15 @@ def speedups(base: Sequence[float], values: Sequence[float], *, higher_is_better
 
 
 def as_json(row: Row, rows: Sequence[Row], references: Sequence[str]) -> dict[str, Any]:
-    """Converts a row to JSON, with its summary and its ratios to the references of its group and unit."""
+    """Converts a row to JSON, with its summary and its ratios to the references of its group and unit.
+
+    A row of nothing measured has ``missing``, the reason, and no median and extremes.
+    """
+    if row.missing:
+        return {
+            "group": row.group, "name": row.name, "unit": row.unit, "missing": row.missing, "rounds": 0, "values": [],
+            "ratios": {}, "extra": {},
+        }  # fmt: skip
     same = {other.name: other for other in rows if (other.group, other.unit) == (row.group, row.unit)}
     ratios = {
         name: summary(speedups(same[name].values, row.values, higher_is_better=row.higher_is_better))

@@ -12,7 +12,7 @@ from benchmarks import engine, gemm
 from benchmarks.process import Answer, team
 from benchmarks.statistic import Row, interleave
 from benchmarks.subject import Evaluated, Trained
-from benchmarks.variants import VARIANTS, Context, Variant
+from benchmarks.variants import NOT_SUPPORTED, VARIANTS, Context, Variant
 from benchmarks.work import BASE, MINILM, NARROW, RTE, SHAPES, TINY, TNEWS, Shape, Size, small, splits
 
 GEMM = "GEMM"
@@ -71,7 +71,8 @@ def measure(context: Context, parts: set[str]) -> dict[str, list[Row]]:
             plan = PLANS[shape.name, size.name]
             used = small(shape) if context.quick else shape
             encoder = context.encoder(size)
-            variants = {variant.name: _call(context, variant, encoder, used, size, plan, parts) for variant in VARIANTS}
+            supported = [variant for variant in VARIANTS if variant.supported]
+            variants = {variant.name: _call(context, variant, encoder, used, size, plan, parts) for variant in supported}
             products = gemm.layer_products(size, _tokens_per_batch(used, encoder))
             variants[GEMM] = _gemm(context, products)
             samples = interleave(variants, context.rounds or plan.rounds)
@@ -148,6 +149,9 @@ def _rows(part: str, work: str, plan: Plan, samples: dict[str, list[Measured]]) 
     limit = [one.gemm for one in samples[GEMM] if one.gemm]
     rows = []
     for variant in VARIANTS:
+        if not variant.supported:
+            rows.append(Row(group, variant.name, unit, [], missing=NOT_SUPPORTED))
+            continue
         runs = samples[variant.name]
         rate = [getattr(run, f"{what}_rate") for run in runs]
         limits = [max(value for kind, value in one.items() if kind.startswith(variant.precision)) for one in limit]

@@ -80,7 +80,7 @@ def group(rows: Sequence[Mapping[str, Any]]) -> str:
         extra = [row["extra"].get(label, "") for label in labels]
         lines.append(
             [
-                row["name"], spread(row), row["unit"], str(row["rounds"]),
+                row["name"], row.get("missing") or spread(row), row["unit"], str(row["rounds"]),
                 *(spread(row["ratios"][name]) if name in row["ratios"] else "" for name in references),
                 *(value if isinstance(value, str) else spread(value) for value in extra),
             ]

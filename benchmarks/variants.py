@@ -34,6 +34,11 @@ class Variant:
     first_token_only: bool = False
     precision: str = "fp32"
 
+    @property
+    def supported(self) -> bool:
+        """True if this processor has the instructions of the variant's precision."""
+        return self.precision != "bf16" or engine.has_bf16()
+
     def spec(self, encoder: Path, shape: Shape, **more: Any) -> Spec:
         """Builds the spec of this variant's work on an encoder and a shape."""
         return Spec(self.kind, encoder, shape, **{**more, "options": {**self.options, **more.get("options", {})}})
@@ -55,6 +60,7 @@ PADDED = _engine("D stableft, padded", packed=False, precision="fp32")
 PACKED = _engine("E stableft, packed", packed=True, precision="fp32")
 PACKED_BF16 = _engine("F stableft, packed, bf16", packed=True, precision="bf16")
 VARIANTS = (DEFAULTS, DYNAMIC, LOOP, PADDED, PACKED, PACKED_BF16)
+NOT_SUPPORTED = "not supported by this processor"
 REFERENCES = tuple(variant.name for variant in (DEFAULTS, DYNAMIC, LOOP))
 
 

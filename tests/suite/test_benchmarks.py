@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import engine, grid, table
+from benchmarks import engine, equality, grid, steps, table
 from benchmarks.__main__ import main, write
 from benchmarks.statistic import Row, as_json, interleave, speedups, summary
 from benchmarks.subject import Spec, Trained
+from benchmarks.variants import PACKED_BF16, VARIANTS
 from benchmarks.work import BASE, MINILM, RTE, SHAPES, TINY, TNEWS, Shape, Size, lengths, small, splits, write_random_encoder
 from stableft.models.encoders import Encoder, resolve
 from stableft.models.loading import load_tokenizer
@@ -172,6 +173,23 @@ def test_the_engine_is_driven_step_by_step(packed: bool, tiny_encoder: Encoder):
     assert first.sequences == 2 * small(RTE).batch_size
     assert subject.train(1, 2, log=True).losses == first.losses  # each call starts from the beginning
     assert subject.evaluate(5).logits.shape == (5, 2)
+
+
+def test_a_variant_that_the_processor_cannot_run_is_marked_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch):
+    assert PACKED_BF16.supported == engine.has_bf16()
+    monkeypatch.setattr(engine, "has_bf16", lambda: False)
+    assert [variant.name[0] for variant in VARIANTS if variant.supported] == list("ABCDE")
+    one = steps.Measured(step_ms=2.0, step_rate=1.0, gemm={"fp32": 2.0, "fp32 oneDNN": 4.0, "bf16": 1.0})
+    samples = {name: [one] for name in ("GEMM", *(variant.name for variant in VARIANTS if variant.supported))}
+    rows = steps._rows("steps", "work", steps.PLANS[RTE.name, TINY.name], samples)
+    rows.append(equality._rows("work", PACKED_BF16, {})[0])
+    rows.append(grid._row("work", PACKED_BF16, None, grid.Work(RTE, Path(), Path(), 1, 1, 1)))
+    made = [as_json(row, rows, ["A Trainer, run_glue's defaults"]) for row in rows]
+    marked = [row for row in made if row["name"] == PACKED_BF16.name]
+    assert [row["missing"] for row in marked] == ["not supported by this processor"] * 3
+    assert [row["median"] for row in made if row["name"][0] in "ABCDE"] == [2.0] * 5
+    line = next(line for line in table.group(made).splitlines() if line.startswith("| F "))
+    assert line.startswith("| F stableft, packed, bf16 | not supported by this processor | ms per step | 0 |")
 
 
 @needs_trainer
