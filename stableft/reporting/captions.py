@@ -46,17 +46,13 @@ def _failures(scores: pd.DataFrame) -> str:
 
 
 def _frequent_points(runs: pd.DataFrame) -> str:
-    """Returns sentences on evaluations before the last step that used fewer examples or drafts.
-
-    They name the tasks, the number of examples and the draft precision.
-    """
-    settings: dict[str, dict[str, None]] = {}
+    """Returns a sentence for each number of examples to which earlier points were limited."""
+    numbers: dict[int, dict[str, None]] = {}
     # The seeds of an arm share all other settings. Dicts keep the tasks in the order of the runs.
     for task, config in runs.drop_duplicates(["task", "arm"])[["task", "config"]].itertuples(index=False):
-        evaluation = json.loads(config).get("evaluation", {})
-        number, draft = evaluation.get("num_examples"), evaluation.get("draft")
-        words = [f"on up to {number} fixed examples of validation"] if number else []
-        words += [f"drafted in {draft} and close decisions settled in fp32: exact scores, rounded losses"] if draft else []
-        if words:
-            settings.setdefault(", ".join(words), {})[task] = None
-    return " ".join(f"Points before the end, {' and '.join(tasks)}: {words}." for words, tasks in settings.items())
+        if number := json.loads(config).get("evaluation", {}).get("num_examples"):
+            numbers.setdefault(number, {})[task] = None
+    return " ".join(
+        f"Points before the end, {' and '.join(tasks)}: on up to {number} fixed examples of validation."
+        for number, tasks in numbers.items()
+    )

@@ -10,14 +10,14 @@ from tests.helpers import synthetic
 def test_captions_say_where_frequent_points_differ_from_the_last_one() -> None:
     results = synthetic.grid(2)
     assert "Points before the end" not in captions.describe(results)
-    settings = {"rte": {"num_examples": 200, "draft": None}, "tnews_1k": {"num_examples": 90, "draft": "bf16"}}
+    settings = {"rte": {"num_examples": 200}, "tnews_1k": {"num_examples": 90}}
     configs = [
         json.dumps({**json.loads(text), "evaluation": settings[task]})
         for task, text in zip(results.runs["task"], results.runs["config"], strict=True)
     ]
     caption = captions.describe(replace(results, runs=results.runs.assign(config=configs)))
     assert "Points before the end, rte: on up to 200 fixed examples of validation." in caption
-    assert "tnews_1k: on up to 90 fixed examples of validation, drafted in bf16 and close decisions settled in fp32" in caption
+    assert "Points before the end, tnews_1k: on up to 90 fixed examples of validation." in caption
     assert caption.count("Points before the end") == 2
 
 
