@@ -45,10 +45,10 @@ def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> A
 
 
 Experiments = Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")]
-Scale = Annotated[str | None, option("Only this scale; by default all.", "--protocol")]
+OnlyProtocol = Annotated[str | None, option("Only this scale; by default all.", "--protocol")]
 FiguresFolder = Annotated[Path, option("Folder of figures and tables.", "--figures")]
 ResultsFolder = Annotated[Path, option("Folder of results.", "--results")]
-Json = Annotated[bool, option("Print JSON.", "--json")]
+AsJson = Annotated[bool, option("Print JSON.", "--json")]
 
 
 def verb(command: Command) -> Command:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import Exit, Json, err, option, show, verb
+from stableft.cli.common import AsJson, Exit, err, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, table
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoders import fetch_encoder
@@ -22,7 +22,7 @@ from stableft.tasks.download import Fetched
 @verb
 def check(
     task: Annotated[str, typer.Argument(help="A task, as `ls tasks` lists it, or own files, such as csv:PATH.")],
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Summarise the data of a task.
 
@@ -35,7 +35,7 @@ def check(
 def fetch(
     tasks: Annotated[list[str] | None, typer.Argument(help="Tasks, as `ls tasks` lists them; all: every known corpus.")] = None,
     encoders: Annotated[list[str] | None, option("A hub id; repeatable.", "--encoder")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Download corpora and encoders.
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, err, option, show, verb
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core.errors import MissingInput, StableftError
 from stableft.core.experiments import get_experiment, get_protocol
@@ -30,7 +30,7 @@ def doctor(
         bool, option("Repeat a short run in several ways, and compare the results bit for bit.", "--determinism")
     ] = False,
     protocol: Annotated[str, option("With --determinism: the scale of the run; laptop has real weights.")] = "smoke",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the installation.
 

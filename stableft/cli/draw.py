@@ -1,6 +1,6 @@
 """Draw: writes figures and tables from collected results."""
 
-from stableft.cli.common import FIGURES, RESULTS, Experiments, FiguresFolder, Json, ResultsFolder, Scale, show, verb
+from stableft.cli.common import FIGURES, RESULTS, AsJson, Experiments, FiguresFolder, OnlyProtocol, ResultsFolder, show, verb
 from stableft.cli.formatting import written
 from stableft.storage.store import Store
 
@@ -8,10 +8,10 @@ from stableft.storage.store import Store
 @verb
 def figures(
     experiments: Experiments = None,
-    protocol: Scale = None,
+    protocol: OnlyProtocol = None,
     results: ResultsFolder = RESULTS,
     folder: FiguresFolder = FIGURES,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw every figure from collected results.
 
@@ -27,10 +27,10 @@ def figures(
 @verb
 def tables(
     experiments: Experiments = None,
-    protocol: Scale = None,
+    protocol: OnlyProtocol = None,
     results: ResultsFolder = RESULTS,
     folder: FiguresFolder = FIGURES,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write every table from collected results.
 

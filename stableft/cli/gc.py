@@ -6,11 +6,11 @@ from typing import Annotated
 
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Json, ResultsFolder, option, show, verb
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.core.experiments import all_grids
 from stableft.execution import cleanup
-from stableft.execution.cleanup import Garbage, Item
+from stableft.execution.cleanup import Garbage, Removable
 from stableft.storage.store import Store
 
 
@@ -20,7 +20,7 @@ def gc(
     yes: Annotated[bool, option("Delete; by default only lists.", "--yes")] = False,
     runs: Annotated[bool, option("Also run records whose rows are in the collected tables.", "--runs")] = False,
     only_copies: Annotated[bool, option("Also measurements that exist nowhere else: they will be lost.", "--only-copies")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List or delete files that are no longer needed.
 
@@ -52,19 +52,19 @@ def garbage_view(garbage: Garbage, deleted: bool) -> View:
     return View(text, data)
 
 
-def _by_kind(items: Sequence[Item]) -> dict[str, list[Item]]:
-    by_kind: dict[str, list[Item]] = {}
+def _by_kind(items: Sequence[Removable]) -> dict[str, list[Removable]]:
+    by_kind: dict[str, list[Removable]] = {}
     for item in items:
         by_kind.setdefault(item.kind, []).append(item)
     return by_kind
 
 
-def _row(kind: str, items: Sequence[Item]) -> list[str]:
+def _row(kind: str, items: Sequence[Removable]) -> list[str]:
     where = str(items[0].path) if len(items) == 1 else f"{items[0].path.parent}{os.sep}"
     return [kind, str(len(items)), _megabytes(sum(item.size for item in items)), where]
 
 
-def _data(items: Sequence[Item]) -> list[dict[str, object]]:
+def _data(items: Sequence[Removable]) -> list[dict[str, object]]:
     return [{"kind": item.kind, "path": str(item.path), "bytes": item.size} for item in items]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stableft.cli.common import Json, show, verb
+from stableft.cli.common import AsJson, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core.errors import UsageError
 from stableft.core.experiments import all_experiments, all_protocols
@@ -16,7 +16,7 @@ from stableft.tasks.catalog import all_tasks
 @verb
 def ls(
     what: Annotated[str, typer.Argument(help="experiments, techniques, protocols, tasks or encoders")] = "experiments",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List experiments, techniques, tasks and more."""
     show(listing(what), as_json)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Json, ResultsFolder, option, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb, with_options
 from stableft.cli.formatting import VIEW_SCHEMA, View, table
 from stableft.cli.selection import Selection, read_selection
 from stableft.execution import planning
@@ -21,7 +21,7 @@ def plan(
     selected: Selection,
     results: ResultsFolder = RESULTS,
     jobs: Annotated[int | None, option("Runs at a time; by default one per core.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and its cost.
 

@@ -1,6 +1,6 @@
 """Report page: writes one offline page per scale, with claims, figures, tables and runs."""
 
-from stableft.cli.common import FIGURES, RESULTS, FiguresFolder, Json, ResultsFolder, Scale, show, verb
+from stableft.cli.common import FIGURES, RESULTS, AsJson, FiguresFolder, OnlyProtocol, ResultsFolder, show, verb
 from stableft.cli.formatting import written
 from stableft.core.experiments import all_protocols
 from stableft.storage.store import Store
@@ -8,7 +8,7 @@ from stableft.storage.store import Store
 
 @verb
 def report(
-    protocol: Scale = None, results: ResultsFolder = RESULTS, folder: FiguresFolder = FIGURES, as_json: Json = False
+    protocol: OnlyProtocol = None, results: ResultsFolder = RESULTS, folder: FiguresFolder = FIGURES, as_json: AsJson = False
 ) -> None:
     """Write one offline page per scale.
 

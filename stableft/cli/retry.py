@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stableft.cli.common import RESULTS, Json, ResultsFolder, err, option, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.cli.run import DryRun, perform
@@ -32,7 +32,7 @@ def retry(
     ] = None,
     execution: ExecutionOptions,
     dry_run: DryRun = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Re-run failed runs.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, err, option, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options, runs_at_a_time
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name
 from stableft.cli.plan import plan_view
@@ -36,7 +36,7 @@ def run(
     results: ResultsFolder = RESULTS,
     execution: ExecutionOptions,
     dry_run: DryRun = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the missing runs of a grid.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Json, ResultsFolder, show, verb
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.cli.trace import rebuilding_lines
 from stableft.execution import reproduce
@@ -20,7 +20,7 @@ from stableft.storage.store import Store
 def show_run(
     run: Annotated[str, typer.Argument(metavar="RUN_ID", help="The id of a run, or its first digits.")],
     results: ResultsFolder = RESULTS,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show everything recorded about a run.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, option, out, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, out, show, verb, with_options
 from stableft.cli.failures import failure_data
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data
 from stableft.cli.selection import Selection, failures_command, read_selection
@@ -28,7 +28,7 @@ def status(
     selected: Selection,
     results: ResultsFolder = RESULTS,
     watch: Annotated[bool, option("Show it every second until nothing is left to do.", "--watch")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show which runs are done, running or failed.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Json, ResultsFolder, show, verb
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
 from stableft.execution import reproduce
@@ -25,7 +25,7 @@ SHOWN_IDS = 3
 def trace(
     path: Annotated[Path, typer.Argument(help="A figure (pdf, png, svg, csv) or a table (md, tex, csv).")],
     results: ResultsFolder = RESULTS,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Trace a figure or table back to its runs.
 

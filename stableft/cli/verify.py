@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, Exit, Json, ResultsFolder, option, show, verb
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.core.experiments import all_experiments, all_protocols, get_experiment, get_protocol
 from stableft.core.files import write_whole
@@ -24,7 +24,7 @@ def verify(
     results: ResultsFolder = RESULTS,
     strict: Annotated[bool, option("Exit with 3 if a claim is contradicted.", "--strict")] = False,
     output: Annotated[Path | None, option("File for the page of verdicts; by default CLAIMS.md, if all claims are judged.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge the sources' claims on collected results.
 

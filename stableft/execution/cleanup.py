@@ -18,7 +18,7 @@ Copies = set[tuple[str, str | None]]  # identity and trajectory
 
 
 @dataclass(frozen=True)
-class Item:
+class Removable:
     """A file or folder that may be deleted.
 
     Attributes:
@@ -44,8 +44,8 @@ class Garbage:
         running: Number of running runs; files that they may be using are not touched.
     """
 
-    items: Sequence[Item]
-    kept: Sequence[Item]
+    items: Sequence[Removable]
+    kept: Sequence[Removable]
     running: int
 
 
@@ -64,7 +64,7 @@ def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: b
     # Measurements are only copies unless the tables or another record hold the same rows.
     tables = _in_tables(store)
     records = {path: _copy(store, path.stem) for path in _entries(store.path("").parent, "*.parquet")}
-    asked = [Item("run records", path, _size(path), copy not in tables) for path, copy in records.items() if runs]
+    asked = [Removable("run records", path, _size(path), copy not in tables) for path, copy in records.items() if runs]
     going = {item.path for item in asked if only_copies or not item.only_copy}
     staying = tables | {copy for path, copy in records.items() if path not in going}
     measured = [*asked, *_set_aside(store, staying)]
@@ -72,39 +72,39 @@ def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: b
     return Garbage(items, [item for item in measured if item.only_copy and not only_copies], running)
 
 
-def _stale(store: Store) -> Iterator[Item]:
+def _stale(store: Store) -> Iterator[Removable]:
     """Yields stale logs, failure notes, locks and checkpoints."""
     for path in _entries(store.log_path("").parent, "*.log"):
         if run_status(store, path.stem).state in ("done", "pending"):
-            yield Item("logs of runs that have not failed", path, _size(path))
+            yield Removable("logs of runs that have not failed", path, _size(path))
     for path in _entries(store.failure_path("").parent, "*.json"):
         if store.has(path.stem):
-            yield Item("failure notes of done runs", path, _size(path))
+            yield Removable("failure notes of done runs", path, _size(path))
     for path in _locks(store):
         if lock_content(path) is None:
-            yield Item("locks of dead processes", path, _size(path))
+            yield Removable("locks of dead processes", path, _size(path))
     for path in _entries(store.root / "checkpoints", "*"):
         if store.has(path.name.split(".")[0]):
-            yield Item("checkpoints of done runs", path, _size(path))
+            yield Removable("checkpoints of done runs", path, _size(path))
 
 
-def _made_again(store: Store, grids: Iterable[Grid]) -> Iterator[Item]:
+def _made_again(store: Store, grids: Iterable[Grid]) -> Iterator[Removable]:
     """Yields files that the next run makes again if it needs them.
 
     A running process may be reading or writing them.
     """
     for path, process in drafts(store.root):
         if not _alive(process):
-            yield Item("drafts of dead processes", path, _size(path))
+            yield Removable("drafts of dead processes", path, _size(path))
     for path in sorted([*store.root.glob("*/*/.draft"), *store.root.glob(".*.probe")]):
-        yield Item("drafts of dead processes", path, _size(path))
+        yield Removable("drafts of dead processes", path, _size(path))
     for path in _entries(store.root / "tokens", "*"):
-        yield Item("tokenised data", path, _size(path))
+        yield Removable("tokenised data", path, _size(path))
     weights = _entries(store.weights_path("").parent, "*.safetensors")
     for path in _unneeded(store, weights, grids) if weights else ():
-        yield Item("weights that no missing run needs", path, _size(path))
+        yield Removable("weights that no missing run needs", path, _size(path))
     for path in _entries(store.weights_path("").parent, "*.lock"):
-        yield Item("locks of dead processes", path, _size(path))
+        yield Removable("locks of dead processes", path, _size(path))
 
 
 def _unneeded(store: Store, weights: Sequence[Path], grids: Iterable[Grid]) -> list[Path]:
@@ -127,21 +127,21 @@ def _unneeded(store: Store, weights: Sequence[Path], grids: Iterable[Grid]) -> l
     return [path for path in weights if not may_be_needed(path)]
 
 
-def _set_aside(store: Store, copies: Copies) -> Iterator[Item]:
+def _set_aside(store: Store, copies: Copies) -> Iterator[Removable]:
     """Yields damaged records, and tables of other settings.
 
     They are only copies if no other file holds the same rows.
     """
     done = {run_id for run_id, _ in copies}
     for path in _entries(store.root / "damaged", "*"):
-        yield Item("damaged records", path, _size(path), path.name.split(".")[0] not in done)
+        yield Removable("damaged records", path, _size(path), path.name.split(".")[0] not in done)
     for folder in sorted(store.root.glob("*/*@*")):
         try:
             rows = run_summary.summarise_tables(store, folder.parent.name, folder.name)
         except MissingInput:  # damaged
             rows = {}
         same = bool(rows) and all(summary.trajectory and (run_id, summary.trajectory) in copies for run_id, summary in rows.items())
-        yield Item("tables set aside", folder, _size(folder), not same)
+        yield Removable("tables set aside", folder, _size(folder), not same)
 
 
 def _in_tables(store: Store) -> Copies:

@@ -16,7 +16,7 @@ from stableft.reporting.run_scores import final_scores
 from stableft.storage.records import Results
 from stableft.storage.store import METRIC_COLUMNS, Store
 
-Verdict = Literal["equal", "within interval", "different", "undecided", "only in A", "only in B"]
+CellVerdict = Literal["equal", "within interval", "different", "undecided", "only in A", "only in B"]
 
 
 class Pair(NamedTuple):
@@ -54,7 +54,7 @@ class ComparedCell:
     mean: Pair
     low: float | None
     high: float | None
-    verdict: Verdict
+    verdict: CellVerdict
     identical: bool
 
 
@@ -138,7 +138,7 @@ def _groups(results: Results | None) -> dict[tuple[str, str], pd.Series]:
     return {(str(task), str(arm)): rows.set_index("seed")["score"].sort_index() for (task, arm), rows in groups}
 
 
-def _judge(a: pd.Series | None, b: pd.Series | None) -> tuple[float | None, float | None, Verdict]:
+def _judge(a: pd.Series | None, b: pd.Series | None) -> tuple[float | None, float | None, CellVerdict]:
     if b is None:
         return None, None, "only in A"
     if a is None:

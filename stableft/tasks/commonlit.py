@@ -34,12 +34,12 @@ from numpy.typing import NDArray
 
 from stableft.core.errors import MissingInput, quoted
 from stableft.tasks import Example, Task, TaskData
-from stableft.tasks.readers.corpus_files import DATA_VARIABLE, Fields, Interval, Record, find_local, number, read_text, to_examples
+from stableft.tasks.readers.corpus_files import DATA_VARIABLE, Bounds, Fields, Record, find_local, number, read_text, to_examples
 
 NUM_FOLDS = 5
 SEED = 3377
 FOLDERS = ("commonlit", "commonlitreadabilityprize")
-FIELDS = Fields("excerpt", "target", Interval(-math.inf, math.inf), ident="id")
+FIELDS = Fields("excerpt", "target", Bounds(-math.inf, math.inf), ident="id")
 STANDARD_ERROR = "standard_error"
 
 
@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[Example, ...]:
     """
     records = list(read_csv(path, (*FIELDS.names, STANDARD_ERROR)))
     examples = to_examples(records, FIELDS)
-    errors = [number(record, STANDARD_ERROR, Interval(0, math.inf)) for record in records]
+    errors = [number(record, STANDARD_ERROR, Bounds(0, math.inf)) for record in records]
     rated = tuple(example for example, error in zip(examples, errors, strict=True) if (example.label, error) != (0, 0))
     if len(rated) < NUM_FOLDS:
         raise MissingInput(f"{path}: {len(rated)} rated excerpts, at least {NUM_FOLDS} are needed")

@@ -35,7 +35,7 @@ import numpy as np
 
 from stableft.core.errors import MissingInput
 from stableft.tasks import Example, Task, TaskData, stratified_halves
-from stableft.tasks.readers.corpus_files import HUB_SPLITS, Fields, Interval, Source, read_train_dev, read_tsv
+from stableft.tasks.readers.corpus_files import HUB_SPLITS, Bounds, Fields, Source, read_train_dev, read_tsv
 
 NUM_TRAIN = 1000
 REPO = "nyu-mll/glue"
@@ -82,7 +82,7 @@ ACCEPTABILITY = ("unacceptable", "acceptable")
 SENTIMENT = ("negative", "positive")
 PARAPHRASE = ("not_equivalent", "equivalent")
 DUPLICATE = ("not_duplicate", "duplicate")
-SIMILARITY = Interval(0, 5)
+SIMILARITY = Bounds(0, 5)
 
 GLUE = (
     GlueTask(

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stableft.tasks import entity_spans
 
-Measure = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+ScoreFunction = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 TaggingMeasure = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], tuple[str, ...]], float]
 
 BATCH = 64
@@ -41,7 +41,7 @@ class Metric:
 
     name: str
     summary: str
-    measure: Measure
+    measure: ScoreFunction
 
     def compute(self, labels: ArrayLike, predictions: ArrayLike) -> float:
         """Computes the metric of ``predictions``.

@@ -35,7 +35,7 @@ LONGEST_NAME = 40
 LONGEST_PATH = 4096
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-Splits = Mapping[str, Sequence[Record]]
+RecordSplits = Mapping[str, Sequence[Record]]
 
 
 def is_own(name: str) -> bool:
@@ -104,7 +104,7 @@ def task_name(form: str, path: Path) -> str:
     return f"{name}.{form}"
 
 
-def _read_splits(form: str, path: Path) -> Splits:
+def _read_splits(form: str, path: Path) -> RecordSplits:
     if os.path.isdir(path):  # Path.is_dir raises an error for a name that is too long
         return _read_folder(form, path)
     if not os.path.isfile(path):
@@ -126,7 +126,7 @@ def _read_splits(form: str, path: Path) -> Splits:
     return {split: rows for split, rows in splits.items() if rows}
 
 
-def _read_folder(form: str, folder: Path) -> Splits:
+def _read_folder(form: str, folder: Path) -> RecordSplits:
     paths = {split: folder / f"{split}.{form}" for split in SPLITS}
     if absent := [str(paths[split]) for split in ("train", "validation") if not paths[split].is_file()]:
         raise MissingInput(f"not found: {', '.join(absent)}")
@@ -141,7 +141,7 @@ def _read_folder(form: str, folder: Path) -> Splits:
     return splits
 
 
-def _divided(path: Path, records: Sequence[Record]) -> Splits:
+def _divided(path: Path, records: Sequence[Record]) -> RecordSplits:
     if len(records) < MIN_ROWS:
         raise MissingInput(f"{path}: {len(records)} rows; at least {MIN_ROWS} are needed to split them; or add a column 'split'")
     places: dict[tuple[str, str | None], str] = {}
@@ -153,7 +153,7 @@ def _divided(path: Path, records: Sequence[Record]) -> Splits:
     return {split: [r for r, name in zip(records, names, strict=True) if name == split] for split in SPLITS}
 
 
-def _check_overlap(splits: Splits) -> None:
+def _check_overlap(splits: RecordSplits) -> None:
     origins: dict[tuple[str, str | None], tuple[str, str]] = {}
     for split, records in splits.items():
         for record in records:

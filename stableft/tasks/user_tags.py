@@ -22,7 +22,7 @@ from stableft.tasks.readers.user_tables import MIN_ROWS, SPLITS, divide
 
 FORM = "bio"
 
-Splits = Mapping[str, Sequence[Sentence]]
+SentenceSplits = Mapping[str, Sequence[Sentence]]
 
 
 def read(name: str, path: Path) -> Task:
@@ -58,7 +58,7 @@ def read(name: str, path: Path) -> Task:
     )
 
 
-def _read_folder(folder: Path) -> Splits:
+def _read_folder(folder: Path) -> SentenceSplits:
     paths = {split: folder / f"{split}.{FORM}" for split in SPLITS}
     if absent := [str(paths[split]) for split in ("train", "validation") if not paths[split].is_file()]:
         raise MissingInput(f"not found: {', '.join(absent)}")
@@ -66,7 +66,7 @@ def _read_folder(folder: Path) -> Splits:
     return dict(zip(there, read_tagged(*there.values()), strict=True))
 
 
-def _divided(path: Path) -> Splits:
+def _divided(path: Path) -> SentenceSplits:
     (sentences,) = read_tagged(path)
     if len(sentences) < MIN_ROWS:
         raise MissingInput(f"{path}: {len(sentences)} sentences; at least {MIN_ROWS} are needed to split them; or give a folder")
@@ -78,7 +78,7 @@ def _divided(path: Path) -> Splits:
     return {split: [s for s, name in zip(sentences, names, strict=True) if name == split] for split in SPLITS}
 
 
-def _check_overlap(splits: Splits) -> None:
+def _check_overlap(splits: SentenceSplits) -> None:
     origins: dict[tuple[str, ...], tuple[str, str]] = {}
     for split, sentences in splits.items():
         for sentence in sentences:

@@ -51,7 +51,7 @@ def connected(cluster: Cluster, warn: Warn) -> Iterator[Backend]:
     with connection(cluster) as client:
 
         def dask(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator[Status]:
-            pool = _Pool(client, supervisor, jobs, cluster.gather, warn)
+            pool = _WorkerPool(client, supervisor, jobs, cluster.gather, warn)
             with _lost(client), pool:
                 yield from run_window(pool, supervisor, jobs)
 
@@ -72,7 +72,7 @@ def _lost_error(client: Any) -> Unreachable:
     return Unreachable(f"lost the Dask scheduler at {address}. {KEPT}")
 
 
-class _Pool:
+class _WorkerPool:
     """The workers of a scheduler; see `stableft.execution.backends.window.Pool`."""
 
     def __init__(self, client: Any, supervisor: Supervisor, jobs: Sequence[Job], gather: bool, warn: Warn) -> None:
@@ -90,7 +90,7 @@ class _Pool:
         self._flying: dict[Any, ExitStack] = {}  # by future: the lock of its run
         self._number = 0
 
-    def __enter__(self) -> "_Pool":
+    def __enter__(self) -> "_WorkerPool":
         self._client.subscribe_topic(self._command, self._progress)
         if not self.slots():
             self._warn("no Dask worker has joined yet; runs begin when one does")

@@ -33,7 +33,7 @@ DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")  # float() acc
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Bounds:
     """Finite numbers from ``low`` to ``high``, both included."""
 
     low: float
@@ -55,7 +55,7 @@ class Fields:
 
     text: str
     label: str
-    classes: tuple[str, ...] | Interval
+    classes: tuple[str, ...] | Bounds
     pair: str | None = None
     ident: str | None = None
     empty: bool = False
@@ -329,8 +329,8 @@ def to_examples(records: Iterable[Record], names: Fields) -> tuple[Example, ...]
     return tuple(examples)
 
 
-def _label_reader(classes: tuple[str, ...] | Interval) -> Callable[[Record, str], int | float]:
-    if isinstance(classes, Interval):
+def _label_reader(classes: tuple[str, ...] | Bounds) -> Callable[[Record, str], int | float]:
+    if isinstance(classes, Bounds):
         return partial(number, interval=classes)
     index = {label: position for position, label in enumerate(classes)}
 
@@ -343,7 +343,7 @@ def _label_reader(classes: tuple[str, ...] | Interval) -> Callable[[Record, str]
     return position
 
 
-def number(record: Record, name: str, interval: Interval) -> float:
+def number(record: Record, name: str, interval: Bounds) -> float:
     """Parses the number in one cell, in decimal notation.
 
     Raises:

@@ -75,14 +75,14 @@ def test_data_and_weights_travel_once_per_worker(scheduler: str, client: Any, he
     """Also to a second command: workers keep what they have by fingerprint."""
     dask_worker._CACHES.clear()
     sent: list[tuple[int, int]] = []
-    ask = dask_backend._Pool._ask
+    ask = dask_backend._WorkerPool._ask
 
     def counted(self: Any, function: Any, *arguments: Any, **options: Any) -> Any:
         if function is dask_worker.receive:
             sent.extend([(len(arguments[0]), len(arguments[1]))] * len(options["workers"]))
         return ask(self, function, *arguments, **options)
 
-    monkeypatch.setattr(dask_backend._Pool, "_ask", counted)
+    monkeypatch.setattr(dask_backend._WorkerPool, "_ask", counted)
     jobs = [dataclasses.replace(heavy, run_id=f"fine-{number}") for number in range(10)]
     for _ in range(2):
         supervisor = Supervisor(lambda *_: None, target=obey)
@@ -200,7 +200,7 @@ def test_a_run_under_which_too_many_workers_died_is_killed_and_others_go_on(job:
         def result(self) -> None:
             raise KilledWorker("key", SimpleNamespace(address="tcp://w:1"), 3)  # pyright: ignore[reportArgumentType]
 
-    pool = dask_backend._Pool(None, Supervisor(lambda *_: None), [job("fine")], False, print)
+    pool = dask_backend._WorkerPool(None, Supervisor(lambda *_: None), [job("fine")], False, print)
     future: Any = Ended()
     pool._flying[future] = contextlib.ExitStack()
     status = pool.status(future, job("fine"))
