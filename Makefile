@@ -124,7 +124,7 @@ test-slow: $(READY) ## Run the slow tests
 	$(PY) -m pytest -n 2 --dist loadfile -m slow
 
 setup-browser: ## Install headless Chromium for test-browser, where apt has it and none is there
-	@for name in $(BROWSERS); do command -v $$name && exit 0; done; \
+	@for name in $(BROWSERS); do command -v "$$name" && exit 0; done; \
 	  as=$$(test "$$(id -u)" = 0 || echo sudo -n); \
 	  { $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends chromium-headless-shell; } \
 	  || { echo "No Chromium was found or could be installed: install one, or name one: CHROMIUM=/path/to/chrome"; exit 1; }

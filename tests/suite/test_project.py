@@ -1,6 +1,7 @@
 """The files around the package: they must not drift apart."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -96,3 +97,19 @@ def test_no_data_and_no_hosts_are_committed(project: Path):
     assert not [name for name in names if name.endswith((".tsv", ".bmes", ".safetensors", ".bin"))]
     assert not [name for name in names if name.startswith("results/runs/")]
     assert ".venv" not in names  # nor a link of that name, for which a checkout would delete the environment that is there
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_browser_is_installed_where_none_is(project: Path, tmp_path: Path, there: bool) -> None:
+    """With tools that only write down how they are called; an empty CHROMIUM is no browser."""
+    for name in ("make", "sh", "id"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    calls = tmp_path / "calls"
+    for name in ("apt-get", "sudo", *(["chromium"] if there else [])):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {calls}\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": str(tmp_path), "CHROMIUM": ""}
+    done = subprocess.run(["make", "setup-browser"], cwd=project, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert calls.exists() is not there
+    assert there or "chromium-headless-shell" in calls.read_text(encoding="utf-8")
