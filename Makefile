@@ -106,7 +106,7 @@ bench: $(READY) ## Measure stableft beside the Hugging Face Trainer, 75 minutes;
 	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(PY) -m benchmarks $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-gpu-check: $(READY) ## Check a GPU: equality, determinism, resuming, speed; under 8 minutes; writes build/gpu.json
+gpu-check: $(READY) ## Check a GPU: equality, determinism, resuming, speed, within 8 minutes; writes build/gpu.json
 	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt \
 	  || echo "accelerate could not be installed: the Trainer is left out."
 	$(PY) -m benchmarks.gpu --device $(if $(filter file,$(origin DEVICE)),cuda,$(DEVICE)) --output build/gpu.json
