@@ -1,5 +1,11 @@
 """Experiments and protocols are found by name."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from experiments import adam
@@ -24,3 +30,12 @@ def test_unknown_experiments() -> None:
 def test_every_experiment_has_a_grid_at_every_scale() -> None:
     found = [(grid.name, grid.protocol.name) for grid in all_grids()]
     assert sorted(found) == sorted((name, protocol) for name in all_experiments() for protocol in all_protocols())
+
+
+def test_a_folder_of_the_same_name_where_the_user_is_hides_nothing(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "__init__.py").touch()
+    words = [sys.executable, "-m", "stableft", "ls", "experiments", "--json"]
+    done = subprocess.run(words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["experiments"]) == set(all_experiments())

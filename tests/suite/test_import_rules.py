@@ -152,3 +152,16 @@ def test_no_function_is_too_long(project: Path) -> None:
     }
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES} == {}
     assert len(lengths) > 1000
+
+
+def test_no_two_classes_or_types_have_one_name(project: Path) -> None:
+    places: dict[str, list[str]] = {}
+    for module, source in sources(project, "stableft").items():
+        for node in ast.parse(source).body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            name = node.name if isinstance(node, ast.ClassDef) else target.id if isinstance(target, ast.Name) else ""
+            name = name.lstrip("_")
+            if name[:1].isupper() and not name.isupper():
+                places.setdefault(name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+    assert len(places) > 100
