@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 VERSIONS = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy")
 COMPARED = ("steps", "evaluation", "grid")
 FOLDER = Path(__file__).parent
+SCHEMA = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures the requested parts; stored results of the other parts are kept."""
+    """Measures the requested parts; stored results of other parts and other kinds of processors are kept."""
     options = _parser().parse_args(arguments)
     unknown = set(options.parts) - set(table.TITLES)
     if unknown:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("the Trainer needs accelerate: type `make bench`, or install benchmarks/requirements.txt", file=sys.stderr)
         return 4
     file = options.out / "results.json"
-    results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"schema": 1, "parts": {}}
+    results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"schema": SCHEMA, "processors": {}}
     wanted = [name for name in table.TITLES if name in options.parts or not options.parts]
     # A socket's path must be short, so the scratch folder is in the system's temporary folder.
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
@@ -46,18 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(wanted: Sequence[str], results: dict[str, Any], options: argparse.Namespace, scratch: Path) -> None:
     from benchmarks.variants import context
+    from stableft.models.kernels import this_processor
 
+    parts = results["processors"].setdefault(this_processor().kind, {})
     with context(scratch, quick=options.quick, rounds=options.rounds) as made:
         for names in _together(wanted):
             print(f"{' and '.join(names)} ...", file=sys.stderr, flush=True)
-            results["parts"] |= _measure(names, made)
+            parts |= _measure(names, made)
             write(results, options.out)  # after each part, so that an interruption loses only one
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
     """Writes results.json and README.md, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    ordered = {**results, "parts": {name: results["parts"][name] for name in table.TITLES if name in results["parts"]}}
+    processors = {
+        kind: {name: parts[name] for name in table.TITLES if name in parts} for kind, parts in sorted(results["processors"].items())
+    }
+    ordered = {**results, "processors": processors}
     for name, text in (("results.json", json.dumps(ordered, indent=1) + "\n"), ("README.md", table.page(ordered))):
         draft = folder / f".{name}.tmp"
         draft.write_text(text, encoding="utf-8")

@@ -52,7 +52,8 @@ Written by `make bench`; do not edit. Every value is the median of interleaved r
 smallest and the largest in parentheses. A ratio is the number of times a variant is better than a
 reference; it is computed within each round, and then the median is taken. Settings: fp32, fused
 AdamW, learning rate 5e-5, clipping at 1; synthetic texts with the lengths of the real tasks.
-Everything runs on the CPU; GPUs: not measured."""
+Everything runs on the CPU; GPUs: not measured. Processors differ in what their libraries gain, so
+each kind has its own tables: vendor, family and model as in /proc/cpuinfo, and instruction set."""
 
 
 def number(value: float) -> str:
@@ -88,23 +89,32 @@ def group(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def part(name: str, result: Mapping[str, Any], *, machine: bool) -> str:
-    """Formats a part with its tables; with ``machine`` also the machine of its measurement."""
+def part(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Formats a part, with the tables of each kind of processor.
+
+    Args:
+        name: The part.
+        results: Kind of processor -> its measurement.
+    """
+    shown = [f"### {kind}\n\n{_measured(result)}" for kind, result in results.items()]
+    return "\n\n".join([f"## {TITLES[name]} (`{name}`)", NOTES[name].strip(), *shown])
+
+
+def _measured(result: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = result["rows"]
     groups = dict.fromkeys(row["group"] for row in rows)
-    tables = [f"### {title}\n\n{group([row for row in rows if row['group'] == title])}" for title in groups]
+    tables = [f"#### {title}\n\n{group([row for row in rows if row['group'] == title])}" for title in groups]
     when = f"{result['date']}, {result['minutes']:.1f} minutes; load of the machine before: {result['load_before']}."
     quick = "**Tiny sizes (`--quick`): these numbers mean nothing.**"
-    about = [when, *([where(result)] if machine else []), *([quick] if result["quick"] else [])]
-    return "\n\n".join([f"## {TITLES[name]} (`{name}`)", " ".join(about), NOTES[name].strip(), *tables])
+    about = [when, where(result), *([quick] if result["quick"] else [])]
+    return "\n\n".join([" ".join(about), *tables])
 
 
 def page(results: Mapping[str, Any]) -> str:
-    """Formats the whole page; if all parts have the same machine, it is described once."""
-    parts = {name: results["parts"][name] for name in TITLES if name in results["parts"]}
-    places = list(dict.fromkeys(where(result) for result in parts.values()))
-    shown = [part(name, result, machine=len(places) > 1) for name, result in parts.items()]
-    return "\n\n".join([INTRODUCTION, *(places if len(places) == 1 else []), *shown]) + "\n"
+    """Formats the whole page: every part, and within it every kind of processor."""
+    processors: Mapping[str, Mapping[str, Any]] = results["processors"]
+    measured = {name: {kind: parts[name] for kind, parts in processors.items() if name in parts} for name in TITLES}
+    return "\n\n".join([INTRODUCTION, *(part(name, by_kind) for name, by_kind in measured.items() if by_kind)]) + "\n"
 
 
 def where(result: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import stableft
 from stableft.execution import checkout
 from stableft.execution.checkout import ROOT
+from stableft.models.kernels import this_processor
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pyarrow", "datasets", "joblib", "stableft")
 # Variables that choose the kernels, and so can change a result. Threads are set in the process.
@@ -107,6 +108,7 @@ def _hardware() -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
         "cpu": _cpu_name(),
+        "processor": this_processor().kind,
         "cores": os.cpu_count(),
         "memory_mb": _memory_mb(),
     }

@@ -60,10 +60,18 @@ class Choice(NamedTuple):
 
 
 class Processor(NamedTuple):
-    """Vendor, such as ``AuthenticAMD``, and flags of a processor, as in /proc/cpuinfo; empty if unknown."""
+    """Vendor, such as ``AuthenticAMD``, flags, family and model, as in /proc/cpuinfo; empty if unknown."""
 
     vendor: str
     flags: frozenset[str]
+    family: str = ""
+    model: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of processor whose measurements are kept together: vendor, family, model, instruction set."""
+        numbers = f" family {self.family} model {self.model}" if self.family else ""
+        return f"{self.vendor or 'unknown vendor'}{numbers}, {instruction_set(self.flags)}"
 
 
 def choose(vendor: str, capability: Capability, onednn_available: bool) -> Choice:
@@ -86,8 +94,8 @@ def choose(vendor: str, capability: Capability, onednn_available: bool) -> Choic
 @cache
 def chosen(onednn_available: bool = True) -> Choice:
     """Returns the libraries for this processor, under the instruction set of this process."""
-    vendor, flags = this_processor()
-    return choose(vendor, instruction_set(flags, os.environ.get("ATEN_CPU_CAPABILITY", "")), onednn_available)
+    here = this_processor()
+    return choose(here.vendor, instruction_set(here.flags, os.environ.get("ATEN_CPU_CAPABILITY", "")), onednn_available)
 
 
 def instruction_set(flags: frozenset[str], forced: str = "") -> Capability:
@@ -124,4 +132,5 @@ def parse_processor(cpuinfo: str) -> Processor:
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
-    return Processor(fields.get("vendor_id", ""), frozenset((fields.get("flags") or fields.get("Features", "")).split()))
+    flags = frozenset((fields.get("flags") or fields.get("Features", "")).split())
+    return Processor(fields.get("vendor_id", ""), flags, fields.get("cpu family", ""), fields.get("model", ""))

@@ -244,7 +244,12 @@ def _run_group(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Run
     hardware, execution, lock = (provenance.get(name) or {} for name in ("hardware", "execution", "lock"))
     days = sorted(datetime.fromtimestamp(each["started"], UTC).date().isoformat() for each, *_ in members if each.get("started"))
     cores, memory = hardware.get("cores"), hardware.get("memory_mb")
-    parts = [hardware.get("cpu"), f"{cores} cores" if cores else "", f"{memory} MiB" if memory else "", hardware.get("machine")]
+    parts = [
+        hardware.get("processor") or hardware.get("cpu"),
+        f"{cores} cores" if cores else "",
+        f"{memory} MiB" if memory else "",
+        hardware.get("machine"),
+    ]
     threads = execution.get("threads")
     device = [execution.get("device_name") or execution.get("device"), f"{threads} thread{'s' * (threads != 1)}" if threads else ""]
     return RunGroup(

@@ -43,6 +43,7 @@ class Hardware(BaseModel):
 
     machine: Text | None = None
     cpu: Text | None = None
+    processor: Text | None = None
     cores: int | None = None
     memory_mb: int | None = None
 

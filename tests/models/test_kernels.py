@@ -12,12 +12,15 @@ from stableft.models.kernels import ONEDNN, TORCH, Capability, Products, bf16_in
 
 X86 = """processor\t: 0
 vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 1
 model name\t: AMD EPYC 7R13
 flags\t\t: fpu fma avx2 sse4_2
 power management:
 
 processor\t: 1
 vendor_id\t: Other
+cpu family\t: 6
 flags\t\t: fpu
 """
 ARM = """processor\t: 0
@@ -51,9 +54,14 @@ def test_a_choice_in_words() -> None:
 
 
 def test_processors_are_read() -> None:
-    assert parse_processor(X86) == ("AuthenticAMD", {"fpu", "fma", "avx2", "sse4_2"})
-    assert parse_processor(ARM) == ("", {"fp", "asimd", "sve", "bf16"})
-    assert parse_processor("nonsense\n\n:::") == ("", frozenset())
+    assert parse_processor(X86) == ("AuthenticAMD", {"fpu", "fma", "avx2", "sse4_2"}, "25", "1")
+    assert parse_processor(ARM) == ("", {"fp", "asimd", "sve", "bf16"}, "", "")
+    assert parse_processor("nonsense\n\n:::") == ("", frozenset(), "", "")
+
+
+def test_measurements_are_kept_by_the_kind_of_processor():
+    assert parse_processor(X86).kind == "AuthenticAMD family 25 model 1, AVX2"
+    assert parse_processor(ARM).kind == "unknown vendor, DEFAULT"
 
 
 def test_a_machine_without_cpuinfo_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +69,7 @@ def test_a_machine_without_cpuinfo_is_unknown(monkeypatch: pytest.MonkeyPatch) -
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "read_text", absent)
-    assert kernels.this_processor.__wrapped__() == ("", frozenset())
+    assert kernels.this_processor.__wrapped__() == ("", frozenset(), "", "")
 
 
 @pytest.mark.parametrize(

@@ -77,28 +77,29 @@ def test_a_table_shows_unit_median_spread_rounds_and_ratios():
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_the_page_says_once_where_parts_were_measured_if_it_is_the_same_place():
-    same = table.page({"parts": {"gemm": result([]), "grid": result([])}})
-    assert same.count("commit abc") == 1
-    assert "mean nothing" not in same
-    other = table.page({"parts": {"gemm": result([]), "grid": result([], "def", quick=True)}})
-    assert (other.count("commit abc"), other.count("commit def"), other.count("mean nothing")) == (1, 1, 1)
-    assert other.index("(`gemm`)") < other.index("(`grid`)")
+def test_the_page_shows_every_kind_of_processor_beside_the_others():
+    page = table.page(
+        {"processors": {"Zen": {"grid": result([], "def", quick=True), "gemm": result([])}, "Other": {"grid": result([])}}}
+    )
+    assert (page.count("commit abc"), page.count("commit def"), page.count("mean nothing")) == (2, 1, 1)
+    places = [page.index(text) for text in ("(`gemm`)", "### Zen", "(`grid`)", "### Other")]
+    assert places == sorted(places)
+    assert page.count("### Zen") == 2
 
 
 def test_every_part_has_a_title_and_a_note():
     assert set(table.TITLES) == set(table.NOTES)
 
 
-def test_parts_that_were_not_measured_stay_on_file(tmp_path: Path):
-    write({"schema": 1, "parts": {"grid": result([], "old")}}, tmp_path)
+def test_parts_and_processors_that_were_not_measured_stay_on_file(tmp_path: Path):
+    write({"schema": 2, "processors": {"Zen": {"grid": result([], "old")}, "Other": {"grid": result([], "far")}}}, tmp_path)
     on_file = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    on_file["parts"]["gemm"] = result([], "new")
+    on_file["processors"]["Zen"]["gemm"] = result([], "new")
     write(on_file, tmp_path)
-    assert list(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["parts"]) == ["gemm", "grid"]
+    kept = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["processors"]
+    assert {kind: list(parts) for kind, parts in kept.items()} == {"Other": ["grid"], "Zen": ["gemm", "grid"]}
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "commit old" in page
-    assert "commit new" in page
+    assert all(f"commit {name}" in page for name in ("old", "new", "far"))
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]):
@@ -197,10 +198,11 @@ def test_a_variant_that_the_processor_cannot_run_is_marked_and_the_others_go_on(
 def test_all_parts_run(tmp_path: Path):
     assert main(["--quick", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert list(results["parts"]) == list(table.TITLES)
-    for name, part in results["parts"].items():
+    parts = results["processors"][kernels.this_processor().kind]
+    assert list(parts) == list(table.TITLES)
+    for name, part in parts.items():
         assert part["rows"], name
         assert part["quick"]
-    losses = {row["name"][0]: row["median"] for row in results["parts"]["equality"]["rows"]}
+    losses = {row["name"][0]: row["median"] for row in parts["equality"]["rows"]}
     assert all(losses[name] < 1e-6 for name in "BCDE")
     assert TINY.name in (tmp_path / "README.md").read_text(encoding="utf-8")
