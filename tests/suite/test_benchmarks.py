@@ -14,6 +14,7 @@ from benchmarks.statistic import Row, as_json, interleave, speedups, summary
 from benchmarks.subject import Spec, Trained
 from benchmarks.variants import PACKED_BF16, VARIANTS
 from benchmarks.work import BASE, MINILM, RTE, SHAPES, TINY, TNEWS, Shape, Size, lengths, small, splits, write_random_encoder
+from stableft.models import kernels
 from stableft.models.encoders import Encoder, resolve
 from stableft.models.loading import load_tokenizer
 
