@@ -36,7 +36,7 @@ from .published import PUBLISHED
 
 NUM_STEPS = {"smoke": (24, 48), "laptop": (96, 200, 400), "small": (96, 200, 400, 800)}
 SOURCE_STEPS = (96, 200, 400, 800, 1600, 3200)
-TASKS = {"paper": GLUE_1K}
+TASKS = {"small": ("rte_1k",), "paper": GLUE_1K}
 NUM_SEEDS = {"laptop": 3, "small": 3, "paper": 8}
 NUM_LAYERS = {"paper": 5}
 

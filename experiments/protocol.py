@@ -152,7 +152,7 @@ SMALL = Protocol(
     name="small",
     summary="hours on 2 cores, real data: RTE with MiniLM-L6, TNEWS-1k with a Chinese BERT of 4 x 512",
     configs={
-        "rte": _with(RTE, 1e-4, encoder="minilm-l6"),
+        **{task: _with(RTE, 1e-4, task=task, encoder="minilm-l6") for task in ("rte", "rte_1k")},
         "tnews": _with(TNEWS, 5e-5, task="tnews", encoder="bert-4x512-zh", evaluation=EvaluationConfig(every=10, num_examples=200)),
         "commonlit0": _with(
             COMMONLIT,
