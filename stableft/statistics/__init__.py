@@ -36,9 +36,24 @@ from stableft.statistics.prediction_agreement import Agreement, absolute_differe
 from stableft.statistics.sample_size import Verdicts, minimum_detectable, power, seeds_needed, verdicts
 from stableft.statistics.sign_flip import EXACT_FLIPS, SAMPLED_FLIPS, sign_flip_p, sign_flip_ps, wilcoxon_p
 from stableft.statistics.stochastic_order import almost_stochastic_order, violation_ratio
-from stableft.statistics.variance_decomposition import VarianceComponents, variance_components
+from stableft.statistics.variance_decomposition import (
+    ComponentIntervals,
+    CrossedMean,
+    SpreadRatio,
+    VarianceComponents,
+    component_intervals,
+    crossed_mean,
+    spread_ratio,
+    variance_components,
+)
 
 __all__ = [
+    "spread_ratio",
+    "crossed_mean",
+    "component_intervals",
+    "SpreadRatio",
+    "CrossedMean",
+    "ComponentIntervals",
     "CONFIDENCE",
     "CURVE_RESAMPLES",
     "EXACT_FLIPS",
