@@ -4,12 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from stableft.reporting.claims.setting import Setting
 from stableft.storage.records import Results
 
-Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
+Verdict = Literal["confirmed", "contradicted", "inconclusive", "not applicable", "not run"]
+Kind = Literal["empirical", "arithmetic"]
 
 ANY_ENCODER = "any encoder"
 """Subject of claims about every encoder, such as those on the optimizer's arithmetic."""
+
+BIAS_CORRECTION = "Does Adam's bias correction matter?"
+REINITIALISATION = "Do re-initialised top layers help?"
+LONGER_TRAINING = "Does longer training help?"
+LEARNING_RATES = "Do layer-wise or separate learning rates help?"
+OTHER_REMEDIES = "Do the other remedies help?"
+SPREAD = "Where does the spread come from?"
+CONTROLS = "Does our own machinery hold (controls)?"
+
+QUESTIONS = (BIAS_CORRECTION, REINITIALISATION, LONGER_TRAINING, LEARNING_RATES, OTHER_REMEDIES, SPREAD, CONTROLS)
+"""The groups of claims, in the order of the page."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,10 @@ class Claim:
         test: The test; raises `NotLogged` or `MissingInput` if the results lack its input.
         tasks: The tasks of the claim: the source's, and their substitutes at smaller scales. Empty:
             all.
+        question: The group of the claim, one of `QUESTIONS`.
+        setting: The setting of the source. The claim is not judged on tasks outside of it. None: any.
+        kind: ``arithmetic``: true by construction, as for two names of the same run, or a maximum over
+            more points. Such a claim tests the machinery, and is not counted as evidence.
     """
 
     name: str
@@ -55,6 +72,9 @@ class Claim:
     minimum_n: int
     test: Callable[[Results], Evidence]
     tasks: tuple[str, ...] = ()
+    question: str = ""
+    setting: Setting | None = None
+    kind: Kind = "empirical"
 
 
 @dataclass(frozen=True)
