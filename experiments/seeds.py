@@ -30,7 +30,7 @@ the std with the other seed held fixed, rest included.
 from stableft.core.grid import Grid, Override, Protocol, SeedSquare
 from stableft.reporting import report
 from stableft.reporting.claims import Claim
-from stableft.reporting.claims.seed_effects import SMALLEST, both_contribute, mean_higher, steadier_over
+from stableft.reporting.claims.seed_effects import SMALLEST, BothContribute, MeanHigher, SteadierOver
 from stableft.reporting.figures import seed_map
 from stableft.reporting.tables import seed_published, seed_spread, variance
 from stableft.techniques.reinit import Reinit
@@ -67,7 +67,7 @@ CLAIMS = (
         f"that of one of them ends below a std of {SMALLEST:.4f}, one of Appendix B's 138 examples",
         about=RTE.encoder,
         minimum_n=FEWEST_A_SIDE,
-        test=both_contribute("standard"),
+        test=BothContribute("standard"),
     ),
     Claim(
         name="reinit_steadier_over_order",
@@ -76,7 +76,7 @@ CLAIMS = (
         expected="the ratio of the stds over order seeds with the init seed fixed is below 1: 95 % interval of the F distribution",
         about=RTE.encoder,
         minimum_n=FEWEST_A_SIDE,
-        test=steadier_over("order", "reinit", "standard"),
+        test=SteadierOver("order", "reinit", "standard"),
     ),
     Claim(
         name="reinit_steadier_over_init",
@@ -85,7 +85,7 @@ CLAIMS = (
         expected="the ratio of the stds over init seeds with the order seed fixed is below 1: 95 % interval of the F distribution",
         about=RTE.encoder,
         minimum_n=FEWEST_A_SIDE,
-        test=steadier_over("init", "reinit", "standard"),
+        test=SteadierOver("init", "reinit", "standard"),
     ),
     Claim(
         name="reinit_scores_higher",
@@ -94,7 +94,7 @@ CLAIMS = (
         expected="the mean paired difference is above 0: 95 % interval over random init and order seeds",
         about=RTE.encoder,
         minimum_n=FEWEST_A_SIDE,
-        test=mean_higher("reinit", "standard"),
+        test=MeanHigher("reinit", "standard"),
     ),
 )
 

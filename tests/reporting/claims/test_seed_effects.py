@@ -9,7 +9,7 @@ from experiments import seeds
 from experiments.protocol import LAPTOP
 from stableft.core.errors import MissingInput
 from stableft.core.grid import select
-from stableft.reporting.claims.seed_effects import both_contribute, mean_higher, steadier_over
+from stableft.reporting.claims.seed_effects import BothContribute, MeanHigher, SteadierOver
 from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
@@ -47,34 +47,34 @@ def runs() -> Results:
     ],
 )
 def test_both_kinds_of_seed_must_add_to_the_spread(runs: Results, effects: dict[str, float], verdict: str) -> None:
-    found = both_contribute("standard")(with_validation(runs, by_arm(**effects)))
+    found = BothContribute("standard")(with_validation(runs, by_arm(**effects)))
     assert (found.verdict, found.n) == (verdict, 6)
 
 
 def test_equal_spreads_that_are_all_rest_confirm_nothing(runs: Results) -> None:
     """The stds over either kind of seed are alike, as they both are the rest."""
     given = with_validation(runs, by_arm(rest=0.01))
-    assert both_contribute("standard")(given).verdict != "confirmed"
+    assert BothContribute("standard")(given).verdict != "confirmed"
 
 
 def test_a_method_is_steadier_over_the_seeds_that_move_it_less(runs: Results) -> None:
     calm, lively = by_arm(rest=0.001), by_arm(init=0.02, rest=0.001)
     scores = calm.where(calm.index.str.startswith("reinit"), lively)
     given = with_validation(runs, scores)
-    assert steadier_over("init", "reinit", "standard")(given).verdict == "confirmed"
-    assert steadier_over("init", "standard", "reinit")(given).verdict == "contradicted"
-    assert steadier_over("order", "reinit", "standard")(given).verdict == "inconclusive"
+    assert SteadierOver("init", "reinit", "standard")(given).verdict == "confirmed"
+    assert SteadierOver("init", "standard", "reinit")(given).verdict == "contradicted"
+    assert SteadierOver("order", "reinit", "standard")(given).verdict == "inconclusive"
 
 
 def test_a_mean_is_higher_by_pairs_of_runs(runs: Results) -> None:
     given = with_validation(runs, by_arm({"reinit": 0.05}, init=0.02, order=0.02))
-    assert mean_higher("reinit", "standard")(given).verdict == "confirmed"
-    assert mean_higher("standard", "reinit")(given).verdict == "contradicted"
+    assert MeanHigher("reinit", "standard")(given).verdict == "confirmed"
+    assert MeanHigher("standard", "reinit")(given).verdict == "contradicted"
 
 
 def test_a_hole_or_another_side_is_named(runs: Results) -> None:
     gone = runs.runs["arm"] == "reinit init=2 order=3"
     with pytest.raises(MissingInput, match="reinit on docpair: 1 of 36 pairs of seeds are not run"):
-        mean_higher("reinit", "standard")(replace(runs, runs=runs.runs[~gone]))
+        MeanHigher("reinit", "standard")(replace(runs, runs=runs.runs[~gone]))
     with pytest.raises(MissingInput, match="nothing on docpair: 0 x 0 seeds"):
-        mean_higher("nothing", "standard")(runs)
+        MeanHigher("nothing", "standard")(runs)
