@@ -208,3 +208,14 @@ def parse_seeds(text: str) -> list[int]:
             raise UsageError(f"seeds {quoted(text)}: more than {MAX_SEEDS:,}")
         seeds.update(dict.fromkeys(range(int(first), int(last or first) + 1)))
     return list(seeds)
+
+
+def join_spans(numbers: Sequence[int]) -> str:
+    """Joins increasing numbers into spans: ``0-9, 12``."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)

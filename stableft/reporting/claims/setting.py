@@ -52,7 +52,8 @@ def unmet(setting: Setting, results: Results, arms: Sequence[Arm] = ()) -> dict[
     Args:
         setting: The setting.
         results: Results of one experiment and protocol.
-        arms: Arms with the conditions on settings, if the setting names none; empty: all.
+        arms: Arms with the conditions on settings, if the setting names none. All, if no arm matches: the
+            measures of some claims have other arms than the runs.
     """
     protocol = str(results.runs["protocol"].iloc[0])
     scores = final_scores(results) if setting.none_failed else None
@@ -60,8 +61,9 @@ def unmet(setting: Setting, results: Results, arms: Sequence[Arm] = ()) -> dict[
     for task, runs in results.runs.groupby("task", sort=False, observed=True):
         patterns = setting.arms or arms
         known = runs["arm"].astype(str)
-        chosen = runs[known.isin([name for arm in patterns for name in matching(arm, protocol, known)])] if patterns else runs
+        chosen = runs[known.isin([name for arm in patterns for name in matching(arm, protocol, known)])]
         failed = None if scores is None else scores[scores["task"] == task]
+        chosen = runs if chosen.empty else chosen
         found = [*_settings(setting, chosen), *_longer(setting, runs, protocol), *_failed(setting, failed, protocol)]
         if found:
             reasons[str(task)] = ", ".join(found)
