@@ -147,9 +147,9 @@ def select(
                 raise UsageError(
                     f"{grid.name} at protocol {grid.protocol.name} has no {kind} {quoted(name)}; it has: {', '.join(known)}"
                 )
-    for field, option in (("task", "--tasks"), ("seed", "--seeds")):
-        if field in (overrides or {}):  # results would name another task or seed than the run's
-            raise UsageError(f"{field} is no setting but a part of the grid: choose it with {option}")
+    for coordinate, option in (("task", "--tasks"), ("seed", "--seeds")):
+        if coordinate in (overrides or {}):  # results would name another task or seed than the run's
+            raise UsageError(f"{coordinate} is no setting but a part of the grid: choose it with {option}")
     # Apply overrides to the baselines, and keep the selected arms, tasks and seeds.
     configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
     return replace(
@@ -164,7 +164,8 @@ def select(
 def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
     """Returns the same arms and seeds on other tasks, with the settings of the grid's first task.
 
-    Overrides of an arm on a single task are left out. The protocol gets a name of its own, so that these results are collected apart from the protocol's.
+    Overrides of an arm on a single task are left out. The protocol gets a name of its own, so that
+    these results are collected apart from the protocol's.
 
     Args:
         grid: Source of arms, seeds and settings.

@@ -94,7 +94,9 @@ class SpreadRatio(NamedTuple):
     high: float
 
 
-def spread_ratio(treated: ArrayLike, reference: ArrayLike, along: Literal["rows", "columns"], confidence: float = CONFIDENCE) -> SpreadRatio:
+def spread_ratio(
+    treated: ArrayLike, reference: ArrayLike, along: Literal["rows", "columns"], confidence: float = CONFIDENCE
+) -> SpreadRatio:
     """Compares two grids in the standard deviation along a side, with the other side held fixed.
 
     Along columns that is the root of the components of columns and rest together. The variance is a

@@ -7,9 +7,9 @@ from stableft.reporting.published import rows_for
 from stableft.storage.records import Results
 
 NOTE = (
-    "Last scores on validation of all runs of a method, and of those with one init seed, over order seeds; std with n - 1. published: "
-    "Zhang et al. (2021), Appendix B, BERT-large; missing is what was not run, not published, or not given. Settings differ unless "
-    "task and encoder are the same."
+    "Last scores on validation of all runs of a method, and of those with one init seed, over order seeds; std with n - 1. "
+    "published: Zhang et al. (2021), Appendix B, BERT-large; missing is what was not run, not published, or not given. "
+    "Settings differ unless task and encoder are the same."
 )
 KEY = ["task", "method", "init"]
 NUMBERS = ["n", "mean", "std", "min", "max"]
@@ -36,6 +36,10 @@ def table(results: Results, *, numbers: pd.DataFrame) -> pd.DataFrame:
     names = {**{name: f"published_{name}" for name in NUMBERS}, "note": "remark"}
     frame = ours.reset_index().astype({"task": "str"}).merge(published.rename(columns=names), on=KEY, how="outer", sort=False)
     # An outer merge sorts by its keys: restore the order of ours, then of the file.
-    order = list(dict.fromkeys([*map(tuple, ours.reset_index()[KEY].astype(str).to_numpy()), *map(tuple, published[KEY].to_numpy())]))
+    order = list(
+        dict.fromkeys([*map(tuple, ours.reset_index()[KEY].astype(str).to_numpy()), *map(tuple, published[KEY].to_numpy())])
+    )
     frame = frame.set_index(KEY).loc[order].reset_index()
-    return frame.astype(dict.fromkeys(("n", "published_n"), "Int64"))[[*KEY, *NUMBERS, *(names[name] for name in (*NUMBERS, "note"))]]
+    return frame.astype(dict.fromkeys(("n", "published_n"), "Int64"))[
+        [*KEY, *NUMBERS, *(names[name] for name in (*NUMBERS, "note"))]
+    ]

@@ -24,5 +24,9 @@ def test_ours_are_means_over_order_seeds_and_of_all_runs() -> None:
     scores = run_scores.both_splits(given)
     some = scores[scores["arm"].str.startswith("reinit init=2 ")]["validation"]
     assert len(table) == 2 + 2 * 4 + 22
-    assert table.loc[("docpair", "reinit", "2"), ["n", "mean", "std"]].tolist() == [4, pytest.approx(some.mean()), pytest.approx(some.std())]
+    assert table.loc[("docpair", "reinit", "2"), ["n", "mean", "std"]].tolist() == [
+        4,
+        pytest.approx(some.mean()),
+        pytest.approx(some.std()),
+    ]
     assert table.loc[("docpair", "standard", "all"), "n"] == 16
