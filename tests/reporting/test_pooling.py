@@ -29,9 +29,8 @@ def genuine(grid: Grid, world: World) -> Results:
         for known, text in zip(made.runs["run_id"], made.runs["config"], strict=True)
     }
     runs, metrics = (frame.assign(run_id=frame["run_id"].map(ids)) for frame in (made.runs, made.metrics))
-    return Results(
-        runs.assign(data_fingerprint="d", weights_fingerprint="w", provenance="{}", peak_memory_mb=0.0), metrics, made.predictions
-    )
+    facts = {"data_fingerprint": "d", "weights_fingerprint": "w", "provenance": "{}", "peak_memory_mb": 0.0}
+    return Results(runs.assign(**facts), metrics, made.predictions)
 
 
 GRID = select(adam.grid(LAPTOP), tasks=["docpair"])

@@ -21,7 +21,10 @@ CLAIM = Claim("better", "It is.", "Table 1", "above", "bert-large-uncased", 6, g
 
 
 SHORT = "corrected is not longer than uncorrected (20 and 20 steps)"
-FEW = {"docs15": "training examples not recorded instead of at most 999", "docpair": "training examples 1000 instead of at most 999"}
+FEW = {
+    "docs15": "training examples not recorded instead of at most 999",
+    "docpair": "training examples 1000 instead of at most 999",
+}
 TWO = {"docs15": "epochs 3 instead of at most 2", "docpair": "epochs 3 instead of at most 2, batch size 32 instead of 16"}
 
 
