@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import NotLogged
-from stableft.reporting.claims.measures import Measure
+from stableft.reporting.claims.measures import Measure, barrier
 from stableft.reporting.run_scores import final_scores
-from stableft.reporting.training_curves import by_block, interval_means
+from stableft.reporting.training_curves import by_block, interval_means, surfaces
 from stableft.storage.records import CELL, Results
 
 ROUGH_STEPS = 10  # the first source document's figure has a point per 10 steps
@@ -98,6 +98,22 @@ class FailedPairs:
             raise NotLogged(f"no seed at which {self.failed} failed and {self.successful} did not")
         frame = self.measure(results)
         return frame[pd.MultiIndex.from_frame(frame[["task", "seed"]]).isin(kept)].reset_index(drop=True)
+
+
+def barrier_share(results: Results) -> pd.DataFrame:
+    """Returns the barrier between two runs' ends, as a share of the difference of their losses.
+
+    See `stableft.reporting.claims.measures.barrier`. Ripples of a plateau are a small share.
+
+    Raises:
+        NotLogged: no run has a surface, or no surface is of a failed and a successful run.
+    """
+    points = surfaces(results)
+    ends = points[((points["a"] == 0) & (points["b"] == 1)) | ((points["a"] == 1) & (points["b"] == 0))]
+    losses = ends.groupby(CELL, sort=False, observed=True)["loss"]
+    depth = (losses.max() - losses.min()).rename("depth").reset_index()
+    both = barrier(results).merge(depth, on=CELL)
+    return both.assign(value=both["value"] / both["depth"])[[*CELL, "value"]]
 
 
 def _finished(points: pd.DataFrame, results: Results) -> pd.DataFrame:

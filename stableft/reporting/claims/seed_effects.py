@@ -54,7 +54,8 @@ class BothContribute:
             verdict = "contradicted"
         parts = zip(("init", "order", "rest"), components[:3], intervals, strict=True)
         found = ", ".join(f"{name} {one**0.5:.4f} ({low**0.5:.4f} to {high**0.5:.4f})" for name, one, (low, high) in parts)
-        return Evidence(verdict, f"std of {found}, {_size(scores)}", min(scores.shape))
+        effect = f"{components.rows**0.5:.3f}, {components.columns**0.5:.3f}"
+        return Evidence(verdict, f"std of {found}, {_size(scores)}", min(scores.shape), effect=effect)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class SteadierOver:
         found = statistics.spread_ratio(treated, reference, "rows" if self.side == "init" else "columns")
         verdict: Verdict = "confirmed" if found.high < 1 else "contradicted" if found.low > 1 else "inconclusive"
         numbers = f"ratio of stds {found.ratio:.2f} ({found.low:.2f} to {found.high:.2f})"
-        return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape))
+        return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape), effect=f"x {found.ratio:.2f}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class MeanHigher:
         verdict: Verdict = "confirmed" if found.low > 0 else "contradicted" if found.high < 0 else "inconclusive"
         interval = f"difference {found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
         numbers = f"{treated.mean():.3f} against {reference.mean():.3f}, {interval}"
-        return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape))
+        return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape), effect=f"{found.mean:+.3f}")
 
 
 def _on_tasks(results: Results, decide: Callable[..., Evidence], *methods: str) -> Evidence:

@@ -53,7 +53,8 @@ class ShareBelow:
             verdict = "confirmed"
         elif low > self.high or high < self.low:
             verdict = "contradicted"
-        return Evidence(verdict, f"{below} of {n} runs below {self.level:g} ({low:.0%} to {high:.0%})", n)
+        found = f"{below} of {n} runs below {self.level:g} ({low:.0%} to {high:.0%})"
+        return Evidence(verdict, found, n, effect=f"{below} of {n}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class FewerTrials:
         low, high = np.quantile(differences, [ALPHA / 2, 1 - ALPHA / 2])
         verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
         found = f"best of {self.trials} {best[0]:.3f} against {best[1]:.3f}, difference {best[0] - best[1]:+.3f}"
-        return Evidence(verdict, f"{found} ({low:+.3f} to {high:+.3f}), n = {len(seeds)}", len(seeds))
+        found += f" ({low:+.3f} to {high:+.3f}), n = {len(seeds)}"
+        return Evidence(verdict, found, len(seeds), effect=f"{best[0] - best[1]:+.3f}")
 
     def _expected(self, runs: Vector) -> float:
         return float(statistics.expected_test_of_best(runs[:, 0], runs[:, 1])[self.trials - 1])
@@ -134,7 +136,7 @@ class EarlyPredictsLate:
         above, below = ((1 + np.count_nonzero(sign * chance >= sign * correlation - 1e-12)) / (1 + RESAMPLES) for sign in (1, -1))
         verdict: Verdict = "confirmed" if above <= ALPHA / 2 else "contradicted" if below <= ALPHA / 2 else "inconclusive"
         found = f"Spearman's correlation {correlation:+.2f}, p = {2 * min(above, below):.2g}, n = {len(pairs)}"
-        return Evidence(verdict, found, len(pairs))
+        return Evidence(verdict, found, len(pairs), effect=f"{correlation:+.2f}")
 
     @staticmethod
     def _shuffled(pairs: Vector, rng: np.random.Generator) -> tuple[Vector, Vector]:

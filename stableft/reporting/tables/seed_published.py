@@ -36,10 +36,6 @@ def table(results: Results, *, numbers: pd.DataFrame) -> pd.DataFrame:
     names = {**{name: f"published_{name}" for name in NUMBERS}, "note": "remark"}
     frame = ours.reset_index().astype({"task": "str"}).merge(published.rename(columns=names), on=KEY, how="outer", sort=False)
     # An outer merge sorts by its keys: restore the order of ours, then of the file.
-    order = list(
-        dict.fromkeys([*map(tuple, ours.reset_index()[KEY].astype(str).to_numpy()), *map(tuple, published[KEY].to_numpy())])
-    )
-    frame = frame.set_index(KEY).loc[order].reset_index()
-    return frame.astype(dict.fromkeys(("n", "published_n"), "Int64"))[
-        [*KEY, *NUMBERS, *(names[name] for name in (*NUMBERS, "note"))]
-    ]
+    order = pd.concat([ours.reset_index()[KEY], published[KEY]]).astype(str).drop_duplicates()
+    frame = frame.set_index(KEY).loc[pd.MultiIndex.from_frame(order)].reset_index()
+    return frame.astype(dict.fromkeys(("n", "published_n"), "Int64"))[[*KEY, *NUMBERS, *names.values()]]
