@@ -11,9 +11,10 @@ from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
-from stableft.core.experiments import all_experiments, all_protocols, get_experiment, get_protocol
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.reporting.claims import Judgement
+from stableft.storage.evidence import find_protocol, known_protocols
 from stableft.storage.store import Store
 
 
@@ -35,7 +36,8 @@ def verify(
 
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
-    judgements = judge_all(modules, [get_protocol(protocol)] if protocol else scales(all_protocols().values(), store), store)
+    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store).values(), store)
+    judgements = judge_all(modules, protocols, store)
     if output is None and not experiments and not protocol:
         output = Path("CLAIMS.md")
     if output:
@@ -69,7 +71,7 @@ def verdicts(judgements: Sequence[Judgement], page: Path | None) -> View:
             "experiment": j.experiment, "protocol": j.protocol, "claim": j.claim.name, "statement": j.claim.statement,
             "source": j.claim.source, "about": j.claim.about, "expected": j.claim.expected, "minimum_n": j.claim.minimum_n,
             "verdict": j.verdict, "own_evidence": j.own_evidence, "found": j.found, "n": j.n, "seeds_needed": j.seeds_needed,
-            "command": j.command, "seconds": j.seconds,
+            "command": j.command, "seconds": j.seconds, "imported": j.imported,
         }
         for j in judgements
     ]  # fmt: skip

@@ -73,6 +73,7 @@ class Judgement:
             alone, and neither confirms nor contradicts the source.
         command: The command to run the experiment.
         seconds: Sum of the experiment's runs' own times; None if it was not run.
+        imported: Short name of imported results, see `stableft.core.grid.Protocol`; empty for our own.
     """
 
     claim: Claim
@@ -85,9 +86,16 @@ class Judgement:
     own_evidence: bool
     command: str
     seconds: float | None
+    imported: str = ""
 
     @property
     def wording(self) -> str:
-        """Verdict as displayed, such as "confirmed here" if it holds for our runs alone."""
-        decided = self.verdict in ("confirmed", "contradicted")
-        return f"{self.verdict} here" if self.own_evidence and decided else self.verdict
+        """Verdict as displayed, such as "confirmed here" if it holds for our runs alone.
+
+        A verdict from imported results names them, and is neither ours nor "here".
+        """
+        if self.verdict not in ("confirmed", "contradicted"):
+            return self.verdict
+        if self.imported:
+            return f"{self.verdict} ({self.imported}{', not the encoder of the claim' if self.own_evidence else ''})"
+        return f"{self.verdict} here" if self.own_evidence else self.verdict

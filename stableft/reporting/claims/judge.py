@@ -12,6 +12,7 @@ from stableft.core.errors import MissingInput
 from stableft.core.grid import Grid, Protocol
 from stableft.reporting.artifact_metadata import encoder_name
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
+from stableft.storage.evidence import stored_grid
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -36,8 +37,19 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
         for name, module in experiments.items():
             has_results = (protocol.name, name) in collected
             results = store.load(protocol.name, name, predictions=False) if has_results else None
-            judgements += judge(module.CLAIMS, module.grid(protocol), results)
+            if grid := grid_at(name, module, protocol, results):
+                judgements += judge(module.CLAIMS, grid, results)
     return judgements
+
+
+def grid_at(name: str, module: ModuleType, protocol: Protocol, results: Results | None) -> Grid | None:
+    """Returns the grid of an experiment at a protocol.
+
+    That of imported results has the arms and tasks of the results; None if there are none.
+    """
+    if not protocol.imported:
+        return module.grid(protocol)
+    return None if results is None else stored_grid(name, protocol, results.runs)
 
 
 def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[Judgement]:
@@ -56,11 +68,12 @@ def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[
 
 
 def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
-    protocol = grid.protocol.name
+    protocol, imported = grid.protocol.name, grid.protocol.imported
     base = Judgement(
         claim=claim, experiment=grid.name, protocol=protocol, verdict="not run", found="no results", n=0, seeds_needed=None,
-        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL,
-        command=f"python -m stableft run {grid.name} --protocol {protocol}", seconds=None,
+        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL and not imported,
+        command=f"python -m stableft {'verify' if imported else 'run'} {grid.name} --protocol {protocol}", seconds=None,
+        imported=imported,
     )  # fmt: skip
     # Reasons for which a claim is not run.
     tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
@@ -81,7 +94,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
     evidence = _tempered(evidence, claim, missing)
     return replace(
         base, verdict=evidence.verdict, found=evidence.found, n=evidence.n, seeds_needed=evidence.seeds_needed,
-        own_evidence=own, seconds=float(results.runs["seconds"].sum()),
+        own_evidence=own, seconds=None if base.imported else float(results.runs["seconds"].sum()),
     )  # fmt: skip
 
 
