@@ -83,7 +83,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """Returns the cells as text, indexed by row from 1; absent cells are empty."""
+    """Returns the cells as text, indexed by row from 1; absent cells are empty, absent values nan."""
     try:
         table = read_parquet(path)
     except MissingInput as error:
@@ -99,7 +99,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             fits = whole or (name == "value" and pa.types.is_floating(kind))
         if not fits:
             raise MissingInput(f"{path}: column {name} holds {kind}; {HELP}")
-        columns[name] = ["" if cell is None else str(cell) for cell in table.column(name).to_pylist()]
+        absent = "nan" if name == "value" else ""  # pandas stores NaN as absent
+        columns[name] = [absent if cell is None else str(cell) for cell in table.column(name).to_pylist()]
     return pd.DataFrame(columns, index=range(1, len(table) + 1), dtype="str")
 
 
