@@ -90,8 +90,11 @@ def _column(lines: pd.DataFrame, column: str, split: str, metric: str, *, undefi
     return rows.assign(step=lines["step"].astype("int64"), split=split, metric=metric, value=lines[column])
 
 
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table as CSV: an undefined score is ``nan``, an absent draw is empty."""
+    table.assign(value=[repr(value) for value in table["value"].tolist()]).to_csv(path, index=False)
+
+
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    table = convert(source)
-    table["value"] = [repr(value) for value in table["value"].tolist()]  # an undefined score is nan, an absent draw is empty
-    table.to_csv(target, index=False)
+    write(convert(source), target)

@@ -60,7 +60,7 @@ def test_faulty_settings_are_refused_by_field(tmp_path: Path, path: str, value: 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "settings.json").write_bytes(content)
-    with pytest.raises(MissingInput, match="settings.json"):
+    with pytest.raises(MissingInput, match=r"settings\.json"):
         evidence.read_settings(tmp_path / "settings.json")
     with pytest.raises(MissingInput, match="No such file"):
         evidence.read_settings(tmp_path / "absent.json")

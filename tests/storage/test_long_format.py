@@ -50,7 +50,7 @@ def test_what_is_absent_stays_absent(tmp_path: Path) -> None:
         (f"{HEAD},value\n", "runs.csv:1: columns more than once: 'value'"),
         (f"{HEAD}\n{ROW}\n{ROW},1\n", "runs.csv:3: 8 cells, but the header has 7"),
         (f"{HEAD}\n{ROW}\n\n", "runs.csv:3: 0 cells"),
-        (f"{HEAD}\n{ROW}\n{ROW}\n", "runs.csv:3: a second value of the same experiment, task, arm, seed, step, split, metric as row 2"),
+        (f"{HEAD}\n{ROW}\n{ROW}\n", "runs.csv:3: a second value of the same experiment, task, arm, seed, step, split, metric"),
         (f"{HEAD}\n{ROW.replace('test', 'dev')}\n", "runs.csv:2: unknown split 'dev'; known: train, validation, test"),
         (f"{HEAD}\n{ROW.replace('0.7', 'high')}\n", "runs.csv:2: value is 'high'; expected a number"),
         (f"{HEAD}\n{ROW.replace('0.7', '')}\n", "runs.csv:2: value is ''; expected a number; leave the row out"),
