@@ -14,9 +14,10 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.core.errors import UsageError
-from stableft.core.experiments import all_experiments, all_protocols, get_experiment, get_protocol
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.reporting.claims import Judgement
+from stableft.storage.evidence import find_protocol, known_protocols
 from stableft.storage.store import Store
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def verify(
 
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
-    judgements = judge_all(modules, [get_protocol(protocol)] if protocol else scales(all_protocols().values(), store), store)
+    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store).values(), store)
+    judgements = judge_all(modules, protocols, store)
     thresholds = _thresholds(store, freeze)
     outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
@@ -110,7 +112,7 @@ def verdicts(
             "command": j.command, "seconds": j.seconds, "wording": j.wording, "question": j.claim.question, "kind": j.claim.kind,
             "setting": j.claim.setting and j.claim.setting.words, "outside": dict(j.outside), "effect": j.effect,
             "seeds_range": j.seeds_range, "runs": j.runs, "rests_on": list(j.rests_on),
-            "threshold": asdict(frozen[name]) if (name := (j.experiment, j.claim.name)) in frozen else None,
+            "imported": j.imported, "threshold": asdict(frozen[name]) if (name := (j.experiment, j.claim.name)) in frozen else None,
         }
         for j in judgements
     ]  # fmt: skip
