@@ -1,11 +1,11 @@
-"""Grid axes: scores of grids over learning rates, lengths or seeds, with these as columns."""
+"""Grid axes: scores of grids over learning rates, lengths, sizes or seeds, with these as columns."""
 
 import json
 
 import numpy as np
 import pandas as pd
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting.run_scores import both_splits, final_scores, last_scores
 from stableft.storage.records import CELL, Results
 
@@ -43,16 +43,54 @@ def training_lengths(results: Results) -> pd.DataFrame:
     return frame
 
 
+def training_sizes(results: Results) -> pd.DataFrame:
+    """Returns `final_scores` with the number of training examples, the method and the draw of each run.
+
+    The arms of a grid of sizes are pairs of a method and a size, such as ``reinit 100``, or ``reinit
+    all``. ``examples`` is the run's own number. ``draw`` names its subset: the seed of the subset if that
+    is set, else the run's own; -1 for all examples.
+
+    Raises:
+        NotLogged: a run does not say how many examples it has.
+    """
+    runs = results.runs
+    examples = runs["num_train"] if "num_train" in runs else pd.Series(np.nan, index=runs.index)
+    if examples.isna().any():
+        raise NotLogged(f"arm {runs.loc[examples.isna(), 'arm'].iloc[0]}: its number of training examples is not known")
+    draws = []
+    for config, seed in zip(map(json.loads, runs["config"]), runs["seed"], strict=True):
+        drawn = config.get("sample_seed")
+        draws.append(-1 if config.get("num_train") is None else seed if drawn is None else drawn)
+    named = runs[CELL].assign(examples=examples.astype("int64"), draw=draws)
+    frame = final_scores(results).merge(named, on=CELL)
+    return frame.assign(method=frame["arm"].astype(str).str.replace(r" (\d+|all)$", "", regex=True))
+
+
 def seed_scores(results: Results) -> pd.DataFrame:
-    """Returns `final_scores` with the columns ``init``, ``order`` and ``method`` of each run.
+    """Returns the last scores of a grid of seeds on validation, with ``init``, ``order`` and ``method``.
 
     The arms of a grid of seeds are pairs of an init seed and an order seed. ``method`` is
-    ``standard``, or the names of the run's techniques.
+    ``standard``, or the names of the run's techniques. Zhang et al. (2021), Appendix B, print
+    validation scores; a task without any has its final scores here. Of several runs of a method with
+    the same pair of seeds, the first counts.
+
+    Returns:
+        `both_splits` with those three columns; ``split`` and ``score`` are the ones judged here, and
+        ``failed`` stays that of the final score.
     """
     configs = [json.loads(text) for text in results.runs["config"]]
     methods = ["+".join(technique["name"] for technique in config.get("techniques") or ()) or "standard" for config in configs]
     seeds = {name: [config[f"{name}_seed"] for config in configs] for name in ("init", "order")}
-    return final_scores(results).assign(method=methods, **seeds)
+    frame = both_splits(results).assign(method=methods, **seeds)
+    evaluated = frame["validation"].notna()
+    frame["split"] = frame["split"].where(~evaluated, "validation")
+    frame["score"] = frame["validation"].where(evaluated, frame["score"])
+    return frame.sort_values("seed", kind="stable").drop_duplicates(["task", "method", "init", "order"]).sort_index()
+
+
+def seed_square(scores: pd.DataFrame) -> pd.DataFrame:
+    """Returns the scores of one task and method as init seeds x order seeds; NaN where no run is done."""
+    return scores.pivot(index="init", columns="order", values="score").sort_index().sort_index(axis=1)
 
 
 def final_losses(results: Results) -> pd.DataFrame:
