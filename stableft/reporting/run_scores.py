@@ -16,6 +16,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
+from stableft.reporting import majority_scores
 from stableft.reporting.artifact_metadata import encoder_name
 from stableft.storage.records import CELL, Results
 
@@ -119,14 +120,15 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
 def both_splits(results: Results) -> pd.DataFrame:
     """Returns `final_scores` with the last scores on the splits, in ``validation`` and ``test``.
 
-    A run that diverged or has an undefined score gets the majority score of the task's scored split,
-    on both splits. A task without any evaluation on a split has NaN there.
+    A run that diverged or has an undefined score gets the majority score of that split, or that of the
+    task's scored split if it is unknown. A task without any evaluation on a split has NaN there.
     """
     frame = final_scores(results)
     for split in ("validation", "test"):
         frame = frame.merge(last_scores(results, split), how="left", on=CELL)
         evaluated = frame.groupby("task", observed=True)[split].transform("count") > 0
-        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, frame["majority_score"])
+        majority = frame["task"].astype("str").map(majority_scores.on_split(results, split)).fillna(frame["majority_score"])
+        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, majority)
     return frame
 
 

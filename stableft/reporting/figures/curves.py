@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores, training_curves
+from stableft.reporting import majority_scores, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import CELL, Results
@@ -81,23 +81,25 @@ def data(
     Returns:
         Columns task, arm, series (``mean``, ``failed run``, or the name of the published curve), seed
         (NA for means), step, value, low, high (of the band, NaN for single runs), n (runs in the mean)
-        and majority_score (NaN unless the metric is the score).
+        and majority_score (of that split; NaN unless the metric is the score, or if it is unknown).
 
     Raises:
         MissingInput: no runs, or no such series.
     """
     scores = run_scores.final_scores(results)
     points = _points(results, split, metric, interval)
+    lines = majority_scores.on_split(results, split) if metric == "score" else {}
     # Per task and arm: the mean over runs, the failed runs one by one, and published curves.
     frames = []
     for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):
         here = points[(points["task"] == task) & (points["arm"] == arm)]
         if here.empty:
             continue
-        majority = runs["majority_score"].iloc[0] if metric == "score" else np.nan
+        majority = lines.get(str(task), np.nan)
         # Runs without a value: for the score they count at the majority score, else they are left out.
         grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
-        whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
+        lost = runs["majority_score"].iloc[0] if np.isnan(majority) else majority
+        whole = grid.fillna(lost) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
         cell = [_mean(whole, band), _runs(grid.loc[runs.loc[runs["failed"], "seed"]])]
         if published is not None:
             about = {"task": str(task), "arm": str(arm), "split": split, "metric": metric}

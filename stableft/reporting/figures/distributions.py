@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import run_scores
+from stableft.reporting import majority_scores, run_scores
 from stableft.reporting.figures import style
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
@@ -40,8 +40,8 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
 
     Returns:
         One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split
-        than the task's own, a run that diverged or has an undefined score counts at the majority score
-        of the task's own split, ``majority_score`` is missing, and ``failed`` is unchanged. With
+        than the task's own, ``majority_score`` is of that split (NaN if unknown) and ``failed`` is
+        unchanged. With
         ``published`` also series (``run`` or ``published``), std, n, label
         (`stableft.reporting.published.beside`), and rows of the published numbers of the same arms.
 
@@ -99,8 +99,8 @@ def _on(split: str, results: Results) -> pd.DataFrame:
     runs = run_scores.both_splits(results)
     if runs[split].isna().any():
         raise NotLogged(f"{runs.loc[runs[split].isna(), 'task'].iloc[0]} has no score on {split} after the last step")
-    elsewhere = runs["split"] != split
-    moved = runs.assign(split=split, score=runs[split], majority_score=runs["majority_score"].mask(elsewhere))
+    lines = runs["task"].astype("str").map(majority_scores.on_split(results, split))
+    moved = runs.assign(split=split, score=runs[split], majority_score=lines)
     return moved.drop(columns=["validation", "test"])
 
 
