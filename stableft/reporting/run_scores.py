@@ -8,14 +8,16 @@ classification and regression.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting import majority_scores
 from stableft.reporting.artifact_metadata import encoder_name
 from stableft.storage.records import CELL, Results
@@ -75,6 +77,24 @@ def final_scores(results: Results) -> pd.DataFrame:
     frame["failed"] = undefined | (frame["score"] <= frame["majority_score"])
     frame["diverged"] = diverged
     return frame[[*CELL, "score_name", "split", "score", "majority_score", "failed", "diverged"]]
+
+
+def of_arms(results: Results, arms: Collection[str] | None) -> Results:
+    """Keeps the runs of some arms; metrics and predictions stay as they are.
+
+    Args:
+        results: Results of one experiment.
+        arms: Names of arms, with ``*`` for any letters; None: all arms.
+
+    Raises:
+        NotLogged: no run is of one of these arms.
+    """
+    if arms is None:
+        return results
+    shown = [arm for arm in results.runs["arm"].unique() if any(fnmatchcase(str(arm), pattern) for pattern in arms)]
+    if not shown:
+        raise NotLogged(f"no run of {', '.join(arms)}")
+    return replace(results, runs=results.runs[results.runs["arm"].isin(shown)])
 
 
 def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:

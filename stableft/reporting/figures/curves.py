@@ -3,6 +3,7 @@
 Zhang et al. (2021), Figures 3 and 11.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,20 @@ BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
 
 
 def lead(
-    *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL, published: pd.DataFrame | None = None
+    *,
+    split: str,
+    metric: str,
+    interval: int | None = None,
+    band: str = INTERVAL,
+    published: pd.DataFrame | None = None,
+    arms: Collection[str] | None = None,
 ) -> str:
-    """Returns the sentences before `CAPTION`, on the series and its points.
+    """Returns the sentences before `CAPTION`, on the series and its points, or on the arms drawn.
 
     They are empty for a band of `RANGE`.
     """
     if band == RANGE:
-        return ""
+        return f"Runs of {', '.join(arms)}." if arms else ""
     points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
     if split == "train":
         points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
@@ -55,6 +62,7 @@ def data(
     interval: int | None = None,
     band: str = INTERVAL,
     published: pd.DataFrame | None = None,
+    arms: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Computes the mean curves and the curves of failed runs for `plot`.
 
@@ -77,6 +85,7 @@ def data(
             the lowest to the highest run in the mean (Zhang et al., Figures 3, 6 and 11).
         published: See `stableft.reporting.published.read_curves`: published curves of the same arms,
             drawn if their points are at the same steps as ours. None: none are drawn.
+        arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
 
     Returns:
         Columns task, arm, series (``mean``, ``failed run``, or the name of the published curve), seed
@@ -84,8 +93,9 @@ def data(
         and majority_score (of that split; NaN unless the metric is the score, or if it is unknown).
 
     Raises:
-        MissingInput: no runs, or no such series.
+        MissingInput: no runs, no such series, or none of these arms.
     """
+    results = run_scores.of_arms(results, arms)
     scores = run_scores.final_scores(results)
     points = _points(results, split, metric, interval)
     lines = majority_scores.on_split(results, split) if metric == "score" else {}
@@ -122,12 +132,8 @@ def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band
         figure, axes = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
             for arm, curves in of_task.groupby("arm", sort=False, observed=True):
-                _draw(panel, curves, str(arm), styles[str(arm)])
-            # Empty artists, so that the legend has one entry for all bands and one for all failed runs.
-            if of_task["low"].notna().any():
-                panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
-            if (of_task["series"] == FAILED).any():
-                panel.plot([], [], **THIN, color=style.INK, label=FAILED)
+                draw_arm(panel, curves, str(arm), styles[str(arm)])
+            name_bands(panel, of_task, band)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             shown = names[task] if metric == "score" else metric
             panel.set(title=task, xlabel="step", ylabel=f"{split} {shown.replace('_', ' ')}")
@@ -179,7 +185,16 @@ def _runs(grid: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**line, "low": np.nan, "high": np.nan, "n": 1})
 
 
-def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+def name_bands(panel: Axes, rows: pd.DataFrame, band: str) -> None:
+    """Adds entries to the legend: one for all bands, and one for all failed runs."""
+    if rows["low"].notna().any():
+        panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
+    if (rows["series"] == FAILED).any():
+        panel.plot([], [], **THIN, color=style.INK, label=FAILED)
+
+
+def draw_arm(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+    """Draws an arm's rows of `data`: its mean and band, published curves, and failed runs."""
     mean = curves[curves["series"] == MEAN]
     if len(mean):
         style.band(panel, mean["step"], mean, look, arm)

@@ -26,7 +26,6 @@ RUN, PUBLISHED = "run", "published"
 ARM_WIDTH, ARM_LETTERS = 0.8, 14  # inches that the label below a box needs, and letters that fit into them
 FAR = 1.0  # a majority score more than so many axis heights below the runs is not drawn
 BESIDE = (0.37, 0.09)  # offset of an arm's first published number from its middle, and the gap between them
-FEWEST = 5  # runs for a box; the quartiles of fewer would be the runs themselves
 SPREAD = 0.28  # half the width over which the points of an arm are spread
 
 
@@ -60,7 +59,7 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
 def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
     """Draws one panel per task: per arm each run as a point, failed runs as crosses, and a box.
 
-    Arms of fewer than `FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
+    Arms of fewer than `stableft.reporting.figures.style.FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
     interquartile ranges. The points of an arm are in the order of the seeds, so runs with equal scores
     can be counted. Published numbers are to the right of their arm's runs.
     """
@@ -114,12 +113,8 @@ def _draw_published(panel: Axes, rows: pd.DataFrame, arms: list[str], labels: li
 
 def _draw(panel: Axes, groups: dict[str, pd.DataFrame], styles: dict[str, style.ArmStyle]) -> None:
     for position, (arm, group) in enumerate(groups.items()):
-        if len(group) >= FEWEST:
-            line = {"color": styles[arm].color, "linewidth": 0.9}
-            panel.boxplot(
-                group["score"], positions=[position], widths=0.6, showfliers=False, manage_ticks=False, boxprops=line,
-                medianprops={**line, "linewidth": 1.8}, whiskerprops=line, capprops=line,
-            )  # fmt: skip
+        if len(group) >= style.FEWEST:
+            style.box(panel, position, group["score"], styles[arm], width=0.6)
         ordered = group.sort_values("seed")
         x = pd.Series(position + np.linspace(-SPREAD, SPREAD, len(ordered) + 2)[1:-1], index=ordered.index)
-        style.run_points(panel, x, ordered, styles[arm], size=None if len(group) >= FEWEST else 5)
+        style.run_points(panel, x, ordered, styles[arm], size=None if len(group) >= style.FEWEST else 5)
