@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -15,6 +15,9 @@ from stableft.core.experiments import all_experiments, all_protocols, get_experi
 from stableft.core.files import write_whole
 from stableft.reporting.claims import Judgement
 from stableft.storage.store import Store
+
+if TYPE_CHECKING:
+    from stableft.reporting.pooling import StaleRuns
 
 
 @verb
@@ -32,21 +35,23 @@ def verify(
     """
     from stableft.reporting.claims.judge import judge_all, scales
     from stableft.reporting.claims.markdown import page
+    from stableft.reporting.pooling import stale_runs
 
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
     judgements = judge_all(modules, [get_protocol(protocol)] if protocol else scales(all_protocols().values(), store), store)
+    outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
         output = Path("CLAIMS.md")
     if output:
-        write_whole(output, page(judgements).encode())
-    show(verdicts(judgements, output), as_json)
+        write_whole(output, page(judgements, outdated).encode())
+    show(verdicts(judgements, output, outdated), as_json)
     if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
         raise typer.Exit(Exit.CONTRADICTED)
 
 
-def verdicts(judgements: Sequence[Judgement], page: Path | None) -> View:
-    """Shows verdicts by protocol, and the path of the page written."""
+def verdicts(judgements: Sequence[Judgement], page: Path | None, outdated: "Sequence[StaleRuns]" = ()) -> View:
+    """Shows verdicts by protocol, stale runs, and the path of the page written."""
     # Claims that were not run are listed together, by reason.
     text: list[RenderableType] = []
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
@@ -57,21 +62,28 @@ def verdicts(judgements: Sequence[Judgement], page: Path | None) -> View:
             if j.verdict == "not run":
                 not_run.setdefault(j.found, []).append(name)
                 continue
-            needed = "" if j.seeds_needed is None else f", {j.seeds_needed} would decide"
-            text += [f"  {name}: {j.wording} (n = {j.n}{needed})", f"      {j.found}"]
+            if j.verdict == "not applicable":
+                text += [f"  {name}: {j.wording}", f"      {j.found}"]
+                continue
+            needed = f"; seeds to decide: {j.needs}" if j.needs else ""
+            text += [f"  {name}: {j.wording} (n = {j.n}{needed})", f"      {j.found}", f"      {'; '.join(j.rests_on)}"]
         text += [f"  not run ({why}): {', '.join(names)}" for why, names in not_run.items()]
     # Totals over all protocols.
     counts = Counter(judgement.wording for judgement in judgements)
     text.append(", ".join(f"{count} {wording}" for wording, count in counts.items()))
+    text += [f"stale: {each.sentence()}" for each in outdated]
     text.append('"here": for these runs alone; the claim itself is about another encoder or scale, and remains open')
     rows = [
         {
             "experiment": j.experiment, "protocol": j.protocol, "claim": j.claim.name, "statement": j.claim.statement,
             "source": j.claim.source, "about": j.claim.about, "expected": j.claim.expected, "minimum_n": j.claim.minimum_n,
             "verdict": j.verdict, "own_evidence": j.own_evidence, "found": j.found, "n": j.n, "seeds_needed": j.seeds_needed,
-            "command": j.command, "seconds": j.seconds,
+            "command": j.command, "seconds": j.seconds, "wording": j.wording, "question": j.claim.question, "kind": j.claim.kind,
+            "setting": j.claim.setting and j.claim.setting.words, "outside": dict(j.outside), "effect": j.effect,
+            "seeds_range": j.seeds_range, "runs": j.runs, "rests_on": list(j.rests_on),
         }
         for j in judgements
     ]  # fmt: skip
-    data = {"schema": VIEW_SCHEMA, "claims": rows, "page": None if page is None else str(page)}
+    data: dict[str, Any] = {"schema": VIEW_SCHEMA, "claims": rows, "page": None if page is None else str(page)}
+    data["stale"] = [each._asdict() for each in outdated]
     return View([*text, f"written: {page}"] if page else text, data)

@@ -7,6 +7,7 @@ import pandas as pd
 from stableft import statistics
 from stableft.reporting import processors
 from stableft.reporting.artifact_metadata import run_set
+from stableft.reporting.pooling import further_seeds
 from stableft.reporting.run_scores import DIVERGED_RULE, final_scores
 from stableft.storage.records import Results
 
@@ -26,6 +27,7 @@ def describe(results: Results) -> str:
         f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
         _frequent_points(results.runs),
         _numbers(scores),
+        _pooled(results.runs),
         _failures(scores),
         DIVERGED_RULE if scores["diverged"].any() else "",
         processors.mixture(results.runs),
@@ -46,6 +48,12 @@ def _numbers(scores: pd.DataFrame) -> str:
 def _range(counts: pd.Series) -> str:
     low, high = counts.min(), counts.max()
     return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _pooled(runs: pd.DataFrame) -> str:
+    """Returns a sentence on the runs of other experiments; empty if there are none."""
+    others = further_seeds(runs)
+    return f"Pooled with runs of equal configuration in other experiments: {'; '.join(others)}." if others else ""
 
 
 def _failures(scores: pd.DataFrame) -> str:
