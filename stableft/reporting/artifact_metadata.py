@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
+
 from stableft.core.errors import MissingInput, UsageError
 from stableft.storage.records import Results
 
@@ -70,18 +72,23 @@ def run_set(results: Results) -> str:
 def origin_of(results: Results, entry: str) -> Origin:
     """Returns the origin of an item of a report. It depends on the results alone."""
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))
-    provenances = _parsed(tuple(map(str, results.runs["provenance"])))
-    newer = results.runs[[bool(p.get("lock")) for p in provenances]]
+    known = provenances(results.runs)
+    newer = results.runs[[bool(p.get("lock")) for p in known]]
     return Origin(
         experiment,
         protocol,
         entry,
         run_set(results),
-        tuple(sorted({commit(p) for p in provenances} - {""})),
-        patches=_short(p["git"].get("diff_sha256") for p in provenances if p.get("lock")),
-        locks=_short(p["lock"]["sha256"] for p in provenances if p.get("lock")),
+        tuple(sorted({commit(p) for p in known} - {""})),
+        patches=_short(p["git"].get("diff_sha256") for p in known if p.get("lock")),
+        locks=_short(p["lock"]["sha256"] for p in known if p.get("lock")),
         **{name: _short(newer[f"{name}_fingerprint"]) if len(newer) else () for name in ("data", "weights")},
     )
+
+
+def provenances(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns the provenance of each run."""
+    return _parsed(tuple(map(str, runs["provenance"])))
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 
 from stableft import statistics
+from stableft.reporting import processors
 from stableft.reporting.artifact_metadata import run_set
 from stableft.reporting.pooling import further_seeds
 from stableft.reporting.run_scores import DIVERGED_RULE, final_scores
@@ -15,7 +16,7 @@ FEW_ARMS = 4  # with more, a caption counts them instead of listing each
 
 
 def describe(results: Results) -> str:
-    """Returns the sentences on the runs: experiment, splits, failures, and the exact set of runs.
+    """Returns the sentences on the runs: experiment, splits, numbers, failures, and the set of runs.
 
     The set is given as `stableft.reporting.artifact_metadata.run_set`.
     `stableft.reporting.artifact_metadata.read_origin` parses these sentences.
@@ -26,13 +27,29 @@ def describe(results: Results) -> str:
     sentences = [
         f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
         _frequent_points(results.runs),
+        _numbers(scores),
         _pooled(results.runs),
         _failures(scores),
         DIVERGED_RULE if scores["diverged"].any() else "",
+        processors.mixture(results.runs),
         *_imported(results.runs),
         f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {run_set(results)}.",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _numbers(scores: pd.DataFrame) -> str:
+    """Returns the sentence on runs per arm; where tasks differ, one number or range for each."""
+    counts = scores.groupby(["task", "arm"], sort=False, observed=True).size()
+    of_task = {str(task): _range(numbers) for task, numbers in counts.groupby("task", sort=False, observed=True)}
+    if len(set(of_task.values())) == 1:
+        return f"Runs per arm and task: n = {_range(counts)}."
+    return f"Runs per arm: {', '.join(f'{task} n = {numbers}' for task, numbers in of_task.items())}."
+
+
+def _range(counts: pd.Series) -> str:
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _pooled(runs: pd.DataFrame) -> str:
@@ -54,12 +71,9 @@ def _source(source: ImportedFrom) -> list[str]:
 
 
 def _failures(scores: pd.DataFrame) -> str:
-    counts = scores.groupby(["task", "arm"], sort=False, observed=True)["failed"].agg(["sum", "count"])
     if scores["arm"].nunique() > FEW_ARMS:
-        low, high = counts["count"].min(), counts["count"].max()
-        seeds = f"{low}" if low == high else f"{low} to {high}"
-        total = f"{scores['failed'].sum()} of {len(scores)} runs failed"
-        return f"{scores['arm'].nunique()} arms, {seeds} seeds per arm and task; {total}."
+        return f"{scores['arm'].nunique()} arms; {scores['failed'].sum()} of {len(scores)} runs failed."
+    counts = scores.groupby(["task", "arm"], sort=False, observed=True)["failed"].agg(["sum", "count"])
     tasks = []
     for task, rows in counts.reset_index().groupby("task", sort=False):
         arms = [f"{arm} {failed} of {n}" for arm, failed, n in zip(rows["arm"], rows["sum"], rows["count"], strict=True)]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import MissingInput, UsageError
+from stableft.reporting import processors
 from stableft.reporting.artifact_metadata import commit, encoder_name, run_set
 from stableft.reporting.run_scores import final_scores
 from stableft.reporting.training_curves import interval_means
@@ -135,6 +136,7 @@ class ExperimentSummary:
         num_runs: Number of runs.
         failed: The first `MAX_FAILED` failed runs.
         num_failed: Number of all failed runs.
+        processors: Runs by kind of processor; see `stableft.reporting.processors.kinds`.
         run_groups: The runs grouped by provenance.
     """
 
@@ -147,6 +149,7 @@ class ExperimentSummary:
     num_runs: int
     failed: list[FailedRun]
     num_failed: int
+    processors: dict[str, int]
     run_groups: list[RunGroup]
 
 
@@ -170,6 +173,7 @@ def summarize(results: Results) -> ExperimentSummary:
         num_runs=len(runs),
         failed=_failed(results, scores),
         num_failed=int(scores["failed"].sum()),
+        processors=processors.kinds(runs),
         run_groups=run_groups(runs),
     )
 
@@ -226,14 +230,15 @@ def run_groups(runs: pd.DataFrame) -> list[RunGroup]:
 def page_totals(summaries: Sequence[ExperimentSummary]) -> dict[str, Any]:
     """Returns the totals of a page.
 
-    They are the number of runs, the encoders, the tasks, the least and greatest number of seeds, and
-    the sets of package versions.
+    They are the number of runs, the encoders, the tasks, the least and greatest number of seeds, the
+    kinds of processor, and the sets of package versions.
     """
     return {
         "runs": len(frozenset().union(*(summary.run_ids for summary in summaries))),
         "encoders": sorted({name for summary in summaries for name in summary.encoders}),
         "tasks": list(dict.fromkeys(task for summary in summaries for task in summary.tasks)),
         "seeds": (min((each.seeds[0] for each in summaries), default=0), max((each.seeds[1] for each in summaries), default=0)),
+        "processors": sorted({kind for summary in summaries for kind in summary.processors}),
         "packages": sorted({group.packages for summary in summaries for group in summary.run_groups} - {()}),
     }
 

@@ -32,6 +32,11 @@ def learning_rates(results: Results) -> pd.DataFrame:
     return frame.drop(columns="arm").rename(columns={"line": "arm"})
 
 
+def without_rate(arms: pd.Series) -> pd.Series:
+    """Returns the arms' names up to " lr=..."."""
+    return arms.astype("str").str.replace(r" lr=\S+.*$", "", regex=True)
+
+
 def training_lengths(results: Results) -> pd.DataFrame:
     """Returns `both_splits` with the number of steps and the method of each run.
 

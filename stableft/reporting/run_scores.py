@@ -13,14 +13,17 @@ so that a collapsed run with noise for predictions passes half of the time.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, NotLogged
+from stableft.reporting import majority_scores
 from stableft.reporting.artifact_metadata import encoder_name
 from stableft.storage.records import CELL, Results
 
@@ -81,6 +84,24 @@ def final_scores(results: Results) -> pd.DataFrame:
     return frame[[*CELL, "score_name", "split", "score", "majority_score", "failed", "diverged"]]
 
 
+def of_arms(results: Results, arms: Collection[str] | None) -> Results:
+    """Keeps the runs of some arms; metrics and predictions stay as they are.
+
+    Args:
+        results: Results of one experiment.
+        arms: Names of arms, with ``*`` for any letters; None: all arms.
+
+    Raises:
+        NotLogged: no run is of one of these arms.
+    """
+    if arms is None:
+        return results
+    shown = [arm for arm in results.runs["arm"].unique() if any(fnmatchcase(str(arm), pattern) for pattern in arms)]
+    if not shown:
+        raise NotLogged(f"no run of {', '.join(arms)}")
+    return replace(results, runs=results.runs[results.runs["arm"].isin(shown)])
+
+
 def difference(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     """Compares the runs of two arms on the same seeds.
 
@@ -121,17 +142,36 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
     return scores.merge(results.runs[[*CELL, "num_steps"]], on=[*CELL, "num_steps"])[[*CELL, split]]
 
 
+def validation_points(results: Results) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yields task, arm and validation scores, as seeds x steps, of each arm with more than one point.
+
+    All points of a task are on the same examples: on its fixed subset, if it has one. A run without a
+    defined score at a point has the majority score there.
+    """
+    scores = final_scores(results)
+    metrics = results.metrics
+    wanted = (metrics["split"] == "validation") & (metrics["metric"] == "score") & metrics["scope"].isin(["", "subset"])
+    points = metrics[wanted].merge(scores[[*CELL, "majority_score"]], on=CELL)
+    for task, of_task in points.groupby("task", sort=False, observed=True):
+        same = of_task[of_task["scope"] == ("subset" if (of_task["scope"] == "subset").any() else "")]
+        for arm, of_arm in same.groupby("arm", sort=False, observed=True):
+            grid = of_arm.pivot(index="seed", columns="step", values="value").sort_index(axis="columns")
+            if grid.shape[1] > 1:
+                yield str(task), str(arm), grid.where(np.isfinite(grid)).fillna(of_arm["majority_score"].iloc[0])
+
+
 def both_splits(results: Results) -> pd.DataFrame:
     """Returns `final_scores` with the last scores on the splits, in ``validation`` and ``test``.
 
-    A run that diverged or has an undefined score gets the majority score of the task's scored split,
-    on both splits. A task without any evaluation on a split has NaN there.
+    A run that diverged or has an undefined score gets the majority score of that split, or that of the
+    task's scored split if it is unknown. A task without any evaluation on a split has NaN there.
     """
     frame = final_scores(results)
     for split in ("validation", "test"):
         frame = frame.merge(last_scores(results, split), how="left", on=CELL)
         evaluated = frame.groupby("task", observed=True)[split].transform("count") > 0
-        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, frame["majority_score"])
+        majority = frame["task"].astype("str").map(majority_scores.on_split(results, split)).fillna(frame["majority_score"])
+        frame[split] = frame[split].mask((frame["diverged"] | ~np.isfinite(frame[split])) & evaluated, majority)
     return frame
 
 

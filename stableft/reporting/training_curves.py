@@ -1,5 +1,7 @@
 """Training curves: logged series in the shapes shared by figures and tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -32,6 +34,16 @@ def interval_means(results: Results, metric: str, interval: int | None = None) -
     rows["step"] = -(-rows["step"] // width) * width
     rows = rows[rows["step"] <= rows["num_steps"] // width * width]
     return rows.groupby([*CELL, "step"], sort=False, observed=True)["value"].mean().reset_index()
+
+
+def of_one_length(results: Results) -> Results:
+    """Keeps the runs of each task's most common length, the shortest one on ties.
+
+    Equal steps of runs of different lengths lie at different points of the schedule, so they are not
+    comparable.
+    """
+    lengths = results.runs.groupby("task", sort=False, observed=True)["num_steps"]
+    return replace(results, runs=results.runs[results.runs["num_steps"] == lengths.transform(lambda steps: steps.mode().min())])
 
 
 def parts(results: Results, task: str) -> list[str]:

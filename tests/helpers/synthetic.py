@@ -151,6 +151,15 @@ def with_predictions(results: Results, items: int = 60) -> Results:
     return Results(results.runs, results.metrics, pd.concat(parts, ignore_index=True))
 
 
+def scored_on_test(results: Results, less: float = 0.05) -> Results:
+    """The same runs, rte scored on a test split on which each point is lower."""
+    own = (results.metrics["metric"] == "score") & (results.metrics["task"] == "rte") & (results.metrics["split"] == "validation")
+    test = results.metrics[own].assign(split="test", value=lambda frame: frame["value"] - less)
+    others = results.metrics[results.metrics["split"] != "test"]
+    runs = results.runs.assign(score_split=np.where(results.runs["task"] == "rte", "test", "validation"))
+    return Results(runs, pd.concat([others, test], ignore_index=True), results.predictions)
+
+
 def with_rows(results: Results, *metrics: pd.DataFrame) -> Results:
     """The same runs with these metrics."""
     return Results(results.runs, pd.concat(metrics, ignore_index=True), results.predictions)

@@ -26,3 +26,13 @@ def test_the_run_set_does_not_depend_on_row_order() -> None:
     turned = replace(results, runs=results.runs.iloc[::-1])
     assert captions.describe(turned)[-20:] == captions.describe(results)[-20:]
     assert captions.describe(synthetic.without(results, "corrected", {0}))[-20:] != captions.describe(results)[-20:]
+
+
+def test_captions_name_the_number_of_runs_and_a_range_where_arms_differ() -> None:
+    whole = synthetic.grid(3, diverged=False)
+    assert "Runs per arm and task: n = 3." in captions.describe(whole)
+    assert "Runs per arm and task: n = 2 to 3." in captions.describe(synthetic.without(whole, "corrected", {0}))
+    one = replace(whole, runs=whole.runs[(whole.runs["task"] != "rte") | (whole.runs["seed"] == 0)])
+    assert "Runs per arm: rte n = 1, tnews_1k n = 3." in captions.describe(one)
+    many = replace(synthetic.lr_grid(2))
+    assert "Runs per arm and task: n = 2. 10 arms; " in captions.describe(many)

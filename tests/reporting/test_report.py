@@ -65,7 +65,7 @@ def test_learning_rate_entries(tmp_path: Path) -> None:
     entries = {"lr": report.figure(learning_rates), "lr_table": report.table(scores_by_rate)}
     written = report.render_all(entries, synthetic.lr_grid(2), tmp_path)
     assert len(written) == 8
-    assert "10 arms, 2 seeds per arm and task" in (tmp_path / "lr.txt").read_text()
+    assert "Runs per arm and task: n = 2. 10 arms; " in (tmp_path / "lr.txt").read_text()
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ Mosbach et al. (2021), Figure 4; protocol section 5.3.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -46,7 +45,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
     Raises:
         MissingInput: no finished run of the arms logged gradient norms.
     """
-    results = _of_one_length(results)
+    results = training_curves.of_one_length(results)
     rows = training_curves.by_block(results, "block_grad_norm").merge(run_scores.final_scores(results)[[*CELL, "failed"]], on=CELL)
     if arms is not None:
         rows = rows[rows["arm"].isin(list(arms))]
@@ -59,23 +58,13 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
     return frame[[*keys, "value", "n"]]
 
 
-def _of_one_length(results: Results) -> Results:
-    """Keeps the runs of each task's most common length, the shortest one on ties.
-
-    Equal steps of runs of different lengths lie at different points of the schedule, so their mean
-    would describe neither.
-    """
-    lengths = results.runs.groupby("task", sort=False, observed=True)["num_steps"]
-    return replace(results, runs=results.runs[results.runs["num_steps"] == lengths.transform(lambda steps: steps.mode().min())])
-
-
 def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None = None) -> Figure:
     """Draws a row per task, failed runs left and successful ones right, with one line per block.
 
     Both panels of a row share one logarithmic scale.
     """
     # Diverged runs have no line; the titles count them.
-    results = _of_one_length(results)
+    results = training_curves.of_one_length(results)
     depth = int(frame["depth"].max())
     asked = results.runs if arms is None else results.runs[results.runs["arm"].isin(list(arms))]
     diverged = asked.loc[asked["outcome"] != "ok", "task"].value_counts()
@@ -93,14 +82,21 @@ def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None 
                 panel.set_title(f"{task}, {outcome} runs: {runs}{f' and {lost} diverged' if lost else ''}")
                 panel.set(yscale="log", ylim=(low / 1.5, high * 1.5), xlim=(0, 1.02 * of_task["step"].max()))
                 panel.set(xlabel="step", ylabel="gradient norm of the block")
-                _draw(panel, here, depth)
+                draw_blocks(panel, here, depth)
                 if here.empty:
-                    panel.text(0.5, 0.5, f"no {outcome} run", transform=panel.transAxes, ha="center", va="center")
+                    style.nothing(panel, f"no {outcome} run")
         style.legend(figure)
     return figure
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, deepest: int) -> None:
+def draw_blocks(panel: Axes, rows: pd.DataFrame, deepest: int) -> None:
+    """Draws a line per block, from dark to light; of many blocks the legend names a few.
+
+    Args:
+        panel: The panel.
+        rows: Columns depth, step and value.
+        deepest: Number of blocks of the deepest encoder; decides the colours.
+    """
     colors = style.depth_colors(deepest)
     for depth, line in rows.groupby("depth"):
         label = (

@@ -3,6 +3,7 @@
 Zhang et al. (2021), Figures 3 and 11.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores, training_curves
+from stableft.reporting import majority_scores, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import CELL, Results
@@ -30,14 +31,20 @@ BANDS = {INTERVAL: "95 % interval", RANGE: "least to greatest run"}
 
 
 def lead(
-    *, split: str, metric: str, interval: int | None = None, band: str = INTERVAL, published: pd.DataFrame | None = None
+    *,
+    split: str,
+    metric: str,
+    interval: int | None = None,
+    band: str = INTERVAL,
+    published: pd.DataFrame | None = None,
+    arms: Collection[str] | None = None,
 ) -> str:
-    """Returns the sentences before `CAPTION`, on the series and its points.
+    """Returns the sentences before `CAPTION`, on the series and its points, or on the arms drawn.
 
     They are empty for a band of `RANGE`.
     """
     if band == RANGE:
-        return ""
+        return f"Runs of {', '.join(arms)}." if arms else ""
     points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
     if split == "train":
         points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
@@ -55,6 +62,7 @@ def data(
     interval: int | None = None,
     band: str = INTERVAL,
     published: pd.DataFrame | None = None,
+    arms: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Computes the mean curves and the curves of failed runs for `plot`.
 
@@ -77,27 +85,31 @@ def data(
             the lowest to the highest run in the mean (Zhang et al., Figures 3, 6 and 11).
         published: See `stableft.reporting.published.read_curves`: published curves of the same arms,
             drawn if their points are at the same steps as ours. None: none are drawn.
+        arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
 
     Returns:
         Columns task, arm, series (``mean``, ``failed run``, or the name of the published curve), seed
         (NA for means), step, value, low, high (of the band, NaN for single runs), n (runs in the mean)
-        and majority_score (NaN unless the metric is the score).
+        and majority_score (of that split; NaN unless the metric is the score, or if it is unknown).
 
     Raises:
-        MissingInput: no runs, or no such series.
+        MissingInput: no runs, no such series, or none of these arms.
     """
+    results = run_scores.of_arms(results, arms)
     scores = run_scores.final_scores(results)
     points = _points(results, split, metric, interval)
+    lines = majority_scores.on_split(results, split) if metric == "score" else {}
     # Per task and arm: the mean over runs, the failed runs one by one, and published curves.
     frames = []
     for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):
         here = points[(points["task"] == task) & (points["arm"] == arm)]
         if here.empty:
             continue
-        majority = runs["majority_score"].iloc[0] if metric == "score" else np.nan
+        majority = lines.get(str(task), np.nan)
         # Runs without a value: for the score they count at the majority score, else they are left out.
         grid = here.pivot(index="seed", columns="step", values="value").reindex(runs["seed"]).sort_index(axis="columns")
-        whole = grid.fillna(majority) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
+        lost = runs["majority_score"].iloc[0] if np.isnan(majority) else majority
+        whole = grid.fillna(lost) if metric == "score" else grid.loc[runs.loc[~runs["diverged"], "seed"]].dropna()
         cell = [_mean(whole, band), _runs(grid.loc[runs.loc[runs["failed"], "seed"]])]
         if published is not None:
             about = {"task": str(task), "arm": str(arm), "split": split, "metric": metric}
@@ -115,17 +127,14 @@ def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band
     For scores a dotted line marks the majority score.
     """
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = style.arm_styles(frame["arm"])
+    # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
+    styles = style.arm_styles(results.runs["arm"])
     with style.context():
         figure, axes = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
             for arm, curves in of_task.groupby("arm", sort=False, observed=True):
-                _draw(panel, curves, str(arm), styles[str(arm)])
-            # Empty artists, so that the legend has one entry for all bands and one for all failed runs.
-            if of_task["low"].notna().any():
-                panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
-            if (of_task["series"] == FAILED).any():
-                panel.plot([], [], **THIN, color=style.INK, label=FAILED)
+                draw_arm(panel, curves, str(arm), styles[str(arm)])
+            name_bands(panel, of_task, band)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             shown = names[task] if metric == "score" else metric
             panel.set(title=task, xlabel="step", ylabel=f"{split} {shown.replace('_', ' ')}")
@@ -177,7 +186,16 @@ def _runs(grid: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**line, "low": np.nan, "high": np.nan, "n": 1})
 
 
-def _draw(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+def name_bands(panel: Axes, rows: pd.DataFrame, band: str) -> None:
+    """Adds entries to the legend: one for all bands, and one for all failed runs."""
+    if rows["low"].notna().any():
+        panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
+    if (rows["series"] == FAILED).any():
+        panel.plot([], [], **THIN, color=style.INK, label=FAILED)
+
+
+def draw_arm(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+    """Draws an arm's rows of `data`: its mean and band, published curves, and failed runs."""
     mean = curves[curves["series"] == MEAN]
     if len(mean):
         style.band(panel, mean["step"], mean, look, arm)

@@ -4,6 +4,7 @@ Mosbach et al. (2021), Figure 1; Zhang et al. (2021), Figures 2, 5 and 13.
 """
 
 import textwrap
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import run_scores
+from stableft.reporting import majority_scores, run_scores
 from stableft.reporting.figures import style
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
@@ -26,29 +27,33 @@ RUN, PUBLISHED = "run", "published"
 ARM_WIDTH, ARM_LETTERS = 0.8, 14  # inches that the label below a box needs, and letters that fit into them
 FAR = 1.0  # a majority score more than so many axis heights below the runs is not drawn
 BESIDE = (0.37, 0.09)  # offset of an arm's first published number from its middle, and the gap between them
-FEWEST = 5  # runs for a box; the quartiles of fewer would be the runs themselves
 SPREAD = 0.28  # half the width over which the points of an arm are spread
 
 
-def data(results: Results, *, split: str | None = None, published: pd.DataFrame | None = None) -> pd.DataFrame:
+def data(
+    results: Results, *, split: str | None = None, published: pd.DataFrame | None = None, arms: Collection[str] | None = None
+) -> pd.DataFrame:
     """Selects the final scores for `plot`.
 
     Args:
         results: Runs and metrics of one experiment.
         split: ``validation`` or ``test``; None: the split on which each task is scored.
         published: See `stableft.reporting.published.read_published`; None: none are drawn.
+        arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
 
     Returns:
         One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split
-        than the task's own, a run that diverged or has an undefined score counts at the majority score
-        of the task's own split, ``majority_score`` is missing, and ``failed`` is unchanged. With
+        than the task's own, ``majority_score`` is of that split (NaN if unknown) and ``failed`` is
+        unchanged. With
         ``published`` also series (``run`` or ``published``), std, n, label
         (`stableft.reporting.published.beside`), and rows of the published numbers of the same arms.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
-        NotLogged: a task was not evaluated on that split after the last step.
+        NotLogged: a task was not evaluated on that split after the last step, or there is no run of
+            these arms.
     """
+    results = run_scores.of_arms(results, arms)
     runs = run_scores.final_scores(results) if split is None else _on(split, results)
     if published is None:
         return runs
@@ -57,10 +62,10 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
     return pd.concat([runs.assign(series=RUN), rows[[name for name in columns if name in rows]]], ignore_index=True)[columns]
 
 
-def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws one panel per task: per arm each run as a point, failed runs as crosses, and a box.
 
-    Arms of fewer than `FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
+    Arms of fewer than `stableft.reporting.figures.style.FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
     interquartile ranges. The points of an arm are in the order of the seeds, so runs with equal scores
     can be counted. Published numbers are to the right of their arm's runs.
     """
@@ -69,9 +74,10 @@ def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
     if "series" in frame:
         others = frame[frame["series"] == PUBLISHED]
         frame = frame[frame["series"] == RUN].astype({"failed": "bool"})
-    styles = style.arm_styles(frame["arm"])
+    # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
+    styles = style.arm_styles(results.runs["arm"])
     # Panels with many arms take the whole width.
-    width = max(style.PANEL[0], ARM_WIDTH * (1 + len(styles)))
+    width = max(style.PANEL[0], ARM_WIDTH * (1 + frame["arm"].nunique()))
     with style.context():
         figure, panels = style.panels(frame["task"].nunique(), width=width, columns=2 if width == style.PANEL[0] else 1)
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
@@ -99,8 +105,8 @@ def _on(split: str, results: Results) -> pd.DataFrame:
     runs = run_scores.both_splits(results)
     if runs[split].isna().any():
         raise NotLogged(f"{runs.loc[runs[split].isna(), 'task'].iloc[0]} has no score on {split} after the last step")
-    elsewhere = runs["split"] != split
-    moved = runs.assign(split=split, score=runs[split], majority_score=runs["majority_score"].mask(elsewhere))
+    lines = runs["task"].astype("str").map(majority_scores.on_split(results, split))
+    moved = runs.assign(split=split, score=runs[split], majority_score=lines)
     return moved.drop(columns=["validation", "test"])
 
 
@@ -114,12 +120,8 @@ def _draw_published(panel: Axes, rows: pd.DataFrame, arms: list[str], labels: li
 
 def _draw(panel: Axes, groups: dict[str, pd.DataFrame], styles: dict[str, style.ArmStyle]) -> None:
     for position, (arm, group) in enumerate(groups.items()):
-        if len(group) >= FEWEST:
-            line = {"color": styles[arm].color, "linewidth": 0.9}
-            panel.boxplot(
-                group["score"], positions=[position], widths=0.6, showfliers=False, manage_ticks=False, boxprops=line,
-                medianprops={**line, "linewidth": 1.8}, whiskerprops=line, capprops=line,
-            )  # fmt: skip
+        if len(group) >= style.FEWEST:
+            style.box(panel, position, group["score"], styles[arm], width=0.6)
         ordered = group.sort_values("seed")
         x = pd.Series(position + np.linspace(-SPREAD, SPREAD, len(ordered) + 2)[1:-1], index=ordered.index)
-        style.run_points(panel, x, ordered, styles[arm], size=None if len(group) >= FEWEST else 5)
+        style.run_points(panel, x, ordered, styles[arm], size=None if len(group) >= style.FEWEST else 5)

@@ -1,7 +1,7 @@
 """Learning rates: score against learning rate for each arm.
 
-Shows if an arm behaves like another arm at a different learning rate. After Mosbach et al. (2021),
-Figures 5 and 9, with the runs themselves instead of boxes.
+Shows if an arm behaves like another arm at a different learning rate. Mosbach et al. (2021), Figures
+5 and 9: boxes, here from five runs on; of fewer runs only the points.
 """
 
 from collections.abc import Hashable
@@ -18,12 +18,13 @@ from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
 CAPTION = (
-    "Final score against learning rate: mean over seeds with 95 % BCa bootstrap interval; small marks: single runs; crosses: "
-    "failed runs (final score at or below the majority score, or diverged). Dotted: majority score. Triangle: the learning rate "
+    "Final score against learning rate. Line: mean over seeds. Small marks beside it: single runs; crosses: failed runs (final "
+    "score at or below the majority score, or diverged). From five runs on also: a box of their quartiles, with whiskers to 1.5 "
+    "interquartile ranges, and the 95 % BCa bootstrap interval of the mean. Dotted: majority score. Triangle: the learning rate "
     "with the best mean validation score of the first arm."
 )
-# Offset of a mean from its rate, and range of offsets of its runs; unit: the gap between two rates.
-MEAN_SHIFT, RUN_SHIFTS = 0.1, (0.18, 0.34)
+# Offset of a mean from its rate, range of offsets of its runs, offset and width of their box; unit: the gap between two rates.
+MEAN_SHIFT, RUN_SHIFTS, BOX_SHIFT, BOX_WIDTH = 0.1, (0.18, 0.34), 0.26, 0.2
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
             of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
             # The first arm is left of each rate, the others right of it.
-            gap = _axis(panel, np.sort(of_task["lr"].unique()))
+            gap = rate_axis(panel, np.sort(of_task["lr"].unique()))
             for arm, look in styles.items():
                 _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
@@ -100,7 +101,7 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
     return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
 
 
-def _axis(panel: Axes, rates: np.ndarray) -> float:
+def rate_axis(panel: Axes, rates: np.ndarray) -> float:
     """Sets a logarithmic axis with a tick per rate, labelled if there is room.
 
     Returns the least gap between two rates, in decades.
@@ -127,6 +128,13 @@ def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side:
     rank = runs["seed"].rank(method="dense").astype(float) - 1
     run_at = runs["lr"] * 10 ** (side * np.interp(rank, [0, max(rank.max(), 1)], RUN_SHIFTS))
     # No error bars, as they take lengths: a BCa interval of few runs need not contain the mean.
-    panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)
+    whole = mean["n"] >= style.FEWEST
+    panel.vlines(at[whole], mean.loc[whole, "low"], mean.loc[whole, "high"], color=look.color, linewidth=0.9, zorder=3)
     panel.plot(at, mean["score"], **look._asdict(), zorder=3, label=arm)
     style.run_points(panel, run_at, runs, look, size=3, alpha=0.6, markeredgewidth=0, zorder=2)
+    for lr, of_rate in runs.groupby("lr"):
+        if len(of_rate) >= style.FEWEST:
+            left, right = (
+                float(str(lr)) * 10 ** (side * shift) for shift in (BOX_SHIFT - BOX_WIDTH / 2, BOX_SHIFT + BOX_WIDTH / 2)
+            )
+            style.box(panel, (left + right) / 2, of_rate["score"], look, width=abs(right - left))

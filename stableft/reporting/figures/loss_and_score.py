@@ -42,7 +42,7 @@ def data(results: Results) -> pd.DataFrame:
     if losses.empty:
         raise NotLogged("no finished run holds the metric 'loss' on split 'train'")
     frame = scores.merge(losses.drop_duplicates("run_id"), on="run_id")
-    frame["method"] = frame["arm"].astype(str).str.replace(r" lr=\S+.*$", "", regex=True)
+    frame["method"] = grid_axes.without_rate(frame["arm"])
     return frame[["task", "arm", "method", "seed", "train_loss", "score", "failed", "majority_score"]]
 
 

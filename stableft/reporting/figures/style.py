@@ -78,6 +78,7 @@ MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a f
 LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # all with gaps, so that a line below stays visible
 FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
 MOST_SHADES = 3  # more than these need several hues
+FEWEST = 5  # runs for a box; the quartiles of fewer would be the runs themselves
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
 
 
@@ -272,6 +273,21 @@ def majority_line(axes: Axes, score: float) -> None:
         axes.axhline(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
 
 
+def nothing(axes: Axes, why: str) -> None:
+    """Writes into the middle of a panel why nothing is drawn there."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center")
+
+
+def same_scale(axes: Axes, values: pd.Series) -> None:
+    """Sets limits that hold all of ``values``, for panels that can be compared."""
+    low, high = values.min(), values.max()
+    if axes.get_yscale() == "log":
+        axes.set_ylim(low / 1.5, high * 1.5)
+    else:
+        margin = 0.05 * (high - low or 1)
+        axes.set_ylim(low - margin, high + margin)
+
+
 def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int) -> None:
     """Draws published numbers, open and grey, with bars of one standard deviation to either side.
 
@@ -292,6 +308,15 @@ def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, lab
     """Draws a published curve, dotted and grey, with open marks of the shape of the arm's own."""
     look = {"color": PUBLISHED_INK, "linestyle": ":", "linewidth": 1.1, "markerfacecolor": "white", "markersize": 4}
     axes.plot(x, values, marker=marker, **look, zorder=2.2, label=label)
+
+
+def box(axes: Axes, x: float, scores: pd.Series, look: ArmStyle, width: float) -> None:
+    """Draws an arm's quartiles, with whiskers to 1.5 interquartile ranges; ``width`` in units of x."""
+    line = {"color": look.color, "linewidth": 0.9}
+    axes.boxplot(
+        scores, positions=[x], widths=width, showfliers=False, manage_ticks=False, boxprops=line,
+        medianprops={**line, "linewidth": 1.8}, whiskerprops=line, capprops=line,
+    )  # fmt: skip
 
 
 def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, **good: object) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stableft.reporting import grid_axes
+from stableft.reporting import grid_axes, majority_scores
 from stableft.reporting.figures import style
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
@@ -31,7 +31,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
         Columns task, method, steps (methods and steps of
         `stableft.reporting.grid_axes.training_lengths`), n, failed (runs), value, low, high (mean,
         least and greatest validation score), test_value, test_low, test_high (likewise, NaN if not
-        evaluated) and majority_score (NaN if the task is scored on another split than validation). With
+        evaluated) and majority_score (of validation, NaN if unknown). With
         ``published`` also series (``ours`` or ``published``), std and label
         (`stableft.reporting.published.beside`), and rows of the published validation scores of the same
         arms.
@@ -40,7 +40,7 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
         MissingInput: no runs, or a finished run without its final score.
     """
     runs = grid_axes.training_lengths(results)
-    runs["majority_score"] = runs["majority_score"].where(runs["split"] == "validation")
+    runs["majority_score"] = runs["task"].astype("str").map(majority_scores.on_split(results, "validation"))
     groups = runs.sort_values("steps", kind="stable").groupby(["task", "method", "steps"], sort=False, observed=True)
     frame = groups.agg(
         n=("seed", "count"), failed=("failed", "sum"), value=("validation", "mean"), low=("validation", "min"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting.figures import distances, draw
 from tests.helpers import synthetic
 
@@ -22,12 +22,32 @@ def test_a_point_is_the_mean_and_the_extremes_of_the_runs_that_finished() -> Non
 
 
 @pytest.mark.parametrize(
-    ("num_blocks", "shown"), [(1, [1]), (6, [1, 2, 3, 4, 5, 6]), (12, [3, 6, 9, 12]), (24, [6, 12, 18, 24]), (7, [1, 3, 5, 7])]
+    ("num_blocks", "shown"),
+    [(1, [1]), (2, [1, 2]), (6, [1, 3, 4, 6]), (12, [3, 6, 9, 12]), (24, [6, 12, 18, 24]), (7, [1, 3, 5, 7])],
 )
-def test_of_many_blocks_the_sources_quarters_are_shown(num_blocks: int, shown: list[int]) -> None:
+def test_the_sources_quarters_are_shown(num_blocks: int, shown: list[int]) -> None:
     results = synthetic.with_blocks(synthetic.grid(1), num_blocks)
     assert sorted(set(distances.data(results)["depth"])) == shown
     assert len(synthetic.figure(distances, results).axes) == 2 * len(shown)
+
+
+@pytest.mark.parametrize(("num_blocks", "columns"), [(1, 1), (6, 3), (12, 4), (24, 4), (7, 4)])
+def test_every_block_can_be_shown(num_blocks: int, columns: int) -> None:
+    results = synthetic.with_blocks(synthetic.grid(1), num_blocks)
+    axes = synthetic.figure(distances, results, every=True).axes
+    assert [panel.get_title() for panel in axes[:num_blocks]] == [f"rte, block {depth}" for depth in range(1, num_blocks + 1)]
+    assert len(axes) == 2 * num_blocks
+    assert len({panel.get_position().x0 for panel in axes}) == columns
+    assert axes[0].get_ylim() == axes[num_blocks - 1].get_ylim()
+
+
+def test_arms_can_be_chosen_and_keep_their_look() -> None:
+    results = synthetic.with_blocks(synthetic.grid(2), 2)
+    (line,) = synthetic.figure(distances, results, arms=["uncorr*"]).axes[0].lines
+    whole = {line.get_label(): line for line in synthetic.figure(distances, results).axes[0].lines}
+    assert (line.get_label(), line.get_color()) == ("uncorrected", whole["uncorrected"].get_color())
+    with pytest.raises(NotLogged, match="no run of other"):
+        distances.data(results, arms=["other"])
 
 
 def test_plot_draws_exactly_the_data() -> None:

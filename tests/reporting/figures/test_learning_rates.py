@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 
 from stableft.reporting.figures import learning_rates
 from stableft.storage.records import Results
@@ -63,3 +64,17 @@ def test_settings_of_a_task_share_their_scale() -> None:
         ["1e-05", "2e-05", "5e-05", "1e-04", "2e-04"], ["2e-05", "2e-04"],
     ]  # fmt: skip
     assert axes[0].get_ylim() == axes[1].get_ylim() != axes[2].get_ylim() == axes[3].get_ylim()
+
+
+def test_boxes_and_intervals_are_of_five_runs_or_more() -> None:
+    for seeds in (4, 5):
+        results = synthetic.lr_grid(seeds)
+        axes = synthetic.figure(learning_rates, results).axes[0]
+        runs = learning_rates.data(results).query("task == 'rte' and series == 'run' and arm == 'corrected' and lr == 2e-05")[
+            "score"
+        ]
+        medians = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 1.8]
+        assert len(medians) == (10 if seeds == 5 else 0)
+        assert not medians or [runs.median()] * 2 in [list(ends) for ends in medians]
+        bars = [segment for drawn in axes.collections if isinstance(drawn, LineCollection) for segment in drawn.get_segments()]
+        assert len(bars) == (10 if seeds == 5 else 0)

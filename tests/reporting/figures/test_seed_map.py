@@ -21,6 +21,10 @@ SIDE = 3
 
 @pytest.fixture
 def results() -> Results:
+    return side_by_side()
+
+
+def side_by_side() -> Results:
     """The synthetic grid with its nine seeds read as 3 x 3 init and order seeds; the uncorrected arm read as a technique."""
     whole = synthetic.grid(seeds=SIDE**2)
 

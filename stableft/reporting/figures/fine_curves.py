@@ -1,0 +1,68 @@
+"""Fine curves: training loss and score against the step, at every tenth step.
+
+The first source document, its figures of the loss and of the accuracy (protocol section 7, S0): one
+point for every 10 steps.
+"""
+
+from collections.abc import Collection
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stableft.reporting.figures import curves, style
+from stableft.storage.records import Results
+
+LOSS, SCORE = "train loss", "validation score"
+INTERVAL = 10  # steps per point of the source
+CAPTION = (
+    "Left: training loss, each point the mean over 10 steps. Right: score at every evaluation point before the end and at the end, "
+    "as many as the title says; where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the "
+    "tables. Line: mean over seeds; shaded: from the least to the greatest run. Thin lines: failed runs (final score at or below "
+    "the majority score, or diverged). Runs that diverged are not part of a mean of losses."
+)
+
+
+def lead(*, arms: Collection[str] | None = None) -> str:
+    """Returns the sentence before `CAPTION`: the arms drawn, if not all."""
+    return f"Runs of {', '.join(arms)}." if arms else ""
+
+
+def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
+    """Computes the curves of both series for `plot`.
+
+    Args:
+        results: Runs and metrics of one experiment.
+        arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
+
+    Returns:
+        The columns of `stableft.reporting.figures.curves.data`, and ``panel`` (``train loss`` or
+        ``validation score``).
+
+    Raises:
+        NotLogged: no run is of one of these arms.
+        MissingInput: no runs, or no such series.
+    """
+    loss = curves.data(results, split="train", metric="loss", interval=INTERVAL, band=curves.RANGE, arms=arms)
+    score = curves.data(results, split="validation", metric="score", band=curves.RANGE, arms=arms)
+    return pd.concat([loss.assign(panel=LOSS), score.assign(panel=SCORE)], ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
+    """Draws a row per task: training loss left, score right, with a line and a band per arm."""
+    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
+    styles = style.arm_styles(frame["arm"])
+    tasks = list(frame["task"].unique())
+    with style.context():
+        figure, panels = style.panels(2 * len(tasks))
+        for place, panel in enumerate(panels):
+            task, series = tasks[place // 2], (LOSS, SCORE)[place % 2]
+            rows = frame[(frame["task"] == task) & (frame["panel"] == series)]
+            for arm, of_arm in rows.groupby("arm", sort=False, observed=True):
+                curves.draw_arm(panel, of_arm, str(arm), styles[str(arm)])
+            curves.name_bands(panel, rows, curves.RANGE)
+            style.majority_line(panel, rows["majority_score"].iloc[0])
+            what = series if series == LOSS else f"validation {str(names[task]).replace('_', ' ')}"
+            panel.set(title=f"{task}, {rows['step'].nunique()} points", xlabel="step", ylabel=what)
+            panel.set_xlim(left=0)
+        style.legend(figure)
+    return figure
