@@ -15,6 +15,7 @@ from stableft.core.errors import UsageError
 from stableft.core.grid import Grid
 from stableft.execution import planning
 from stableft.execution.planning import Plan, Planned
+from stableft.reporting.pooling import stale_runs
 from stableft.storage import run_summary
 from stableft.storage.run_state import FAILED, STATES, RunStatus
 from stableft.storage.store import Store
@@ -70,7 +71,7 @@ def imported_view(grid: Grid, store: Store) -> View:
 
 
 def status_view(planned: Plan, store: Store) -> View:
-    """Shows the states by task and arm, the running runs, and the reasons of failures."""
+    """Shows the states by task and arm, the running runs, the reasons of failures, and stale runs."""
     # Count the states by task and arm, and in total.
     cells = cell_states(planned, store)
     counts: dict[tuple[str, str], Counter[str]] = {}
@@ -80,6 +81,7 @@ def status_view(planned: Plan, store: Store) -> View:
     names = [*STATES, "diverged", "only_collected"]
     running = [(p, run_status.progress) for p, run_status in cells if run_status.state == "running"]
     grid = planned.grid
+    outdated = stale_runs(store, grid.protocol.name, [grid.name])
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "runs": len(cells),
         **{name: total[name] for name in names},
@@ -87,8 +89,10 @@ def status_view(planned: Plan, store: Store) -> View:
         "progress": [{**cell_data(p), **(progress.model_dump() if progress else {})} for p, progress in running],
         "failures": [failure_data(run_status.failure, store) for _, run_status in cells if run_status.failure],
         "problems": list(planned.problems),
+        "stale": sum(each.stale for each in outdated),
     }  # fmt: skip
-    return View([_counts_table(data, total), *_notes(planned, store, cells, total)], data)
+    notes = [*_notes(planned, store, cells, total), *(f"stale: {each.sentence()}" for each in outdated)]
+    return View([_counts_table(data, total), *notes], data)
 
 
 def _counted(p: Planned, run_status: RunStatus, store: Store) -> list[str]:

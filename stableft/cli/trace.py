@@ -12,10 +12,12 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
+from stableft.core.grid import join_spans
 from stableft.execution import reproduce
-from stableft.execution.reproduce import Reproduction, join_spans
+from stableft.execution.reproduce import Reproduction
 from stableft.reporting import experiment_summary
 from stableft.reporting.artifact_metadata import Origin, read_origin, run_set
+from stableft.reporting.pooling import load_pooled
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -37,7 +39,7 @@ def trace(
     if (origin.protocol, origin.experiment) not in store.collected():
         runs = f"run set {origin.run_set} of {origin.experiment} at {origin.protocol}"
         raise MissingInput(f"{path} shows {runs}, but no results are collected in {results.resolve()}")
-    show(traced(path, origin, store.load(origin.protocol, origin.experiment), store), as_json)
+    show(traced(path, origin, load_pooled(store, origin.protocol, origin.experiment), store), as_json)
 
 
 def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:

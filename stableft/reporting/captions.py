@@ -6,6 +6,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.reporting.artifact_metadata import run_set
+from stableft.reporting.pooling import further_seeds
 from stableft.reporting.run_scores import DIVERGED_RULE, final_scores
 from stableft.storage.records import Results
 from stableft.storage.schema import ImportedFrom
@@ -25,12 +26,19 @@ def describe(results: Results) -> str:
     sentences = [
         f"Experiment {experiment}, protocol {protocol}; scored: {splits}.",
         _frequent_points(results.runs),
+        _pooled(results.runs),
         _failures(scores),
         DIVERGED_RULE if scores["diverged"].any() else "",
         *_imported(results.runs),
         f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {run_set(results)}.",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _pooled(runs: pd.DataFrame) -> str:
+    """Returns a sentence on the runs of other experiments; empty if there are none."""
+    others = further_seeds(runs)
+    return f"Pooled with runs of equal configuration in other experiments: {'; '.join(others)}." if others else ""
 
 
 def _imported(runs: pd.DataFrame) -> list[str]:
