@@ -1,4 +1,4 @@
-"""How does the number of training examples change what bias correction and re-initialisation do?
+"""Do bias correction and re-initialised blocks also help on very few training examples?
 
 Question: the sources fine-tune on 1,000 to 8,551 examples. With fewer, a run of three epochs has
 fewer steps, in the end 3. Do remedies that help on thousands of examples also help there?

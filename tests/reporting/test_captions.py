@@ -26,3 +26,20 @@ def test_the_run_set_does_not_depend_on_row_order() -> None:
     turned = replace(results, runs=results.runs.iloc[::-1])
     assert captions.describe(turned)[-20:] == captions.describe(results)[-20:]
     assert captions.describe(synthetic.without(results, "corrected", {0}))[-20:] != captions.describe(results)[-20:]
+
+
+def test_imported_runs_are_named_with_source_and_deviations() -> None:
+    results = synthetic.grid(2)
+    assert "Imported" not in captions.describe(results)
+    source = {
+        "label": "own runs, bf16",
+        "source": "somebody",
+        "licence": "CC0",
+        "deviations": ["bf16", "batch 16"],
+        "note": "So it is.",
+    }
+    runs = results.runs.assign(provenance=json.dumps({"imported": source}))
+    caption = captions.describe(replace(results, runs=runs))
+    said = "Imported, not run here (own runs, bf16): somebody; licence: CC0. Settings: bf16; batch 16. So it is."
+    assert caption.count(said) == 1
+    assert caption.endswith(captions.describe(results)[-20:])

@@ -8,11 +8,12 @@ import pytest
 
 from experiments.published import PUBLISHED
 from stableft.reporting import report
-from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length
+from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length, training_size
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 from tests.reporting.figures.test_distributions import with_test_split
 from tests.reporting.figures.test_schedules import results_of
+from tests.reporting.figures.test_training_size import results as sizes
 
 Entry = tuple[report.Item, Callable[[], Results], str]
 KINDS: dict[str, Entry] = {
@@ -27,6 +28,7 @@ KINDS: dict[str, Entry] = {
     "loss_and_score": (report.figure(loss_and_score), lambda: synthetic.grid(3), "last tenth of the steps"),
     "schedules": (report.figure(schedules), lambda: results_of({"plain": {}}), "closed form"),
     "lengths": (report.figure(training_length, published=PUBLISHED), lambda: synthetic.lengths(2), "schedule is that long"),
+    "sizes": (report.figure(training_size), sizes, "evenly spaced"),
 }  # fmt: skip
 
 
