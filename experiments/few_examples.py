@@ -1,4 +1,4 @@
-"""How does the number of training examples change what bias correction and re-initialisation do?
+"""Do bias correction and re-initialised blocks also help on very few training examples?
 
 Question: the sources fine-tune on 1,000 to 8,551 examples. With fewer, a run of three epochs has
 fewer steps, in the end 3. Do remedies that help on thousands of examples also help there?
@@ -27,7 +27,7 @@ five seeds share a draw, so 25 runs are no 25 independent ones.
 
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
-from stableft.reporting.claims import Claim
+from stableft.reporting.claims import BIAS_CORRECTION, REINITIALISATION, Claim, Setting
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater
 from stableft.reporting.figures import training_size
 from stableft.reporting.tables import arm_summary
@@ -56,6 +56,8 @@ def grid(protocol: Protocol) -> Grid:
     return Grid("few_examples", protocol, arms, TASKS.get(protocol.name, GLUE_SMALL), seeds)
 
 
+THOUSAND = Setting("a thousand examples, three epochs (Zhang et al., Table 1)", max_train_examples=1000, min_epochs=3, max_epochs=3)
+
 CLAIMS = (
     Claim(
         name="corrected_scores_higher",
@@ -66,7 +68,9 @@ CLAIMS = (
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=greater("corrected 1000", "uncorrected 1000"),
-        tasks=(*GLUE_SMALL, "docpair"),
+        tasks=(*GLUE_SMALL, *TASKS["laptop"]),
+        question=BIAS_CORRECTION,
+        setting=THOUSAND,
     ),
     Claim(
         name="reinit_scores_higher",
@@ -77,7 +81,9 @@ CLAIMS = (
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=greater("reinit 1000", "corrected 1000"),
-        tasks=(*GLUE_SMALL, "docpair"),
+        tasks=(*GLUE_SMALL, *TASKS["laptop"]),
+        question=REINITIALISATION,
+        setting=THOUSAND,
     ),
 )
 

@@ -1,10 +1,9 @@
 """Conversion of two public result tables into one table in the format of ``stableft import``.
 
     python -m experiments.replication.convert FOLDER runs.csv
-    python -m stableft import runs.csv --as replication --settings experiments/replication/settings.json
 
-The tables are described in ``ATTRIBUTION.md``. What is renamed, left out or absent is stated there
-too. Numbers are copied, none is computed but the seed of a run on few examples.
+``ATTRIBUTION.md`` describes the tables, what is renamed, left out or absent, and the import.
+Numbers are copied. Only the seed of a run on few examples is computed.
 """
 
 import hashlib
@@ -70,7 +69,8 @@ def _long(raw: pd.DataFrame) -> pd.DataFrame:
     last = last.assign(step=last["test_step"])
     # A training loss is the mean over the steps since the line before. That of the steps after the last tenth is left out.
     total = log.groupby(["task", "method", "split_size", "seed"])["step"].transform("max")
-    whole = log["step"] <= total // (total // TENTHS).clip(lower=1) * (total // TENTHS).clip(lower=1)
+    tenth = (total // TENTHS).clip(lower=1)
+    whole = log["step"] <= total // tenth * tenth
     parts = [
         _column(log[whole], "loss", "train", "loss"),
         _column(log, "val_loss", "validation", "loss"),

@@ -49,11 +49,11 @@ def training_lengths(results: Results) -> pd.DataFrame:
 
 
 def training_sizes(results: Results) -> pd.DataFrame:
-    """Returns `final_scores` with the number of training examples, the method and the draw of each run.
+    """Returns `final_scores` with the training examples, the method and the draw of each run.
 
     The arms of a grid of sizes are pairs of a method and a size, such as ``reinit 100``, or ``reinit
-    all``. ``examples`` is the run's own number. ``draw`` names its subset: the seed of the subset if that
-    is set, else the run's own; -1 for all examples.
+    all``. ``examples`` is the run's own number. ``draw`` names its subset: the subset's seed if that is
+    set, else the run's own; -1 for all examples.
 
     Raises:
         NotLogged: a run does not say how many examples it has.

@@ -1,7 +1,7 @@
 """Evidence sets: imported results with their source, kept apart from our runs.
 
-A set is a folder of the results folder with `SOURCE_FILE`. It is used like a protocol with collected
-results that can't be run: its `Protocol` has ``imported`` set.
+A set is a folder of the results folder with `SOURCE_FILE`. It is used like a protocol with
+collected results, which can't be run: its `Protocol` has ``imported`` set.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from stableft.storage.store import Store
 
 SOURCE_FILE = "source.json"
 REQUIRED = ("encoder", "batch_size", "adam", "schedule", "precision")
-Line = Annotated[Text, Field(min_length=1)]
+Phrase = Annotated[Text, Field(min_length=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -42,7 +42,7 @@ class TaskSettings(Strict):
         num_train: Number of all training examples.
     """
 
-    score: Line
+    score: Phrase
     score_split: Literal["test", "validation"] = "test"
     majority_score: Number
     num_train: Annotated[int, Field(ge=1)] | None = None
@@ -63,14 +63,14 @@ class EvidenceSettings(Strict):
         tasks: Settings of each task.
     """
 
-    label: Line
-    source: Line
-    licence: Line
-    files: dict[Line, Line] = {}
+    label: Phrase
+    source: Phrase
+    licence: Phrase
+    files: dict[Phrase, Phrase] = {}
     config: dict[str, Any]
-    deviations: tuple[Line, ...] = ()
-    notes: dict[Line, Line] = {}
-    tasks: dict[Line, TaskSettings]
+    deviations: tuple[Phrase, ...] = ()
+    notes: dict[Phrase, Phrase] = {}
+    tasks: dict[Phrase, TaskSettings]
 
     @field_validator("config")
     @classmethod

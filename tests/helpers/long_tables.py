@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def table(arms: tuple[str, ...] = ("corrected", "uncorrected"), seeds: int = 8, **columns: object) -> pd.DataFrame:
+def table(arms: tuple[str, ...] = ("corrected", "uncorrected"), seeds: int = 8, **columns: Any) -> pd.DataFrame:
     """Runs of rte with 20 steps: a loss at each tenth, and scores at the end; every run of the second arm fails."""
     rng = np.random.default_rng(2)
     rows: list[tuple[object, ...]] = []

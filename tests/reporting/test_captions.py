@@ -36,3 +36,20 @@ def test_captions_name_the_number_of_runs_and_a_range_where_arms_differ() -> Non
     assert "Runs per arm: rte n = 1, tnews_1k n = 3." in captions.describe(one)
     many = replace(synthetic.lr_grid(2))
     assert "Runs per arm and task: n = 2. 10 arms; " in captions.describe(many)
+
+
+def test_imported_runs_are_named_with_source_and_deviations() -> None:
+    results = synthetic.grid(2)
+    assert "Imported" not in captions.describe(results)
+    source = {
+        "label": "own runs, bf16",
+        "source": "somebody",
+        "licence": "CC0",
+        "deviations": ["bf16", "batch 16"],
+        "note": "So it is.",
+    }
+    runs = results.runs.assign(provenance=json.dumps({"imported": source}))
+    caption = captions.describe(replace(results, runs=runs))
+    said = "Imported, not run here (own runs, bf16): somebody; licence: CC0. Settings: bf16; batch 16. So it is."
+    assert caption.count(said) == 1
+    assert caption.endswith(captions.describe(results)[-20:])

@@ -54,12 +54,12 @@ def test_the_store_reads_what_was_imported(tmp_path: Path) -> None:
 
 def test_settings_are_those_given_and_those_of_the_arm(tmp_path: Path) -> None:
     runs = build(tmp_path, long_tables.table(experiment="adam"))["adam"].runs.set_index(["arm", "seed"])
-    config = json.loads(runs.loc[("uncorrected", 3), "config"])
+    config = json.loads(str(runs.loc[("uncorrected", 3), "config"]))
     assert config == {
         **long_tables.SETTINGS["config"], "adam": {"lr": 2e-5, "bias_correction": False}, "task": "rte", "seed": 3,
     }, "what is not known is not there"  # fmt: skip
-    assert json.loads(runs.loc[("corrected", 3), "config"])["adam"]["bias_correction"] is True
-    imported = json.loads(runs.loc[("corrected", 3), "provenance"])["imported"]
+    assert json.loads(str(runs.loc[("corrected", 3), "config"]))["adam"]["bias_correction"] is True
+    imported = json.loads(str(runs.loc[("corrected", 3), "provenance"]))["imported"]
     assert (imported["source"], imported["deviations"]) == ("somebody, somewhere", ["another encoder"])
 
 

@@ -1,6 +1,7 @@
 """Tables of results are read as they are, or refused with the place of the fault."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ({"lr": 1}, "unknown columns: 'lr'"),
     ],
 )
-def test_a_parquet_file_has_the_types_of_its_columns(tmp_path: Path, columns: dict[str, object], problem: str) -> None:
+def test_a_parquet_file_has_the_types_of_its_columns(tmp_path: Path, columns: dict[str, Any], problem: str) -> None:
     with pytest.raises(MissingInput) as error:
         read_long(long_tables.write(tmp_path, long_tables.table(**columns), name="runs.parquet"))
     assert problem in str(error.value)

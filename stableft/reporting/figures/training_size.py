@@ -28,11 +28,12 @@ def data(results: Results) -> pd.DataFrame:
     """Computes the scores for `plot`.
 
     Returns:
-        One row per method and size (series ``mean``), then one per run (``run``), by task: task, method,
-        examples, series, seed and draw (of runs), n (runs), draws (different subsets), score (of means,
-        their mean), std_draws (of the draws' means, n - 1), std_seeds (within draws, pooled), failed (runs;
-        of a run 1 or 0), rate, rate_low, rate_high (share of failed runs with its Wilson interval) and
-        majority_score. A standard deviation is NaN for one draw, or one seed of each draw.
+        One row per method and size (series ``mean``), then one per run (``run``), by task. Columns:
+        task, method, examples, series, seed and draw (of runs), n (runs), draws (different subsets),
+        score (of means, their mean), std_draws (of the draws' means, n - 1), std_seeds (within draws,
+        pooled), failed (runs; of a run 1 or 0), rate, rate_low, rate_high (share of failed runs with
+        its Wilson interval) and majority_score. A standard deviation is NaN for one draw, or for one
+        seed of each draw.
 
     Raises:
         NotLogged: see `stableft.reporting.grid_axes.training_sizes`.

@@ -11,13 +11,14 @@ import pytest
 
 from experiments.published import PUBLISHED
 from stableft.reporting import figures, majority_scores, report
-from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length
+from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length, training_size
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 from tests.reporting.figures.test_distributions import with_test_split
 from tests.reporting.figures.test_loss_surface import surfaces
 from tests.reporting.figures.test_schedules import results_of
 from tests.reporting.figures.test_seed_map import side_by_side
+from tests.reporting.figures.test_training_size import results as sizes
 from tests.reporting.test_majority_scores import labelled
 
 Entry = tuple[report.Item, Callable[[], Results], str]
@@ -33,6 +34,7 @@ KINDS: dict[str, Entry] = {
     "loss_and_score": (report.figure(loss_and_score), lambda: synthetic.grid(3), "last tenth of the steps"),
     "schedules": (report.figure(schedules), lambda: results_of({"plain": {}}), "closed form"),
     "lengths": (report.figure(training_length, published=PUBLISHED), lambda: synthetic.lengths(2), "schedule is that long"),
+    "sizes": (report.figure(training_size), sizes, "evenly spaced"),
 }  # fmt: skip
 
 
