@@ -12,8 +12,10 @@ from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data
 from stableft.cli.selection import Selection, failures_command, read_selection
 from stableft.cli.watch import Cells, Watch, cell_states, running_runs, watch_grid
 from stableft.core.errors import UsageError
+from stableft.core.grid import Grid
 from stableft.execution import planning
 from stableft.execution.planning import Plan, Planned
+from stableft.reporting.pooling import stale_runs
 from stableft.storage import run_summary
 from stableft.storage.run_state import FAILED, STATES, RunStatus
 from stableft.storage.store import Store
@@ -37,6 +39,9 @@ def status(
     if watch and as_json:
         raise UsageError("--watch is for people: leave out --json, or --watch")
     store = Store(results)
+    if selected.grid.protocol.imported:
+        show(imported_view(selected.grid, store), as_json)
+        return
     planned = planning.plan(selected.grid, store, selected.inputs)
     if watch:
         try:
@@ -47,8 +52,26 @@ def status(
     show(status_view(planned, store), as_json)
 
 
+def imported_view(grid: Grid, store: Store) -> View:
+    """Shows the numbers of imported runs by task and arm; all of them are done."""
+    runs = store.load_runs(grid.protocol.name, grid.name)
+    runs = runs[runs["task"].isin(grid.tasks) & runs["arm"].isin(grid.arms) & runs["seed"].isin(grid.seeds)]
+    names = [*STATES, "diverged", "only_collected"]
+    cells = []
+    for (task, arm), of_cell in runs.groupby(["task", "arm"], sort=False):
+        counted = {"done": len(of_cell), "diverged": int((of_cell["outcome"] == "diverged").sum()), "only_collected": len(of_cell)}
+        cells.append({"task": task, "arm": arm, **{name: counted.get(name, 0) for name in names}})
+    total = Counter({name: sum(cell[name] for cell in cells) for name in names})
+    data = {
+        "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "runs": len(runs),
+        **{name: total[name] for name in names}, "cells": cells, "progress": [], "failures": [], "problems": [],
+        "imported": grid.protocol.imported,
+    }  # fmt: skip
+    return View([_counts_table(data, total), f"imported, not run here: {grid.protocol.imported}"], data)
+
+
 def status_view(planned: Plan, store: Store) -> View:
-    """Shows the states by task and arm, the running runs, and the reasons of failures."""
+    """Shows the states by task and arm, the running runs, the reasons of failures, and stale runs."""
     # Count the states by task and arm, and in total.
     cells = cell_states(planned, store)
     counts: dict[tuple[str, str], Counter[str]] = {}
@@ -58,6 +81,7 @@ def status_view(planned: Plan, store: Store) -> View:
     names = [*STATES, "diverged", "only_collected"]
     running = [(p, run_status.progress) for p, run_status in cells if run_status.state == "running"]
     grid = planned.grid
+    outdated = stale_runs(store, grid.protocol.name, [grid.name])
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "runs": len(cells),
         **{name: total[name] for name in names},
@@ -65,8 +89,10 @@ def status_view(planned: Plan, store: Store) -> View:
         "progress": [{**cell_data(p), **(progress.model_dump() if progress else {})} for p, progress in running],
         "failures": [failure_data(run_status.failure, store) for _, run_status in cells if run_status.failure],
         "problems": list(planned.problems),
+        "stale": sum(each.stale for each in outdated),
     }  # fmt: skip
-    return View([_counts_table(data, total), *_notes(planned, store, cells, total)], data)
+    notes = [*_notes(planned, store, cells, total), *(f"stale: {each.sentence()}" for each in outdated)]
+    return View([_counts_table(data, total), *notes], data)
 
 
 def _counted(p: Planned, run_status: RunStatus, store: Store) -> list[str]:

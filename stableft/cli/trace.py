@@ -1,5 +1,6 @@
 """Trace: traces a figure or table back to its runs."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +12,12 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
+from stableft.core.grid import join_spans
 from stableft.execution import reproduce
-from stableft.execution.reproduce import Reproduction, join_spans
+from stableft.execution.reproduce import Reproduction
 from stableft.reporting import experiment_summary
 from stableft.reporting.artifact_metadata import Origin, read_origin, run_set
+from stableft.reporting.pooling import load_pooled
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -36,7 +39,7 @@ def trace(
     if (origin.protocol, origin.experiment) not in store.collected():
         runs = f"run set {origin.run_set} of {origin.experiment} at {origin.protocol}"
         raise MissingInput(f"{path} shows {runs}, but no results are collected in {results.resolve()}")
-    show(traced(path, origin, store.load(origin.protocol, origin.experiment), store), as_json)
+    show(traced(path, origin, load_pooled(store, origin.protocol, origin.experiment), store), as_json)
 
 
 def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
@@ -54,7 +57,8 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     ids = sorted(runs["run_id"])
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
-    command = f"python -m stableft run {origin.experiment} --protocol {origin.protocol}"
+    imported = bool(len(runs)) and "imported" in json.loads(runs["provenance"].iloc[0])
+    command = f"python -m stableft {'verify' if imported else 'run'} {origin.experiment} --protocol {origin.protocol}"
     groups = experiment_summary.run_groups(runs)
     rebuilt = reproduce.reproductions(runs.to_dict("records"), store)
     data = {
@@ -76,7 +80,7 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
         groups_table({"": groups}),
         *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (group.facts for group in groups)))),
         *rebuilding_lines(rebuilt, "to rebuild them as they were"),
-        f"to run them: {command}",
+        f"to {'judge' if imported else 'run'} them: {command}",
     ]
     return View(text, data)
 

@@ -60,6 +60,10 @@ class NotLogged(MissingInput):
     """Results are whole, but lack a series for a figure or table: it was not logged yet at their time."""
 
 
+class Stale(MissingInput):
+    """Results are whole, but the present code derives other run ids from the settings of all their runs."""
+
+
 def quoted(value: object, longest: int = 80) -> str:
     """Returns a value as messages quote it: short and printable, whatever a file holds."""
     text = repr(value)

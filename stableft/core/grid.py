@@ -25,6 +25,8 @@ class Protocol:
         seeds: Default seeds.
         learning_rates: The rates compared by `experiments.lr_grid` at this scale.
         summary: One line for listings.
+        imported: Empty for a protocol that can be run. Otherwise its results were imported, and this
+            is their short name in verdicts, such as ``public runs, BERT-large, fp16``.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Protocol:
     seeds: Sequence[int]
     learning_rates: Sequence[float]
     summary: str
+    imported: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,11 +138,14 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
         name=grid.name,
         protocol=Protocol(
             name="+".join([protocol.name, *names]),
-            configs={name: protocol.configs[first].model_copy(update={"task": name}) for name in names},
+            configs={
+                name: protocol.configs[first].model_copy(update={"task": name}) for name in names if first in protocol.configs
+            },
             tasks=names,
             seeds=protocol.seeds,
             learning_rates=protocol.learning_rates,
             summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",
+            imported=protocol.imported,
         ),
         arms=grid.arms,
         tasks=names,
@@ -162,3 +168,14 @@ def parse_seeds(text: str) -> list[int]:
             raise UsageError(f"seeds {quoted(text)}: more than {MAX_SEEDS:,}")
         seeds.update(dict.fromkeys(range(int(first), int(last or first) + 1)))
     return list(seeds)
+
+
+def join_spans(numbers: Sequence[int]) -> str:
+    """Joins increasing numbers into spans: ``0-9, 12``."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)

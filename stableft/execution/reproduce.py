@@ -10,7 +10,7 @@ from typing import Any
 from stableft.core.config import run_id
 from stableft.core.errors import UsageError
 from stableft.core.experiments import get_experiment, get_protocol
-from stableft.core.grid import Grid, on_tasks, select
+from stableft.core.grid import Grid, join_spans, on_tasks, select
 from stableft.execution import checkout, worker_environment
 from stableft.storage.store import Store
 
@@ -71,6 +71,9 @@ def reproductions(rows: Sequence[Row], store: Store) -> list[Reproduction]:
 def _reproduction(rows: Sequence[Row], store: Store) -> Reproduction:
     # Code and environment, which all rows share.
     provenance = json.loads(rows[0]["provenance"])
+    if source := provenance.get("imported"):
+        note = f"imported, so they can't be computed again from here: {source['source']}"
+        return Reproduction(tuple(row["run_id"] for row in rows), (), (note,), exact=False)
     code, notes = _checkout(provenance.get("git") or {}, store)
     lock = provenance.get("lock") or {}
     differs = ", ".join(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items())
@@ -210,14 +213,3 @@ def _command(group: Sequence[_Selected], prefix: str, execution: Sequence[str]) 
     words = ["run", row["experiment"], "--protocol", scale, "--arms", ",".join(arms), "--tasks", ",".join(tasks), "--seeds", seeds]
     line = shlex.join([".venv/bin/python", "-m", "stableft", *words, *group[0].options, *execution, "--results", REBUILT])
     return f"{prefix} {line}".strip()
-
-
-def join_spans(numbers: Sequence[int]) -> str:
-    """Joins increasing numbers into spans: ``0-9, 12``."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][-1] == number - 1:
-            spans[-1].append(number)
-        else:
-            spans.append([number])
-    return ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)

@@ -9,7 +9,7 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -26,6 +26,7 @@ from stableft.reporting.artifact_metadata import read_origin, run_set
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
+from stableft.reporting.pooling import load_pooled, stale_runs
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -35,7 +36,7 @@ CELL_BORDER = re.compile(r"(?<!\\)\|")
 EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
 SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 SVG_ROOT = "{http://www.w3.org/2000/svg}svg"
-VERDICTS = {"confirmed": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}
+VERDICTS = {"confirmed": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "∅", "not run": "–"}
 
 Judge = Callable[[str, Results | None], Sequence[Judgement]]
 
@@ -107,7 +108,8 @@ def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
 
     def judge(name: str, results: Results | None) -> Sequence[Judgement]:
         experiment = get_experiment(name)
-        return judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(protocol), results)
+        grid = judging.grid_at(name, experiment, protocol, results)
+        return judging.judge(getattr(experiment, "CLAIMS", ()), grid, results) if grid else []
 
     return protocol.summary, judge
 
@@ -130,11 +132,14 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
     # Experiments without results have no section; their claims are judged as "not run".
     summary, judge = about
     names = {name for scale, name in store.collected() if scale == protocol}
+    outdated = stale_runs(store, protocol)
+    why = {each.experiment: each.sentence() for each in outdated if each.stale == each.runs}
+    names -= why.keys()
     sections: list[Section] = []
     judgements: list[Judgement] = []
     for name in all_experiments():
-        results = store.load(protocol, name) if name in names else None
-        judgements += judge(name, results)
+        results = load_pooled(store, protocol, name) if name in names else None
+        judgements += [replace(each, found=why[name]) if name in why else each for each in judge(name, results)]
         if results is not None:
             sections.append(section(name, results, figures / protocol / name))
     text = _environment().get_template("report.html.j2").render(
@@ -145,6 +150,7 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
         counts=Counter(judgement.verdict for judgement in judgements),
         verdicts=VERDICTS,
         shown=names,
+        stale=[each.sentence() for each in outdated],
         total=page_totals([section.summary for section in sections]),
     )  # fmt: skip
     return write_whole(figures / protocol / "report.html", text.encode())

@@ -7,8 +7,9 @@ from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, Stale
 from stableft.core.experiments import all_experiments, get_experiment
+from stableft.reporting.pooling import load_pooled, stale_runs
 from stableft.reporting.report import BOTH, makes_one_of, render_all
 from stableft.storage.store import Store
 
@@ -57,7 +58,8 @@ def render(
             rendered in this process.
 
     Returns:
-        The paths written, in the order of the keys, and a line for each item that was left out.
+        The paths written, in the order of the keys, and a line for each item that was left out, and for
+        each experiment with stale runs.
 
     Raises:
         MissingInput: results lack the data of an item.
@@ -72,7 +74,9 @@ def render(
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
         done[key] |= written
     ordered = [done[key][name] for key in keys for name in get_experiment(key[1]).REPORT if name in done[key]]
-    return [path for paths, _ in ordered for path in paths], [why for _, reasons in ordered for why in reasons]
+    left_out = [why for _, reasons in ordered for why in reasons]
+    left_out += [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
+    return [path for paths, _ in ordered for path in paths], left_out
 
 
 def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes: int) -> list[list[str]]:
@@ -83,8 +87,11 @@ def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes:
 
 
 def _render(store: Store, key: ExperimentKey, items: Sequence[str], figures: Path, makes: Collection[type]) -> Written:
-    results, folder = store.load(*key), figures / key[0] / key[1]
-    report = get_experiment(key[1]).REPORT
+    try:
+        results = load_pooled(store, *key)
+    except Stale:
+        return {}
+    folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT
     written: Written = {}
     for name in items:
         left_out: list[str] = []

@@ -12,7 +12,7 @@ from experiments import adam, lr_grid
 from experiments.protocol import PROTOCOLS
 from stableft.core.config import field_names, run_id
 from stableft.core.errors import UsageError
-from stableft.core.grid import Cell, Grid, on_tasks, parse_seeds, select
+from stableft.core.grid import Cell, Grid, join_spans, on_tasks, parse_seeds, select
 
 SMALL = PROTOCOLS["small"]
 
@@ -173,6 +173,11 @@ def test_seeds_are_the_union_of_ranges(ranges: list[tuple[int, int]], spaced: bo
     assert set(parsed) == {seed for first, last in ranges for seed in range(first, last + 1)}
     assert len(set(parsed)) == len(parsed)
     assert parsed[0] == ranges[0][0]
+
+
+def test_seeds_are_spelled_as_they_are_read() -> None:
+    for seeds in ([0], [0, 1, 2], [0, 2, 3, 9]):
+        assert parse_seeds(join_spans(seeds).replace(" ", "")) == seeds
 
 
 def test_seeds_by_hand() -> None:

@@ -12,7 +12,7 @@ from stableft.cli import selection
 from stableft.core.config import run_id
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import get_experiment, get_protocol
-from stableft.core.grid import Grid, parse_seeds, select
+from stableft.core.grid import Grid, select
 from stableft.execution import checkout, reproduce
 from stableft.reporting import experiment_summary
 from stableft.storage.parquet import read_parquet
@@ -169,8 +169,3 @@ def test_a_run_is_found_by_the_first_digits_of_its_identity(project: Path):
         experiment_summary.find_run(store, "zz")
     with pytest.raises(UsageError, match="runs begin with"):
         experiment_summary.find_run(store, "0")
-
-
-def test_seeds_are_spelled_as_they_are_read():
-    for seeds in ([0], [0, 1, 2], [0, 2, 3, 9]):
-        assert parse_seeds(reproduce.join_spans(seeds).replace(" ", "")) == seeds

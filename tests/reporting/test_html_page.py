@@ -120,7 +120,8 @@ def test_claims_come_first_with_their_verdicts(html: str, read: Reader) -> None:
     assert html.index('id="claims"') < html.index('id="experiments"') < html.index('id="failed"') < html.index('id="provenance"')
     for part in (
         "confirmed here", "hardly a zebra", "about bert-large-uncased", "neither confirm nor contradict the source",
-        "at least 10 are asked for, 25 would decide it", "1 h 05 min of runs", "python -m stableft run probe",
+        "at least 10 are asked for; seeds that would decide it: n < 10 cannot decide, 25 at least",
+            "1 h 05 min of runs", "python -m stableft run probe",
     ):  # fmt: skip
         assert part in read.text
 

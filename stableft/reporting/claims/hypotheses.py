@@ -8,30 +8,138 @@ confirmed if it is confirmed on each, and contradicted if it is contradicted on 
 An arm is a name or a pattern such as ``two *``, for the mean over the matching arms, seed by seed.
 If scales use different names, it is a mapping from protocols to names or patterns, with "" for all
 other protocols.
+
+Tests are data classes, so that `stableft.reporting.claims.thresholds` can describe them in full.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from fnmatch import fnmatchcase
-from functools import partial
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from stableft.core.errors import MissingInput
 from stableft.reporting.claims import decision_rules
+from stableft.reporting.claims.arms import Arm, matching, pattern_at
 from stableft.reporting.claims.claim import Evidence, Verdict
-from stableft.reporting.claims.decision_rules import FEWEST, SIGNIFICANT
-from stableft.reporting.claims.measures import Measure
+from stableft.reporting.claims.decision_rules import FEWEST, SIGNIFICANT, STEADIER
+from stableft.reporting.claims.measures import Measure, TunedScore
 from stableft.reporting.claims.measures import failed as failed_measure
 from stableft.reporting.claims.measures import score as score_measure
 from stableft.reporting.grid_axes import training_lengths
 from stableft.statistics import Vector
 from stableft.storage.records import Results
 
-__all__ = ["FEWEST", "SIGNIFICANT", "equal", "greater", "less", "more_failed", "narrows", "none_failed", "positive", "steadier"]
+__all__ = [
+    "FEWEST",
+    "SIGNIFICANT",
+    "STEADIER",
+    "Test",
+    "each",
+    "equal",
+    "greater",
+    "less",
+    "more_failed",
+    "narrows",
+    "none_failed",
+    "positive",
+    "steadier",
+    "together",
+    "tuned",
+]
 
-Arm = str | Mapping[str, str]
 Test = Callable[[Results], Evidence]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A test that decides on each task, or on all together, by the measures of two arms.
+
+    Attributes:
+        rule: One of `stableft.reporting.claims.decision_rules`.
+        options: Keyword arguments of the rule.
+        measure: See `greater`.
+        treated: See `greater`.
+        reference: See `greater`.
+        pooled: See `greater`.
+    """
+
+    rule: Callable[..., Evidence]
+    options: Mapping[str, float]
+    measure: Measure
+    treated: Arm
+    reference: Arm
+    pooled: bool = False
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (self.treated, self.reference)
+
+    def __call__(self, results: Results) -> Evidence:
+        pairs = _pairs(results, self.measure, self.treated, self.reference, self.pooled)
+        return together({task: self.rule(treated, reference, **self.options) for task, treated, reference in pairs})
+
+
+@dataclass(frozen=True)
+class OneArmTest:
+    """A test that decides on each task by the measures of one arm.
+
+    Attributes:
+        rule: One of `stableft.reporting.claims.decision_rules`.
+        options: Keyword arguments of the rule.
+        measure: One of `stableft.reporting.claims.measures`.
+        arm: The arm.
+    """
+
+    rule: Callable[..., Evidence]
+    options: Mapping[str, float]
+    measure: Measure
+    arm: Arm
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (self.arm,)
+
+    def __call__(self, results: Results) -> Evidence:
+        by_task = _by_arm(results, self.measure, self.arm)
+        return together({task: self.rule(one[0].to_numpy(), **self.options) for task, one in by_task})
+
+
+@dataclass(frozen=True)
+class GapTest:
+    """A test that the gap between two methods is smaller in the longest runs than in the shortest.
+
+    Attributes:
+        treated: See `narrows`.
+        reference: See `narrows`.
+    """
+
+    treated: str
+    reference: str
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (f"{self.treated} *", f"{self.reference} *")
+
+    def __call__(self, results: Results) -> Evidence:
+        frame = training_lengths(results)
+        by_task: dict[str, Evidence] = {}
+        for task, of_task in frame.groupby("task", sort=False, observed=True):
+            lengths = sorted(of_task["steps"].unique())
+            if len(lengths) < 2:
+                raise MissingInput("runs of one length only")
+            # Seeds with a run of both methods at both lengths.
+            wide = of_task.pivot_table(index="seed", columns=["method", "steps"], values="score", observed=True)
+            needed = [(method, steps) for method in (self.treated, self.reference) for steps in (lengths[0], lengths[-1])]
+            if missing := [f"{method} {steps}" for method, steps in needed if (method, steps) not in wide]:
+                raise MissingInput(f"no runs of {', '.join(missing)}")
+            wide = wide[needed].dropna()
+            if wide.empty:
+                both = f"{self.treated} and {self.reference}"
+                raise MissingInput(f"no seed on {task} that all of these have: {both} at every length")
+            gaps = [(wide[self.treated, steps] - wide[self.reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1])]
+            one = decision_rules.difference(*gaps)
+            by_task[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
+        return together(by_task)
 
 
 def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0, *, pooled: bool = False) -> Test:
@@ -44,7 +152,7 @@ def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, marg
         margin: In units of the measure, >= 0.
         pooled: Averages tasks seed by seed (folds of one corpus) instead of judging them one by one.
     """
-    return _paired(partial(decision_rules.difference, margin=margin), measure, treated, reference, pooled)
+    return PairedTest(decision_rules.difference, {"margin": margin}, measure, treated, reference, pooled)
 
 
 def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0) -> Test:
@@ -52,7 +160,7 @@ def less(treated: Arm, reference: Arm, measure: Measure = score_measure, margin:
 
     See `greater`.
     """
-    return _paired(partial(decision_rules.difference, margin=margin, sign=-1), measure, treated, reference)
+    return PairedTest(decision_rules.difference, {"margin": margin, "sign": -1}, measure, treated, reference)
 
 
 def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_measure, *, pooled: bool = False) -> Test:
@@ -60,16 +168,16 @@ def equal(treated: Arm, reference: Arm, margin: float, measure: Measure = score_
 
     Confirmed if the interval lies within the margin, contradicted if it lies outside. See `greater`.
     """
-    return _paired(partial(decision_rules.equality, margin=margin), measure, treated, reference, pooled)
+    return PairedTest(decision_rules.equality, {"margin": margin}, measure, treated, reference, pooled)
 
 
-def steadier(treated: Arm, reference: Arm) -> Test:
-    """Builds the test that scores of the treated arm spread less.
+def steadier(treated: Arm, reference: Arm, measure: Measure = score_measure) -> Test:
+    """Builds the test that scores of the treated arm spread less: Brown and Forsythe's, p <= 0.05.
 
-    Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if it
-    lies above.
+    It is the sources' own test (Levene's, about the medians). It treats the arms as independent, so it
+    is conservative if a seed affects both alike.
     """
-    return _paired(decision_rules.spread, score_measure, treated, reference)
+    return PairedTest(decision_rules.spread, {}, measure, treated, reference)
 
 
 def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
@@ -79,7 +187,7 @@ def more_failed(treated: Arm, reference: Arm, rate: float) -> Test:
     rate of failed runs lies below ``rate``. The latter, in (0, 1), is the source's own rate, so that
     zero failed runs also give an answer.
     """
-    return _paired(partial(decision_rules.failures, rate=rate), failed_measure, treated, reference)
+    return PairedTest(decision_rules.failures, {"rate": rate}, failed_measure, treated, reference)
 
 
 def none_failed(arm: Arm, rate: float) -> Test:
@@ -87,12 +195,20 @@ def none_failed(arm: Arm, rate: float) -> Test:
 
     Contradicted by a single failed run.
     """
-    return _alone(partial(decision_rules.no_failure, rate=rate), failed_measure, arm)
+    return OneArmTest(decision_rules.no_failure, {"rate": rate}, failed_measure, arm)
 
 
 def positive(measure: Measure, arm: Arm) -> Test:
     """Builds the test that the measure, itself a difference, is above 0."""
-    return _alone(decision_rules.mean_above, measure, arm)
+    return OneArmTest(decision_rules.mean_above, {}, measure, arm)
+
+
+def each(measure: Measure, arm: Arm, margin: float = 0.0) -> Test:
+    """Builds the test that the measure is above the margin in every run at hand.
+
+    It needs one run, and says nothing about others: for claims that a source shows on single runs.
+    """
+    return OneArmTest(decision_rules.each_above, {"margin": margin}, measure, arm)
 
 
 def narrows(treated: str, reference: str) -> Test:
@@ -100,31 +216,29 @@ def narrows(treated: str, reference: str) -> Test:
 
     It compares the longest runs with the shortest ones. Methods and lengths are those of
     `stableft.reporting.grid_axes.training_lengths`.
+
+    Args:
+        treated: The method that is ahead in the short runs of the source. The gap is its lead. The side
+            is never chosen by the data: that would decide too often (regression to the mean).
+        reference: The other method.
     """
+    return GapTest(treated, reference)
 
-    def test(results: Results) -> Evidence:
-        frame = training_lengths(results)
-        by_task: dict[str, Evidence] = {}
-        for task, of_task in frame.groupby("task", sort=False, observed=True):
-            lengths = sorted(of_task["steps"].unique())
-            if len(lengths) < 2:
-                raise MissingInput("runs of one length only")
-            # Seeds with a run of both methods at both lengths.
-            wide = of_task.pivot_table(index="seed", columns=["method", "steps"], values="score", observed=True)
-            needed = [(method, steps) for method in (treated, reference) for steps in (lengths[0], lengths[-1])]
-            if missing := [f"{method} {steps}" for method, steps in needed if (method, steps) not in wide]:
-                raise MissingInput(f"no runs of {', '.join(missing)}")
-            wide = wide[needed].dropna()
-            if wide.empty:
-                raise MissingInput(f"no seed on {task} that all of these have: {treated} and {reference} at every length")
-            # The gap is counted in the direction that it has in the shortest runs.
-            early, late = ((wide[treated, steps] - wide[reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1]))
-            side = 1.0 if early.mean() >= 0 else -1.0
-            one = decision_rules.difference(side * early, side * late)
-            by_task[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
-        return together(by_task)
 
-    return test
+def tuned(treated: str, reference: str, margin: float = 0.0, *, at_rate_of: str | None = None) -> Test:
+    """Builds the test that the treated arm scores higher, each arm at its own best learning rate.
+
+    For grids of learning rates. The rate is chosen on other examples than those reported, see
+    `stableft.reporting.tuned_rates`.
+
+    Args:
+        treated: Name of an arm without its rate, such as ``corrected``.
+        reference: Likewise.
+        margin: In units of the score, >= 0.
+        at_rate_of: Both arms at the best rate of this arm instead.
+    """
+    arms = (f"{arm} tuned" if at_rate_of in (None, arm) else f"{arm} at rate of {at_rate_of}" for arm in (treated, reference))
+    return PairedTest(decision_rules.difference, {"margin": margin}, TunedScore(), *arms)
 
 
 def together(parts: Mapping[str, Evidence]) -> Evidence:
@@ -141,22 +255,18 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
     verdict: Verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
     if verdicts == {"confirmed"}:
         verdict = "confirmed"
-    needed = [part.seeds_needed for part in parts.values() if part.verdict == "inconclusive"]
-    seeds = max((n for n in needed if n is not None), default=None) if None not in needed else None
-    found = "; ".join(f"{task}: {part.found}" for task, part in parts.items())
-    return Evidence(verdict, found, min(part.n for part in parts.values()), seeds if verdict == "inconclusive" else None)
-
-
-def _alone(decide: Callable[[Vector], Evidence], measure: Measure, arm: Arm) -> Test:
-    """Builds a test that decides on each task by the measures of one arm."""
-    return lambda results: together({task: decide(one[0].to_numpy()) for task, one in _by_arm(results, measure, arm)})
-
-
-def _paired(
-    decide: Callable[[Vector, Vector], Evidence], measure: Measure, treated: Arm, reference: Arm, pooled: bool = False
-) -> Test:
-    """Builds a test that decides on each task, or on all together, by the measures of both arms."""
-    return lambda results: together({task: decide(t, r) for task, t, r in _pairs(results, measure, treated, reference, pooled)})
+    whole = Evidence(
+        verdict,
+        "; ".join(f"{task}: {part.found}" for task, part in parts.items()),
+        min(part.n for part in parts.values()),
+        effect=", ".join(f"{task} {part.effect}" if len(parts) > 1 else part.effect for task, part in parts.items() if part.effect),
+    )
+    # The task that needs most seeds decides, if the number is known for all open ones.
+    open_parts = [part for part in parts.values() if part.verdict == "inconclusive"]
+    if verdict != "inconclusive" or any(part.seeds_needed is None for part in open_parts):
+        return whole
+    most = max(open_parts, key=lambda part: part.seeds_needed or 0)
+    return replace(whole, seeds_needed=most.seeds_needed, seeds_range=most.seeds_range)
 
 
 def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -165,8 +275,8 @@ def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[st
     A column is the mean over the arm's matches, at the seeds common to all arms.
     """
     frame, protocol = measure(results), str(results.runs["protocol"].iloc[0])
-    names = [arm if isinstance(arm, str) else arm.get(protocol, arm[""]) for arm in arms]
-    matches = [sorted(known for known in frame["arm"].astype(str).unique() if fnmatchcase(known, name)) for name in names]
+    names = [pattern_at(arm, protocol) for arm in arms]
+    matches = [matching(arm, protocol, frame["arm"].unique()) for arm in arms]
     for name, matched in zip(names, matches, strict=True):
         if not matched:
             raise MissingInput(f"nothing to go by of arm {name!r}: not run, or no run of it finished")

@@ -1,6 +1,6 @@
 """Judging: runs the tests of claims, and applies the rules that override them.
 
-The rules are about too few seeds, missing runs and other encoders.
+The rules are about the source's setting, too few seeds, missing runs and other encoders.
 """
 
 import json
@@ -8,15 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 
-from stableft.core.errors import MissingInput
+import pandas as pd
+
+from stableft.core.errors import MissingInput, Stale
 from stableft.core.grid import Grid, Protocol
 from stableft.reporting.artifact_metadata import encoder_name
+from stableft.reporting.claims.arms import Arm, matching
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
+from stableft.reporting.claims.setting import unmet
+from stableft.reporting.pooling import COLLECTED_IN, further_seeds, load_pooled
+from stableft.storage.evidence import stored_grid
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
 SOURCE_PROTOCOL = "paper"
 """Name of the scale with the sources' encoders, data and settings."""
+
+ABSENT = "no results"
 
 
 def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
@@ -29,38 +37,61 @@ def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
 
 
 def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store) -> list[Judgement]:
-    """Judges the ``CLAIMS`` of experiments, by name, at each of the protocols, in this order."""
+    """Judges the ``CLAIMS`` of experiments, by name, at each of the protocols, in this order.
+
+    Results are pooled with equal configurations of other experiments, without stale runs; see
+    `stableft.reporting.pooling`.
+    """
     collected = set(store.collected())
     judgements: list[Judgement] = []
     for protocol in protocols:
         for name, module in experiments.items():
-            has_results = (protocol.name, name) in collected
-            results = store.load(protocol.name, name, predictions=False) if has_results else None
-            judgements += judge(module.CLAIMS, module.grid(protocol), results)
+            results, absent = None, ABSENT
+            if (protocol.name, name) in collected:
+                reads = any(_reads_predictions(claim) for claim in module.CLAIMS)
+                try:
+                    results = load_pooled(store, protocol.name, name, predictions=reads)
+                except Stale as error:
+                    absent = str(error)
+            if grid := grid_at(name, module, protocol, results):
+                judgements += judge(module.CLAIMS, grid, results, absent)
     return judgements
 
 
-def judge(claims: Sequence[Claim], grid: Grid, results: Results | None) -> list[Judgement]:
+def grid_at(name: str, module: ModuleType, protocol: Protocol, results: Results | None) -> Grid | None:
+    """Returns the grid of an experiment at a protocol.
+
+    That of imported results has the arms and tasks of the results; None if there are none.
+    """
+    if not protocol.imported:
+        return module.grid(protocol)
+    return None if results is None else stored_grid(name, protocol, results.runs)
+
+
+def judge(claims: Sequence[Claim], grid: Grid, results: Results | None, absent: str = ABSENT) -> list[Judgement]:
     """Judges the claims of an experiment at one protocol.
 
-    Rules override the test. A claim is inconclusive below its minimum n, and is not confirmed while one
-    of its tasks at this protocol is not run. Its evidence is about our runs alone (``own_evidence``)
-    unless they use the claim's encoder at the scale with the sources' settings.
+    Rules override the test. A claim is not applicable where no task is in its setting. It is
+    inconclusive below its minimum n, unless it is arithmetic. It is not confirmed while one of its
+    tasks at this protocol is not run. Its evidence is about our runs alone (``own_evidence``) unless
+    they use the claim's encoder at the scale with the sources' settings.
 
     Args:
         claims: The experiment's.
         grid: The whole experiment at this protocol.
-        results: None: there are none.
+        results: Those of `stableft.reporting.pooling`. None: there are none.
+        absent: Why there are none.
     """
-    return [_judge(claim, grid, results) for claim in claims]
+    return [_judge(claim, grid, results, absent) for claim in claims]
 
 
-def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
-    protocol = grid.protocol.name
+def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Judgement:
+    protocol, imported = grid.protocol.name, grid.protocol.imported
     base = Judgement(
-        claim=claim, experiment=grid.name, protocol=protocol, verdict="not run", found="no results", n=0, seeds_needed=None,
-        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL,
-        command=f"python -m stableft run {grid.name} --protocol {protocol}", seconds=None,
+        claim=claim, experiment=grid.name, protocol=protocol, verdict="not run", found=absent, n=0, seeds_needed=None,
+        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL and not imported,
+        command=f"python -m stableft {'verify' if imported else 'run'} {grid.name} --protocol {protocol}", seconds=None,
+        imported=imported,
     )  # fmt: skip
     # Reasons for which a claim is not run.
     tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
@@ -68,20 +99,32 @@ def _judge(claim: Claim, grid: Grid, results: Results | None) -> Judgement:
         return replace(base, found=f"none of its tasks is in this grid ({', '.join(claim.tasks)})")
     if results is None:
         return base
-    of_tasks = _results_on(results, tasks)
+    of_tasks = _results_on(results, tasks, _reads_predictions(claim))
     if of_tasks.runs.empty:
         return replace(base, found=f"no results on {', '.join(tasks)}")
+    # Only the tasks in the claim's setting are judged.
+    arms: Sequence[Arm] = getattr(claim.test, "arms", ())
+    outside = unmet(claim.setting, of_tasks, arms) if claim.setting else {}
+    reasons = "; ".join(f"{task}: {why}" for task, why in outside.items())
+    judged = _results_on(of_tasks, [task for task in tasks if task not in outside], True)
+    if judged.runs.empty:
+        return replace(base, verdict="not applicable", found=f"outside the source's setting: {reasons}", outside=outside)
     try:
-        evidence = claim.test(of_tasks)
+        evidence = claim.test(judged)
     except MissingInput as error:
-        return replace(base, found=str(error))
+        return replace(base, found=str(error), outside=outside)
     # The test's verdict, limited by missing tasks, other encoders and few seeds.
     missing = [task for task in tasks if task not in set(of_tasks.runs["task"])]
-    own = claim.about != ANY_ENCODER and (base.own_evidence or _encoders(of_tasks) != {claim.about})
+    own = claim.about != ANY_ENCODER and (base.own_evidence or _encoders(judged) != {claim.about})
     evidence = _tempered(evidence, claim, missing)
+    if outside:
+        evidence = replace(evidence, found=f"{evidence.found}; not applicable on {reasons}")
+    runs = _of_arms(judged.runs, arms, protocol)
+    own_runs = results.runs if COLLECTED_IN not in results.runs else results.runs[results.runs[COLLECTED_IN] == grid.name]
     return replace(
         base, verdict=evidence.verdict, found=evidence.found, n=evidence.n, seeds_needed=evidence.seeds_needed,
-        own_evidence=own, seconds=float(results.runs["seconds"].sum()),
+        seeds_range=evidence.seeds_range, effect=evidence.effect, own_evidence=own, outside=outside,
+        seconds=None if base.imported else float(own_runs["seconds"].sum()), runs=len(runs), rests_on=_rests_on(runs, grid.name),
     )  # fmt: skip
 
 
@@ -90,15 +133,41 @@ def _tempered(evidence: Evidence, claim: Claim, missing: Sequence[str]) -> Evide
         evidence = replace(evidence, found=f"{evidence.found}; not run: {', '.join(missing)}")
         if evidence.verdict == "confirmed":
             evidence = replace(evidence, verdict="inconclusive")
-    if evidence.n < claim.minimum_n:
-        return replace(evidence, verdict="inconclusive", seeds_needed=max(claim.minimum_n, evidence.seeds_needed or 0))
+    if evidence.n < claim.minimum_n and claim.kind == "empirical":
+        return replace(evidence, verdict="inconclusive")
     return evidence
 
 
-def _results_on(results: Results, tasks: Sequence[str]) -> Results:
-    """Returns the results on the tasks, without predictions, as no claim reads them."""
+def _reads_predictions(claim: Claim) -> bool:
+    return bool(getattr(getattr(claim.test, "measure", None), "reads_predictions", False))
+
+
+def _of_arms(runs: pd.DataFrame, arms: Sequence[Arm], protocol: str) -> pd.DataFrame:
+    """Returns the runs of a test's arms, at the seeds that all arms have on a task.
+
+    All runs, if the test names no arms, or names methods instead.
+    """
+    known = runs["arm"].astype(str)
+    names = {name for arm in arms for name in matching(arm, protocol, known.unique())}
+    chosen = runs[known.isin(names)]
+    if chosen.empty:
+        return runs
+    counts = chosen.groupby(["task", "seed"], observed=True)["arm"].transform("nunique")
+    return chosen[counts == chosen.groupby("task", observed=True)["arm"].transform("nunique")]
+
+
+def _rests_on(runs: pd.DataFrame, experiment: str) -> tuple[str, ...]:
+    """Returns where runs are from: the experiment itself, then each group from another one."""
+    further = further_seeds(runs)
+    own = int((runs[COLLECTED_IN] == experiment).sum()) if COLLECTED_IN in runs else len(runs)
+    return (f"{own} runs of {experiment}", *further)
+
+
+def _results_on(results: Results, tasks: Sequence[str], predictions: bool) -> Results:
+    """Returns the results on the tasks, without predictions unless a claim reads them."""
     runs, metrics = (frame[frame["task"].isin(tasks)].reset_index(drop=True) for frame in (results.runs, results.metrics))
-    return Results(runs, metrics, results.predictions.iloc[:0])
+    predicted = results.predictions
+    return Results(runs, metrics, predicted[predicted["task"].isin(tasks)] if predictions else predicted.iloc[:0])
 
 
 def _encoders(results: Results) -> set[str]:

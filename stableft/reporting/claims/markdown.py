@@ -6,6 +6,8 @@ from itertools import groupby
 
 from stableft.reporting.claims.claim import Judgement
 from stableft.reporting.claims.judge import SOURCE_PROTOCOL
+from stableft.reporting.claims.thresholds import Threshold, summary
+from stableft.reporting.pooling import StaleRuns
 
 HEAD = f"""# Claims
 
@@ -20,19 +22,31 @@ found with its encoder. Claims about any encoder (arithmetic of the optimizer) a
 - **confirmed**, **contradicted**: the test says so. A claim on several tasks is confirmed if it is on each of them, contradicted
   if it is on one.
 - **inconclusive**: neither, or fewer seeds than the claim needs. *seeds*: how many would decide it with a probability of 80 %, if
-  differences between seeds stay as they are; "-" where no number up to a million would.
+  differences between seeds stay as they are, and in brackets the number at the ends of the effect's 95 % interval; only from four
+  seeds on, as fewer estimate nothing; "-" where no number up to a million would.
+- **not applicable here**: the runs are outside the setting in which the source made its claim, for the reason given.
+- **holds by construction**: arithmetic, a check of the machinery; not counted as evidence.
 - **not run**: there are no results, or the protocol has no task of the claim.
 
+Equal configurations are one sample: runs of other experiments with the same settings, data and weights count, and are named.
 Every claim is tested for itself, with no correction for their number. Cost: the sum of the experiment's runs' own times, measured.
 """
 
+WORDINGS = ("confirmed", "contradicted", "confirmed here", "contradicted here", "inconclusive", "not applicable here", "not run")
 
-def page(judgements: Sequence[Judgement]) -> str:
+
+def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), thresholds: Sequence[Threshold] = ()) -> str:
     """Returns the page: a summary, then the claims for each protocol.
 
     Each claim has its source, command, cost, expected and found results, and verdict.
+
+    Args:
+        judgements: The verdicts, by protocol and experiment.
+        outdated: Results with stale runs, which the page names.
+        thresholds: The frozen tests; the page tells when they were set.
     """
-    parts = [HEAD, _summary(judgements)]
+    when = summary(thresholds)
+    parts = [HEAD, *([f"{when}\n"] if when else []), _summary(judgements), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         parts.append(f"## {protocol}\n")
         for _, of_experiment in groupby(of_protocol, key=lambda judgement: judgement.experiment):
@@ -41,7 +55,7 @@ def page(judgements: Sequence[Judgement]) -> str:
 
 
 def _summary(judgements: Sequence[Judgement]) -> str:
-    wordings = ["confirmed", "contradicted", "confirmed here", "contradicted here", "inconclusive", "not run"]
+    wordings = [*WORDINGS, *sorted({j.wording for j in judgements} - {*WORDINGS})]
     lines = [["protocol", *wordings], ["---", *["---:"] * len(wordings)]]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         counts = Counter(judgement.wording for judgement in of_protocol)
@@ -56,9 +70,10 @@ def _section(judgements: Sequence[Judgement]) -> str:
     head = f"### {first.experiment}\n\n`{first.command}`, cost: {cost}\n"
     lines = [["claim", "source", "expected", "found", "n", "seeds", "verdict"], ["---", "---", "---", "---", "---:", "---:", "---"]]
     for j in judgements:
-        needed = str(j.seeds_needed) if j.seeds_needed is not None else "-" if j.verdict == "inconclusive" else ""
-        claim = f"`{j.claim.name}` {j.claim.statement} ({j.claim.about})"
-        lines.append([claim, j.claim.source, j.claim.expected, j.found, str(j.n or ""), needed, f"**{j.wording}**"])
+        setting = f" Setting: {j.claim.setting.words}." if j.claim.setting else ""
+        claim = f"`{j.claim.name}` {j.claim.statement} ({j.claim.about}){setting}"
+        found = f"{j.found} ({'; '.join(j.rests_on)})" if j.rests_on else j.found
+        lines.append([claim, j.claim.source, j.claim.expected, found, str(j.n or ""), j.needs, f"**{j.wording}**"])
     return f"{head}\n{_table(lines)}"
 
 

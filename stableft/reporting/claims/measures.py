@@ -4,14 +4,17 @@ Columns are the cell of each run, and ``value``.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from stableft.core.errors import NotLogged
 from stableft.reporting.grid_axes import seed_scores
-from stableft.reporting.run_scores import final_scores
+from stableft.reporting.run_scores import both_splits, final_scores
 from stableft.reporting.training_curves import interval_means, surfaces
+from stableft.reporting.tuned_rates import tuned_scores
 from stableft.storage.records import CELL, Results
 
 Measure = Callable[[Results], pd.DataFrame]
@@ -27,6 +30,33 @@ def failed(results: Results) -> pd.DataFrame:
     return _column(final_scores(results).astype({"failed": "float64"}), "failed")
 
 
+def validation(results: Results) -> pd.DataFrame:
+    """Returns the last score on the whole validation split; the majority score if it is undefined."""
+    return _column(both_splits(results).dropna(subset="validation"), "validation")
+
+
+@dataclass(frozen=True)
+class TrainLoss:
+    """Mean training loss over some tenths of each finished run.
+
+    Attributes:
+        first: The first tenth, from 1.
+        last: The last tenth, at most 10; included.
+    """
+
+    first: int
+    last: int
+
+    def __call__(self, results: Results) -> pd.DataFrame:
+        finished = results.runs.loc[results.runs["outcome"] == "ok", [*CELL, "num_steps"]]
+        points = interval_means(results, "loss").merge(finished, on=CELL)
+        if points.empty:
+            raise NotLogged("no finished run with a training loss")
+        tenth = points["step"] / np.maximum(1, points["num_steps"] // 10)
+        points = points[(tenth >= self.first) & (tenth <= self.last)]
+        return points.groupby(CELL, sort=False, observed=True)["value"].mean().reset_index()
+
+
 def train_loss(first: int, last: int) -> Measure:
     """Builds the measure of the mean training loss over some tenths of each finished run.
 
@@ -34,17 +64,22 @@ def train_loss(first: int, last: int) -> Measure:
         first: The first tenth, from 1.
         last: The last tenth, at most 10; included.
     """
+    return TrainLoss(first, last)
 
-    def measure(results: Results) -> pd.DataFrame:
-        finished = results.runs.loc[results.runs["outcome"] == "ok", [*CELL, "num_steps"]]
-        points = interval_means(results, "loss").merge(finished, on=CELL)
-        if points.empty:
-            raise NotLogged("no finished run with a training loss")
-        tenth = points["step"] / np.maximum(1, points["num_steps"] // 10)
-        points = points[(tenth >= first) & (tenth <= last)]
-        return points.groupby(CELL, sort=False, observed=True)["value"].mean().reset_index()
 
-    return measure
+@dataclass(frozen=True)
+class TunedScore:
+    """Score at a tuned learning rate, see `stableft.reporting.tuned_rates`.
+
+    Arms are ``<arm> tuned``, and ``<arm> at rate of <other arm>``.
+    """
+
+    reads_predictions: ClassVar[bool] = True
+
+    def __call__(self, results: Results) -> pd.DataFrame:
+        frame = tuned_scores(results)
+        own = frame["arm"] == frame["rate_of"]
+        return frame.assign(arm=np.where(own, frame["arm"] + " tuned", frame["arm"] + " at rate of " + frame["rate_of"]))
 
 
 def best_validation(results: Results) -> pd.DataFrame:

@@ -17,7 +17,8 @@ NOTE = (
     "of equal spread. alone_failed and first_failed: seeds at which only this arm, or only the first, failed; p_mcnemar: exact "
     "test of that. better: share of seeds at which the arm is the better one, ties half, with 95 % Wilson interval. aso: epsilon "
     "of almost stochastic order, upper bound at 95 %; below 0.5 the arm is almost stochastically dominant, 0.2 is the advised "
-    "threshold. Resampled intervals and aso are too sure of themselves below about ten seeds."
+    "threshold. Here aso resamples pairs, seeds that both arms share; both thresholds were found with independent resamples of the "
+    "arms, and paired epsilons are smaller. Resampled intervals and aso are too sure of themselves below about ten seeds."
 )
 COLUMNS = [
     *("task", "arm", "pairs", "difference", "low", "high", "items_low", "items_high", "p", "p_holm", "p_wilcoxon"),

@@ -8,7 +8,7 @@ import pytest
 from experiments.protocol import LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Grid, select
-from stableft.reporting.claims import Claim
+from stableft.reporting.claims import QUESTIONS, Claim
 from stableft.reporting.claims.judge import judge, judge_all, scales
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -29,6 +29,7 @@ WORLDS = (
     World(alternating=0.0005, growth=-1),
     World(spread=10),
     World(spread=0.1),
+    World(seeds=20, spread=0.1),  # Brown and Forsythe's test needs more seeds than eight
     World(seeds=30),
     World(bias=0.1),
     World(noise=0.05),
@@ -49,6 +50,7 @@ def test_it_says_what_where_and_of_which_encoder(name: str, claim: Claim) -> Non
     assert any(word in claim.source for word in ("Table", "Figure", "Appendix", "section", "table")), claim.source
     assert claim.expected
     assert claim.about
+    assert claim.question in ("", *QUESTIONS)
     assert claim.minimum_n >= 3
     tasks = {task for protocol in PROTOCOLS.values() for task in get_experiment(name).grid(protocol).tasks}
     assert set(claim.tasks) <= tasks, "a task that no protocol has"

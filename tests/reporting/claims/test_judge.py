@@ -11,6 +11,7 @@ from experiments.protocol import LAPTOP, PAPER
 from stableft.core.errors import NotLogged
 from stableft.core.grid import Protocol, select
 from stableft.reporting.claims import ANY_ENCODER, Claim, Evidence, Judgement, Verdict
+from stableft.reporting.claims.hypotheses import none_failed
 from stableft.reporting.claims.judge import judge
 from stableft.reporting.claims.markdown import page
 from stableft.storage.records import Results
@@ -54,9 +55,38 @@ def test_below_its_minimum_nothing_is_decided() -> None:
     for verdict in get_args(Verdict)[:3]:
         few = replace(YES, test=lambda _, v=verdict: Evidence(v, "of few", 5, None))
         judgement = judged(few)
-        assert (judgement.verdict, judgement.seeds_needed) == ("inconclusive", 6)
-    many = replace(YES, test=lambda _: Evidence("inconclusive", "of few", 5, 40))
-    assert judged(many).seeds_needed == 40
+        assert (judgement.verdict, judgement.seeds_needed, judgement.needs) == ("inconclusive", None, "n < 6 cannot decide")
+    many = replace(YES, test=lambda _: Evidence("inconclusive", "of few", 5, 40, (12, None)))
+    assert (judged(many).seeds_needed, judged(many).needs) == (40, "n < 6 cannot decide, 40 (12 or more)")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "needs"),
+    [
+        (Evidence("inconclusive", "", 8, 12, (9, 40)), "12 (9 to 40)"),
+        (Evidence("inconclusive", "", 8, 29), "29 at least"),
+        (Evidence("inconclusive", "", 8), "-"),
+        (Evidence("confirmed", "", 8), ""),
+    ],
+)
+def test_seeds_to_decide_are_shown_with_their_uncertainty(evidence: Evidence, needs: str) -> None:
+    assert judged(replace(YES, test=lambda _: evidence)).needs == needs
+
+
+def test_what_holds_by_construction_says_so_and_is_no_evidence() -> None:
+    claim = replace(YES, kind="arithmetic", test=lambda _: Evidence("confirmed", "it must", 2))
+    for protocol in (PAPER, LAPTOP):
+        judgement = judged(claim, protocol)
+        assert (judgement.verdict, judgement.wording, judgement.is_evidence) == ("confirmed", "holds by construction", False)
+    assert judged(replace(claim, test=lambda _: Evidence("inconclusive", "", 2))).wording == "arithmetic"
+    assert judged(replace(claim, test=lambda _: Evidence("contradicted", "a bug", 2))).wording == "contradicted"
+    assert judged(YES).is_evidence
+
+
+def test_a_verdict_says_which_runs_it_rests_on() -> None:
+    assert judged(YES).rests_on == ("6 runs of adam",)
+    one = judged(replace(YES, test=none_failed("corrected", 0.12)), seeds=5)
+    assert (one.runs, one.rests_on) == (5, ("5 runs of adam",))
 
 
 def test_tasks_that_are_not_run_yet_leave_it_open() -> None:

@@ -1,0 +1,180 @@
+"""Pooling: an experiment's results, with the further seeds of equal configurations in other experiments.
+
+Two arms of different experiments may have equal settings, data and weights. Their runs are one
+sample, whichever experiment ran them: figures, tables and verdicts of each use the seeds of all.
+Stale runs (`stableft.storage.identities.stale`) are left out everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from stableft.core.errors import Stale
+from stableft.core.grid import join_spans
+from stableft.storage.frames import joined
+from stableft.storage.identities import identities, stale
+from stableft.storage.records import CELL, Results
+from stableft.storage.store import Store
+
+COLLECTED_IN = "collected_in"  # column of pooled runs: the experiment whose tables hold the run
+
+
+class StaleRuns(NamedTuple):
+    """The stale runs among the collected runs of an experiment."""
+
+    protocol: str
+    experiment: str
+    stale: int
+    runs: int
+
+    def sentence(self) -> str:
+        """Returns what is stale, why it is left out, and the command to run it again."""
+        return (
+            f"{self.experiment} at {self.protocol}: {self.stale} of {self.runs} runs are stale (the present code derives other "
+            f"run ids from their settings) and decide nothing; `python -m stableft run {self.experiment} --protocol "
+            f"{self.protocol}` does them again"
+        )
+
+
+def stale_runs(store: Store, protocol: str | None = None, experiments: Sequence[str] = ()) -> list[StaleRuns]:
+    """Returns the experiments with stale runs, of the selected collected results.
+
+    Args:
+        store: The results.
+        protocol: Only this protocol; None: all.
+        experiments: Only these experiments; empty: all.
+    """
+    found: list[StaleRuns] = []
+    for scale, name in store.collected():
+        if protocol in (None, scale) and (not experiments or name in experiments):
+            flags = stale(store.load_runs(scale, name))
+            if any(flags):
+                found.append(StaleRuns(scale, name, sum(flags), len(flags)))
+    return found
+
+
+def load_pooled(store: Store, protocol: str, experiment: str, *, predictions: bool = True) -> Results:
+    """Loads the results of an experiment at a protocol, pooled with equal configurations.
+
+    Args:
+        store: The results.
+        protocol: Name of the protocol.
+        experiment: Name of the experiment.
+        predictions: See `Store.load`.
+
+    Returns:
+        As `pool`.
+
+    Raises:
+        Stale: all runs of the experiment are stale.
+        MissingInput: as `Store.load`.
+    """
+    # The small tables of all experiments tell which others have further seeds.
+    own = store.load(protocol, experiment, predictions=predictions)
+    others = {
+        name: store.load_runs(protocol, name) for scale, name in store.collected() if scale == protocol and name != experiment
+    }
+    needed = dict.fromkeys(further_runs(own.runs, others)[COLLECTED_IN])
+    collected = {experiment: own, **{name: store.load(protocol, name, predictions=predictions) for name in needed}}
+    if all(stale(own.runs)):
+        raise Stale(StaleRuns(protocol, experiment, len(own.runs), len(own.runs)).sentence())
+    return pool(experiment, collected)
+
+
+def pool(experiment: str, collected: Mapping[str, Results]) -> Results:
+    """Returns an experiment's results without stale runs, and with further seeds of equal configurations.
+
+    Args:
+        experiment: Name of the experiment.
+        collected: Results of all experiments at one protocol, by name.
+
+    Returns:
+        The experiment's runs in their order, then the further ones. Those have the name and arm that
+        the experiment gives them. The column `COLLECTED_IN` of ``runs`` names the experiment whose
+        tables hold each run.
+    """
+    own = collected[experiment]
+    current = set(own.runs.loc[[not flag for flag in stale(own.runs)], "run_id"])
+    parts = [_only(own, current, experiment)]
+    further = further_runs(own.runs, {name: results.runs for name, results in collected.items() if name != experiment})
+    for name, of_other in further.groupby(COLLECTED_IN, sort=False):
+        source = collected[str(name)]
+        for arm, of_arm in of_other.groupby("arm", sort=False):
+            part = _only(source, set(of_arm["run_id"]), str(name))
+            parts.append(_renamed(part, experiment, str(arm)))
+    if len(parts) == 1:
+        return parts[0]
+    runs, metrics, predictions = (_joined([getattr(part, name) for part in parts]) for name in ("runs", "metrics", "predictions"))
+    shared = {name: runs[name].dtype for name in CELL if name != "seed"}
+    return Results(runs, metrics.astype(shared), predictions.astype(shared))
+
+
+def further_runs(own: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Returns the runs of equal configuration in other experiments, at seeds that an arm lacks.
+
+    Args:
+        own: The runs of an experiment at one protocol.
+        others: Those of the other experiments, by name.
+
+    Returns:
+        arm (the own arm of equal configuration), task, seed, run_id and `COLLECTED_IN`, in the order of
+        ``others``. Of several experiments with the same run it names the first one.
+    """
+    cells: dict[str, list[tuple[str, str]]] = {}
+    present: set[tuple[str, str, int]] = set()
+    for configuration, arm, task, seed in _current(own)[["configuration", "arm", "task", "seed"]].itertuples(index=False):
+        place = (str(arm), str(task))
+        if place not in cells.setdefault(configuration, []):
+            cells[configuration].append(place)
+        present.add((*place, int(seed)))
+    rows = []
+    for name, runs in others.items():
+        for configuration, seed, identity in _current(runs)[["configuration", "seed", "run_id"]].itertuples(index=False):
+            for place in cells.get(configuration, ()):
+                if (*place, int(seed)) not in present:
+                    present.add((*place, int(seed)))
+                    rows.append((*place, int(seed), str(identity), name))
+    return pd.DataFrame(rows, columns=["arm", "task", "seed", "run_id", COLLECTED_IN])
+
+
+def further_seeds(runs: pd.DataFrame) -> list[str]:
+    """Returns the pooled runs of other experiments: ``corrected on docpair, seeds 10-19: precision``.
+
+    Args:
+        runs: The runs of `pool`, or a part of them.
+    """
+    if COLLECTED_IN not in runs:
+        return []
+    others = runs[runs[COLLECTED_IN] != runs["experiment"].astype(str)]
+    groups = others.groupby(["arm", "task", COLLECTED_IN], sort=False, observed=True)["seed"]
+    return [f"{arm} on {task}, seeds {join_spans(sorted(map(int, seeds)))}: {name}" for (arm, task, name), seeds in groups]
+
+
+def _current(runs: pd.DataFrame) -> pd.DataFrame:
+    """Returns the runs with an identity that the present code derives, and their configuration."""
+    found = identities(runs)
+    kept = [each is not None and each.run_id == known for each, known in zip(found, runs["run_id"], strict=True)]
+    return runs[kept].assign(configuration=[each.configuration for each, keep in zip(found, kept, strict=True) if each and keep])
+
+
+def _only(results: Results, run_ids: set[str], collected_in: str) -> Results:
+    """Returns the rows of some runs."""
+    runs, metrics, predictions = (
+        frame[frame["run_id"].isin(run_ids)].reset_index(drop=True)
+        for frame in (results.runs, results.metrics, results.predictions)
+    )
+    return Results(runs.assign(**{COLLECTED_IN: collected_in}), metrics, predictions)
+
+
+def _renamed(results: Results, experiment: str, arm: str) -> Results:
+    """Returns the same rows as an arm of another experiment."""
+    names = {"experiment": experiment, "arm": arm}
+    return Results(*(frame.assign(**names) for frame in (results.runs, results.metrics, results.predictions)))
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Joins frames; a column that is categorical in one of them is so in the result."""
+    categorical = {column for frame in frames for column in frame if isinstance(frame[column].dtype, pd.CategoricalDtype)}
+    names = [column for column in frames[0] if column in categorical or (column in CELL and column != "seed")]
+    return joined([frame.astype(dict.fromkeys(names, "category")) for frame in frames])
