@@ -25,7 +25,7 @@ running (sum of the runs' own times / 2).
 
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
-from stableft.reporting.claims import Claim
+from stableft.reporting.claims import CONTROLS, Claim
 from stableft.reporting.claims.hypotheses import FEWEST, equal
 from stableft.reporting.figures import curves, distributions
 from stableft.reporting.tables import beside_published, score_summary, stability
@@ -66,6 +66,7 @@ CLAIMS = (
         minimum_n=FEWEST,
         test=equal("bf16", "fp32", 0.01),
         tasks=(*GLUE_SMALL, "docpair"),
+        question=CONTROLS,
     ),
 )
 

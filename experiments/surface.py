@@ -38,9 +38,9 @@ scores.
 from stableft.core.config import SurfaceConfig
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
-from stableft.reporting.claims import Claim
-from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, positive
-from stableft.reporting.claims.measures import barrier
+from stableft.reporting.claims import BIAS_CORRECTION, Claim
+from stableft.reporting.claims.hypotheses import each
+from stableft.reporting.claims.run_measures import barrier_share
 from stableft.reporting.figures import curves, loss_surface
 from stableft.reporting.tables import score_summary
 
@@ -68,11 +68,12 @@ CLAIMS = (
         name="separate_valleys",
         statement="A failed run ends in a valley of its own, apart from that of a successful one.",
         source="Mosbach et al. (2021), Figures 7 and 13 (one pair of runs on each of RTE, MRPC and CoLA)",
-        expected="on every task, on the straight line from the failed run's end to the successful one's, the training loss rises "
-        f"above that of the higher end: {SIGNIFICANT}",
+        expected="on every task, in every pair of runs at hand, the training loss on the straight line from the failed run's end to "
+        "the successful one's rises above the higher end by more than a tenth of the difference between the ends",
         about=RTE.encoder,
-        minimum_n=FEWEST,
-        test=positive(barrier, "corrected"),
+        minimum_n=1,
+        test=each(barrier_share, "corrected", margin=0.1),
+        question=BIAS_CORRECTION,
     ),
 )
 

@@ -1,8 +1,9 @@
 """Grids as data: arms x tasks x seeds, resolved to cells. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from stableft.core.config import RunConfig, with_overrides
@@ -49,6 +50,32 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class SeedSquare:
+    """Arms for each pair of an init seed and an order seed, named ``<method> init=<i> order=<j>``.
+
+    The init seed also draws re-initialised weights, and the order seed the dropout masks.
+
+    Attributes:
+        methods: Method -> dotted overrides of the baseline.
+    """
+
+    methods: Mapping[str, Override]
+
+    def arms(self, seeds: Sequence[int]) -> dict[str, Override]:
+        """Returns one arm for each method and each pair of the seeds."""
+        return {
+            f"{method} init={init} order={order}": {
+                **override, "init_seed": init, "reinit_seed": init, "order_seed": order, "dropout_seed": order,
+            }
+            for (method, override), init, order in product(self.methods.items(), seeds, seeds)
+        }  # fmt: skip
+
+    def seeds(self, arms: Iterable[str]) -> list[int]:
+        """Returns the seeds in the names of arms, ascending."""
+        return sorted({int(seed) for arm in arms for seed in re.findall(r"(?:init|order)=(\d+)", arm)})
+
+
+@dataclass(frozen=True)
 class Grid:
     """Arms x tasks x seeds over the baselines of a protocol; the first arm is the reference.
 
@@ -58,6 +85,10 @@ class Grid:
         arms: Arm name -> dotted overrides of the baseline. Arms differ in exactly these.
         tasks: Subset of the protocol's tasks.
         seeds: Shared by all arms, so that arms can be paired.
+        on_task: Task -> arm -> overrides of that arm on that task alone, after the arm's own. For
+            settings that a source ties to the task, such as a number of steps.
+        square: In a grid of seeds: what spans its arms. Seeds asked for are then the sides of the
+            square, and ``seeds`` stays a single one.
     """
 
     name: str
@@ -65,15 +96,30 @@ class Grid:
     arms: Mapping[str, Override]
     tasks: Sequence[str]
     seeds: Sequence[int]
+    on_task: Mapping[str, Mapping[str, Override]] = field(default_factory=dict)
+    square: SeedSquare | None = None
 
     def cells(self) -> list[Cell]:
         """Returns all runs, seed by seed, so that an interrupted grid has complete pairs."""
         return [
-            Cell(arm, task, seed, with_overrides(self.protocol.configs[task], {**override, "seed": seed}))
+            Cell(arm, task, seed, with_overrides(self.protocol.configs[task], {**override, **self._own(task, arm), "seed": seed}))
             for seed in self.seeds
             for task in self.tasks
             for arm, override in self.arms.items()
         ]
+
+    def _own(self, task: str, arm: str) -> Override:
+        return self.on_task.get(task, {}).get(arm, {})
+
+    def at(self, seeds: Iterable[int]) -> "Grid":
+        """Returns the same grid at other seeds, or with other sides if it is a square; repeats are dropped."""
+        once = list(dict.fromkeys(seeds))
+        return replace(self, seeds=once) if self.square is None else replace(self, arms=self.square.arms(once))
+
+    def with_earlier(self, arms: Iterable[str], seeds: Iterable[int]) -> "Grid":
+        """Returns the grid with the seeds of earlier runs too; in a square also with their arms."""
+        larger = replace(self, seeds=sorted({*self.seeds, *seeds}))
+        return larger if self.square is None else larger.at(self.square.seeds([*self.arms, *arms]))
 
 
 def select(
@@ -90,37 +136,39 @@ def select(
         grid: The whole.
         arms: Names to keep, in the grid's own order; None or empty: all.
         tasks: Likewise.
-        seeds: Replaces the grid's seeds.
+        seeds: Replace the grid's seeds (`Grid.at`).
         overrides: Applied to every baseline, before the arms' own.
 
     Raises:
         UsageError: a name that the grid does not have, or an override of task or seed.
     """
     # Refuse unknown names, and overrides of a cell's coordinates.
+    grid = grid if seeds is None else grid.at(seeds)
     for kind, wanted, known in (("arm", arms, grid.arms), ("task", tasks, grid.tasks)):
         for name in wanted or ():
             if name not in known:
                 raise UsageError(
                     f"{grid.name} at protocol {grid.protocol.name} has no {kind} {quoted(name)}; it has: {', '.join(known)}"
                 )
-    for field, option in (("task", "--tasks"), ("seed", "--seeds")):
-        if field in (overrides or {}):  # results would name another task or seed than the run's
-            raise UsageError(f"{field} is no setting but a part of the grid: choose it with {option}")
+    for coordinate, option in (("task", "--tasks"), ("seed", "--seeds")):
+        if coordinate in (overrides or {}):  # results would name another task or seed than the run's
+            raise UsageError(f"{coordinate} is no setting but a part of the grid: choose it with {option}")
     # Apply overrides to the baselines, and keep the selected arms, tasks and seeds.
     configs = {task: with_overrides(config, overrides or {}) for task, config in grid.protocol.configs.items()}
-    return Grid(
-        name=grid.name,
+    return replace(
+        grid,
         protocol=replace(grid.protocol, configs=configs),
         arms={name: override for name, override in grid.arms.items() if not arms or name in arms},
         tasks=[name for name in grid.tasks if not tasks or name in tasks],
-        seeds=list(grid.seeds if seeds is None else dict.fromkeys(seeds)),
+        seeds=list(grid.seeds),
     )
 
 
 def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
     """Returns the same arms and seeds on other tasks, with the settings of the grid's first task.
 
-    The protocol gets a name of its own, so that these results are collected apart from the protocol's.
+    Overrides of an arm on a single task are left out. The protocol gets a name of its own, so that
+    these results are collected apart from the protocol's.
 
     Args:
         grid: Source of arms, seeds and settings.
@@ -134,8 +182,8 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
     # Give the new tasks the baseline of the grid's first task.
     names = sorted(names)
     first, protocol = grid.tasks[0], grid.protocol
-    return Grid(
-        name=grid.name,
+    return replace(
+        grid,
         protocol=Protocol(
             name="+".join([protocol.name, *names]),
             configs={
@@ -147,9 +195,8 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
             summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",
             imported=protocol.imported,
         ),
-        arms=grid.arms,
         tasks=names,
-        seeds=grid.seeds,
+        on_task={},
     )
 
 

@@ -38,8 +38,7 @@ def _collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], Non
     # The cells of the whole grid, at the seeds asked for and those collected earlier.
     protocol = grid.protocol.name
     earlier = _collected_cells(store, protocol, grid.name)
-    seeds = sorted({*grid.seeds, *(key.seed for key in earlier)})
-    full = Grid(grid.name, grid.protocol, grid.arms, grid.tasks, seeds)
+    full = grid.with_earlier((key.arm for key in earlier), (key.seed for key in earlier))
     arms, tasks = list(full.arms), list(full.tasks)
     keys: list[CellKey] = []
     for cell in sorted(full.cells(), key=lambda cell: (arms.index(cell.arm), tasks.index(cell.task), cell.seed)):

@@ -141,10 +141,10 @@ def _grid(row: Row) -> Grid | None:
 def _select(row: Row, grid: Grid | None) -> _Selected:
     """Returns a run with the overrides that turn its cell of the grid into its configuration."""
     config = json.loads(row["config"])
-    place = {"arms": [row["arm"]], "tasks": [row["task"]], "seeds": [int(row["seed"])]}
     try:
         if grid is None:
             raise UsageError("no such grid")
+        place = {"arms": [row["arm"]], "tasks": [row["task"]], "seeds": _seeds(grid, [row])}
         changes = _differences(select(grid, **place).cells()[0].config.model_dump(mode="json"), config)
         cell = select(grid, **place, overrides=changes).cells()[0]
         sources = str(row.get("sources") or "")
@@ -157,6 +157,13 @@ def _select(row: Row, grid: Grid | None) -> _Selected:
     except UsageError:
         return _Selected(row, (), exact=False)
     return _Selected(row, tuple(_flags(changes)), identity == row["run_id"])
+
+
+def _seeds(grid: Grid | None, rows: Sequence[Row]) -> list[int]:
+    """Returns the seeds of runs as typed for ``--seeds``: in a square of seeds, those in the arms' names."""
+    if grid is not None and grid.square is not None:
+        return grid.square.seeds(row["arm"] for row in rows)
+    return sorted({int(row["seed"]) for row in rows})
 
 
 def _differences(base: Mapping[str, Any], wanted: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -209,7 +216,7 @@ def _command(group: Sequence[_Selected], prefix: str, execution: Sequence[str]) 
     arms, tasks = (list(dict.fromkeys(each.row[name] for each in group)) for name in ("arm", "task"))
     if own:
         tasks = [f"{Path(task).suffix[1:]}:PATH" for task in tasks]
-    seeds = join_spans(sorted({int(each.row["seed"]) for each in group})).replace(" ", "")
+    seeds = join_spans(_seeds(_grid(row), [each.row for each in group])).replace(" ", "")
     words = ["run", row["experiment"], "--protocol", scale, "--arms", ",".join(arms), "--tasks", ",".join(tasks), "--seeds", seeds]
     line = shlex.join([".venv/bin/python", "-m", "stableft", *words, *group[0].options, *execution, "--results", REBUILT])
     return f"{prefix} {line}".strip()

@@ -67,15 +67,30 @@ def training_sizes(results: Results) -> pd.DataFrame:
 
 
 def seed_scores(results: Results) -> pd.DataFrame:
-    """Returns `final_scores` with the columns ``init``, ``order`` and ``method`` of each run.
+    """Returns the last scores of a grid of seeds on validation, with ``init``, ``order`` and ``method``.
 
     The arms of a grid of seeds are pairs of an init seed and an order seed. ``method`` is
-    ``standard``, or the names of the run's techniques.
+    ``standard``, or the names of the run's techniques. Zhang et al. (2021), Appendix B, print
+    validation scores; a task without any has its final scores here. Of several runs of a method with
+    the same pair of seeds, the first counts.
+
+    Returns:
+        `both_splits` with those three columns; ``split`` and ``score`` are the ones judged here, and
+        ``failed`` stays that of the final score.
     """
     configs = [json.loads(text) for text in results.runs["config"]]
     methods = ["+".join(technique["name"] for technique in config.get("techniques") or ()) or "standard" for config in configs]
     seeds = {name: [config[f"{name}_seed"] for config in configs] for name in ("init", "order")}
-    return final_scores(results).assign(method=methods, **seeds)
+    frame = both_splits(results).assign(method=methods, **seeds)
+    evaluated = frame["validation"].notna()
+    frame["split"] = frame["split"].where(~evaluated, "validation")
+    frame["score"] = frame["validation"].where(evaluated, frame["score"])
+    return frame.sort_values("seed", kind="stable").drop_duplicates(["task", "method", "init", "order"]).sort_index()
+
+
+def seed_square(scores: pd.DataFrame) -> pd.DataFrame:
+    """Returns the scores of one task and method as init seeds x order seeds; NaN where no run is done."""
+    return scores.pivot(index="init", columns="order", values="score").sort_index().sort_index(axis=1)
 
 
 def final_losses(results: Results) -> pd.DataFrame:

@@ -36,7 +36,16 @@ from stableft.statistics.prediction_agreement import Agreement, absolute_differe
 from stableft.statistics.sample_size import Verdicts, minimum_detectable, power, seeds_needed, verdicts
 from stableft.statistics.sign_flip import EXACT_FLIPS, SAMPLED_FLIPS, sign_flip_p, sign_flip_ps, wilcoxon_p
 from stableft.statistics.stochastic_order import almost_stochastic_order, violation_ratio
-from stableft.statistics.variance_decomposition import VarianceComponents, variance_components
+from stableft.statistics.variance_decomposition import (
+    ComponentIntervals,
+    CrossedMean,
+    SpreadRatio,
+    VarianceComponents,
+    component_intervals,
+    crossed_mean,
+    spread_ratio,
+    variance_components,
+)
 
 __all__ = [
     "CONFIDENCE",
@@ -47,11 +56,14 @@ __all__ = [
     "SAMPLED_FLIPS",
     "Agreement",
     "BestOfN",
+    "ComponentIntervals",
+    "CrossedMean",
     "FailedRuns",
     "Improvement",
     "Interval",
     "McNemar",
     "PairedDifference",
+    "SpreadRatio",
     "StdRatio",
     "Summary",
     "VarianceComponents",
@@ -61,6 +73,8 @@ __all__ = [
     "agreement",
     "almost_stochastic_order",
     "best_of_n",
+    "component_intervals",
+    "crossed_mean",
     "curve_interval",
     "expected_best",
     "expected_test_of_best",
@@ -78,6 +92,7 @@ __all__ = [
     "seeds_needed",
     "sign_flip_p",
     "sign_flip_ps",
+    "spread_ratio",
     "std_ratio",
     "summary",
     "variance_components",

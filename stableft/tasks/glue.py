@@ -8,6 +8,9 @@ GLUE's test sets are unlabelled. Labelled rows take their place, as in Zhang et 
   score of STS-B as a class. A deviation from the paper's Table 3: it prints 139/139, 204/205,
   690/690 and 521/521. The code is followed here, and it gives 138/139, 203/205, 722/778 and
   521/522.
+- ``rte_dev``, ``mrpc_dev``, ``cola_dev``: the whole development set is the validation split, and
+  there is no test split, as in Mosbach et al. (2021; protocol section 5.1). MRPC's score is the mean
+  of accuracy and F1, as theirs.
 - ``sst2_1k``, ``qnli_1k``, ``qqp_1k``, ``mnli_1k``: 1,000 training and 1,000 other validation
   examples from ``train`` by `draw`; the whole (matched) development set is the test set.
 - ``rte_1k``, ``mrpc_1k``, ``stsb_1k``, ``cola_1k``: 1,000 training examples by `draw`; validation
@@ -237,6 +240,15 @@ def load(entry: GlueTask) -> TaskData:
     return TaskData(train, *_halves(entry, dev))
 
 
+def load_dev(entry: GlueTask) -> TaskData:
+    """Reads a GLUE task, with its whole development set as the validation split and no test split.
+
+    Raises:
+        MissingInput: The data are not found, or a row is malformed.
+    """
+    return TaskData(*_read(entry))
+
+
 def load_1k(entry: GlueTask) -> TaskData:
     """Reads a GLUE task and cuts its training set to 1,000 examples by `draw`.
 
@@ -263,12 +275,12 @@ def _shares(entry: GlueTask) -> tuple[int, int]:
     return NUM_TRAIN // classes, classes
 
 
-def _task(entry: GlueTask, name: str, sizes: str, read: Callable[[GlueTask], TaskData]) -> Task:
+def _task(entry: GlueTask, name: str, sizes: str, read: Callable[[GlueTask], TaskData], score: str = "") -> Task:
     return Task(
         name=name,
         kind="classification" if entry.labels else "regression",
         labels=entry.labels,
-        score=entry.score,
+        score=score or entry.score,
         language="en",
         summary=f"{entry.title}: {sizes}",
         load=partial(read, entry),
@@ -281,7 +293,16 @@ def _sizes_1k(entry: GlueTask) -> str:
     return f"{math.prod(_shares(entry)):,} train, {others if entry.large else halves}"
 
 
+def _dev_task(entry: GlueTask) -> Task:
+    sizes = f"{entry.sizes.split(' train')[0]} train, whole development set for validation, no test"
+    score = "accuracy_and_f1" if entry.score == "f1" else entry.score
+    return _task(entry, f"{entry.source.name}_dev", sizes, load_dev, score)
+
+
+WHOLE_DEV = ("rte", "mrpc", "cola")  # the tasks of Mosbach et al.
+
 TASKS: tuple[Task, ...] = (
     *(_task(entry, entry.source.name, entry.sizes, load) for entry in GLUE if entry.sizes),
+    *(_dev_task(entry) for entry in GLUE if entry.source.name in WHOLE_DEV),
     *(_task(entry, f"{entry.source.name}_1k", _sizes_1k(entry), load_1k) for entry in GLUE),
 )

@@ -123,6 +123,11 @@ def f1(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     return 2 * counts.true_positive / (2 * counts.true_positive + wrong) if counts.true_positive or wrong else 0.0
 
 
+def accuracy_and_f1(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
+    """Computes the mean of `accuracy` and `f1`, as Mosbach et al. report MRPC (protocol section 5.2)."""
+    return (accuracy(labels, predictions) + f1(labels, predictions)) / 2
+
+
 def mcc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Computes the Matthews correlation coefficient of two classes, in [-1, 1].
 
@@ -197,6 +202,7 @@ SCORES: Mapping[str, Score] = {
     for score in (
         Score("accuracy", "share of correct predictions", accuracy, candidates=np.unique),
         Score("f1", "F1 of class 1", f1, candidates=np.unique),
+        Score("accuracy_and_f1", "mean of accuracy and F1 of class 1", accuracy_and_f1, candidates=np.unique),
         Score("mcc", "Matthews correlation coefficient of two classes", mcc, candidates=np.unique),
         Score("spearman", "Spearman's rank correlation", spearman, candidates=_mean),
         Score("pearson", "Pearson's correlation", pearson, candidates=_mean),

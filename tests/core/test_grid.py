@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from experiments import adam, lr_grid
 from experiments.protocol import PROTOCOLS
+from experiments.seeds import grid as seed_grid
 from stableft.core.config import field_names, run_id
 from stableft.core.errors import UsageError
 from stableft.core.grid import Cell, Grid, join_spans, on_tasks, parse_seeds, select
@@ -198,3 +199,37 @@ def test_more_seeds_than_can_be_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"more than 100,000|write single seeds") as caught:
         parse_seeds(text)
     assert len(str(caught.value)) < 250
+
+
+# --- settings of an arm on one task, and squares of seeds ------------------------------------------------------------------------
+
+
+def test_an_arm_can_have_settings_of_its_own_on_a_task() -> None:
+    grid = Grid("x", SMALL, {"a": {"adam.lr": 1e-3}, "b": {}}, ["rte", "tnews"], [0], {"rte": {"a": {"dropout": 0.5}}})
+    found = {(cell.task, cell.arm): (cell.config.dropout, cell.config.adam.lr == 1e-3) for cell in grid.cells()}
+    expected = {("rte", "a"): (0.5, True), ("rte", "b"): (0.1, False), ("tnews", "a"): (0.1, True), ("tnews", "b"): (0.1, False)}
+    assert found == expected
+    assert select(grid, tasks=["rte"]).cells() == [cell for cell in grid.cells() if cell.task == "rte"]
+    assert {cell.config.dropout for cell in on_tasks(grid, ["own"]).cells()} == {0.1}
+
+
+def test_seeds_asked_for_are_the_sides_of_a_square() -> None:
+    whole = seed_grid(PROTOCOLS["laptop"])
+    assert len(whole.cells()) == 2 * 4 * 4
+    larger = select(whole, seeds=[0, 1, 2, 3, 4, 5])
+    assert len({cell.config.model_dump_json() for cell in larger.cells()}) == len(larger.cells()) == 2 * 6 * 6
+    pairs = {(cell.config.init_seed, cell.config.order_seed) for cell in larger.cells()}
+    assert pairs == {(i, j) for i in range(6) for j in range(6)}
+    assert {cell.config.dropout_seed == cell.config.order_seed for cell in larger.cells()} == {True}
+    assert {cell.seed for cell in larger.cells()} == {0}
+    same = {cell.arm: cell.config for cell in larger.cells()}
+    assert all(same[cell.arm] == cell.config for cell in whole.cells())
+    assert whole.square is not None
+    assert whole.square.seeds(["reinit init=3 order=12", "standard init=0 order=3"]) == [0, 3, 12]
+    assert len(select(on_tasks(whole, ["own"]), seeds=[7, 9], arms=["standard init=7 order=9"]).cells()) == 1
+
+
+def test_a_grid_takes_up_the_seeds_of_earlier_runs() -> None:
+    assert list(adam.grid(SMALL).at([1, 0, 1]).with_earlier(["corrected"], [7]).seeds) == [0, 1, 7]
+    whole = seed_grid(PROTOCOLS["laptop"])
+    assert whole.with_earlier(["standard init=5 order=0"], [0]).arms.keys() == select(whole, seeds=[0, 1, 2, 3, 5]).arms.keys()

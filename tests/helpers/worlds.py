@@ -1,7 +1,7 @@
 """Results of any experiment's grid as one likes them: which arms score higher, spread more, fail, or learn faster."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def results(grid: Grid, world: World) -> Results:
     runs, metrics = [], []
     init_effects = rng.normal(0, world.init, 100)
     seeds = grid.seeds if grid.name == "seeds" else range(world.seeds)
-    for cell in Grid(grid.name, grid.protocol, grid.arms, grid.tasks, seeds).cells():
+    for cell in replace(grid, seeds=seeds).cells():
         k, last = arms.index(cell.arm), max(1, len(arms) - 1)
         place = k / last
         level = world.trend * place + world.alternating * (1 if k % 2 else -1) * (place + 0.01) ** world.growth

@@ -53,3 +53,48 @@ def test_nothing_varies_and_too_few() -> None:
     assert np.isnan(flat[3:]).all()
     with pytest.raises(ValueError, match="two rows"):
         statistics.variance_components([[1.0, 2.0]])
+
+
+def crossed(rng: np.random.Generator, side: int, rows: float, columns: float, rest: float) -> np.ndarray:
+    effects = rng.normal(0, rows, (side, 1)) + rng.normal(0, columns, (1, side))
+    return effects + rng.normal(0, rest, (side, side))
+
+
+@pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0), (0.5, 0.0, 2.0)])
+def test_intervals_cover_as_often_as_they_say(stds: tuple[float, float, float]) -> None:
+    rng = np.random.default_rng(2)
+    found = [statistics.component_intervals(crossed(rng, 6, *stds)) for _ in range(300)]
+    for part, std in enumerate(stds):
+        covered = np.mean([each[part].low <= std**2 <= each[part].high for each in found])
+        assert covered > 0.92
+
+
+def test_the_interval_of_a_component_leaves_zero_where_its_f_test_says() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        x = crossed(rng, 5, 0.8, 0.3, 1.0)
+        intervals, components = statistics.component_intervals(x), statistics.variance_components(x)
+        assert (intervals.rows.low > 0) == (components.p_rows < 0.025)
+        assert intervals.columns == pytest.approx(statistics.component_intervals(x.T).rows)
+
+
+def test_a_ratio_of_spreads_is_that_of_the_mean_variances() -> None:
+    """With the row fixed: the mean over rows of the variance in a row."""
+    rng = np.random.default_rng(4)
+    x, y = crossed(rng, 5, 1, 1, 1), crossed(rng, 5, 1, 2, 1)
+    for along, axis in (("columns", 1), ("rows", 0)):
+        found = statistics.spread_ratio(x, y, along)  # type: ignore[arg-type]
+        assert found.ratio == pytest.approx(np.sqrt(x.var(axis=axis, ddof=1).mean() / y.var(axis=axis, ddof=1).mean()))
+        assert found.low < found.ratio < found.high
+    assert np.isnan(statistics.spread_ratio(np.zeros((3, 3)), x[:3, :3], "rows")).all()
+
+
+def test_equal_spreads_and_means_are_told_apart_in_one_of_twenty_cases() -> None:
+    rng = np.random.default_rng(5)
+    draws = [(crossed(rng, 6, 1, 2, 1), crossed(rng, 6, 1, 2, 1)) for _ in range(400)]
+    ratios = [statistics.spread_ratio(*pair, "columns") for pair in draws]
+    means = [statistics.crossed_mean(x - y) for x, y in draws]
+    assert np.mean([ratio.high < 1 or ratio.low > 1 for ratio in ratios]) <= 0.05
+    assert np.mean([mean.low > 0 or mean.high < 0 for mean in means]) <= 0.06
+    counted_as_independent = [np.abs(stats.ttest_1samp((x - y).ravel(), 0).statistic) > 2.03 for x, y in draws]
+    assert np.mean(counted_as_independent) > 0.3, "runs of a row and of a column share an effect"

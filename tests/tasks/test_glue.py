@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stableft.core.errors import MissingInput
-from stableft.tasks import Task, TaskData, clue, glue, stratified_halves
+from stableft.tasks import Example, Task, TaskData, clue, glue, stratified_halves
 from stableft.tasks.readers import corpus_files
 from stableft.tasks.readers.corpus_files import local_files, read_json_lines, read_tsv, to_examples
 from stableft.tasks.scores import SCORES
@@ -112,6 +112,16 @@ def test_the_small_tasks_have_the_protocols_sizes_and_majorities(
     assert set(cut.train) <= set(data.train)
     if task.labels:
         assert Counter(e.label for e in cut.train) == {0: 500, 1: 500}
+
+
+@pytest.mark.parametrize("name", ["rte", "mrpc", "cola"])
+def test_the_whole_development_set_can_be_the_validation_split(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, dev = ((Example(f"{split} {i}", None, i % 2) for i in range(n)) for split, n in (("train", 8), ("dev", 7)))
+    splits = tuple(train), tuple(dev)
+    monkeypatch.setattr(glue, "_read", lambda entry: splits)
+    whole = TASKS[f"{name}_dev"]
+    assert whole.load() == TaskData(*splits, ())
+    assert whole.score == {"rte": "accuracy", "mrpc": "accuracy_and_f1", "cola": "mcc"}[name]
 
 
 @needs_data
@@ -261,7 +271,7 @@ def hub_table(name: str, split: str) -> "Dataset":
 @pytest.mark.parametrize("name", TASKS)
 def test_files_and_hub_give_the_same_task(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glue, "NUM_TRAIN", NUM_TRAIN)
-    root = name.removesuffix("_1k")
+    root = name.removesuffix("_1k").removesuffix("_dev")
     entry, task = ENTRIES[root], TASKS[name]
     write_layout(tmp_path, root)
     monkeypatch.setenv("STABLEFT_DATA", str(tmp_path))

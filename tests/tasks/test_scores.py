@@ -46,6 +46,12 @@ def test_f1_by_hand() -> None:
     assert SCORES["f1"].compute([1, 1], [1, 1]) == 1.0
 
 
+def test_the_mean_of_accuracy_and_f1_by_hand() -> None:
+    assert SCORES["accuracy_and_f1"].compute([1, 1, 1, 0, 0], [1, 1, 0, 1, 0]) == pytest.approx((3 / 5 + 2 / 3) / 2)
+    mrpc = [1] * 279 + [0] * 129  # of the development set; printed as 74.8 (protocol section 5.2)
+    assert round(SCORES["accuracy_and_f1"].constant(mrpc), 3) == 0.748
+
+
 def test_mcc_by_hand() -> None:
     # TP 2, FP 1, FN 1, TN 1: (2 * 1 - 1 * 1) / sqrt(3 * 3 * 2 * 2)
     assert SCORES["mcc"].compute([1, 1, 1, 0, 0], [1, 1, 0, 1, 0]) == pytest.approx(1 / 6)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import NotLogged
-from stableft.reporting.grid_axes import seed_scores
 from stableft.reporting.run_scores import both_splits, final_scores
 from stableft.reporting.training_curves import interval_means, surfaces
 from stableft.reporting.tuned_rates import tuned_scores
@@ -107,26 +106,6 @@ def average_gain(results: Results) -> pd.DataFrame:
     last_average = averaged.sort_values("step").groupby(CELL, sort=False, observed=True).tail(1)
     both = last_average[[*CELL, "value"]].merge(score(results), on=CELL, suffixes=("", "_last"))
     return both.assign(value=both["value"] - both["value_last"])[[*CELL, "value"]]
-
-
-def spread(results: Results) -> pd.DataFrame:
-    """Returns the standard deviation of final scores over one kind of seed, per seed of the other.
-
-    Arms are ``<method> over order`` and ``<method> over init``; ``seed`` is the one of the other kind.
-    """
-    frame = seed_scores(results)
-    parts = []
-    for over, other in (("order", "init"), ("init", "order")):
-        stds = frame.groupby(["task", "method", other], sort=False)["score"].std().rename("value").reset_index()
-        parts.append(stds.rename(columns={other: "seed"}).assign(arm=stds["method"] + f" over {over}"))
-    return pd.concat(parts, ignore_index=True).dropna(subset="value")
-
-
-def mean_over_order(results: Results) -> pd.DataFrame:
-    """Returns the mean final score over order seeds; arms are methods, ``seed`` is the init seed."""
-    frame = seed_scores(results)
-    means = frame.groupby(["task", "method", "init"], sort=False)["score"].mean().rename("value").reset_index()
-    return means.rename(columns={"init": "seed", "method": "arm"})
 
 
 def barrier(results: Results) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Seed map: final score for each pair of an init seed and an order seed.
+"""Seed map: score on validation for each pair of an init seed and an order seed.
 
 Shows if init or order makes runs differ. After Zhang et al. (2021), Appendix B, Figures 9 and 10:
 heat maps of 10 x 10 runs, and along either side the least, mean and greatest score and the standard
@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import grid_axes, run_scores
+from stableft.reporting import grid_axes
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -21,7 +21,8 @@ MAP, DARK = "cividis", 0.48  # its lightness also rises without colour; text is 
 MARGINS = ("min", "mean", "max", "std")
 WIDEST = 8  # order seeds; a map with more takes the whole width
 CAPTION = (
-    "Final score for each init seed (head, and what else is drawn anew) and each order seed (order of the data, and dropout). "
+    "Last score on validation, or the final score of a task without it, for each init seed (head, and what else is drawn anew) and "
+    "each order seed (order of the data, and dropout). "
     "Margins: least, mean, greatest score and standard deviation (n - 1) of a row or column; at their crossings: of all runs. "
     "Crosses: failed runs (final score at or below the majority score, or diverged). Colours: from the lowest to the highest score "
     "of a task."
@@ -53,7 +54,7 @@ def data(results: Results) -> pd.DataFrame:
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws one panel per task and method, with init seeds downwards and order seeds to the right."""
-    about = run_scores.final_scores(results).drop_duplicates("task")
+    about = grid_axes.seed_scores(results).drop_duplicates("task")
     names = about[["task", "split", "score_name"]].itertuples(index=False)
     measured = {str(task): f"{split} {score}" for task, split, score in names}
     # Panels are as large as their cells need; the colours of a task's panels share one range.

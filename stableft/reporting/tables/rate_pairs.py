@@ -27,6 +27,8 @@ def table(results: Results) -> pd.DataFrame:
         reference = group[group["arm"] == first]
         for arm in others:
             of_arm = group[group["arm"] == arm]
+            if of_arm.empty:  # an arm of some rates only
+                continue
             means = {f"mean_{name}": part["score"].mean() for name, part in ((first, reference), (arm, of_arm))}
             failed = {f"failed_{name}": int(part["failed"].sum()) for name, part in ((first, reference), (arm, of_arm))}
             cell = {"task": task, "setting": setting, "lr": lr, "arm": arm}

@@ -9,8 +9,8 @@ from stableft.reporting.grid_axes import seed_scores
 from stableft.storage.records import Results
 
 NOTE = (
-    "Final scores; std with n - 1. std_over_order: mean over init seeds of the std over order seeds; std_over_init: the other "
-    "way round."
+    "Last scores on validation; std with n - 1. std_over_order: mean over init seeds of the std over order seeds; "
+    "std_over_init: the other way round."
 )
 
 

@@ -4,6 +4,7 @@ import json
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.collections import QuadMesh
 
 from stableft.reporting import run_scores
 from stableft.reporting.figures import draw, seed_map
-from stableft.reporting.tables import seed_spread
+from stableft.reporting.tables import seed_spread, variance
 from stableft.storage.records import Results
 from tests.helpers import synthetic
 
@@ -88,3 +89,13 @@ def test_colours_reach_from_the_lowest_run_of_a_task_to_its_highest(results: Res
 def cells(axes: Axes) -> QuadMesh:
     (mesh,) = [drawn for drawn in axes.collections if isinstance(drawn, QuadMesh)]
     return mesh
+
+
+def test_repeated_runs_of_a_pair_of_seeds_count_once(results: Results) -> None:
+    """Earlier versions ran the same pair again for every further seed."""
+    again = [frame.assign(seed=frame["seed"] + 100) for frame in (results.runs, results.metrics)]
+    twice = Results(pd.concat([results.runs, again[0]]), pd.concat([results.metrics, again[1]]), results.predictions)
+    pd.testing.assert_frame_equal(seed_map.data(twice), seed_map.data(results))
+    for table in (seed_spread, variance):
+        pd.testing.assert_frame_equal(table.table(twice), table.table(results))
+    synthetic.figure(seed_map, twice)

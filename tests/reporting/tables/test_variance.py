@@ -41,6 +41,8 @@ def test_components_are_those_of_the_scores_by_init_and_order() -> None:
     assert row[["std_init", "std_order", "std_rest"]].tolist() == pytest.approx(np.sqrt(found[:3]))
     assert row[["share_init", "share_order", "share_rest"]].tolist() == pytest.approx(np.divide(found[:3], sum(found[:3])))
     assert (row["p_init"], row["p_order"]) == (found.p_rows, found.p_columns)
+    ends = np.sqrt(statistics.component_intervals(scores)).ravel()
+    assert row[[f"{end}_{name}" for name in ("init", "order", "rest") for end in ("low", "high")]].tolist() == pytest.approx(ends)
 
 
 def test_a_grid_with_a_hole_or_one_seed_has_no_components() -> None:

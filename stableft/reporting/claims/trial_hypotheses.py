@@ -1,0 +1,176 @@
+"""Trial hypotheses: tests of claims about samples of runs, rather than about pairs of runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from stableft import statistics
+from stableft.core.errors import MissingInput, NotLogged
+from stableft.reporting.claims.arms import Arm, matching, pattern_at
+from stableft.reporting.claims.claim import Evidence, Verdict
+from stableft.reporting.claims.decision_rules import ALPHA
+from stableft.reporting.claims.hypotheses import together
+from stableft.reporting.run_scores import both_splits
+from stableft.statistics import Vector
+from stableft.storage.records import CELL, Results
+
+RESAMPLES = 1_999
+
+
+@dataclass(frozen=True)
+class ShareBelow:
+    """Test: the share of an arm's runs that score below a level is about that of the source.
+
+    Confirmed if its 95 % Wilson interval lies within the bounds, contradicted if it lies outside.
+
+    Attributes:
+        arm: The arm.
+        level: A score.
+        low: The lower bound of the share.
+        high: The upper bound.
+    """
+
+    arm: Arm
+    level: float
+    low: float
+    high: float
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (self.arm,)
+
+    def __call__(self, results: Results) -> Evidence:
+        return together({task: self._decide(runs) for task, runs in _tasks(results, self.arm)})
+
+    def _decide(self, runs: pd.DataFrame) -> Evidence:
+        below, n = int((runs["score"] < self.level).sum()), len(runs)
+        low, high = statistics.wilson_interval(below / n, n)
+        verdict: Verdict = "inconclusive"
+        if self.low <= low and high <= self.high:
+            verdict = "confirmed"
+        elif low > self.high or high < self.low:
+            verdict = "contradicted"
+        found = f"{below} of {n} runs below {self.level:g} ({low:.0%} to {high:.0%})"
+        return Evidence(verdict, found, n, effect=f"{below} of {n}")
+
+
+@dataclass(frozen=True)
+class FewerTrials:
+    """Test: the run with the best validation score among a few scores higher in the treated arm.
+
+    The score is the expected one on the reported split, with replacement
+    (`stableft.statistics.expected_test_of_best`); its interval resamples seeds, with both runs of a
+    seed together.
+
+    Attributes:
+        treated: The arm with the better choice.
+        reference: The other arm.
+        trials: Runs to choose among.
+    """
+
+    treated: Arm
+    reference: Arm
+    trials: int
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (self.treated, self.reference)
+
+    def __call__(self, results: Results) -> Evidence:
+        parts = (dict(_tasks(results, arm)) for arm in self.arms)
+        treated, reference = parts
+        return together({task: self._decide(treated[task], reference[task]) for task in treated if task in reference})
+
+    def _decide(self, treated: pd.DataFrame, reference: pd.DataFrame) -> Evidence:
+        seeds = sorted(set(treated["seed"]) & set(reference["seed"]))
+        if len(seeds) < self.trials:
+            raise MissingInput(f"{len(seeds)} seeds with both arms, and {self.trials} are chosen among")
+        arms = [frame.set_index("seed").loc[seeds, ["validation", "score"]].to_numpy() for frame in (treated, reference)]
+        best = [self._expected(arm) for arm in arms]
+        rng = statistics.resampling()
+        draws = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
+        differences = [self._expected(arms[0][draw]) - self._expected(arms[1][draw]) for draw in draws]
+        low, high = np.quantile(differences, [ALPHA / 2, 1 - ALPHA / 2])
+        verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
+        found = f"best of {self.trials} {best[0]:.3f} against {best[1]:.3f}, difference {best[0] - best[1]:+.3f}"
+        found += f" ({low:+.3f} to {high:+.3f}), n = {len(seeds)}"
+        return Evidence(verdict, found, len(seeds), effect=f"{best[0] - best[1]:+.3f}")
+
+    def _expected(self, runs: Vector) -> float:
+        return float(statistics.expected_test_of_best(runs[:, 0], runs[:, 1])[self.trials - 1])
+
+
+@dataclass(frozen=True)
+class EarlyPredictsLate:
+    """Test: over seeds, a run's validation score early in training predicts its last one.
+
+    Confirmed if Spearman's correlation is above 0 with a one-sided permutation p at most half of
+    `ALPHA`, contradicted if it is below 0 likewise.
+
+    Attributes:
+        arm: The arm.
+        share: The first evaluation at or after this share of the run counts as early, in (0, 1).
+    """
+
+    arm: Arm
+    share: float
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (self.arm,)
+
+    def __call__(self, results: Results) -> Evidence:
+        early = _early_scores(results, self.share)
+        return together({task: self._decide(runs.merge(early, on=CELL)) for task, runs in _tasks(results, self.arm)})
+
+    def _decide(self, runs: pd.DataFrame) -> Evidence:
+        pairs = runs[["value", "validation"]].dropna().to_numpy()
+        if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
+            raise MissingInput("fewer than three runs with an early score, or scores that are all equal")
+        correlation = float(stats.spearmanr(*pairs.T).statistic)
+        rng = statistics.resampling()
+        chance = np.array([stats.pearsonr(*self._shuffled(pairs, rng)).statistic for _ in range(RESAMPLES)])
+        above, below = ((1 + np.count_nonzero(sign * chance >= sign * correlation - 1e-12)) / (1 + RESAMPLES) for sign in (1, -1))
+        verdict: Verdict = "confirmed" if above <= ALPHA / 2 else "contradicted" if below <= ALPHA / 2 else "inconclusive"
+        found = f"Spearman's correlation {correlation:+.2f}, p = {2 * min(above, below):.2g}, n = {len(pairs)}"
+        return Evidence(verdict, found, len(pairs), effect=f"{correlation:+.2f}")
+
+    @staticmethod
+    def _shuffled(pairs: Vector, rng: np.random.Generator) -> tuple[Vector, Vector]:
+        early, late = (stats.rankdata(column) for column in pairs.T)
+        return rng.permutation(early), late
+
+
+def _early_scores(results: Results, share: float) -> pd.DataFrame:
+    """Returns the validation score of each run at its first evaluation at or after a share of its steps.
+
+    A subset of the examples counts where the whole split was not evaluated.
+
+    Raises:
+        NotLogged: no run was evaluated before its end.
+    """
+    metrics = results.metrics
+    points = metrics[(metrics["split"] == "validation") & (metrics["metric"] == "score") & metrics["scope"].isin(["", "subset"])]
+    points = points.merge(results.runs[[*CELL, "num_steps"]], on=CELL)
+    points = points[(points["step"] >= share * points["num_steps"]) & (points["step"] < points["num_steps"])]
+    if points.empty:
+        raise NotLogged("no run was evaluated on validation before its end")
+    return points.sort_values("step").groupby(CELL, sort=False, observed=True)["value"].first().reset_index()
+
+
+def _tasks(results: Results, arm: Arm) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yields each task and its runs of an arm, with `both_splits`.
+
+    Raises:
+        MissingInput: no run of the arm.
+    """
+    frame, protocol = both_splits(results), str(results.runs["protocol"].iloc[0])
+    names = matching(arm, protocol, frame["arm"].unique())
+    frame = frame[frame["arm"].isin(names)]
+    if frame.empty:
+        raise MissingInput(f"nothing to go by of arm {pattern_at(arm, protocol)!r}: not run")
+    for task, runs in frame.groupby("task", sort=False, observed=True):
+        yield str(task), runs
