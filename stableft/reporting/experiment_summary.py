@@ -22,7 +22,7 @@ MAX_FAILED = 300  # failed runs listed for an experiment
 CURVE = (120, 32)  # width and height of a curve in pixels
 FACTS = (
     "score_name", "score_split", "majority_score", "num_steps", "num_train", "data_fingerprint", "weights_fingerprint", "sources",
-    "seconds", "peak_memory_mb", "trajectory_sha256",
+    "seconds", "peak_memory_mb", "trajectory_sha256", "collected_sha256",
 )  # fmt: skip
 SHOWN_PACKAGES = ("torch", "transformers", "numpy")
 

@@ -20,7 +20,8 @@ class TaskPredictions:
             is not finite, have no row.
         labels: (I,).
         predictions: (R, I).
-        probabilities: (R, I, K); K is 0 for a task without probabilities (regression, tagging).
+        probabilities: (R, J, K) for the J items whose probabilities are kept (`kept_examples`); both
+            are 0 for a task without probabilities (regression, tagging).
     """
 
     rows: dict[tuple[str, int], int]
@@ -54,11 +55,18 @@ def _task_predictions(task: str, rows: pd.DataFrame) -> TaskPredictions:
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(arms) != 0) | (np.diff(seeds) != 0)]))
     sizes = np.diff(np.append(starts, len(rows)))
     labels = rows["label"].to_numpy()[: sizes[0]]
-    if (sizes != sizes[0]).any() or (rows["label"].to_numpy().reshape(len(starts), -1) != labels).any():
+    classes = rows["probabilities"].map(len).to_numpy()
+    if (sizes != sizes[0]).any() or any(_differ(column, len(sizes)) for column in (rows["label"].to_numpy(), classes)):
         raise MissingInput(f"the runs of task {task} were predicted on different items; run the experiment again")
     predicted = rows["prediction"].to_numpy().reshape(len(starts), -1)
-    probabilities = np.concatenate(rows["probabilities"].to_numpy()).astype(np.float32).reshape(*predicted.shape, -1)
+    probabilities = np.concatenate(rows["probabilities"].to_numpy()).astype(np.float32)
+    probabilities = probabilities.reshape(len(starts), np.count_nonzero(classes[: sizes[0]]), classes.max())
     whole = np.isfinite(predicted).all(axis=1) & np.isfinite(probabilities).all(axis=(1, 2))
     cells = rows.iloc[starts[whole]]
     row_of = {(str(arm), int(seed)): row for row, (arm, seed) in enumerate(zip(cells["arm"], cells["seed"], strict=True))}
     return TaskPredictions(row_of, labels, predicted[whole], probabilities[whole])
+
+
+def _differ(column: Vector, runs: int) -> bool:
+    of_run = column.reshape(runs, -1)
+    return bool((of_run != of_run[0]).any())

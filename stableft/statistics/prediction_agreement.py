@@ -47,8 +47,8 @@ def jensen_shannon(probabilities: ArrayLike) -> float:
     """Computes the mean Jensen-Shannon divergence of the distributions that two runs predict, in bits.
 
     The mean is over all pairs of runs and all items. It is 0 if all runs predict the same
-    distribution, and 1 if no two runs give probability to the same class. Single precision, in
-    which probabilities are stored: errors of about 1e-6.
+    distribution, and 1 if no two runs give probability to the same class. Computed in single
+    precision: errors of about 1e-6, as from probabilities that were rounded to 16 bits.
 
     Args:
         probabilities: (S, I, K) of each run for each item, finite, summing to 1 over K.

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stableft.storage.records import Results
+
 # One file holds both kinds of rows. Unused columns of a row are null and take no space in parquet.
 RUN_SCHEMA = pa.schema(
     [
@@ -83,6 +85,20 @@ def trajectory_sha256(table: pa.Table) -> str:
             column = column.flatten()
         digest.update(column.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
     return digest.hexdigest()
+
+
+def row_fingerprints(results: Results) -> list[str]:
+    """Computes the `trajectory_sha256` of each run's collected rows, in the order of ``results.runs``.
+
+    It is not that of the run's file where that has more bits of the probabilities.
+    """
+    frames = {"metric": results.metrics, "prediction": results.predictions}
+    groups = {kind: dict(iter(frame.groupby(["run_id", "arm"], observed=True))) for kind, frame in frames.items()}
+    found = []
+    for run in zip(results.runs["run_id"], results.runs["arm"], strict=True):
+        parts = [typed(rows[run].assign(kind=kind)) for kind, rows in groups.items() if run in rows]
+        found.append(trajectory_sha256(pa.concat_tables(parts)))
+    return found
 
 
 def typed(frame: pd.DataFrame) -> pa.Table:

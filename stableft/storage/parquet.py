@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,23 +13,34 @@ from stableft.core.files import write_whole
 
 MAGIC = b"PAR1"
 MANY_ROWS = 100_000  # below it, threads cost more time than they save
-SCHEMA_VERSION = 1  # of run records and collected tables
 
 
-def newer(path: Path, schema: int) -> MissingInput:
-    """Returns the error for a file of a later version than this one."""
-    return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {SCHEMA_VERSION}): update stableft.")
+def newer(path: Path, schema: int, here: int) -> MissingInput:
+    """Returns the error for a file of a later schema than the one known here."""
+    return MissingInput(f"{path} was written by a newer stableft (schema {schema}, here {here}): update stableft.")
 
 
-def write_parquet(table: pa.Table, target: Path) -> None:
+def write_parquet(table: pa.Table, target: Path, encodings: Mapping[str, str] | None = None) -> None:
     """Writes a table to a file (see `write_whole`), and creates the folder if it is absent.
+
+    Args:
+        table: The table.
+        target: The file.
+        encodings: Parquet's encoding of some columns, by their path in parquet; the other columns
+            get a dictionary.
 
     Raises:
         OSError: The disk is full or the folder can't be written to; the target is then as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd", compression_level=9, write_page_checksum=True)
+    content, encodings = io.BytesIO(), dict(encodings or {})
+    pq.write_table(
+        table, content, compression="zstd", compression_level=9, write_page_checksum=True,
+        # A run's labels and examples repeat those of the run before, if both are in one page.
+        max_rows_per_page=max(1, len(table)),
+        use_dictionary=[name for name in table.column_names if not any(path.split(".")[0] == name for path in encodings)],
+        column_encoding=encodings or None,
+    )  # fmt: skip
     write_whole(target, content.getvalue())
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 FOOTER = b"stableft"
 FOOTER_SHA256 = b"stableft_sha256"
-TRAJECTORY = "trajectory_sha256"
+TRAJECTORY = "trajectory_sha256"  # of all bits of a run's rows
+COLLECTED = "collected_sha256"  # of its rows as they are in the collected tables
 CELL = ["experiment", "arm", "task", "seed", "run_id"]
 Outcome = Literal["ok", "diverged"]
 
@@ -57,7 +58,7 @@ class Results:
             seconds, peak_memory_mb, and config and provenance as JSON.
         metrics: experiment, arm, task, seed, run_id, step, split, metric, scope, value.
         predictions: experiment, arm, task, seed, run_id, split, example, label, prediction,
-            probabilities.
+            probabilities; see `with_kept_probabilities` for those that are there.
     """
 
     runs: pd.DataFrame

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from stableft.core.errors import Damaged, quoted
-from stableft.storage.parquet import SCHEMA_VERSION, newer
+from stableft.storage.parquet import newer
 
 CELL_KINDS = {"experiment": "text", "arm": "text", "task": "text", "seed": "integers", "run_id": "text"}
 KINDS: dict[str, dict[str, str]] = {
@@ -19,6 +19,7 @@ KINDS: dict[str, dict[str, str]] = {
     "predictions": CELL_KINDS
     | {"split": "text", "example": "integers", "label": "numbers", "prediction": "numbers", "probabilities": "lists of numbers"},
 }
+RECORD_SCHEMA = 1
 Json = dict[str, Any]
 
 
@@ -143,8 +144,8 @@ def read_footer(text: bytes, path: Path, run_id: str) -> Json:
     except (KeyError, TypeError, ValueError, RecursionError):
         what = f"{path} is no run of stableft: its footer is missing or damaged"
         raise Damaged(path, f"{what}. Delete it and run again.") from None
-    if isinstance(schema, int) and schema > SCHEMA_VERSION:
-        raise newer(path, schema)
+    if isinstance(schema, int) and schema > RECORD_SCHEMA:
+        raise newer(path, schema, RECORD_SCHEMA)
     try:
         parsed = Footer.model_validate(footer, strict=True)
         Facts.model_validate(parsed.facts)

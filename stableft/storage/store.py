@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,15 +19,18 @@ from stableft.storage import schema, table_files
 from stableft.storage.frames import (
     METRIC_COLUMNS,
     PREDICTION_COLUMNS,
+    RUN_SCHEMA,
     as_written,
     joined,
     plain_strings,
+    row_fingerprints,
     rows_of,
     trajectory_sha256,
     typed,
 )
-from stableft.storage.parquet import SCHEMA_VERSION, looks_whole, read_parquet, write_parquet
-from stableft.storage.records import CELL, FOOTER, FOOTER_SHA256, TRAJECTORY, CellKey, Results, RunRecord
+from stableft.storage.kept_probabilities import with_kept_probabilities
+from stableft.storage.parquet import looks_whole, read_parquet, write_parquet
+from stableft.storage.records import CELL, COLLECTED, FOOTER, FOOTER_SHA256, TRAJECTORY, CellKey, Results, RunRecord
 
 POSITION = "position"  # index of a cell in the order of collection
 
@@ -103,7 +106,7 @@ class Store:
         parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
         table = pa.concat_tables([typed(part) for part in parts if len(part)])
         footer = {
-            "schema": SCHEMA_VERSION, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
+            "schema": schema.RECORD_SCHEMA, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
             "facts": record.facts, "provenance": record.provenance, TRAJECTORY: trajectory_sha256(table),
         }  # fmt: skip
         text, target = json.dumps(footer).encode(), self.path(record.run_id)
@@ -167,14 +170,14 @@ class Store:
         runs: list[Mapping[Any, Any]] = []
         tables: list[pa.Table] = []
         with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # pyarrow releases the GIL while it reads
-            read = pool.map(self._read, [cell.run_id for cell in cells if cell not in keep])
+            read = pool.map(self._to_collect, [cell.run_id for cell in cells if cell not in keep])
             for number, cell in enumerate(cells):
                 if cell in keep:
-                    runs.append(old_runs[cell.run_id, cell.arm])
+                    row = old_runs[cell.run_id, cell.arm]
+                    runs.append({**row, COLLECTED: row.get(COLLECTED)})
                     continue
-                footer, table = next(read)
-                runs.append({**cell._asdict(), "protocol": protocol, **_run_row(footer)})
-                table = table.replace_schema_metadata(None)
+                row, table = next(read)
+                runs.append({**cell._asdict(), "protocol": protocol, **row})
                 tables.append(table.append_column(POSITION, pa.repeat(pa.scalar(number, pa.int32()), len(table))))
         # New and kept rows are merged in the order of the cells.
         rows = pa.concat_tables(tables).to_pandas() if tables else None
@@ -183,11 +186,30 @@ class Store:
             _gather(rows, "metric", METRIC_COLUMNS, cells, None if old is None else old.metrics, keep),
             _gather(rows, "prediction", PREDICTION_COLUMNS, cells, None if old is None else old.predictions, keep),
         )
+        if (older := results.runs[COLLECTED].isna()).any():  # kept from tables without it
+            results.runs.loc[older, COLLECTED] = row_fingerprints(replace(results, runs=results.runs[older]))
         # The three tables carry the fingerprint of their runs, so that a mixture is noticed.
         new = {name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in vars(results).items()}
         identity = results.runs.reindex(columns=[*CELL, TRAJECTORY]).to_csv()
         table_files.write(self.folder(protocol, experiment), new, hashlib.sha256(identity.encode()).hexdigest())
         return results
+
+    def _to_collect(self, run_id: str) -> tuple[dict[str, Any], pa.Table]:
+        """Returns a record's row of the ``runs`` table, and its other rows as they are collected."""
+        footer, table = self._read(run_id)
+        table = with_kept_probabilities(table).replace_schema_metadata(None)
+        provenance = footer["provenance"]
+        row = {
+            "outcome": footer["outcome"],
+            **footer["facts"],
+            "seconds": provenance.get("seconds"),
+            "peak_memory_mb": provenance.get("peak_memory_mb"),
+            TRAJECTORY: footer.get(TRAJECTORY),
+            COLLECTED: trajectory_sha256(table.cast(RUN_SCHEMA)),
+            "config": json.dumps(footer["config"], sort_keys=True),
+            "provenance": json.dumps(provenance, sort_keys=True),
+        }
+        return row, table
 
     def collecting(self) -> contextlib.AbstractContextManager[None]:
         """Keeps other commands from collecting into this folder, and from setting tables aside."""
@@ -207,6 +229,7 @@ class Store:
         tables = self._tables(protocol, experiment, [each.name for each in fields(Results)])
         if not predictions:
             tables["predictions"] = tables["predictions"].slice(0, 0)
+        tables["predictions"] = with_kept_probabilities(tables["predictions"])  # also those of older files
         runs, *others = (table.to_pandas() for table in tables.values())
         # Names stay categories, with one dtype in all three tables, so that merges compare codes.
         shared = {name: dtype for name, dtype in runs.dtypes.items() if name in CELL and isinstance(dtype, pd.CategoricalDtype)}
@@ -266,16 +289,3 @@ def _gather(
 
 def _sha256(text: bytes) -> bytes:
     return hashlib.sha256(text).hexdigest().encode()
-
-
-def _run_row(footer: Mapping[str, Any]) -> dict[str, Any]:
-    provenance = footer["provenance"]
-    return {
-        "outcome": footer["outcome"],
-        **footer["facts"],
-        "seconds": provenance.get("seconds"),
-        "peak_memory_mb": provenance.get("peak_memory_mb"),
-        TRAJECTORY: footer.get(TRAJECTORY),
-        "config": json.dumps(footer["config"], sort_keys=True),
-        "provenance": json.dumps(provenance, sort_keys=True),
-    }

@@ -8,10 +8,16 @@ import pyarrow as pa
 
 from stableft.core.errors import Damaged, MissingInput
 from stableft.core.files import drop_drafts, replaced_folder
-from stableft.storage.parquet import SCHEMA_VERSION, newer, read_parquet, write_parquet
+from stableft.storage.parquet import newer, read_parquet, write_parquet
 
 COLLECTION = b"stableft"  # key of the metadata: identity of the collection
 SCHEMA = b"stableft_schema"
+# Tables of schema 1 hold the probabilities of all examples, in 32 bits; see `kept_probabilities`.
+TABLES_SCHEMA = 2
+ENCODINGS = {
+    "metrics": {"value": "BYTE_STREAM_SPLIT"},
+    "predictions": {"example": "DELTA_BINARY_PACKED", "probabilities.list.element": "BYTE_STREAM_SPLIT"},
+}
 # All tables are first written next to the old ones; then this folder appears; then its files move.
 NEXT = ".next"
 
@@ -31,8 +37,8 @@ def write(folder: Path, tables: Mapping[str, pa.Table], collection: str) -> None
     drop_drafts(folder, of=NEXT)  # of a killed process
     with replaced_folder(folder / NEXT) as draft:
         for name, table in tables.items():
-            metadata = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(SCHEMA_VERSION)}
-            write_parquet(table.replace_schema_metadata(metadata), draft / f"{name}.parquet")
+            metadata = {**table.schema.metadata, COLLECTION: collection, SCHEMA: str(TABLES_SCHEMA)}
+            write_parquet(table.replace_schema_metadata(metadata), draft / f"{name}.parquet", ENCODINGS.get(name))
         _move(folder)
     _move(folder)
 
@@ -65,8 +71,8 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
             metadata = {name: table.schema.metadata or {} for name, table in tables.items()}
             for name, path in paths.items():
                 schema = metadata[name].get(SCHEMA, b"1")
-                if schema.isdigit() and int(schema) > SCHEMA_VERSION:
-                    raise newer(path, int(schema))
+                if schema.isdigit() and int(schema) > TABLES_SCHEMA:
+                    raise newer(path, int(schema), TABLES_SCHEMA)
             if len({each.get(COLLECTION) for each in metadata.values()}) == 1:
                 return tables
         time.sleep(0.1)

@@ -121,13 +121,13 @@ def test_tables_of_a_newer_version_are_refused(tmp_path: Path, name: str):
     store.collect("smoke", "adam", [place])
     path = store.folder("smoke", "adam") / f"{name}.parquet"
     table = pq.read_table(path)
-    write_parquet(table.replace_schema_metadata({**table.schema.metadata, table_files.SCHEMA: b"2"}), path)
+    write_parquet(table.replace_schema_metadata({**table.schema.metadata, table_files.SCHEMA: b"3"}), path)
     for read in (store.load, *([store.load_runs] if name == "runs" else [])):
-        with pytest.raises(MissingInput, match=rf"{name}\.parquet was written by a newer stableft \(schema 2, here 1\): update"):
+        with pytest.raises(MissingInput, match=rf"{name}\.parquet was written by a newer stableft \(schema 3, here 2\): update"):
             read("smoke", "adam")
     with pytest.raises(MissingInput, match="newer stableft"):
         store.collect("smoke", "adam", [place], keep={place})
-    assert pq.read_schema(path).metadata[table_files.SCHEMA] == b"2", "nothing was written over"
+    assert pq.read_schema(path).metadata[table_files.SCHEMA] == b"3", "nothing was written over"
 
 
 def test_a_foreign_or_newer_file_is_refused(tmp_path: Path):

@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
+from dataclasses import fields
 from functools import cache
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from experiments import lr_grid
@@ -17,8 +18,8 @@ from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Protocol
 from stableft.reporting import grid_axes, run_scores
 from stableft.reporting.tables import convergence, rate_pairs, score_summary, variance
-from stableft.storage.frames import trajectory_sha256, typed
-from stableft.storage.records import TRAJECTORY, Results
+from stableft.storage.frames import row_fingerprints
+from stableft.storage.records import COLLECTED, TRAJECTORY, Results
 from stableft.storage.store import Store
 
 
@@ -57,15 +58,10 @@ def test_committed_results_are_complete_pairs(project: Path, name: str):
     assert not runs["run_id"].duplicated().any()
 
 
-def fingerprints(results: Results) -> dict[str, str]:
-    """Of the rows of each run, computed from the collected tables."""
-    frames = {"metric": results.metrics, "prediction": results.predictions}
-    of_runs = {kind: {str(run): rows for run, rows in frame.groupby("run_id", observed=True)} for kind, frame in frames.items()}
-    found = {}
-    for run in results.runs["run_id"]:
-        parts = [typed(rows[run].assign(kind=kind)) for kind, rows in of_runs.items() if run in rows]
-        found[run] = trajectory_sha256(pa.concat_tables(parts))
-    return found
+def as_written(project: Path, place: tuple[str, str]) -> Results:
+    """The results with all that their tables hold, which loading may leave out."""
+    folder = Store(project / "results").folder(*place)
+    return Results(*(pq.read_table(folder / f"{field.name}.parquet").to_pandas() for field in fields(Results)))
 
 
 def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
@@ -73,18 +69,19 @@ def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
     store = Store(project / "results")
     checked = []
     for place in store.collected():
-        results = store.load(*place)
-        if TRAJECTORY in results.runs:  # tables from before it was kept have none
-            assert fingerprints(results) == dict(zip(results.runs["run_id"], results.runs[TRAJECTORY], strict=True))
+        runs = store.load_runs(*place)
+        name = next((name for name in (COLLECTED, TRAJECTORY) if name in runs), None)
+        if name is not None:  # tables from before it was kept have none
+            assert row_fingerprints(as_written(project, place)) == runs[name].tolist(), place
             checked.append(place)
     again = {"adam", "bias", "longer", "lr_grid", "pooler", "seeds", "techniques"}  # run, or run again, since it is kept
     assert {("laptop", name) for name in again} <= set(checked)
-    results = store.load("laptop", "adam")
+    results = as_written(project, ("laptop", "adam"))
     values = results.metrics["value"].to_numpy(copy=True)
     values[1000] = np.nextafter(values[1000], np.inf)
     changed = Results(results.runs, results.metrics.assign(value=values), results.predictions)
-    before, after = fingerprints(results), fingerprints(changed)
-    assert [run for run in before if before[run] != after[run]] == [results.metrics["run_id"].iloc[1000]]
+    pairs = zip(results.runs["run_id"], row_fingerprints(results), row_fingerprints(changed), strict=True)
+    assert [run for run, before, after in pairs if before != after] == [results.metrics["run_id"].iloc[1000]]
 
 
 @pytest.mark.parametrize(

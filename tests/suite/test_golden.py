@@ -23,6 +23,7 @@ from stableft.models.encoders import Encoder
 from stableft.models.layers import DropoutStream, MixedLinear
 from stableft.models.packed_attention import layout, packed_attention
 from stableft.models.tokens import Batch, Data, encode
+from stableft.storage.kept_probabilities import kept_examples
 from stableft.tasks import Example, TaggedExample, clue, doccode, docread, docs, ner
 from stableft.tasks.catalog import get_task
 from stableft.tasks.readers.user_tables import divide
@@ -195,6 +196,10 @@ def test_the_examples_of_a_surface(prepared: Prepared) -> None:
     _, setup, _ = prepared(surface=settings.model_dump())
     examples = Surface(setup.model, settings, setup.train_indices, setup.sources["surface"]).examples
     assert examples.tolist() == [5, 6, 11, 19, 21, 27, 28, 35, 36, 48, 53, 57]
+
+
+def test_the_examples_of_kept_probabilities() -> None:
+    assert np.flatnonzero(kept_examples(10_000))[:12].tolist() == [1, 3, 16, 18, 25, 27, 28, 29, 33, 34, 35, 38]
 
 
 def test_the_splits_of_an_own_file() -> None:

@@ -99,6 +99,21 @@ def test_no_data_and_no_hosts_are_committed(project: Path):
     assert ".venv" not in names  # nor a link of that name, for which a checkout would delete the environment that is there
 
 
+def test_git_keeps_the_images_that_a_document_shows_and_no_others(project: Path):
+    pages = [*project.glob("*.md"), *(project / "docs").rglob("*.md")]
+    shown = {path for page in pages for path in re.findall(r"!\[.*?\]\((figures/\S+?)\)", page.read_text(encoding="utf-8"))}
+    lines = (project / ".gitignore").read_text(encoding="utf-8").splitlines()
+    kept = {line[1:] for line in lines if line.startswith("!figures/")}
+    assert kept == {str(Path(path).with_suffix(suffix)) for path in shown for suffix in (".png", ".svg")}
+    others = {"figures/laptop/report.html", "figures/laptop/adam/best_of.svg", "figures/small/adam/score.pdf"}
+    numbers = {"figures/small/adam/score.csv", "figures/small/adam/score.txt", "figures/small/adam/arms.tex"}
+    asked = ["git", "check-ignore", "--no-index", *kept, *others, *numbers]
+    answer = subprocess.run(asked, cwd=project, capture_output=True, text=True)
+    if answer.returncode not in (0, 1):
+        pytest.skip("not a git checkout")
+    assert set(answer.stdout.splitlines()) == others
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_browser_is_installed_where_none_is(project: Path, tmp_path: Path, there: bool) -> None:
     """With tools that only write down how they are called; an empty CHROMIUM is no browser."""

@@ -8,14 +8,15 @@ import pandas as pd
 from stableft import statistics
 from stableft.core.errors import NotLogged
 from stableft.reporting.run_predictions import predictions
+from stableft.storage.kept_probabilities import LARGE, NUM_KEPT
 from stableft.storage.records import Results
 from stableft.tasks.scores import TAGGING_SCORES
 
 NOTE = (
     "Over all pairs of runs of an arm: disagreement, the share of items that two runs put into different classes (tagging: words "
     "tagged differently); kappa, Fleiss' agreement beyond chance (1 full, 0 chance); jensen_shannon, the mean divergence of the "
-    "predicted distributions in bits; difference, for numbers, the mean absolute difference of two predictions. n: runs that have"
-    " predictions; those that diverged have none."
+    f"predicted distributions in bits, on {NUM_KEPT:,} fixed items if there are more than {LARGE:,}; difference, for numbers, the "
+    "mean absolute difference of two predictions. n: runs that have predictions; those that diverged have none."
 )
 
 
