@@ -1,80 +1,163 @@
-"""Markdown page of all verdicts, ``CLAIMS.md``: the same judgements give the same bytes."""
+"""Markdown page of all verdicts, ``CLAIMS.md``: the same judgements give the same bytes.
 
-from collections import Counter
-from collections.abc import Sequence
-from itertools import groupby
-
-from stableft.reporting.claims.claim import Judgement
-from stableft.reporting.claims.judge import SOURCE_PROTOCOL
-from stableft.reporting.claims.thresholds import Threshold, summary
-from stableft.reporting.pooling import StaleRuns
-
-HEAD = f"""# Claims
-
-Every claim of the sources that an experiment here can test, as a test with a threshold, and what the collected results say.
-Written by `python -m stableft verify`; do not edit.
-
-**What a verdict is worth.** A claim is about an encoder, and only runs of that encoder at protocol `{SOURCE_PROTOCOL}`, which has
-the sources' data and settings, can confirm or contradict it. Verdicts that end in "here" are of other runs, mostly of small
-encoders on small tasks: they are evidence of their own, about these runs alone, and neither confirm nor contradict what a source
-found with its encoder. Claims about any encoder (arithmetic of the optimizer) are judged by every run.
-
-- **confirmed**, **contradicted**: the test says so. A claim on several tasks is confirmed if it is on each of them, contradicted
-  if it is on one.
-- **inconclusive**: neither, or fewer seeds than the claim needs. *seeds*: how many would decide it with a probability of 80 %, if
-  differences between seeds stay as they are, and in brackets the number at the ends of the effect's 95 % interval; only from four
-  seeds on, as fewer estimate nothing; "-" where no number up to a million would.
-- **not applicable here**: the runs are outside the setting in which the source made its claim, for the reason given.
-- **holds by construction**: arithmetic, a check of the machinery; not counted as evidence.
-- **not run**: there are no results, or the protocol has no task of the claim.
-
-Equal configurations are one sample: runs of other experiments with the same settings, data and weights count, and are named.
-Every claim is tested for itself, with no correction for their number. Cost: the sum of the experiment's runs' own times, measured.
+One matrix per question answers first: a row per claim, a column per kind of evidence. The details of
+each claim follow, by anchor.
 """
 
-WORDINGS = ("confirmed", "contradicted", "confirmed here", "contradicted here", "inconclusive", "not applicable here", "not run")
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from stableft.reporting.claims.claim import QUESTIONS, Judgement
+from stableft.reporting.claims.thresholds import Threshold, current, summary
+from stableft.reporting.pooling import StaleRuns
+
+HEAD = """# Claims
+
+Does it hold, where, and how sure are we? Written by `python -m stableft verify` from the committed results; do not edit.
+
+| sign | meaning |
+| :---: | --- |
+| ✔ | confirmed by the claim's test, on every task of the claim |
+| ✘ | contradicted by the claim's test, on one task at least |
+| ? | undecided: the seeds so far do not decide, or the claim needs more |
+| n/a | not judged: these runs are outside the setting in which the source made the claim |
+| = | true by construction: a check of the machinery, no evidence |
+| | no runs |
+
+The number after the sign is n, the seeds of each arm; then the effect. A claim links to its test, threshold and numbers.
+
+- **A column is evidence on its own.** A claim is about an encoder, and only runs of that encoder in the source's setting confirm or
+  contradict it. Runs of small encoders say what holds for them ("here"): whether the effect is there at this size.
+- **Thresholds** were fixed before the seeds that decide: each claim says when, and which seeds had been seen by then.
+- **Equal configurations are one sample**, whichever experiment ran them. Stale runs decide nothing and are named.
+- Differences are paired by seed: a 95 % BCa interval that excludes the threshold, and a sign-flip test with p <= 0.05, for which
+  six pairs are the fewest. Every claim is tested for itself, with no correction for their number.
+"""
+
+LABELS = {
+    "paper": "the sources' settings",
+    "small": "real data, small encoders",
+    "laptop": "laptop: small encoder, small tasks",
+}
+SIGNS = {"confirmed": "✔", "contradicted": "✘", "inconclusive": "?", "not applicable": "n/a", "not run": ""}
+SECTION_OF_OTHERS = "Other claims"
+
+Key = tuple[str, str]  # experiment and name of a claim
 
 
 def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), thresholds: Sequence[Threshold] = ()) -> str:
-    """Returns the page: a summary, then the claims for each protocol.
-
-    Each claim has its source, command, cost, expected and found results, and verdict.
+    """Returns the page: the matrix by question, then the details of each claim.
 
     Args:
         judgements: The verdicts, by protocol and experiment.
         outdated: Results with stale runs, which the page names.
         thresholds: The frozen tests; the page tells when they were set.
     """
-    when = summary(thresholds)
-    parts = [HEAD, *([f"{when}\n"] if when else []), _summary(judgements), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
-    for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
-        parts.append(f"## {protocol}\n")
-        for _, of_experiment in groupby(of_protocol, key=lambda judgement: judgement.experiment):
-            parts.append(_section(list(of_experiment)))
+    columns = [name for name in dict.fromkeys(j.protocol for j in judgements) if _has_runs(judgements, name)]
+    by_claim: dict[Key, dict[str, Judgement]] = {}
+    for judgement in judgements:
+        by_claim.setdefault((judgement.experiment, judgement.claim.name), {})[judgement.protocol] = judgement
+    ordered = sorted(by_claim.values(), key=_place)  # stable: experiments and claims in their own order
+    when, set_by = summary(thresholds), current(thresholds)
+    parts = [HEAD, *([f"{when}\n"] if when else []), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
+    labels = {j.protocol: label(j) for j in judgements}
+    shown = {name: labels[name] for name in columns}
+    parts += [_matrix(question, list(claims), shown) for question, claims in groupby(ordered, key=_question)]
+    parts.append("## Details\n")
+    parts += [_details(claim, set_by.get(key)) for key, claim in ((_key(claim), claim) for claim in ordered)]
     return "\n".join(parts)
 
 
-def _summary(judgements: Sequence[Judgement]) -> str:
-    wordings = [*WORDINGS, *sorted({j.wording for j in judgements} - {*WORDINGS})]
-    lines = [["protocol", *wordings], ["---", *["---:"] * len(wordings)]]
-    for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
-        counts = Counter(judgement.wording for judgement in of_protocol)
-        lines.append([protocol, *(str(counts[wording]) for wording in wordings)])
-    return _table(lines)
+def counted(judgements: Sequence[Judgement]) -> str:
+    """Returns the counts of verdicts, such as "7 confirmed, 1 contradicted"; arithmetic ones are left out."""
+    counts = Counter(j.verdict for j in judgements if j.is_evidence and j.verdict != "not run")
+    order = [verdict for verdict in SIGNS if counts[verdict]]
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in order) or "nothing judged"
 
 
-def _section(judgements: Sequence[Judgement]) -> str:
-    first = judgements[0]
-    seconds = max((j.seconds for j in judgements if j.seconds is not None), default=None)
-    cost = "not run" if seconds is None else f"{seconds / 60:.0f} min of one core"
-    head = f"### {first.experiment}\n\n`{first.command}`, cost: {cost}\n"
-    lines = [["claim", "source", "expected", "found", "n", "seeds", "verdict"], ["---", "---", "---", "---", "---:", "---:", "---"]]
-    for j in judgements:
-        setting = f" Setting: {j.claim.setting.words}." if j.claim.setting else ""
-        claim = f"`{j.claim.name}` {j.claim.statement} ({j.claim.about}){setting}"
-        found = f"{j.found} ({'; '.join(j.rests_on)})" if j.rests_on else j.found
-        lines.append([claim, j.claim.source, j.claim.expected, found, str(j.n or ""), j.needs, f"**{j.wording}**"])
+def label(judgement: Judgement) -> str:
+    """Returns the name of a judgement's kind of evidence in headings."""
+    return judgement.imported or LABELS.get(judgement.protocol, judgement.protocol)
+
+
+def _has_runs(judgements: Sequence[Judgement], protocol: str) -> bool:
+    return any(j.verdict != "not run" for j in judgements if j.protocol == protocol)
+
+
+def _first(claim: Mapping[str, Judgement]) -> Judgement:
+    return next(iter(claim.values()))
+
+
+def _question(claim: Mapping[str, Judgement]) -> str:
+    return _first(claim).claim.question or SECTION_OF_OTHERS
+
+
+def _place(claim: Mapping[str, Judgement]) -> int:
+    question = _question(claim)
+    return QUESTIONS.index(question) if question in QUESTIONS else len(QUESTIONS)
+
+
+def _matrix(question: str, claims: Sequence[Mapping[str, Judgement]], columns: Mapping[str, str]) -> str:
+    """Returns a question's table, under a sentence with the counts of each kind of evidence."""
+    counts = [f"{shown}: {counted([claim[name] for claim in claims if name in claim])}" for name, shown in columns.items()]
+    lines = [["claim", *columns.values()], ["---"] * (1 + len(columns))]
+    for claim in claims:
+        first = _first(claim)
+        statement = first.claim.statement.rstrip(".")
+        lines.append([f"[{statement}](#{_anchor(first)})", *(_cell(claim.get(name)) for name in columns)])
+    return f"## {question}\n\n{'; '.join(counts)}.\n\n{_table(lines)}"
+
+
+def _cell(judgement: Judgement | None) -> str:
+    if judgement is None or judgement.verdict in ("not run", "not applicable"):
+        return "" if judgement is None else SIGNS[judgement.verdict]
+    sign = SIGNS[judgement.verdict] if judgement.is_evidence else "="
+    return f"{sign} {judgement.n}" + (f": {judgement.effect}" if judgement.effect else "")
+
+
+def _key(claim: Mapping[str, Judgement]) -> Key:
+    return _first(claim).experiment, _first(claim).claim.name
+
+
+def _anchor(judgement: Judgement) -> str:
+    return f"{judgement.experiment}-{judgement.claim.name}"
+
+
+def _details(claim: Mapping[str, Judgement], threshold: Threshold | None) -> str:
+    """Returns a claim's test, source and setting, and the verdict of each kind of evidence."""
+    first = _first(claim)
+    tested = first.claim
+    facts = {
+        "Source": tested.source,
+        "Test": tested.expected,
+        "About": tested.about,
+        "Setting": tested.setting.words if tested.setting else "any",
+        **({"Threshold": _when(threshold)} if threshold else {}),
+    }
+    head = f"### {first.experiment} {tested.name}\n\n{tested.statement}\n\n" + "".join(f"- {k}: {v}\n" for k, v in facts.items())
+    run = [j for j in claim.values() if j.verdict != "not run"]
+    head += "".join(f"- Not run at {j.protocol} (`{j.command}`): {j.found}\n" for j in claim.values() if j not in run)
+    head += "".join(f"- Run at {j.protocol}: `{j.command}`{_cost(j)}\n" for j in run)
+    if not run:
+        return head
+    lines = [["evidence", "verdict", "n", "found", "seeds to decide", "runs"], ["---", "---", "---:", "---", "---", "---"]]
+    for j in run:
+        outside = "".join(
+            f"; {task} is outside the setting: {why}" for task, why in j.outside.items() if j.verdict != "not applicable"
+        )
+        rests = f"{j.runs}: {'; '.join(j.rests_on)}" if j.runs else ""
+        lines.append([j.protocol, f"**{j.wording}**", str(j.n or ""), j.found + outside, j.needs, rests])
     return f"{head}\n{_table(lines)}"
+
+
+def _when(threshold: Threshold) -> str:
+    """Returns when a test was set, and the seeds whose results had been seen by then."""
+    return f"set on {threshold.set_on} ({threshold.reason}); seen by then: {threshold.seen or 'none'}"
+
+
+def _cost(judgement: Judgement) -> str:
+    return "" if judgement.seconds is None else f", {judgement.seconds / 60:.0f} min of one core"
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The rules that no test overrules, and the page they end on."""
+"""The rules that no test overrules."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -13,7 +13,6 @@ from stableft.core.grid import Protocol, select
 from stableft.reporting.claims import ANY_ENCODER, Claim, Evidence, Judgement, Verdict
 from stableft.reporting.claims.hypotheses import none_failed
 from stableft.reporting.claims.judge import judge
-from stableft.reporting.claims.markdown import page
 from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
@@ -127,19 +126,3 @@ def test_why_it_was_not_run() -> None:
     }
     for found, (judgement,) in cases.items():
         assert (judgement.verdict, judgement.found, judgement.seconds, judgement.n) == ("not run", found, None, 0)
-
-
-def test_the_page_says_all_of_it_and_is_the_same_every_time() -> None:
-    grid = adam.grid(LAPTOP)
-    given = results(grid, World(seeds=8, failing=1))
-    judgements = [*judge(adam.CLAIMS, grid, given), *judge(adam.CLAIMS, adam.grid(PAPER), None)]
-    text = page(judgements)
-    assert text == page([*judge(adam.CLAIMS, grid, given), *judge(adam.CLAIMS, adam.grid(PAPER), None)])
-    assert "neither confirm nor contradict what a source" in text
-    for judgement in judgements:
-        claim = judgement.claim
-        for part in (claim.name, claim.statement, claim.source, claim.expected, judgement.found, f"**{judgement.wording}**"):
-            assert part in text
-    assert "`python -m stableft run adam --protocol laptop`, cost: 1 min of one core" in text
-    assert "`python -m stableft run adam --protocol paper`, cost: not run" in text
-    assert "**confirmed**" not in text.partition("## laptop")[2]
