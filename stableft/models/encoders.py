@@ -16,15 +16,14 @@ from stableft.core.errors import MissingInput, UsageError
 from stableft.core.files import cache_folder, replaced_folder
 from stableft.core.hub import cached_files, fetch_files
 from stableft.core.seeds import stream
+from stableft.models.encoder_folder import WAYS_OUT, WEIGHTS, body_folder, check_tokenizer, refuse_not_finite, weight_files
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
     "added_tokens.json", "sentencepiece.bpe.model", "spiece.model", "spm.model",
 )  # fmt: skip
-WAYS_OUT = "Ways out: ENCODER=/path/to/model (a folder as save_pretrained writes it), ENCODER=hub-id, or PROTOCOL=smoke."
 TINY = "tiny-random"
-HUB_FILES = ("config.json", WEIGHT_FILES[0], *TOKENIZER_FILES)  # neither code nor weights that can hold code
+HUB_FILES = ("config.json", WEIGHTS, *TOKENIZER_FILES)  # neither code nor weights that can hold code
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,14 @@ class Encoder:
         fingerprint: SHA-256 over the content of the files and over ``lower_case``.
         lower_case: Whether texts are lower-cased before tokenisation, for checkpoints with tokenizer
             settings that omit it.
+        remarks: Sentences about its files for the user.
     """
 
     name: str
     folder: Path
     fingerprint: str
     lower_case: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def anonymous_name(self) -> str:
@@ -70,7 +71,7 @@ class Encoder:
     @property
     def size(self) -> int:
         """Size of its weights, in bytes."""
-        return next(path.stat().st_size for name in WEIGHT_FILES if (path := self.folder / name).is_file())
+        return sum(file.stat().st_size for file in weight_files(self.folder))
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,9 @@ def fetch_encoder(name: str) -> Encoder:
     if name in known_names() or is_folder(name):
         raise UsageError(f"encoder {name!r} is not of the hub: there is nothing to fetch")
     folder = fetch_files(name, HUB_FILES)
-    if not (folder / WEIGHT_FILES[0]).is_file():
+    if not (folder / WEIGHTS).is_file():
         raise MissingInput(
-            f"{name} has no {WEIGHT_FILES[0]}, and weights in other formats are not fetched: they can contain code. "
+            f"{name} has no {WEIGHTS}, and weights in other formats are not fetched: they can contain code. "
             "Save it with save_pretrained(safe_serialization=True), and pass that folder."
         )
     return resolve(name)
@@ -178,18 +179,19 @@ def _embedded(name: str, spec: Embedded) -> Encoder:
 
 
 def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder:
-    """Returns the encoder in a folder.
+    """Returns the encoder in a folder, after the checks of `stableft.models.encoder_folder`.
 
     Raises:
-        MissingInput: the folder lacks config.json or weights.
+        MissingInput: the folder lacks a file, or holds weights or a tokenizer that mean nothing.
     """
-    weights = next((folder / file for file in WEIGHT_FILES if (folder / file).is_file()), None)
-    if weights is None or not (folder / "config.json").is_file():
-        raise MissingInput(f"{folder} is no encoder: it needs config.json and {' or '.join(WEIGHT_FILES)}. {WAYS_OUT}")
-    files = [folder / "config.json", weights, *(folder / file for file in TOKENIZER_FILES)]
+    folder = body_folder(folder)
+    weights = weight_files(folder)
+    remarks = check_tokenizer(folder)
+    refuse_not_finite(weights)
+    files = [folder / "config.json", *weights, *(folder / file for file in TOKENIZER_FILES)]
     content = {file.name: file_sha256(file) for file in files if file.is_file()}
     text = json.dumps({"files": content, "lower_case": lower_case}, sort_keys=True)
-    return Encoder(name, folder, hashlib.sha256(text.encode()).hexdigest(), lower_case)
+    return Encoder(name, folder, hashlib.sha256(text.encode()).hexdigest(), lower_case, tuple(remarks))
 
 
 def _from_hub(name: str) -> Path:

@@ -1,12 +1,14 @@
 """Loading: reads tokenizer, configuration and weights from an encoder's folder, with clear errors."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from stableft.core.errors import MissingInput, UsageError
+from stableft.models.encoder_folder import not_finite
 from stableft.models.encoders import Encoder
 
 # From the folder alone, without its code: by default the tokenizer's loader asks to run that.
@@ -14,6 +16,8 @@ OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # transformers' errors on a malformed folder have no common base: OSError, KeyError, TypeError,
 # ZeroDivisionError, ...
 Unreadable = Exception
+# Prefixes that wrappers put before the names of weights: DataParallel, torch.compile, FSDP, Lightning.
+WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "model.")
 
 
 def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:
@@ -75,16 +79,36 @@ def read_body(encoder: Encoder, settings: Any, **options: Any) -> tuple[Any, lis
         The model, and the names of the parameters that the folder lacks.
 
     Raises:
-        MissingInput: the weights can't be read, or lack more than the pooler.
+        MissingInput: the weights can't be read, lack more than the pooler, or are not finite.
     """
+    body, info = _from_pretrained(encoder, settings, options)
+    if wrapper := _wrapper(info):
+        body, info = _from_pretrained(encoder, settings, {**options, "key_mapping": {f"^{re.escape(wrapper)}": ""}})
+    _refuse_fresh_blocks(encoder, info["missing_keys"])
+    for name, weight in body.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise MissingInput(not_finite(encoder.folder, name))
+    return body, list(info["missing_keys"])
+
+
+def _from_pretrained(encoder: Encoder, settings: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     try:
-        body, info = AutoModel.from_pretrained(
+        return AutoModel.from_pretrained(
             encoder.folder, config=settings, output_loading_info=True, dtype=torch.float32, weights_only=True, **OURS, **options
         )
     except Unreadable as error:
-        raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
-    _refuse_fresh_blocks(encoder, info["missing_keys"])
-    return body, list(info["missing_keys"])
+        reason = _first_line(error)
+        if "weights_only" in str(error):  # the loader's advice is to run the code in the file
+            reason = "pytorch_model.bin holds Python objects beside tensors, which are not run; save it again with save_pretrained"
+        raise MissingInput(f"the weights in {encoder.folder} can't be read: {reason}") from error
+
+
+def _wrapper(info: Mapping[str, Any]) -> str | None:
+    """Returns the prefix of a wrapper, such as ``module.``, if all weights that were not used have it."""
+    found = list(info["unexpected_keys"])
+    if not found or not info["missing_keys"]:
+        return None
+    return next((prefix for prefix in WRAPPERS if all(name.startswith(prefix) for name in found)), None)
 
 
 def _refuse_fresh_blocks(encoder: Encoder, missing: Iterable[str]) -> None:

@@ -29,7 +29,8 @@ def train(
     """Trains a model. Yields rows as they arise and, at the end, predictions per evaluation split.
 
     Evaluation draws from no random stream, so its frequency changes nothing. A non-finite loss ends the
-    run: its row is the last one and no predictions follow. That is data, not an error.
+    run: its row is the last one and no predictions follow. That is data. Before the first update it is
+    none, and a `UsageError`.
 
     An average of the weights is evaluated at the same points as the weights, its rows after theirs.
     After the last step the checkpoint with the best validation score is evaluated too; the score is
@@ -63,7 +64,7 @@ def train(
         loss = batch_losses(model, outputs, batch, data.task.kind).mean()
         yield MetricRow(step, "train", "loss", "", value := loss.item())
         if not np.isfinite(value):
-            return
+            return _refuse_before_updates(done)
         loss.backward()
 
         # Update of the weights and of their average.
@@ -82,6 +83,14 @@ def train(
 
     if surface is not None:
         yield from _surface_rows(surface, setup.num_steps, scorer, state, checkpointer)
+
+
+def _refuse_before_updates(done: int) -> None:
+    if done == 0:
+        raise UsageError(
+            "the loss is not finite before the first update, so no optimizer caused it: weights, inputs or precision do. "
+            "Try --precision fp32, or other weights"
+        )
 
 
 class _Updater:

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.config import EvaluationConfig, RunConfig, ScheduleConfig
+from stableft.core.errors import UsageError
 from stableft.core.schedule import evaluation_steps, schedule_steps
 from stableft.core.seeds import stream
 from stableft.core.technique import Stage, Technique
@@ -656,6 +657,15 @@ def test_a_loss_that_is_not_finite_is_the_last_row(run: Runner, monkeypatch: pyt
     assert not np.isfinite(outcome.rows[-1].value)
     assert outcome.rows[:-1] == reference.rows[: len(outcome.rows) - 1]
     assert list(outcome.series("score", "test")) == [8]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_first_loss_that_is_not_finite_is_no_result(run: Runner, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    """No update came before it: it says nothing on an optimizer."""
+    losses = loop.batch_losses
+    monkeypatch.setattr(loop, "batch_losses", lambda *arguments: losses(*arguments) * value)
+    with pytest.raises(UsageError, match="not finite before the first update"):
+        run()
 
 
 def test_diverging_at_the_very_last_update_is_diverging(run: Runner) -> None:

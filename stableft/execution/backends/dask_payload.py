@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stableft.execution.job import Job
-from stableft.models.encoders import TOKENIZER_FILES, WEIGHT_FILES, Encoder
+from stableft.models.encoder_folder import weight_files
+from stableft.models.encoders import TOKENIZER_FILES, Encoder
 from stableft.tasks import TaskData
 
 _NOTHING: TaskData = TaskData((), ())
@@ -71,7 +72,7 @@ def encoders(jobs: Sequence[Job]) -> dict[str, Encoder]:
 
 def files(encoder: Encoder) -> dict[str, bytes]:
     """Returns the files covered by an encoder's fingerprint."""
-    names = ("config.json", next(name for name in WEIGHT_FILES if (encoder.folder / name).is_file()), *TOKENIZER_FILES)
+    names = ("config.json", *(file.name for file in weight_files(encoder.folder)), *TOKENIZER_FILES)
     return {name: (encoder.folder / name).read_bytes() for name in names if (encoder.folder / name).is_file()}
 
 
