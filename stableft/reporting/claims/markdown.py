@@ -54,7 +54,7 @@ def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), th
         outdated: Results with stale runs, which the page names.
         thresholds: The frozen tests; the page tells when they were set.
     """
-    columns = [name for name in dict.fromkeys(j.protocol for j in judgements) if _has_runs(judgements, name)]
+    columns = _columns(judgements)
     by_claim: dict[Key, dict[str, Judgement]] = {}
     for judgement in judgements:
         by_claim.setdefault((judgement.experiment, judgement.claim.name), {})[judgement.protocol] = judgement
@@ -81,8 +81,10 @@ def label(judgement: Judgement) -> str:
     return judgement.imported or LABELS.get(judgement.protocol, judgement.protocol)
 
 
-def _has_runs(judgements: Sequence[Judgement], protocol: str) -> bool:
-    return any(j.verdict != "not run" for j in judgements if j.protocol == protocol)
+def _columns(judgements: Sequence[Judgement]) -> list[str]:
+    """Returns the protocols with judged runs: imported ones first, then from large to small."""
+    judged = dict.fromkeys(j.protocol for j in judgements if j.verdict != "not run")
+    return [name for name in judged if name not in LABELS] + [name for name in LABELS if name in judged]
 
 
 def _first(claim: Mapping[str, Judgement]) -> Judgement:

@@ -83,8 +83,8 @@ def test_evidence_stands_side_by_side_under_its_question() -> None:
         judgement("inconclusive", "small", name="a", statement="A.", question=first, n=3),
     ])  # fmt: skip
     table = matrix(text)
-    assert table.index(f"## {first}") < table.index("[A](#adam-a) | ✘ 8 | ? 3 |") < table.index(f"## {second}")
-    assert "[B](#adam-b) | ✔ 8 |  |" in table
+    assert table.index(f"## {first}") < table.index("[A](#adam-a) | ? 3 | ✘ 8 |") < table.index(f"## {second}")
+    assert "[B](#adam-b) |  | ✔ 8 |" in table
 
 
 def test_arithmetic_is_not_counted_as_evidence() -> None:
