@@ -75,6 +75,7 @@ SHOWN: dict[str, tuple[Callable[[], Results], tuple[dict[str, object], ...]]] = 
     "schedules": (lambda: results_of({"plain": {}}), ({},)),
     "seed_map": (side_by_side, ({},)),
     "training_length": (lambda: synthetic.lengths(2), ({},)),
+    "training_size": (sizes, ({},)),
 }
 
 
