@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from stableft.reporting.rounding import exact
+
 ABSENT = "\u2013"
 FORMATS: dict[str, Callable[[float], str]] = {
     "lr": lambda value: f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.1e}",
@@ -58,7 +60,7 @@ def to_latex(frame: pd.DataFrame, note: str = "") -> str:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Returns CSV with all digits. Texts that look like a spreadsheet formula start with an apostrophe."""
+    """Returns CSV with all digits of the frame. Texts that look like a spreadsheet formula start with an apostrophe."""
     plain: dict[str, Any] = {
         name: [_plain(value) for value in frame[name]] for name in frame.columns if not all(map(_is_plain, frame[name]))
     }
@@ -130,5 +132,5 @@ def duration(seconds: float) -> str:
     """Formats a duration, such as 1 h 05 min."""
     if seconds != seconds:
         return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(round(exact(seconds)), 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from stableft import statistics
+from stableft.reporting import rounding
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.statistics import Vector
 
@@ -34,9 +35,9 @@ def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
         margin: In their unit, >= 0.
         sign: 1, or -1.
     """
-    signed = np.round(sign * values, 12)  # removes rounding errors, so that equal differences are ties
-    low, high = statistics.mean_interval(signed, statistics.resampling())
-    p = statistics.sign_flip_p(signed - margin, statistics.resampling())
+    signed = rounding.exact(sign * values)  # so that equal differences are ties
+    low, high = rounding.exact(statistics.mean_interval(signed, statistics.resampling()))
+    p = rounding.exact(statistics.sign_flip_p(signed - margin, statistics.resampling()))
     verdict: Verdict = "inconclusive"
     if p <= ALPHA and low > margin:
         verdict = "confirmed"
@@ -52,7 +53,7 @@ def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
 
     Confirmed if the BCa interval lies within the margin, contradicted if it lies outside.
     """
-    d = statistics.paired_difference(treated, reference, statistics.resampling())
+    d = rounding.exact(statistics.paired_difference(treated, reference, statistics.resampling()))
     verdict: Verdict = "inconclusive"
     if d.n > 1 and -margin <= d.low and d.high <= margin:
         verdict = "confirmed"
@@ -73,7 +74,7 @@ def spread(treated: Vector, reference: Vector) -> Evidence:
     Confirmed if the interval of the ratio of standard deviations lies below 1, contradicted if it lies
     above.
     """
-    r = statistics.std_ratio(treated, reference, statistics.resampling())
+    r = rounding.exact(statistics.std_ratio(treated, reference, statistics.resampling()))
     verdict: Verdict = "inconclusive"
     if r.high < 1:
         verdict = "confirmed"
@@ -97,8 +98,8 @@ def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
         reference: (S,) likewise, the same seeds.
         rate: In (0, 1).
     """
-    m = statistics.mcnemar(treated == 1, reference == 1)
-    rates = statistics.failed_runs(treated == 1)
+    m = rounding.exact(statistics.mcnemar(treated == 1, reference == 1))
+    rates = rounding.exact(statistics.failed_runs(treated == 1))
     significant = m.p <= ALPHA
     verdict: Verdict = "inconclusive"
     if significant and m.only_treated > m.only_reference:
@@ -119,7 +120,7 @@ def no_failure(failed: Vector, rate: float) -> Evidence:
 
     A single failed run contradicts.
     """
-    rates = statistics.failed_runs(failed == 1)
+    rates = rounding.exact(statistics.failed_runs(failed == 1))
     verdict: Verdict = "contradicted" if rates.failed else "confirmed" if rates.high < rate else "inconclusive"
     found = f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%})"
     return Evidence(verdict, found, rates.n, _to_exclude(rate) if verdict == "inconclusive" else None)
@@ -143,10 +144,12 @@ def _needed(difference: Vector, verdict: Verdict) -> int | None:
 
 
 def _number(value: float) -> str:
+    value = rounding.exact(float(value))
     return f"{value:.3f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
 
 
 def _signed(value: float) -> str:
     if math.isnan(value):
         return "undefined"
+    value = rounding.exact(float(value))
     return f"{value:+.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:+.1g}"

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from stableft.reporting.claims.claim import Judgement
 from stableft.reporting.claims.judge import SOURCE_PROTOCOL
+from stableft.reporting.rounding import text
 
 HEAD = f"""# Claims
 
@@ -52,7 +53,7 @@ def _summary(judgements: Sequence[Judgement]) -> str:
 def _section(judgements: Sequence[Judgement]) -> str:
     first = judgements[0]
     seconds = max((j.seconds for j in judgements if j.seconds is not None), default=None)
-    cost = "not run" if seconds is None else f"{seconds / 60:.0f} min of one core"
+    cost = "not run" if seconds is None else f"{text(seconds / 60, '.0f')} min of one core"
     head = f"### {first.experiment}\n\n`{first.command}`, cost: {cost}\n"
     lines = [["claim", "source", "expected", "found", "n", "seeds", "verdict"], ["---", "---", "---", "---", "---:", "---:", "---"]]
     for j in judgements:
