@@ -24,7 +24,7 @@ def exact(value: T) -> T:
     """Rounds numbers for a comparison: to 12 significant digits, those below 1e-12 to 0.
 
     Args:
-        value: A float, an array of floats, or a tuple of these; whole numbers and NaN stay.
+        value: A float, an array of floats, or a tuple of both; whole numbers and NaN stay.
     """
     if isinstance(value, float):
         return cast(T, _exact(value))
