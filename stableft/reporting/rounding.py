@@ -49,7 +49,7 @@ def text(value: float, form: str) -> str:
 
 def coordinates(points: ArrayLike) -> NDArray[np.float64]:
     """Rounds coordinates of any shape to 3 decimals, by way of 9. Zero is never negative."""
-    return np.round(np.round(points, EXACT_DECIMALS), SHOWN_DECIMALS) + 0.0
+    return np.round(np.round(np.asanyarray(points, dtype=np.float64), EXACT_DECIMALS), SHOWN_DECIMALS) + 0.0
 
 
 def _exact(value: float) -> float:
