@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.reporting import processors
+from stableft.reporting import processors, rounding
 from stableft.reporting.artifact_metadata import commit, encoder_name, run_set
 from stableft.reporting.run_scores import final_scores
 from stableft.reporting.training_curves import interval_means
@@ -266,7 +266,7 @@ def _run_group(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Run
         device=", ".join(filter(None, device)),
         first=days[0] if days else "",
         last=days[-1] if days else "",
-        seconds=float(np.nansum([seconds for _, seconds, _ in members])),
+        seconds=rounding.exact(float(np.nansum([seconds for _, seconds, _ in members]))),
         peak_memory_mb=float(max((peak for *_, peak in members if peak == peak), default=np.nan)),
         lock=lock.get("sha256", "")[:12],
         differs=tuple(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items()),
@@ -296,7 +296,7 @@ def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:
             failed.append(
                 FailedRun(
                     str(task), row["arm"], int(row["seed"]), row["run_id"][:12], row["score"], row["majority_score"],
-                    bool(row["diverged"]), tuple(curve), _points(curve, bounds), _points(mean, bounds),
+                    bool(row["diverged"]), rounding.exact(tuple(curve)), _points(curve, bounds), _points(mean, bounds),
                 )
             )  # fmt: skip
             if len(failed) == MAX_FAILED:
@@ -309,4 +309,4 @@ def _points(curve: pd.Series, bounds: tuple[float, float]) -> str:
     width, height = CURVE
     low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
     heights = height - 2 - (curve - low) / span * (height - 4)
-    return " ".join(f"{tenth * width / 10:.0f},{y:.1f}" for tenth, y in zip(curve.index, heights, strict=True))
+    return " ".join(f"{tenth * width / 10:.0f},{rounding.text(y, '.1f')}" for tenth, y in zip(curve.index, heights, strict=True))

@@ -31,7 +31,6 @@ from stableft.storage.records import Results
 from stableft.storage.store import Store
 
 MAX_ROWS = 1000  # rows shown of a figure's numbers; the CSV file has all
-LONG_NUMBER = re.compile(r"-?\d+\.\d{6,}(e-?\d+)?")
 CELL_BORDER = re.compile(r"(?<!\\)\|")
 EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
 SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
@@ -223,7 +222,7 @@ def _image(svg: bytes) -> str:
 
 
 def _csv(path: Path) -> Table:
-    """Reads the first `MAX_ROWS` rows of a CSV file, numbers to six digits.
+    """Reads the first `MAX_ROWS` rows of a CSV file.
 
     Raises:
         ValueError: it is no table.
@@ -231,7 +230,7 @@ def _csv(path: Path) -> Table:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("its rows are longer than its header")
-    rows = [[_shortened(cell) for cell in row] for row in frame.head(MAX_ROWS).to_numpy().tolist()]
+    rows = frame.head(MAX_ROWS).to_numpy().tolist()
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(frame.shape[1])]
     return Table(list(frame.columns), rows, numeric, max(0, len(frame) - MAX_ROWS))
 
@@ -250,10 +249,6 @@ def _markdown(text: str) -> tuple[Table, str]:
     if not all(len(row) == len(head) for row in (rules, *rows)):
         raise ValueError("its rows are not equally long")
     return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.from_markdown(note.strip())
-
-
-def _shortened(cell: str) -> str:
-    return f"{float(cell):.6g}" if LONG_NUMBER.fullmatch(cell) else cell
 
 
 def _is_number(cell: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from stableft.reporting.rounding import exact
+
 ABSENT = "\u2013"
 FORMATS: dict[str, Callable[[float], str]] = {
     "lr": lambda value: f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.1e}",
@@ -130,5 +132,5 @@ def duration(seconds: float) -> str:
     """Formats a duration, such as 1 h 05 min."""
     if seconds != seconds:
         return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(round(exact(seconds)), 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"

@@ -24,6 +24,7 @@ from stableft.reporting import markup
 from stableft.reporting.artifact_metadata import origin_of
 from stableft.reporting.captions import describe
 from stableft.reporting.figures import draw, style
+from stableft.reporting.rounding import settle
 from stableft.storage.records import Results
 
 
@@ -128,7 +129,7 @@ def render(name: str, item: Item, results: Results, folder: Path, makes: Collect
     folder.mkdir(parents=True, exist_ok=True)
     origin = origin_of(results, name)
     if isinstance(artifact, TableReport):
-        frame, note = artifact.table, " ".join(filter(None, [artifact.caption, origin.sentence()]))
+        frame, note = settle(artifact.table), " ".join(filter(None, [artifact.caption, origin.sentence()]))
         texts = {"md": markup.to_markdown(frame, note), "tex": markup.to_latex(frame, note), "csv": markup.to_csv(frame)}
         return _write(texts, name, folder)
     drawn, texts = artifact, {"txt": describe(results) + "\n"}

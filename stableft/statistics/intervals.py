@@ -1,6 +1,7 @@
 """Intervals of a mean, a rate and a mean curve; argument checks that all estimates share."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ RESAMPLING_SEED = 0  # of every figure, table and claim, so that the same runs g
 CONFIDENCE = 0.95
 MEAN_RESAMPLES = 9_999
 CURVE_RESAMPLES = 2_000
+EXACT_BITS = 53  # of a whole number in a float
 BATCH = 2_000_000  # random numbers drawn at a time, which limits memory
 
 Vector = NDArray[np.float64]
@@ -49,11 +51,14 @@ def mean_interval(
         return Interval(float("nan"), float("nan"))
     if np.ptp(x) == 0:
         return Interval(float(x[0]), float(x[0]))
+    # BCa counts the resamples with a mean below that of the sample, or equal to it. Rounding errors,
+    # which depend on the order of a sum, would decide that. Multiples of a unit add up without any.
+    unit = 2.0 ** (np.frexp(np.abs(x).max())[1] + math.ceil(math.log2(x.size)) - EXACT_BITS)
     batch = max(1, BATCH // x.size)
     ends = stats.bootstrap(
-        (x,), np.mean, confidence_level=confidence, n_resamples=resamples, batch=batch, method="BCa", rng=rng
+        (np.rint(x / unit),), np.mean, confidence_level=confidence, n_resamples=resamples, batch=batch, method="BCa", rng=rng
     ).confidence_interval
-    return Interval(float(ends.low), float(ends.high))
+    return Interval(float(ends.low) * unit, float(ends.high) * unit)
 
 
 def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Interval:

@@ -59,7 +59,7 @@ def jensen_shannon(probabilities: ArrayLike) -> float:
     Raises:
         ValueError: Empty, another number of dimensions, or not finite.
     """
-    p = np.asarray(probabilities, dtype=np.float32)
+    p = np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 3 or p.size == 0 or not np.isfinite(p).all():
         raise ValueError(f"jensen_shannon: expected finite probabilities of runs, items and classes, got shape {p.shape}")
     runs, items, classes = p.shape
@@ -90,6 +90,6 @@ def absolute_difference(predictions: ArrayLike) -> float:
     return float(((2 * np.arange(runs) - runs + 1) @ np.sort(numbers, axis=0)).sum() / (items * runs * (runs - 1) / 2))
 
 
-def _entropy(p: NDArray[np.float32]) -> float:
+def _entropy(p: NDArray[np.float64]) -> float:
     """Sums the entropies, in bits, of distributions over the last axis."""
-    return -float((p * np.log2(np.maximum(p, np.float32(1e-30)))).sum(dtype=np.float64))
+    return -float((p * np.log2(np.maximum(p, 1e-30))).sum())

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft.core.adam_bias import bias_ratio
-from stableft.reporting.figures import draw
 from stableft.storage.frames import PREDICTION_COLUMNS
 from stableft.storage.records import CELL, Results
 
@@ -16,8 +15,8 @@ TASKS = {"rte": (190, 0.527, "accuracy"), "tnews_1k": (234, 0.091, "accuracy")}
 
 
 def figure(kind: ModuleType, results: Results, **options: object) -> Figure:
-    """What a kind of figure draws of results."""
-    return draw(kind, results, **options)[0]
+    """What a kind of figure draws of results, before numbers are rounded."""
+    return kind.plot(kind.data(results, **options), results, **options)
 
 
 def _run(arm: str, task: str, seed: int, outcome: str, num_steps: int, lr: float, corrected: bool) -> dict[str, object]:

@@ -23,6 +23,7 @@ from stableft.reporting.figures import (
     learning_rates,
     training_length,
 )
+from stableft.reporting.rounding import settle
 from stableft.reporting.tables import checkpoint_scores, convergence, score_summary, scores_by_rate
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -97,7 +98,7 @@ def test_entries_about_training_are_the_same_bytes_each_time(tmp_path: Path) -> 
 def test_the_numbers_beside_a_figure_are_those_drawn(tmp_path: Path) -> None:
     results = synthetic.grid(3)
     report.render("loss", REPORT["train_loss"], results, tmp_path)
-    expected = curves.data(results, split="train", metric="loss")
+    expected = settle(curves.data(results, split="train", metric="loss"))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "loss.csv"), expected, check_dtype=False, check_exact=True)
 
 
@@ -113,10 +114,10 @@ def test_a_figure_draws_the_very_numbers_beside_it(monkeypatch: pytest.MonkeyPat
     shown = REPORT["train_loss"](synthetic.grid(3))
     assert isinstance(shown, report.FigureReport)
     (frame,) = computed
-    assert shown.data is frame
+    pd.testing.assert_frame_equal(shown.data, settle(frame), check_exact=True)
     lines = [line for axes in shown.figure.axes for line in axes.lines]
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
-    np.testing.assert_array_equal(np.sort(drawn), np.sort(frame["value"]))
+    np.testing.assert_array_equal(np.sort(drawn), np.sort(shown.data["value"]))
 
 
 def test_captions_say_what_was_run(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ def test_mean_interval_is_scipys_bca() -> None:
     assert statistics.mean_interval(x, rng()) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("scores", [[1, 2, 4], [1, 1, 6], [3, 5, 6, 7], [2, 3, 3, 7, 11]])
+def test_resamples_in_another_order_tie_with_the_sample(scores: list[int]) -> None:
+    """Sums of whole numbers have no rounding errors; those of tenths depend on their order."""
+    whole = statistics.mean_interval(scores, rng())
+    for unit in (0.1, 0.7, 1e-9):
+        assert statistics.mean_interval(np.array(scores) * unit, rng()) == pytest.approx((whole.low * unit, whole.high * unit))
+
+
 def test_mean_interval_of_degenerate_input() -> None:
     assert statistics.mean_interval([0.3, 0.3, 0.3], rng()) == (0.3, 0.3)
     assert np.isnan(statistics.mean_interval([0.3], rng())).all()

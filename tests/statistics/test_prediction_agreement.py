@@ -47,6 +47,15 @@ def test_jensen_shannon_is_scipys_over_pairs(block: int, monkeypatch: pytest.Mon
     assert statistics.jensen_shannon(p) == pytest.approx(np.mean(pairs), abs=1e-6)
 
 
+def test_small_divergences_keep_their_digits() -> None:
+    p = np.float32(np.random.default_rng(3).dirichlet(np.full(5, 2.0), size=(1, 400)))
+    near = np.concatenate([p, p * np.float32([1.01, 0.99, 1, 1, 1])])
+    expected = 0.0
+    for a, b in zip(*near.astype(np.float64), strict=True):
+        expected += sum((x * np.log2(2 * x / (x + y)) + y * np.log2(2 * y / (x + y))) / 2 for x, y in zip(a, b, strict=True)) / 400
+    assert statistics.jensen_shannon(near) == pytest.approx(expected, rel=1e-9)
+
+
 def test_the_ends_of_the_divergence() -> None:
     sure = np.eye(3)[[0, 1, 2, 0]]
     assert statistics.jensen_shannon([sure, sure, sure]) == 0

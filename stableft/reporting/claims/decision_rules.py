@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from stableft import statistics
+from stableft.reporting import rounding
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.statistics import Vector
 
@@ -37,9 +38,9 @@ def mean_above(values: Vector, margin: float = 0.0, sign: int = 1) -> Evidence:
         margin: In their unit, >= 0.
         sign: 1, or -1.
     """
-    signed = np.round(sign * values, 12)  # removes rounding errors, so that equal differences are ties
-    low, high = statistics.mean_interval(signed, statistics.resampling())
-    p = statistics.sign_flip_p(signed - margin, statistics.resampling())
+    signed = rounding.exact(sign * values)  # so that equal differences are ties
+    low, high = rounding.exact(statistics.mean_interval(signed, statistics.resampling()))
+    p = rounding.exact(statistics.sign_flip_p(signed - margin, statistics.resampling()))
     verdict: Verdict = "inconclusive"
     if p <= ALPHA and low > margin:
         verdict = "confirmed"
@@ -56,7 +57,7 @@ def equality(treated: Vector, reference: Vector, margin: float) -> Evidence:
 
     Confirmed if the BCa interval lies within the margin, contradicted if it lies outside.
     """
-    d = statistics.paired_difference(treated, reference, statistics.resampling())
+    d = rounding.exact(statistics.paired_difference(treated, reference, statistics.resampling()))
     verdict: Verdict = "inconclusive"
     if d.n > 1 and -margin <= d.low and d.high <= margin:
         verdict = "confirmed"
@@ -77,7 +78,7 @@ def spread(treated: Vector, reference: Vector) -> Evidence:
     It compares the distances from the medians. The bootstrap interval of the ratio of standard
     deviations is shown, and decides nothing: it excludes 1 in 8 to 9 % of equal arms of 6 to 10 seeds.
     """
-    r = statistics.std_ratio(treated, reference, statistics.resampling())
+    r = rounding.exact(statistics.std_ratio(treated, reference, statistics.resampling()))
     away = [np.abs(x - np.median(x)) for x in (treated, reference)]
     verdict: Verdict = "inconclusive"
     if r.p <= ALPHA:
@@ -100,8 +101,8 @@ def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:
         reference: (S,) likewise, the same seeds.
         rate: In (0, 1).
     """
-    m = statistics.mcnemar(treated == 1, reference == 1)
-    rates = statistics.failed_runs(treated == 1)
+    m = rounding.exact(statistics.mcnemar(treated == 1, reference == 1))
+    rates = rounding.exact(statistics.failed_runs(treated == 1))
     significant = m.p <= ALPHA
     verdict: Verdict = "inconclusive"
     if significant and m.only_treated > m.only_reference:
@@ -123,7 +124,7 @@ def no_failure(failed: Vector, rate: float) -> Evidence:
 
     A single failed run contradicts.
     """
-    rates = statistics.failed_runs(failed == 1)
+    rates = rounding.exact(statistics.failed_runs(failed == 1))
     verdict: Verdict = "contradicted" if rates.failed else "confirmed" if rates.high < rate else "inconclusive"
     found = f"{rates.failed} of {rates.n} failed ({rates.low:.0%} to {rates.high:.0%})"
     needed = _to_exclude(rate) if verdict == "inconclusive" else None
@@ -176,10 +177,12 @@ def _seeds(effect: float, std: float, n: int) -> int | None:
 
 
 def _number(value: float) -> str:
+    value = rounding.exact(float(value))
     return f"{value:.3f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
 
 
 def _signed(value: float) -> str:
     if math.isnan(value):
         return "undefined"
+    value = rounding.exact(float(value))
     return f"{value:+.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:+.1g}"

@@ -26,6 +26,7 @@ from stableft.reporting.claims.measures import Measure, TunedScore
 from stableft.reporting.claims.measures import failed as failed_measure
 from stableft.reporting.claims.measures import score as score_measure
 from stableft.reporting.grid_axes import training_lengths
+from stableft.reporting.rounding import exact
 from stableft.statistics import Vector
 from stableft.storage.records import Results
 
@@ -286,7 +287,7 @@ def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[st
         both = pd.concat(columns, axis=1, join="inner", keys=range(len(arms))).sort_index()
         if both.empty:
             raise MissingInput(f"no seed on {task} that has {', '.join(names)}")
-        yield str(task), both
+        yield str(task), both.apply(lambda values: exact(values.to_numpy()))
 
 
 def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, pooled: bool) -> Iterator[tuple[str, Vector, Vector]]:
@@ -296,4 +297,4 @@ def _pairs(results: Results, measure: Measure, treated: Arm, reference: Arm, poo
         stacked = pd.concat(frames).groupby("seed")
         frames = {f"mean of {', '.join(frames)}": stacked.mean()[stacked.size() == len(frames)]}
     for task, both in frames.items():
-        yield task, both[0].to_numpy(), both[1].to_numpy()
+        yield task, exact(both[0].to_numpy()), exact(both[1].to_numpy())

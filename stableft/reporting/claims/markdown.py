@@ -11,6 +11,7 @@ from itertools import groupby
 from stableft.reporting.claims.claim import QUESTIONS, Judgement
 from stableft.reporting.claims.thresholds import Threshold, current, summary
 from stableft.reporting.pooling import StaleRuns
+from stableft.reporting.rounding import text
 
 HEAD = """# Claims
 
@@ -159,7 +160,7 @@ def _when(threshold: Threshold) -> str:
 
 
 def _cost(judgement: Judgement) -> str:
-    return "" if judgement.seconds is None else f", {judgement.seconds / 60:.0f} min of one core"
+    return "" if judgement.seconds is None else f", {text(judgement.seconds / 60, '.0f')} min of one core"
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

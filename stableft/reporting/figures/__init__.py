@@ -8,6 +8,7 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
+from stableft.reporting.rounding import settle
 from stableft.storage.records import Results
 
 
@@ -22,5 +23,5 @@ def draw(kind: ModuleType, results: Results, **options: object) -> tuple[Figure,
     Raises:
         MissingInput, NotLogged: see the kind's ``data``.
     """
-    frame = kind.data(results, **options)
+    frame = settle(kind.data(results, **options))
     return kind.plot(frame, results, **options), frame

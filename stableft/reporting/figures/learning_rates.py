@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from stableft import statistics
 from stableft.reporting import grid_axes, markup, run_scores
 from stableft.reporting.figures import style
+from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
@@ -94,7 +95,7 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
         "series": MEAN,
         "seed": pd.NA,
         "score": group["score"].mean(),
-        "validation": group["validation"].mean(),
+        "validation": exact(float(group["validation"].mean())),  # two rates may tie
         "low": low,
         "high": high,
     }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stableft.core.errors import MissingInput
 from stableft.reporting import run_scores, training_curves
 from stableft.reporting.figures import style
+from stableft.reporting.rounding import exact
 from stableft.storage.records import CELL, Results
 
 PANEL = (3.3, 2.3)
@@ -107,7 +108,7 @@ def _levels(losses: pd.Series) -> NDArray[np.float64]:
     finite = losses[np.isfinite(losses)].clip(lower=FLOOR)
     if finite.empty:
         raise MissingInput("no point of any surface has a finite loss: the runs diverged")
-    return np.geomspace(finite.min(), max(finite.max(), 1.01 * finite.min()), NUM_LEVELS)
+    return exact(np.geomspace(finite.min(), max(finite.max(), 1.01 * finite.min()), NUM_LEVELS))
 
 
 def _num_examples(results: Results, task: str, arm: str) -> int:

@@ -18,6 +18,7 @@ from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput
 from stableft.reporting import training_curves
 from stableft.reporting.figures import style
+from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
 CAPTION = (
@@ -93,7 +94,9 @@ def _lines(config: RunConfig, num_steps: int, parts: Sequence[str]) -> tuple[tup
     for part in parts:
         role, depth = ("encoder", depths[part]) if part in depths else (part, 0)
         groups.setdefault(schedule.lr_scale(config, role, depth, len(depths)), []).append(part)
-    return tuple((ALL if len(names) == len(parts) else _names(names), (rates * scale).tobytes()) for scale, names in groups.items())
+    return tuple(
+        (ALL if len(names) == len(parts) else _names(names), exact(rates * scale).tobytes()) for scale, names in groups.items()
+    )
 
 
 def _names(parts: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
 from stableft.core.files import write_whole
+from stableft.reporting.rounding_renderer import rounded_coordinates
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
 LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit into them; inches of a further row
@@ -261,7 +262,7 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     written = []
     for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()
-        with context():
+        with context(), rounded_coordinates(figure):
             figure.savefig(buffer, format=suffix, metadata={**metadata, DESCRIPTION[suffix]: description})
         written.append(write_whole(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
     return written

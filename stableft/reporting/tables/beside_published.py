@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stableft.reporting.published import CITATIONS, rows_for
+from stableft.reporting.rounding import exact
 from stableft.reporting.run_scores import ArmScore, arm_scores
 from stableft.storage.records import Results
 
@@ -66,7 +67,7 @@ def _compared(ours: ArmScore | None, row: Mapping[Any, Any]) -> dict[str, object
     """
     if ours is None or ours.encoder != row["encoder"] or np.isnan(row["mean"]):
         return {}
-    difference = ours.mean - row["mean"]
-    band = Z * np.sqrt(ours.std**2 / ours.n + row["std"] ** 2 / row["n"])
+    difference = exact(float(ours.mean - row["mean"]))
+    band = exact(float(Z * np.sqrt(ours.std**2 / ours.n + row["std"] ** 2 / row["n"])))
     within = {} if np.isnan(band) else {"band": band, "within": "yes" if abs(difference) <= band else "no"}
     return {"difference": difference, **within}

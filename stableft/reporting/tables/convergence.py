@@ -6,6 +6,7 @@ The numbers of Zhang et al. (2021), Figure 6.
 import numpy as np
 import pandas as pd
 
+from stableft.reporting.rounding import exact
 from stableft.reporting.training_curves import interval_means
 from stableft.storage.records import CELL, Results
 
@@ -34,7 +35,7 @@ def table(results: Results) -> pd.DataFrame:
     by_cell = []
     for cell, points in interval_means(results, "loss").merge(finished, on=CELL).groupby(CELL, sort=False, observed=True):
         steps, losses = points.sort_values("step")[["step", "value"]].to_numpy().T
-        low = losses <= losses[0] / 2
+        low = exact(losses) <= exact(losses[0]) / 2
         half_step = steps[low.argmax()] if low.any() else np.nan
         by_cell.append((*cell, losses[0], losses[(len(losses) - 1) // 2], losses[-1], half_step))
     frame = results.runs[CELL].merge(pd.DataFrame(by_cell, columns=[*CELL, *columns]).astype(results.runs[CELL].dtypes), how="left")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from stableft.reporting.markup import ABSENT
 from stableft.reporting.published import CITATIONS, rows_for
+from stableft.reporting.rounding import text
 from stableft.reporting.run_scores import arm_scores
 from stableft.storage.records import Results
 
@@ -72,6 +73,6 @@ def table(
 
 def _cell(score: Mapping[Any, Any], cells: Sequence[str]) -> str:
     if tuple(cells) == ("mean", "std", "n"):
-        spread = "" if score["std"] != score["std"] else f"±{score['std']:.3f}"
-        return f"{score['mean']:.3f}{spread} ({score['n']:.0f})"
-    return " / ".join(ABSENT if score[name] != score[name] else f"{score[name]:.3f}" for name in cells)
+        spread = "" if score["std"] != score["std"] else f"±{text(score['std'], '.3f')}"
+        return f"{text(score['mean'], '.3f')}{spread} ({score['n']:.0f})"
+    return " / ".join(ABSENT if score[name] != score[name] else text(score[name], ".3f") for name in cells)
