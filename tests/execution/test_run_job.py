@@ -167,7 +167,7 @@ def test_errors_become_answers(job: Job, monkeypatch: pytest.MonkeyPatch, error:
 def test_output_of_a_run_goes_to_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     import os
 
-    with worker._output_to(tmp_path / "logs" / "x.log"):
+    with worker.output_to(tmp_path / "logs" / "x.log"):
         os.write(1, b"from native code\n")
     os.write(1, b"outside\n")
     assert (tmp_path / "logs" / "x.log").read_text() == "from native code\n"

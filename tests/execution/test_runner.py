@@ -82,12 +82,12 @@ def test_bf16_is_refused_where_it_does_not_pay(
     flags: str, options: ExecutionOptions, refused: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset(flags.split())))
-    runner._check_precision({"fp32"}, options)
+    runner.check_options({"fp32"}, options)
     if refused:
         with pytest.raises(UsageError, match=r"ran at 18 GFLOP/s, fp32 products at 140.*--precision fp32 or a GPU; --force-bf16"):
-            runner._check_precision({"fp32", "bf16"}, options)
+            runner.check_options({"fp32", "bf16"}, options)
     else:
-        runner._check_precision({"fp32", "bf16"}, options)
+        runner.check_options({"fp32", "bf16"}, options)
 
 
 def test_arms_of_a_seed_share_everything_until_the_first_real_update(finished: Store):
