@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stableft.execution.forecast import Forecast
+from stableft.execution.forecast import TOO_SHORT, Forecast
 from stableft.execution.planning import Plan
 from stableft.reporting.markup import duration
 
@@ -18,6 +18,8 @@ def time_lines(planned: Plan, expected: Forecast) -> list[str]:
     seeds = list(dict.fromkeys(p.cell.seed for p in planned.missing))
     runs = {seed: sum(config.seed == seed for config in planned.jobs.values()) for seed in seeds}
     total, first = expected.total(), expected.total(seeds[:1])
+    if expected.reason == TOO_SHORT:
+        return ["time: under a minute"]
     if total is None or first is None:
         return [f"time: not known beforehand ({expected.reason})"]
     at_a_time = f"{expected.workers} {'run' if expected.workers == 1 else 'runs'} at a time"
@@ -28,9 +30,7 @@ def time_lines(planned: Plan, expected: Forecast) -> list[str]:
         return lines
     if len(seeds) > FEW_SEEDS and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
         span, few = f"{seeds[0]}-{seeds[FEW_SEEDS - 1]}", expected.total(seeds[:FEW_SEEDS]) or 0.0
-        lines.append(
-            f"for less: --seeds {span} (make: SEEDS={span}), about {about(few)}; repeated with more seeds, it does only those"
-        )
+        lines.append(f"for less: --seeds {span} (make: SEEDS={span}), about {about(few)}; more seeds can follow")
     lines.append("runs at a time: --jobs (make: JOBS=), by default one per usable core")
     return lines
 

@@ -30,10 +30,10 @@ def status(
     watch: Annotated[bool, option("Show it every second until nothing is left to do.", "--watch")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which runs are cached, running or failed, and which ones `run` will do.
+    """Show which runs are cached, running or failed.
 
-    Cached runs have a record in the results folder; `run` does them no more. Collected runs have only
-    rows in the tables, as in a fresh clone; `run` does them again. Includes the runs that other
+    Cached runs have a record in the results folder, and `run` keeps them. Collected runs have only
+    rows in the tables, as in a fresh clone, and `run` does them again. Includes the runs that other
     commands are running.
     """
     if watch and as_json:

@@ -29,6 +29,7 @@ SAMPLED_EXAMPLES = 1000  # of each split, for a calibration
 NEWEST = 1000  # records read at most
 # Settings that change no run's time.
 TIMELESS = ("adam", "seed", "sample_seed", "init_seed", "order_seed", "dropout_seed", "reinit_seed")
+TOO_SHORT = "too short to be measured"
 Origin = Literal["earlier runs", "calibration"]
 Calibrate = Callable[[Sequence[Job], int], Mapping[str, Pace | str]]
 
@@ -97,17 +98,22 @@ def forecast(planned: Plan, store: Store, inputs: Inputs, options: ExecutionOpti
     runs = {**planned.sources, **planned.jobs}
     if planned.problems or not runs:
         return Forecast(workers, reason="inputs are missing" if planned.problems else "no run is missing")
-    # Earlier runs of this machine, then a measurement of the others.
-    earlier = earlier_seconds(store, options)
-    seconds = {run_id: earlier[key] for run_id, config in runs.items() if (key := _settings(config, inputs)) in earlier}
-    rest = {run_id: config for run_id, config in runs.items() if run_id not in seconds}
+    # Runs of the same settings take the same time. Those without an earlier run here are measured.
+    settings = {run_id: _settings(config, inputs) for run_id, config in runs.items()}
+    seconds, earlier = dict[str, float](), earlier_seconds(store, options)
+    rest: dict[str, list[RunConfig]] = defaultdict(list)
+    for run_id, key in settings.items():
+        if key in earlier:
+            seconds[key] = earlier[key]
+        else:
+            rest[key].append(runs[run_id])
     try:
         seconds |= _measured(rest, store, inputs, options, measure) if rest else {}
     except _Unknown as unknown:
         return Forecast(workers, reason=str(unknown))
     return Forecast(
         workers=workers,
-        seconds={run_id: seconds[run_id] for run_id in runs},
+        seconds={run_id: seconds[key] for run_id, key in settings.items()},
         seeds={run_id: config.seed for run_id, config in runs.items()},
         tasks={run_id: config.task for run_id, config in runs.items()},
         origin="calibration" if rest else "earlier runs",
@@ -116,22 +122,25 @@ def forecast(planned: Plan, store: Store, inputs: Inputs, options: ExecutionOpti
 
 
 def _measured(
-    runs: Mapping[str, RunConfig], store: Store, inputs: Inputs, options: ExecutionOptions, measure: Calibrate
+    alike: Mapping[str, Sequence[RunConfig]], store: Store, inputs: Inputs, options: ExecutionOptions, measure: Calibrate
 ) -> dict[str, float]:
-    """Returns the seconds of runs by identity, from the pace of one run of each shape."""
+    """Returns the seconds of a run by its settings, from the pace of one run of each shape.
+
+    ``alike`` are the runs by their settings.
+    """
     if options.device != "cpu":
         raise _Unknown(f"no earlier run of these settings on {options.device} here")
-    workers = runs_at_a_time(options)
-    needs = {run_id: (config, inputs.data(config.task), inputs.encoder(config.encoder)) for run_id, config in runs.items()}
-    if sum(guessed_seconds(*each) for each in needs.values()) / workers < WORTHWHILE_SECONDS:
-        raise _Unknown("too short to be measured")
-    plain = {run_id: _plain(config) for run_id, config in runs.items()}
+    workers, number = runs_at_a_time(options), sum(map(len, alike.values()))
+    needs = {key: (first, inputs.data(first.task), inputs.encoder(first.encoder)) for key, (first, *_) in alike.items()}
+    if sum(len(alike[key]) * guessed_seconds(*each) for key, each in needs.items()) / workers < WORTHWHILE_SECONDS:
+        raise _Unknown(TOO_SHORT)
+    plain = {key: _plain(config) for key, (config, *_) in needs.items()}
     jobs = {_shape(config): _sample(job(_shape(config), config, store, inputs, options)) for config in plain.values()}
-    found = measure(list(jobs.values()), min(workers, len(runs)))
+    found = measure(list(jobs.values()), min(workers, number))
     if reason := next((pace for pace in found.values() if isinstance(pace, str)), None):
         raise _Unknown(f"the calibration failed ({reason})")
     paces = {shape: pace for shape, pace in found.items() if not isinstance(pace, str)}
-    return {run_id: run_seconds(paces[_shape(plain[run_id])], workload(*each)) for run_id, each in needs.items()}
+    return {key: run_seconds(paces[_shape(plain[key])], workload(*each)) for key, each in needs.items()}
 
 
 def _plain(config: RunConfig) -> RunConfig:
@@ -161,46 +170,36 @@ def earlier_seconds(store: Store, options: ExecutionOptions) -> dict[str, float]
     counts if hardware, instruction set, libraries of products, device and threads are those of a new
     run.
     """
-    here = _conditions_here(options)
+    conditions = dict(zip(("hardware", "torch", "execution"), _here(options), strict=True))
     times: dict[str, list[float]] = defaultdict(list)
     for footer in run_summary.newest_footers(store, NEWEST):
         try:
-            if _conditions(footer["provenance"]) == here and math.isfinite(seconds := float(footer["provenance"]["seconds"])):
-                facts = footer["facts"]
-                times[_of_settings(footer["config"], facts["data_fingerprint"], facts["weights_fingerprint"])].append(seconds)
+            said, facts = footer["provenance"], footer["facts"]
+            alike = all(said[part][name] == value for part, here in conditions.items() for name, value in here.items())
+            if alike and math.isfinite(seconds := float(said["seconds"])):
+                times[_key(footer["config"], facts["data_fingerprint"], facts["weights_fingerprint"])].append(seconds)
         except (KeyError, TypeError, ValueError, AttributeError):  # of an earlier version, or damaged
             continue
-    return {settings: statistics.median(seconds) for settings, seconds in times.items()}
+    return {key: statistics.median(seconds) for key, seconds in times.items()}
+
+
+def _here(options: ExecutionOptions) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Returns the parts of provenance that decide a run's speed here: ``hardware``, ``torch``, ``execution``."""
+    hardware = provenance.static()["hardware"]
+    capability = kernels.instruction_set(kernels.this_processor().flags, os.environ.get("ATEN_CPU_CAPABILITY", ""))
+    return (
+        {name: hardware[name] for name in ("machine", "system", "cpu", "cores")},
+        {"cpu_capability": capability, "products": asdict(kernels.chosen().products)},
+        {"device": options.device, "threads": options.threads, "packed": options.packed},
+    )
 
 
 def _settings(config: RunConfig, inputs: Inputs) -> str:
     data, weights = inputs.data(config.task).fingerprint, inputs.encoder(config.encoder).fingerprint
-    return _of_settings(config.model_dump(mode="json"), data, weights)
+    return _key(config.model_dump(mode="json"), data, weights)
 
 
-def _of_settings(config: Mapping[str, Any], data: str, weights: str) -> str:
+def _key(config: Mapping[str, Any], data: str, weights: str) -> str:
     """Returns a key of the settings that decide a run's time, without the unset ones and the encoder's name."""
     fields = {name: value for name, value in config.items() if name not in (*TIMELESS, "encoder") and value is not None}
     return json.dumps([fields, data, weights], sort_keys=True)
-
-
-def _conditions(provenance: Mapping[str, Any]) -> list[Any]:
-    """Returns the parts of a run's provenance that decide its speed."""
-    torch, execution, hardware = provenance["torch"], provenance["execution"], provenance["hardware"]
-    return [
-        *(hardware[name] for name in ("machine", "system", "cpu", "cores")),
-        torch["cpu_capability"],
-        torch["products"],
-        *(execution[name] for name in ("device", "threads", "packed")),
-    ]
-
-
-def _conditions_here(options: ExecutionOptions) -> list[Any]:
-    capability = kernels.instruction_set(kernels.this_processor().flags, os.environ.get("ATEN_CPU_CAPABILITY", ""))
-    return _conditions(
-        {
-            "hardware": provenance.static()["hardware"],
-            "torch": {"cpu_capability": capability, "products": asdict(kernels.chosen().products)},
-            "execution": {"device": options.device, "threads": options.threads, "packed": options.packed},
-        }
-    )

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterable
+from statistics import fmean
 from typing import NamedTuple
 
 from stableft.core.config import RunConfig
@@ -9,7 +10,7 @@ from stableft.core.feasibility import outline
 from stableft.core.schedule import evaluation_steps
 from stableft.core.technique import Stage
 from stableft.models.encoders import Encoder
-from stableft.tasks import TaskData
+from stableft.tasks import Example, TaggedExample, TaskData
 
 # A guess before anything is measured: a fast core, and the cost of a step of a tiny encoder.
 GUESSED_FLOPS = 1e11
@@ -80,8 +81,14 @@ def guessed_seconds(config: RunConfig, data: TaskData, encoder: Encoder) -> floa
     layers = outline(config, len(data.train), settings).num_blocks
     if not isinstance(hidden, int) or layers is None:
         return float("inf")
-    texts = [str(part) for example in data.train[:SAMPLED_TEXTS] for part in example.row[:2]]
-    tokens = min(config.max_length, sum(map(len, texts)) / CHARACTERS_PER_TOKEN / max(1, len(texts) // 2))
+    characters = fmean(map(_characters, data.train[:SAMPLED_TEXTS]))
+    tokens = min(config.max_length, characters / CHARACTERS_PER_TOKEN)
     work = workload(config, data, encoder)
     operations = 12 * layers * hidden**2 * tokens * (6 * work.steps * config.batch_size + 2 * work.examples)
     return operations / GUESSED_FLOPS + work.steps * GUESSED_STEP_SECONDS
+
+
+def _characters(example: Example | TaggedExample) -> int:
+    if isinstance(example, TaggedExample):
+        return sum(map(len, example.words))
+    return len(example.text) + len(example.pair or "")

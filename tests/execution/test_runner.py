@@ -13,7 +13,7 @@ from experiments import adam
 from experiments.protocol import PAPER, SMOKE
 from stableft.core.errors import MissingInput, NoDevice, UsageError
 from stableft.core.grid import Grid, select
-from stableft.execution import planning, runner
+from stableft.execution import forecast, planning, runner
 from stableft.execution.backends.base import Cluster
 from stableft.execution.collect import collect
 from stableft.execution.inputs import Inputs
@@ -211,13 +211,14 @@ def test_an_unknown_backend_is_a_usage_error(tmp_path: Path):
         next(run_grid(plan(GRID, store, inputs), store, inputs, ExecutionOptions("slurm")))
 
 
-def test_time_is_estimated_from_earlier_runs_of_the_same_task(finished: Store, tmp_path: Path):
+def test_time_and_disk_are_estimated_from_earlier_runs_of_the_same_task(finished: Store, tmp_path: Path):
+    two = ExecutionOptions(workers=2)
     more = plan(select(GRID, seeds=range(10)), finished, Inputs())
-    seconds, size = planning.estimate(more, finished, workers=2)
+    expected = forecast.forecast(more, finished, Inputs(), two)
     typical = finished.load("smoke", "adam").runs["seconds"].median()
-    assert seconds == pytest.approx(16 * typical / 2)
-    assert 16 * 5_000 < size < 16 * 50_000
-    assert planning.estimate(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), workers=2)[0] is None
+    assert expected.total() == pytest.approx(16 * typical / 2)
+    assert 16 * 5_000 < planning.estimated_bytes(more, finished) < 16 * 50_000
+    assert forecast.forecast(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), Inputs(), two).total() is None
 
 
 @pytest.fixture
