@@ -29,6 +29,7 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 # norm. tf32 and bf16 round more; their differences are reported without a bound.
 LOGITS_BOUND, GRADIENT_BOUND = 1e-4, 1e-3
 TF32 = "tf32 is an arithmetic of GPUs"
+BF16 = "bf16 is not supported by this processor: it has no bf16 instructions"
 SEVERAL = (2, 4)  # runs at a time on one GPU
 WAYS = ("repeated", "killed and resumed", "local, two processes")
 
@@ -150,10 +151,21 @@ def _make_texts(case: Case) -> dict[str, Any]:
 def equality(case: Case) -> Iterator[Row]:
     """Compares packed with padded logits and gradients of one batch, at dropout 0."""
     for precision in PRECISIONS:
-        if precision == "tf32" and case.device == "cpu":
-            yield skipped(precision, TF32)
+        if reason := _unsupported(case, precision):
+            yield skipped(precision, reason)
         else:
             yield attempt(precision, partial(_packed_against_padded, case, precision))
+
+
+def _unsupported(case: Case, precision: str) -> str:
+    """Returns the reason why a precision is left out on the device; empty if it is not."""
+    from benchmarks import engine
+
+    if case.device != "cpu" or precision == "fp32":
+        return ""
+    if precision == "tf32":
+        return TF32
+    return "" if engine.has_bf16() else BF16
 
 
 def _packed_against_padded(case: Case, precision: str) -> dict[str, Any]:
@@ -246,8 +258,8 @@ def speed(case: Case) -> Iterator[Row]:
 
 def _speed(case: Case, made: "Context", variant: "Variant", precision: str, processes: int = 1) -> Row:
     name = f"{variant.name[2:]}, {precision}" + (f", {processes} runs at a time" if processes > 1 else "")
-    if precision == "tf32" and case.device == "cpu":
-        return skipped(name, TF32)
+    if reason := _unsupported(case, precision):
+        return skipped(name, reason)
     if not variant.ours and importlib.util.find_spec("accelerate") is None:
         return skipped(name, "accelerate is not installed: benchmarks/requirements.txt")
     return attempt(name, lambda: _rates(case, made, variant, precision, processes))

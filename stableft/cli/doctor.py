@@ -14,6 +14,7 @@ from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core.errors import MissingInput, StableftError
 from stableft.core.experiments import get_experiment, get_protocol
 from stableft.execution import provenance
+from stableft.execution.backends.base import default_workers
 from stableft.execution.determinism import LEVELS, RepeatCheck, level
 from stableft.models import kernels
 from stableft.models.encoders import resolve
@@ -79,7 +80,8 @@ def checks(results: Path) -> Iterator[Check]:
     free = shutil.disk_usage(existing).free
     yield Check("disk", free > 2**30, f"{free / 2**30:.0f} GiB free at {existing}")
     hardware = provenance.static()["hardware"]
-    yield Check("machine", True, f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_mb']} MiB")
+    cores = f"{hardware['cores']} cores, {default_workers()} of them usable: so many runs at a time"
+    yield Check("machine", True, f"{hardware['cpu']}, {cores}; {hardware['memory_mb']} MiB")
     yield Check("kernels", True, str(kernels.chosen()))
 
 

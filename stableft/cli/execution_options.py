@@ -1,4 +1,4 @@
-"""Execution options of `run` and `retry`.
+"""Execution options of `run`, `retry` and `plan`.
 
 A new option is a field of `ExecutionOptions` and a parameter here.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 from stableft.cli.common import option
 from stableft.core.errors import UsageError
 from stableft.execution.backends import backend_registry
-from stableft.execution.backends.base import Cluster, default_workers
+from stableft.execution.backends.base import Cluster
 from stableft.execution.gpus import parse_gpus
 from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import retries
@@ -18,7 +18,7 @@ PROCESSES, DASK, FAILURES = "Processes", "Dask", "Failures"
 
 
 def read_execution_options(
-    jobs: Annotated[int | None, option("Runs at a time; by default one per core.", panel=PROCESSES, min=1)] = None,
+    jobs: Annotated[int | None, option("Runs at a time; by default one per usable core.", panel=PROCESSES, min=1)] = None,
     threads: Annotated[int, option("CPU threads of each run; other than 1 changes the last bits.", panel=PROCESSES, min=1)] = 1,
     device: Annotated[str | None, option("A torch device; by default cpu, or cuda with --gpus.", panel=PROCESSES)] = None,
     gpus: Annotated[str | None, option("Numbers of GPUs, such as 0,1; each run uses one of them.", panel=PROCESSES)] = None,
@@ -77,8 +77,3 @@ def read_execution_options(
         identify=identify,
         force_bf16=force_bf16,
     )
-
-
-def runs_at_a_time(execution: ExecutionOptions) -> int:
-    """Returns the number of runs executed at a time."""
-    return len(execution.gpus) * execution.per_gpu or execution.workers or default_workers()

@@ -64,6 +64,13 @@ def cell_data(p: Planned) -> dict[str, Any]:
     return {"run_id": p.run_id, "task": p.cell.task, "arm": p.cell.arm, "seed": p.cell.seed}
 
 
+def collected_lines(number: int) -> list[str]:
+    """Returns a line about collected runs without a record, if there are any."""
+    if not number:
+        return []
+    return [f"{number} of them are collected: in the tables, but without a record here (fresh clone); `run` does them again"]
+
+
 def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
     """Shows the files written, and the entries left out."""
     folders = Counter(str(path.parent) for path in paths)

@@ -1,48 +1,57 @@
 """Plan: shows the missing runs of a grid and their cost, without starting anything."""
 
 from collections import Counter
-from typing import Annotated
 
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb, with_options
-from stableft.cli.formatting import VIEW_SCHEMA, View, table
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, show, verb, with_options
+from stableft.cli.execution_options import read_execution_options
+from stableft.cli.expected_time import time_data, time_lines
+from stableft.cli.formatting import VIEW_SCHEMA, View, collected_lines, table
 from stableft.cli.selection import Selection, read_selection
-from stableft.execution import planning
-from stableft.execution.backends.base import default_workers
+from stableft.execution import forecast, planning, runner
+from stableft.execution.forecast import Forecast
 from stableft.execution.planning import Plan
+from stableft.execution.runner import ExecutionOptions
 from stableft.storage.store import Store
 
 
 @verb
-@with_options(selected=read_selection)
+@with_options(execution=read_execution_options, selected=read_selection)
 def plan(
     *,
     selected: Selection,
     results: ResultsFolder = RESULTS,
-    jobs: Annotated[int | None, option("Runs at a time; by default one per core.")] = None,
+    execution: ExecutionOptions,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and its cost.
 
-    Counts the runs and the missing ones, and estimates time and disk. Starts nothing.
+    Takes the options of `run`, and starts none of its runs. Time is estimated from earlier runs on
+    this machine, else from some training steps measured now. Cached runs have a record in the results
+    folder and are not done again.
     """
     store = Store(results)
-    show(plan_view(planning.plan(selected.grid, store, selected.inputs), store, jobs or default_workers()), as_json)
+    planned = planning.plan(selected.grid, store, selected.inputs)
+    show(plan_view(planned, store, expected_time(planned, store, selected, execution)), as_json)
 
 
-def plan_view(planned: Plan, store: Store, workers: int) -> View:
+def expected_time(planned: Plan, store: Store, selected: Selection, execution: ExecutionOptions) -> Forecast:
+    """Returns the expected time of a plan, after checking that it could be started.
+
+    Raises:
+        UsageError: The options contradict each other, or the device lacks the precision.
+    """
+    runner.check_options({p.cell.config.precision for p in planned.missing}, execution)
+    with err.status("measuring how fast this machine is", spinner="line"):
+        return forecast.forecast(planned, store, selected.inputs, execution)
+
+
+def plan_view(planned: Plan, store: Store, expected: Forecast) -> View:
     """Shows the runs of a grid by task, and the cost of the missing ones."""
-    seconds, size = planning.estimate(planned, store, workers)
     grid = planned.grid
     missing = planned.missing
-    by_task = {
-        task: {
-            "runs": sum(p.cell.task == task for p in planned.cells),
-            "missing": sum(p.cell.task == task for p in missing),
-        }
-        for task in grid.tasks
-    }
+    by_task = {task: _counts(planned, task) for task in grid.tasks}
     data = {
         "schema": VIEW_SCHEMA,
         "experiment": grid.name,
@@ -51,32 +60,38 @@ def plan_view(planned: Plan, store: Store, workers: int) -> View:
         "seeds": list(grid.seeds),
         "runs": len(planned.cells),
         "missing": len(missing),
+        "cached": len(planned.cells) - len(missing),
+        "will_run": len(missing),
         "only_collected": sum(planned.collected for planned in missing),
         "by_task": by_task,
-        "workers": workers,
-        "estimated_seconds": seconds,
-        "estimated_bytes": size,
+        "workers": expected.workers,
+        **time_data(planned, expected),
+        "estimated_bytes": planning.estimated_bytes(planned, store),
         "problems": list(planned.problems),
         "first": Counter(source.task for source in planned.sources.values()),
     }
-    return View(_text(planned, data), data)
+    return View(_text(planned, data, expected), data)
 
 
-def _text(planned: Plan, data: dict) -> list[RenderableType]:
+def _counts(planned: Plan, task: str) -> dict[str, int]:
+    cells = [p for p in planned.cells if p.cell.task == task]
+    missing = sum(not p.done for p in cells)
+    return {"runs": len(cells), "missing": missing, "cached": len(cells) - missing, "will_run": missing}
+
+
+def _text(planned: Plan, data: dict, expected: Forecast) -> list[RenderableType]:
     grid = planned.grid
-    counts = table("task", "arms", "seeds", "runs", "missing")
+    counts = table("task", "arms", "seeds", "runs", "cached", "will run")
     for task, of_task in data["by_task"].items():
-        counts.add_row(task, str(len(grid.arms)), str(len(grid.seeds)), str(of_task["runs"]), str(of_task["missing"]))
-    cost = "unknown (no earlier run of these tasks)"
-    if data["estimated_seconds"] is not None:
-        cost = f"about {data['estimated_seconds'] / 60:.0f} min on {data['workers']} workers"
-    recomputed = f"{data['only_collected']} of the missing runs already have results (fresh clone); `run` will recompute them"
+        numbers = (len(grid.arms), len(grid.seeds), of_task["runs"], of_task["cached"], of_task["will_run"])
+        counts.add_row(task, *map(str, numbers))
     return [
-        f"{grid.name} at protocol {grid.protocol.name}: {data['runs']} runs, {data['missing']} missing",
+        f"{planned.title}: {data['runs']} runs, {data['cached']} cached, {data['will_run']} will run",
         f"({grid.protocol.summary})",
         counts,
-        f"time: {cost}; disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
+        *collected_lines(data["only_collected"]),
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
-        *([recomputed] if data["only_collected"] else []),
+        *time_lines(planned, expected),
+        f"disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
         *(f"can't start yet: {problem}" for problem in planned.problems),
     ]

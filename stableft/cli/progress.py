@@ -4,7 +4,7 @@ import statistics
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from stableft.reporting.markup import duration
 from stableft.storage.run_state import FAILED, STATE_OF, STATES, Failure
 
 ROWS = 16  # shown running runs, and shown failed runs, at most
+QUIET_SECONDS = 60.0  # at most, between two lines without a terminal
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class Snapshot:
 
     Attributes:
         title: Name and scale of the grid.
-        counts: Number of runs by state, and of done runs that diverged.
+        counts: Number of runs by state, of ``collected`` runs without a record, and of done runs that
+            ``diverged``.
         running: Running runs.
         failed: Failures of failed runs.
         left: Seconds until all runs are done; None: not known.
@@ -118,13 +120,15 @@ class Snapshot:
 
     @property
     def line(self) -> str:
-        kinds = [state for state in ("done", "running", "pending", *FAILED) if state in STATES[:3] or self.counts[state]]
+        kinds = [
+            state for state in ("done", "running", "pending", "collected", *FAILED) if state in STATES[:3] or self.counts[state]
+        ]
         counts = ", ".join(f"{self.counts[kind]} {kind}" for kind in kinds)
         return counts + f", {self.counts['diverged']} diverged" * bool(self.counts["diverged"])
 
     @property
     def eta(self) -> str:
-        if self.over:
+        if self.over and not self.counts["collected"]:
             return "nothing is left to do"
         if not self.counts["running"]:
             return self.idle
@@ -134,7 +138,7 @@ class Snapshot:
 def board(snapshot: Snapshot) -> RenderableType:
     """Renders a snapshot for a terminal."""
     rows = Table(box=None, pad_edge=False, show_header=False)
-    total = sum(snapshot.counts[state] for state in STATES)
+    total = sum(snapshot.counts[state] for state in (*STATES, "collected"))
     waiting = snapshot.counts["pending"] + snapshot.counts["running"]
     rows.add_row("  all runs", ProgressBar(total=total or 1, completed=total - waiting, width=20), f"{total - waiting} of {total}")
     for run in snapshot.running[:ROWS]:
@@ -151,10 +155,13 @@ class GridProgress:
     Args:
         console: Receives a line for each failed run; if it is no terminal, for each finished one too.
         plan: The plan. Its missing runs are executed.
+        known: Expected seconds of a run by task, until runs of the task are finished.
     """
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, plan: Plan, known: Mapping[str, float] | None = None) -> None:
         self._console = console
+        self._known = known or {}
+        self._printed = time.monotonic()
         self._title = f"{plan.grid.name} ({plan.grid.protocol.name})"
         self._cells = {p.run_id: p for p in reversed(plan.cells)}
         self._waiting = {run_id: config.task for run_id, config in plan.jobs.items()}
@@ -191,7 +198,18 @@ class GridProgress:
         now, state = datetime.now().strftime("%H:%M:%S"), STATE_OF[status.state]
         why = status.detail if state == status.state else f"{status.state}: {status.detail}"
         seconds = f" {status.seconds:.0f} s" if status.state == "done" else ""
+        self._printed = time.monotonic()
         self._console.print(f"{now} {state} {cell_name(self._cells[run_id])} ({why}){seconds} [{self._note()}]", markup=False)
+
+    def remind(self) -> None:
+        """Prints a line about the running runs, unless one was printed in the last `QUIET_SECONDS`."""
+        if time.monotonic() - self._printed < QUIET_SECONDS:
+            return
+        self._printed = time.monotonic()
+        running = self.snapshot().running
+        runs = "; ".join(f"{run.name}: {run.text}" for run in running[:ROWS]) or "starting"
+        more = f"; and {len(running) - ROWS} more" if len(running) > ROWS else ""
+        self._console.print(f"{datetime.now():%H:%M:%S} running {runs}{more} [{self._note()}]", markup=False)
 
     def _note(self) -> str:
         snapshot = self.snapshot()
@@ -211,17 +229,44 @@ class GridProgress:
             running = [replace(run, seconds=now - started) for started, run in self._running.values()]
             pending = [task for run_id, task in self._waiting.items() if run_id not in self._running]
             busy = sum(map(sum, self._times.values())) + sum(run.seconds for run in running)
-            left = seconds_left(running, pending, self._times, busy / max(now - self._started, 1e-9))
+            left = seconds_left(running, pending, self._times, busy / max(now - self._started, 1e-9), self._known)
             counts = self._counts + Counter(running=len(running), pending=len(pending))
         return Snapshot(self._title, counts, running, (), left, idle="starting")
 
 
 @contextmanager
-def live_progress(console: Console, plan: Plan) -> Iterator[GridProgress]:
-    """Yields the progress of the missing runs of a plan, shown live on a terminal."""
-    progress = GridProgress(console, plan)
-    if not (console.is_terminal and plan.missing):
+def live_progress(console: Console, plan: Plan, known: Mapping[str, float] | None = None) -> Iterator[GridProgress]:
+    """Yields the progress of the missing runs of a plan.
+
+    On a terminal it is shown live; otherwise there is a line at least every `QUIET_SECONDS`.
+
+    Args:
+        console: See `GridProgress`, as for the others.
+    """
+    progress = GridProgress(console, plan, known)
+    if not plan.missing:
         yield progress
-        return
-    with Live(get_renderable=lambda: board(progress.snapshot()), console=console, refresh_per_second=4, transient=True):
-        yield progress
+    elif console.is_terminal:
+        with Live(get_renderable=lambda: board(progress.snapshot()), console=console, refresh_per_second=4, transient=True):
+            yield progress
+    else:
+        with _repeated(progress.remind, QUIET_SECONDS / 10):
+            yield progress
+
+
+@contextmanager
+def _repeated(call: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Calls a function again and again in a thread, until the block ends."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            call()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,22 +1,25 @@
 """Run: executes the missing runs of a grid, collects them, and prints the next command."""
 
+import contextlib
 import dataclasses
 import signal
 from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
-from stableft.cli.execution_options import read_execution_options, runs_at_a_time
-from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name
-from stableft.cli.plan import plan_view
+from stableft.cli.execution_options import read_execution_options
+from stableft.cli.expected_time import time_lines
+from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
+from stableft.cli.plan import expected_time, plan_view
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
-from stableft.core.errors import NothingSelected
+from stableft.core.errors import NothingSelected, StableftError
 from stableft.execution import collect, planning, runner
+from stableft.execution.forecast import Forecast
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import Status
@@ -48,7 +51,7 @@ def run(
         collect.set_aside_cut_short(store, err.print)
     planned = planning.plan(selected.grid, store, selected.inputs)
     if dry_run:
-        return show(plan_view(planned, store, runs_at_a_time(execution)), as_json)
+        return show(plan_view(planned, store, expected_time(planned, store, selected, execution)), as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {selected.grid.name} is selected")
     perform(context, selected, planned, store, execution, as_json)
@@ -62,18 +65,28 @@ def perform(
     execution: ExecutionOptions,
     as_json: bool,
 ) -> None:
-    """Executes a plan, collects its runs, and shows the outcome.
+    """Says how long a plan takes, executes it, collects its runs, and shows the outcome.
 
-    `run` repeats runs with damaged records once; `retry` does not.
+    After an interrupt it collects the finished runs too. `run` repeats runs with damaged records once;
+    `retry` does not.
     """
     failures: list[Status] = []
+    try:
+        expected = announced(planned, store, selected, execution)
+    except KeyboardInterrupt:
+        _end_interrupted(context, selected, planned, store, failures, execution.again)
     damaged: list[str] = []
     collected = None
     missing = planned
     # A record may prove damaged only when it is read to be collected.
     for last in (False, True):
-        failures += _run(context, selected, missing, store, execution)
         damaged.clear()
+        try:
+            for status in _runs(selected, missing, store, execution, expected, damaged.append):
+                if status.state not in ("done", "stopped"):
+                    failures.append(status)
+        except KeyboardInterrupt:
+            _end_interrupted(context, selected, planned, store, failures, execution.again)
         collected = collect.collect(selected.whole, store, selected.inputs, damaged.append)
         if last or not damaged or context.info_name != "run":
             break
@@ -90,22 +103,73 @@ def perform(
         raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
 
 
-def _run(context: typer.Context, selected: Selection, planned: Plan, store: Store, execution: ExecutionOptions) -> list[Status]:
-    """Executes the missing runs of a plan, and returns those that failed."""
-    failures: list[Status] = []
-    try:
-        with live_progress(err, planned) as progress:
-            for status in runner.run_grid(planned, store, selected.inputs, execution, progress.step, err.print):
-                progress.end(status)
-                if status.state not in ("done", "stopped"):
-                    failures.append(status)
-    except KeyboardInterrupt:
-        # Nothing runs any more; another interrupt would end in a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        resume = command(context, context.info_name or "run")
-        err.print(interrupted(planned, store, failures, resume, execution.again))
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    return failures
+def announced(planned: Plan, store: Store, selected: Selection, execution: ExecutionOptions) -> Forecast:
+    """Prints the number of runs and their expected time, and returns the latter."""
+    expected = expected_time(planned, store, selected, execution)
+    if planned.missing and not planned.problems:
+        total, missing = len(planned.cells), len(planned.missing)
+        err.print(f"{planned.title}: {total} runs, {total - missing} cached, {missing} will run")
+        collected = sum(p.collected for p in planned.missing)
+        err.print(*collected_lines(collected), *time_lines(planned, expected), sep="\n")
+    return expected
+
+
+def _runs(
+    selected: Selection,
+    planned: Plan,
+    store: Store,
+    execution: ExecutionOptions,
+    expected: Forecast,
+    warn: Callable[[str], None],
+) -> Iterator[Status]:
+    """Executes the missing runs of a plan with their progress shown, and yields a status as each ends.
+
+    As soon as the first seed has ended, its runs are collected: a first answer. The grid continues
+    meanwhile. ``warn`` is called for each damaged record.
+    """
+    seeds = [config.seed for config in planned.jobs.values()]
+    first = {run_id for run_id, config in planned.jobs.items() if config.seed == seeds[0]}
+    more = len(first) < len(seeds)
+    with live_progress(err, planned, expected.by_task()) as progress:
+        for status in runner.run_grid(planned, store, selected.inputs, execution, progress.step, err.print):
+            progress.end(status)
+            yield status
+            if status.job.run_id not in first or status.state == "stopped":
+                continue
+            first.remove(status.job.run_id)
+            if more and not first:
+                with contextlib.suppress(StableftError, OSError):  # the collection at the end reports what is wrong
+                    if collected := collect.collect(selected.whole, store, selected.inputs, warn):
+                        err.print(f"seed {seeds[0]} has ended. {drawable(collected, store)}; the grid continues.")
+
+
+def drawable(collected: Results, store: Store) -> str:
+    """Returns a sentence on the collected runs and the command that draws them."""
+    return f"{len(collected.runs)} runs are collected: `{drawing(store)}` draws them"
+
+
+def drawing(store: Store) -> str:
+    """Returns the command that draws the collected results."""
+    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {store.root}"
+
+
+def _end_interrupted(
+    context: typer.Context, selected: Selection, planned: Plan, store: Store, failures: Sequence[Status], again: str
+) -> NoReturn:
+    """Collects the finished runs of an interrupted command, says how to draw them and how to resume, and ends it."""
+    # Nothing runs any more; another interrupt would end in a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resume = command(context, context.info_name or "run")
+    collected = None
+    if any(map(store.has, planned.jobs)):
+        try:
+            collected = collect.collect(selected.whole, store, selected.inputs, err.print)
+        except (StableftError, OSError) as error:
+            err.print(f"not collected: {error}")
+    if collected is not None:
+        err.print(drawable(collected, store))
+    err.print(interrupted(planned, store, failures, resume, again))
+    raise typer.Exit(Exit.INTERRUPTED)
 
 
 def finished(planned: Plan, store: Store, collected: Results | None, failures: Sequence[Status], again: str) -> View:
@@ -122,8 +186,7 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
             text.append(markup.to_markdown(score_summary.table(collected)))
         text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
-    draw = "make report" if store.root == RESULTS else f"python -m stableft figures --results {store.root}"
-    text += failed(planned, store, failures, again) if failures else [f"next: `{draw}` draws them"]
+    text += failed(planned, store, failures, again) if failures else [f"next: `{drawing(store)}` draws them"]
     places = {p.run_id: cell_data(p) for p in reversed(planned.cells)}
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),

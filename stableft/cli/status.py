@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, out, show, verb, with_options
 from stableft.cli.failures import failure_data
-from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data, collected_lines
 from stableft.cli.selection import Selection, failures_command, read_selection
 from stableft.cli.watch import Cells, Watch, cell_states, running_runs, watch_grid
 from stableft.core.errors import UsageError
@@ -32,9 +32,11 @@ def status(
     watch: Annotated[bool, option("Show it every second until nothing is left to do.", "--watch")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which runs are done, running or failed.
+    """Show which runs are cached, running or failed.
 
-    Includes the runs that other commands are running.
+    Cached runs have a record in the results folder, and `run` keeps them. Collected runs have only
+    rows in the tables, as in a fresh clone, and `run` does them again. Includes the runs that other
+    commands are running.
     """
     if watch and as_json:
         raise UsageError("--watch is for people: leave out --json, or --watch")
@@ -78,7 +80,7 @@ def status_view(planned: Plan, store: Store) -> View:
     for p, run_status in cells:
         counts.setdefault((p.cell.task, p.cell.arm), Counter()).update(_counted(p, run_status, store))
     total = sum(counts.values(), Counter())
-    names = [*STATES, "diverged", "only_collected"]
+    names = [*STATES, "diverged", "only_collected", "cached", "will_run"]
     running = [(p, run_status.progress) for p, run_status in cells if run_status.state == "running"]
     grid = planned.grid
     outdated = stale_runs(store, grid.protocol.name, [grid.name])
@@ -98,26 +100,27 @@ def status_view(planned: Plan, store: Store) -> View:
 def _counted(p: Planned, run_status: RunStatus, store: Store) -> list[str]:
     """Returns the names of the counts that include a run."""
     if run_status.state != "done" or p.run_id is None:
-        return [run_status.state]
+        return [run_status.state] if run_status.state == "running" else [run_status.state, "will_run"]
     if not store.has(p.run_id):
-        return ["done", "only_collected"]
+        return ["done", "only_collected", "will_run"]
     brief = run_summary.summarise_record(store, p.run_id)
-    return ["done", "diverged"] if brief and brief.outcome == "diverged" else ["done"]
+    return ["done", "cached", "diverged"] if brief and brief.outcome == "diverged" else ["done", "cached"]
 
 
 def _counts_table(data: dict[str, Any], total: Counter[str]) -> str:
-    """Returns a table of the counts by task and arm, with columns only for failures that occurred."""
-    shown = ["done", "running", "pending", *(state for state in FAILED if total[state])]
-    rows = [[cell["task"], cell["arm"], *(str(cell[state]) for state in shown)] for cell in data["cells"]]
-    return aligned(["task", "arm", *shown], rows, numeric=range(2, 2 + len(shown)))
+    """Returns a table of the counts by task and arm, with columns only for kinds that occurred."""
+    collected = {"only_collected": "collected"} if total["only_collected"] else {}
+    failed = {state: state for state in FAILED if total[state]}
+    shown = {"cached": "cached", **collected, "running": "running", "pending": "pending", **failed, "will_run": "will run"}
+    rows = [[cell["task"], cell["arm"], *(str(cell[name]) for name in shown)] for cell in data["cells"]]
+    return aligned(["task", "arm", *shown.values()], rows, numeric=range(2, 2 + len(shown)))
 
 
 def _notes(planned: Plan, store: Store, cells: Cells, total: Counter[str]) -> list[RenderableType]:
     failed = [run_status.failure for _, run_status in cells if run_status.failure]
-    recomputed = f"{total['only_collected']} of the done runs have no record here (fresh clone); `run` will recompute them"
     return [
-        *([f"{total['diverged']} of the done runs diverged, which is a result"] if total["diverged"] else []),
-        *([recomputed] if total["only_collected"] else []),
+        *([f"{total['diverged']} of the cached runs diverged, which is a result"] if total["diverged"] else []),
+        *collected_lines(total["only_collected"]),
         *(f"running: {run.name}, {run.text}" for run in running_runs(cells)),
         *(f"{failure.state}: {failure.name} ({failure.why})" for failure in failed[:SHOWN_FAILURES]),
         *([f"`{failures_command(planned, store)}` lists {len(failed)} failures with their logs"] if failed else []),

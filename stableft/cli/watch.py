@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from stableft.cli.formatting import cell_name
-from stableft.cli.progress import Running, Snapshot, board, seconds_left
-from stableft.execution import planning
+from stableft.cli.progress import QUIET_SECONDS, Running, Snapshot, board, seconds_left
 from stableft.execution.planning import Plan, Planned
 from stableft.storage import run_state, run_summary
 from stableft.storage.run_state import RunProgress, RunStatus
@@ -54,7 +53,6 @@ class Watch:
         self._plan = Plan(planned.grid, [replace(p, collected=False) for p in self._cells])
         self._collected = {p.run_id for p in self._cells if p.collected}
         self._store = store
-        self._known = planning.typical_seconds(planned.grid.protocol.name, store)
         self._briefs: dict[str, run_summary.RunSummary] = {}
         self._idle = IDLE_LOOKS
 
@@ -62,7 +60,7 @@ class Watch:
         """Returns the current state of the grid."""
         # Count the states, and collect the times of finished runs.
         cells = self._cells_now()
-        counts = Counter(status.state for _, status in cells)
+        counts = Counter("collected" if self._only_collected(p, status) else status.state for p, status in cells)
         times: dict[str, list[float]] = defaultdict(list)
         for p, status in cells:
             if status.state == "done" and p.run_id and (brief := self._brief(p.run_id)):
@@ -77,7 +75,7 @@ class Watch:
             counts,
             running,
             [status.failure for _, status in cells if status.failure],
-            seconds_left(running, pending, times, len(running), self._known),
+            seconds_left(running, pending, times, len(running)),
         )
 
     def _cells_now(self) -> Cells:
@@ -93,6 +91,9 @@ class Watch:
             (p, RunStatus("done") if status.state == "pending" and p.run_id in self._collected else status) for p, status in cells
         ]
 
+    def _only_collected(self, p: Planned, status: RunStatus) -> bool:
+        return status.state == "done" and p.run_id in self._collected and not self._store.has(p.run_id or "")
+
     def _brief(self, run_id: str) -> run_summary.RunSummary | None:
         if run_id not in self._briefs and (brief := run_summary.summarise_record(self._store, run_id)):
             self._briefs[run_id] = brief
@@ -100,12 +101,15 @@ class Watch:
 
 
 def watch_grid(console: Console, grid: Watch, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Shows a grid every second until nothing is left to do; without a terminal, a line per change."""
+    """Shows a grid every second until nothing is left to do.
+
+    Without a terminal, prints a line per change, and at least every `QUIET_SECONDS`.
+    """
     if not console.is_terminal:
-        shown = ""
+        shown, printed = "", 0.0
         while not (now := grid.look()).over:
-            if now.line != shown:
-                shown = now.line
+            if now.line != shown or time.monotonic() - printed >= QUIET_SECONDS:
+                shown, printed = now.line, time.monotonic()
                 console.print(f"{datetime.now():%H:%M:%S} {now.title}: {shown}; {now.eta}")
             sleep(SECONDS)
         return

@@ -1,9 +1,7 @@
-"""Planning: identities of a grid's cells, its missing and source runs, and their time and disk use."""
+"""Planning: identities of a grid's cells, its missing and source runs, and their disk use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import pandas as pd
 
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
@@ -51,6 +49,10 @@ class Plan:
     problems: Sequence[str] = field(default=())
     sources: Mapping[str, RunConfig] = field(default_factory=dict)
     source_bytes: int = 0
+
+    @property
+    def title(self) -> str:
+        return f"{self.grid.name} at protocol {self.grid.protocol.name}"
 
     @property
     def missing(self) -> list[Planned]:
@@ -123,24 +125,8 @@ def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
     return None
 
 
-def estimate(wanted: Plan, store: Store, workers: int) -> tuple[float | None, int]:
-    """Returns the estimated seconds and bytes of the missing runs and their source runs.
-
-    Seconds are estimated from earlier collected runs of the same task and protocol, here or by the
-    authors on the hardware in their provenance. They are None if a task has no such runs.
-    """
-    times = typical_seconds(wanted.grid.protocol.name, store)
-    missing = wanted.missing
+def estimated_bytes(wanted: Plan, store: Store) -> int:
+    """Returns the estimated bytes of the missing runs and their source runs, from the records in the folder."""
     files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
-    tasks = [planned.cell.task for planned in missing if planned.run_id not in wanted.sources]
-    tasks += [source.task for source in wanted.sources.values()]
-    size = len(tasks) * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes
-    if not set(tasks) <= times.keys():
-        return None, size
-    return sum(times[task] for task in tasks) / max(1, min(workers, len(missing))), size
-
-
-def typical_seconds(protocol: str, store: Store) -> dict[str, float]:
-    """Returns the median seconds of a run by task, over all experiments collected at a protocol."""
-    known = [store.load_runs(protocol, name) for p, name in store.collected() if p == protocol]
-    return {str(task): float(t) for task, t in pd.concat(known).groupby("task")["seconds"].median().items()} if known else {}
+    runs = len({**wanted.jobs, **wanted.sources})
+    return runs * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes

@@ -125,7 +125,8 @@ def _options(provenance: Mapping[str, Any]) -> list[str]:
     device, threads = execution.get("device", "cpu"), execution.get("threads", 1)
     options = [] if device == "cpu" else ["--device", device]
     options += [] if threads == 1 else ["--threads", str(threads)]
-    return options + ([] if execution.get("packed", True) else ["--padded"])
+    options += [] if execution.get("packed", True) else ["--padded"]
+    return options + (["--force-bf16"] if execution.get("forced_bf16") else [])
 
 
 def _grid(row: Row) -> Grid | None:

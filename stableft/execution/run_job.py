@@ -85,7 +85,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
     _check_device(job.device)
     began = time.monotonic()
     torch.set_num_threads(job.threads)
-    _quiet_transformers()
+    quiet_transformers()
     memory.reset_peak_memory()
     # Data, model and optimizer, and any checkpoint of an earlier attempt.
     fingerprint = job.data.fingerprint
@@ -177,7 +177,7 @@ def _encoded(job: Job) -> Data:
     return _ENCODED[key]
 
 
-def _quiet_transformers() -> None:
+def quiet_transformers() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 

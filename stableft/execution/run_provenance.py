@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stableft.core import anonymize
 from stableft.execution import checkout, provenance
 from stableft.execution.job import Job
+from stableft.models import kernels
 from stableft.models.tokens import Data
 from stableft.training.checkpointing import RunCost
 from stableft.training.evaluation import evaluation_subset
@@ -54,6 +55,7 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
             "device_name": device_name(job.device),
             "threads": job.threads,
             "packed": setup.model.packed,
+            **({"forced_bf16": True} if _forces_bf16(job) else {}),
         },
         "samples": samples(job, setup, data),
         **asdict(cost),
@@ -63,6 +65,12 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
         "attempts": max(job.attempts, 1 + len(cost.resumed_at)),
         **({"identity": anonymize.names()} if job.identify else {}),
     }
+
+
+def _forces_bf16(job: Job) -> bool:
+    """Tells whether a new command needs ``--force-bf16`` for this run, on this processor."""
+    on_cpu = job.config.precision == "bf16" and job.device.startswith("cpu")
+    return on_cpu and not kernels.bf16_instructions(kernels.this_processor().flags)
 
 
 def samples(job: Job, setup: Setup, data: Data) -> dict[str, dict[str, Any]]:

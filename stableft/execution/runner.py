@@ -100,9 +100,8 @@ def run_grid(
     # Checks, before anything is started.
     if wanted.problems:
         raise MissingInput("\n".join(wanted.problems))
-    _check_precision({planned.cell.config.precision for planned in wanted.missing}, options)
+    check_options({planned.cell.config.precision for planned in wanted.missing}, options)
     open_backend = backend_registry.backend(options.backend)
-    options.cluster.check(options.backend, options.workers)
     if not wanted.jobs:
         return
     # Jobs and the supervisor of their processes.
@@ -110,10 +109,10 @@ def run_grid(
     jobs = [job(run_id, config, store, inputs, options, code) for run_id, config in wanted.jobs.items()]
     worker_environment.prepare(options.threads)
     gpus = slots(options.gpus, options.per_gpu, count_gpus()) if options.gpus else []
-    workers = len(gpus) or options.workers or (default_workers() if options.device == "cpu" else 1)
+    workers = runs_at_a_time(options)
     supervisor = Supervisor(report, options.max_retries, options.timeout, slots=gpus)
     # Each status removes or writes the run's failure note before it is yielded.
-    with _stop_on_signals(supervisor, warn) as interrupted, open_backend(options.cluster, warn) as backend:
+    with stop_on_signals(supervisor, warn) as interrupted, open_backend(options.cluster, warn) as backend:
         try:
             for status in _run_jobs(jobs, backend, supervisor, workers, interrupted):
                 if status.state == "done":
@@ -129,7 +128,23 @@ def run_grid(
             supervisor.stop()
 
 
-def _check_precision(precisions: Collection[str], options: ExecutionOptions) -> None:
+def runs_at_a_time(options: ExecutionOptions) -> int:
+    """Returns the number of training processes at a time on this machine."""
+    if options.backend == "serial":
+        return 1
+    slots = len(options.gpus) * options.per_gpu or options.cluster.local or options.workers
+    return slots or (default_workers() if options.device == "cpu" else 1)
+
+
+def check_options(precisions: Collection[str], options: ExecutionOptions) -> None:
+    """Checks that runs of these precisions can be started with these options.
+
+    Raises:
+        UsageError: The backend is unknown, the options contradict each other, or the device lacks the
+            arithmetic or its instructions; the message is the remedy.
+    """
+    backend_registry.canonical(options.backend)
+    options.cluster.check(options.backend, options.workers)
     if not options.device.startswith("cpu"):
         return
     if "tf32" in precisions:
@@ -209,7 +224,7 @@ def job(
 
 
 @contextlib.contextmanager
-def _stop_on_signals(supervisor: Supervisor, warn: Callable[[str], None]) -> Iterator[list[int]]:
+def stop_on_signals(supervisor: Supervisor, warn: Callable[[str], None]) -> Iterator[list[int]]:
     """Kills the training processes before an exception unwinds, so that no thread is left waiting for one.
 
     Yields:

@@ -34,7 +34,7 @@ def serve(connection: Connection) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _die_with_parent()
+    die_with_parent()
     while True:
         try:
             job: Job = connection.recv()
@@ -42,7 +42,7 @@ def serve(connection: Connection) -> None:
             return
         store = Store(job.results)
         try:
-            with _output_to(store.log_path(job.run_id)):
+            with output_to(store.log_path(job.run_id)):
                 reply = _reply(job, store, lambda step, total, loss: connection.send(("progress", step, total, loss)))
         except OSError as error:  # not even a log can be written
             reply = ("io", f"can't write under {job.results}: {error}")
@@ -83,7 +83,7 @@ def _no_device_memory() -> tuple[type[Exception], ...]:
     return (torch.OutOfMemoryError,) if torch else ()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ends this process as soon as its parent has ended."""
     parent = parent_process()
     if parent is None:
@@ -97,7 +97,7 @@ def _die_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _output_to(path: Path) -> Any:
+def output_to(path: Path) -> Any:
     """Redirects this process's stdout and stderr, including those of native code, to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     keep = [os.dup(fd) for fd in (1, 2)]

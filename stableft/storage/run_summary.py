@@ -1,8 +1,9 @@
 """Run summary: outcome and timing of finished runs, from the parquet footer alone."""
 
 import json
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,11 +30,27 @@ class RunSummary(NamedTuple):
 
 def summarise_record(store: Store, run_id: str) -> RunSummary | None:
     """Returns the summary of a run from its record; None without a readable record."""
-    try:
-        footer = json.loads((pq.read_schema(store.path(run_id)).metadata or {})[FOOTER])
-    except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+    if (footer := _footer(store.path(run_id))) is None:
         return None
     return RunSummary(footer["config"]["task"], footer["outcome"], footer["provenance"].get("seconds"), footer.get(TRAJECTORY))
+
+
+def newest_footers(store: Store, number: int) -> Iterator[Mapping[str, Any]]:
+    """Yields the footers of the newest records, newest first, without unreadable ones.
+
+    Args:
+        store: The results folder.
+        number: Records read at most.
+    """
+    paths = sorted(store.path("").parent.glob("*.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
+    yield from filter(None, map(_footer, paths[:number]))
+
+
+def _footer(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((pq.read_schema(path).metadata or {})[FOOTER])
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+        return None
 
 
 def recorded_outcome(store: Store, run_id: str) -> tuple[str, float] | None:

@@ -1,5 +1,6 @@
-"""Doctor: the line on kernels; the check of determinism has a test of its own."""
+"""Doctor: the lines on cores and kernels; the check of determinism has a test of its own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,17 @@ import pytest
 from stableft.cli import doctor
 from stableft.core.errors import MissingInput
 from stableft.models import kernels
+
+
+def test_the_machine_shows_the_cores_that_a_quota_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "get_task", _absent)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    (line,) = (check for check in doctor.checks(tmp_path) if check.check == "machine")
+    assert f"{os.cpu_count()} cores, 1 of them usable: so many runs at a time; " in line.detail
+
+
+def _absent(name: str) -> None:
+    raise MissingInput(name)
 
 
 @pytest.mark.parametrize(
@@ -23,11 +35,8 @@ from stableft.models import kernels
 def test_kernels_are_shown_with_the_reason(
     vendor: str, flags: str, detail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(name: str) -> None:
-        raise MissingInput(name)
-
     monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
-    monkeypatch.setattr(doctor, "get_task", absent)  # they take seconds
+    monkeypatch.setattr(doctor, "get_task", _absent)  # they take seconds
     monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor(vendor, frozenset(flags.split())))
     kernels.chosen.cache_clear()
     try:

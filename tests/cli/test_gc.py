@@ -19,4 +19,4 @@ def test_garbage_is_listed_and_deleted_only_if_asked_for(tmp_path: Path, quick: 
     code, out, _ = quick(tmp_path, "gc", "--results", "out", "--yes")
     assert (code, out.splitlines()[-1]) == (0, "1 files and folders of 1.0 MB deleted")
     assert not (store.root / "tokens" / "x").exists()
-    assert status_counts(quick, tmp_path, "--seeds", "0") == {"done": 2, "diverged": 1}
+    assert status_counts(quick, tmp_path, "--seeds", "0") == {"done": 2, "diverged": 1, "cached": 2}

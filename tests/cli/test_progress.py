@@ -17,6 +17,7 @@ from stableft.execution.planning import Plan, plan
 from stableft.execution.runner import ExecutionOptions, job
 from stableft.execution.supervisor import ExitKind, Status
 from stableft.storage.store import Store
+from tests.conftest import wait_for
 
 GRID = select(adam.grid(SMOKE), seeds=[0, 1])
 
@@ -65,6 +66,52 @@ def test_off_a_terminal_each_finished_run_is_a_line(tmp_path: Path, monkeypatch:
         "oom toy / uncorrected / 0 (too little memory) [2/4, eta 0 min 04 s, 1 failed]",
         "done toy / corrected / 1 (diverged) 2 s [3/4, eta 0 min 02 s, 1 failed, 1 diverged]",
     ]
+
+
+def test_off_a_terminal_a_minute_of_silence_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    console, out = on(terminal=False)
+    store = Store(tmp_path)
+    planned = plan(GRID, store, Inputs())
+    progress = GridProgress(console, planned, {"toy": 100.0})
+    ended = statuses(planned, store)
+
+    def lines() -> list[str]:
+        progress.remind()
+        text = [line.split(" ", 1)[1] for line in out.getvalue().splitlines()]
+        out.seek(0)
+        out.truncate()
+        return text
+
+    now = 59.0
+    assert lines() == []
+    now = 60.0
+    assert lines() == ["running starting [0/4, eta not known yet]"]
+    assert lines() == []
+    for status in ended[:2]:
+        progress.step(status.job, 0, 24, 0.5)
+    now = 120.0
+    progress.step(ended[0].job, 6, 24, 0.5)
+    (line,) = lines()
+    one, other = line.removeprefix("running toy / corrected / 0: ").split("; toy / uncorrected / 0: ")
+    assert one == "step 6 of 24, loss 0.500, 1 min 00 s"
+    assert other.startswith("step 0 of 24, ")
+    assert line.endswith("[0/4, eta 8 min 00 s]")  # 3 min by its own pace, and three expected to take 100 s; one at a time so far
+    now = 170.0
+    progress.end(ended[0])
+    assert len(lines()) == 1
+    now = 229.0
+    assert lines() == [], "the end of a run was a line"
+    now = 230.0
+    assert len(lines()) == 1
+
+
+def test_lines_come_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("stableft.cli.progress.QUIET_SECONDS", 0.05)
+    console, out = on(terminal=False)
+    with live_progress(console, plan(GRID, Store(tmp_path), Inputs())):
+        wait_for(lambda: out.getvalue().count("running starting") >= 2, 10)
 
 
 def test_on_a_terminal_it_is_a_board_with_a_line_for_each_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

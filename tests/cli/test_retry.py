@@ -32,6 +32,7 @@ def test_a_grid_with_failures_from_its_end_to_their_retry(tmp_path: Path, quick:
         "failed": 2,
         "oom": 1,
         "killed": 1,
+        "will_run": 5,
     }
 
     failures = json.loads(quick(tmp_path, "failures", "--results", "out", "--json")[1])["failures"]

@@ -5,10 +5,12 @@ A process of its own takes 1 s to start, and 5 s more if it trains: it is for wh
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import adam
-from stableft.execution import collect
+from stableft.execution import collect, runner
+from stableft.execution.inputs import Inputs
+from stableft.execution.planning import Plan
+from stableft.execution.runner import ExecutionOptions
+from stableft.execution.supervisor import Status
+from stableft.reporting import captions
 from stableft.storage import run_state
 from stableft.storage.store import Store
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, start, status_counts, wait_for_a_run, write_own
+from tests.storage.test_store import record
 
 ONE_ARM = (*SMOKE, "--results", "out", "--arms", "corrected")
 
@@ -263,13 +271,50 @@ def test_a_second_interrupt_or_a_termination_ends_at_once_and_keeps_what_is_done
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("finished", [0, 3])
+def test_an_interrupted_grid_collects_what_is_done_and_says_what_draws_it(
+    finished: int, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(wanted: Plan, store: Store, inputs: Inputs, options: ExecutionOptions, *_: object) -> Iterator[Status]:
+        for run_id, config in list(wanted.jobs.items())[:finished]:
+            store.write(record(run_id))
+            yield Status(runner.job(run_id, config, store, inputs, options), "done", "ok", 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_grid", interrupted)
+    code, out, err = quick(tmp_path, "run", *SMOKE, "--results", "out", "--seeds", "0-4")
+    assert (code, out) == (130, "")
+    lines = err.splitlines()
+    assert lines[-2:] == [
+        f"interrupted: {finished} runs finished and are kept, {10 - finished} are left. To resume, run:",
+        "python -m stableft run adam --protocol smoke --seeds 0-4 --results out",
+    ]
+    if not finished:
+        assert not (tmp_path / "out").exists()
+        return
+    assert lines[-3] == "3 runs are collected: `python -m stableft figures --results out` draws them"
+    results = Store(tmp_path / "out").load("smoke", "adam")
+    assert results.runs[["arm", "seed"]].to_numpy().tolist() == [["corrected", 0], ["corrected", 1], ["uncorrected", 0]]
+    assert re.search("corrected . of 2, uncorrected . of 1", captions.describe(results)), "the number of runs is in every caption"
+
+
+def test_a_first_answer_that_cant_be_collected_ends_no_grid(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(collect, "collect", full)
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out", "--jobs", "1")
+    assert (code, err.count("done toy / ")) == (74, 4)
+    assert "has ended" not in err
+
+
 @pytest.mark.usefixtures("obedient")
 def test_fail_fast_says_that_not_all_was_done(tmp_path: Path, quick: Quick):
     code, out, _ = quick(tmp_path, "run", *ONE_ARM, "--seeds", "2,1,3", "--jobs", "1", "--fail-fast", "--max-retries", "0")
     assert code == 1
     assert out.splitlines()[0].startswith("1 failed (crashed): toy / corrected / 2")
     assert out.splitlines()[1] == "2 more were not run"
-    assert status_counts(quick, tmp_path, "--arms", "corrected", "--seeds", "1-3") == {"pending": 2, "failed": 1}
+    assert status_counts(quick, tmp_path, "--arms", "corrected", "--seeds", "1-3") == {"pending": 2, "failed": 1, "will_run": 3}
 
 
 @pytest.mark.usefixtures("obedient")

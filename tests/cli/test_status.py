@@ -13,6 +13,7 @@ from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, done, status_counts
 
 SMOKE_OUT = (*SMOKE, "--results", "out")
+COLLECTED = "4 of them are collected: in the tables, but without a record here (fresh clone); `run` does them again"
 
 
 def test_status_counts_cells(finished: Path, quick: Quick):
@@ -20,19 +21,26 @@ def test_status_counts_cells(finished: Path, quick: Quick):
     status = json.loads(out)
     assert code == 0
     assert (status["runs"], status["done"], status["pending"], status["failed"]) == (6, 4, 2, 0)
+    assert (status["cached"], status["will_run"]) == (4, 2)
 
 
 def test_collected_runs_and_those_whose_records_are_here_are_told_apart(tmp_path: Path, quick: Quick):
     store = done(tmp_path, [0, 1])
-    assert status_counts(quick, tmp_path) == {"done": 4, "diverged": 1}
+    assert status_counts(quick, tmp_path) == {"done": 4, "diverged": 1, "cached": 4}
     shutil.rmtree(store.root / "runs")  # as in a fresh clone
-    assert status_counts(quick, tmp_path, "--seeds", "0-2") == {"done": 4, "only_collected": 4, "pending": 2}
-    _, out, _ = quick(tmp_path, "status", *SMOKE_OUT)
-    assert "4 of the done runs have no record here (fresh clone); `run` will recompute them" in out
+    assert status_counts(quick, tmp_path, "--seeds", "0-2") == {"done": 4, "only_collected": 4, "pending": 2, "will_run": 6}
+    _, out, _ = quick(tmp_path, "status", *SMOKE_OUT, "--seeds", "0-2")
+    assert out.splitlines() == [
+        "task  arm          cached  collected  running  pending  will run",
+        "toy   corrected         0          2        0        1         3",
+        "toy   uncorrected       0          2        0        1         3",
+        COLLECTED,
+    ]
     plan = json.loads(quick(tmp_path, "plan", *SMOKE_OUT, "--seeds", "0-2", "--json")[1])
-    assert (plan["missing"], plan["only_collected"]) == (6, 4)
+    assert (plan["missing"], plan["will_run"], plan["cached"], plan["only_collected"]) == (6, 6, 0, 4)
     _, out, _ = quick(tmp_path, "plan", *SMOKE_OUT, "--seeds", "0-2")
-    assert "4 of the missing runs already have results (fresh clone); `run` will recompute them" in out
+    assert out.startswith("adam at protocol smoke: 6 runs, 0 cached, 6 will run\n")
+    assert COLLECTED in out.splitlines()
 
 
 def test_runs_of_an_older_identity_are_named(finished: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
@@ -49,8 +57,8 @@ def test_a_grid_that_is_done_is_watched_to_its_end_at_once(tmp_path: Path, quick
     code, out, _ = quick(tmp_path, "status", *SMOKE_OUT, "--watch")
     assert code == 0
     assert out.splitlines()[:3] == [
-        "task  arm          done  running  pending", "toy   corrected       2        0        0",
-        "toy   uncorrected     2        0        0",
+        "task  arm          cached  running  pending  will run", "toy   corrected         2        0        0         0",
+        "toy   uncorrected       2        0        0         0",
     ]  # fmt: skip
 
 

@@ -107,7 +107,8 @@ def test_what_a_fresh_clone_has_only_collected_is_left_to_do_while_a_command_rec
         now = grid.look()
         assert (now.line, now.over) == ("1 done, 0 running, 3 pending", False)
     now = grid.look()  # no command is running it any more
-    assert (now.line, now.over) == ("4 done, 0 running, 0 pending", True)
+    assert (now.line, now.over) == ("1 done, 0 running, 0 pending, 3 collected", True)
+    assert now.eta == "no command is running this grid"
 
 
 def test_a_clock_that_jumps_changes_no_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

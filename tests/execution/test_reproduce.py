@@ -144,6 +144,16 @@ def test_code_lock_and_execution_become_steps(tmp_path: Path):
     assert found.steps[1] == f"git -C {folder} apply '{store.root}/diffs/{'f' * 64}.patch'"
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_a_run_that_needed_it_is_forced_to_bf16_again(forced: bool, tmp_path: Path):
+    execution = {"device": "cpu", "threads": 1, "packed": True, **({"forced_bf16": True} if forced else {})}
+    part = rows(grid({"precision": "bf16"}, arms=["corrected"], tasks=["docs15"], seeds=[0]), {**SAID, "execution": execution})
+    (found,) = reproduce.reproductions(part, Store(tmp_path))
+    assert found.exact
+    assert "--precision bf16" in found.steps[-1]
+    assert ("--force-bf16" in found.steps[-1]) is forced
+
+
 def test_what_cannot_be_rebuilt_is_said(tmp_path: Path):
     (row,) = rows(grid(arms=["corrected"], tasks=["docs15"], seeds=[0]))
     odd = {**row, "provenance": "{}", "arm": "forgotten"}

@@ -15,7 +15,7 @@ from stableft.core.seeds import stream
 from stableft.execution import run_job, worker
 from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
-from stableft.models import layers
+from stableft.models import kernels, layers
 from stableft.models.encoders import Encoder
 from stableft.storage.store import Store
 from tests.conftest import TOY, ConfigFactory
@@ -60,6 +60,17 @@ def test_a_record_says_everything_that_a_reader_needs(job: Job):
         probabilities = np.asarray(row.probabilities)
         assert probabilities.sum() == pytest.approx(1, abs=1e-6)
         assert int(probabilities.argmax()) == row.prediction
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "forced"),
+    [("bf16", "avx2 fma", True), ("bf16", "avx512f avx512_bf16", False), ("fp32", "avx2 fma", False)],
+)
+def test_provenance_says_where_bf16_was_forced(precision: str, flags: str, forced: bool, job: Job, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset(flags.split())))
+    few = with_overrides(job.config, {"precision": precision, "schedule.num_epochs": None, "schedule.num_steps": 1})
+    record = run_one(dataclasses.replace(job, config=few))
+    assert record.provenance["execution"].get("forced_bf16", False) is forced
 
 
 def test_provenance_says_which_examples_were_drawn(job: Job):
@@ -167,7 +178,7 @@ def test_errors_become_answers(job: Job, monkeypatch: pytest.MonkeyPatch, error:
 def test_output_of_a_run_goes_to_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     import os
 
-    with worker._output_to(tmp_path / "logs" / "x.log"):
+    with worker.output_to(tmp_path / "logs" / "x.log"):
         os.write(1, b"from native code\n")
     os.write(1, b"outside\n")
     assert (tmp_path / "logs" / "x.log").read_text() == "from native code\n"

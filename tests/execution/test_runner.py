@@ -13,7 +13,7 @@ from experiments import adam
 from experiments.protocol import PAPER, SMOKE
 from stableft.core.errors import MissingInput, NoDevice, UsageError
 from stableft.core.grid import Grid, select
-from stableft.execution import planning, runner
+from stableft.execution import forecast, planning, runner
 from stableft.execution.backends.base import Cluster
 from stableft.execution.collect import collect
 from stableft.execution.inputs import Inputs
@@ -82,12 +82,12 @@ def test_bf16_is_refused_where_it_does_not_pay(
     flags: str, options: ExecutionOptions, refused: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset(flags.split())))
-    runner._check_precision({"fp32"}, options)
+    runner.check_options({"fp32"}, options)
     if refused:
         with pytest.raises(UsageError, match=r"ran at 18 GFLOP/s, fp32 products at 140.*--precision fp32 or a GPU; --force-bf16"):
-            runner._check_precision({"fp32", "bf16"}, options)
+            runner.check_options({"fp32", "bf16"}, options)
     else:
-        runner._check_precision({"fp32", "bf16"}, options)
+        runner.check_options({"fp32", "bf16"}, options)
 
 
 def test_arms_of_a_seed_share_everything_until_the_first_real_update(finished: Store):
@@ -211,13 +211,14 @@ def test_an_unknown_backend_is_a_usage_error(tmp_path: Path):
         next(run_grid(plan(GRID, store, inputs), store, inputs, ExecutionOptions("slurm")))
 
 
-def test_time_is_estimated_from_earlier_runs_of_the_same_task(finished: Store, tmp_path: Path):
+def test_time_and_disk_are_estimated_from_earlier_runs_of_the_same_task(finished: Store, tmp_path: Path):
+    two = ExecutionOptions(workers=2)
     more = plan(select(GRID, seeds=range(10)), finished, Inputs())
-    seconds, size = planning.estimate(more, finished, workers=2)
+    expected = forecast.forecast(more, finished, Inputs(), two)
     typical = finished.load("smoke", "adam").runs["seconds"].median()
-    assert seconds == pytest.approx(16 * typical / 2)
-    assert 16 * 5_000 < size < 16 * 50_000
-    assert planning.estimate(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), workers=2)[0] is None
+    assert expected.total() == pytest.approx(16 * typical / 2)
+    assert 16 * 5_000 < planning.estimated_bytes(more, finished) < 16 * 50_000
+    assert forecast.forecast(plan(GRID, Store(tmp_path), Inputs()), Store(tmp_path), Inputs(), two).total() is None
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
 from stableft.core.feasibility import check, outline
-from stableft.execution import planning
 from stableft.models import token_cache
 from stableft.models.encoders import Encoder, resolve
 from stableft.models.loading import load_tokenizer, read_body, read_settings
@@ -26,6 +25,7 @@ from stableft.models.tokens import Tokens
 from stableft.models.weights import read_weights, save_weights
 from stableft.reporting import artifact_metadata, captions, compare_results, experiment_summary, html_page, run_scores
 from stableft.reporting.tables import score_summary
+from stableft.storage import run_summary
 from stableft.storage.frames import METRIC_COLUMNS, PREDICTION_COLUMNS
 from stableft.storage.records import FOOTER, CellKey, RunRecord
 from stableft.storage.store import Store
@@ -183,7 +183,7 @@ def test_collected_tables(tmp_path: Path) -> None:
         path = folder / f"{name}.parquet"
         path.write_bytes(make(path))
         answer(tmp_path, lambda: use(store), path, folder, "adam", "toy")
-        answer(tmp_path, lambda: planning.estimate(planning.Plan(_grid(), []), store, 1), path, folder)
+        answer(tmp_path, lambda: run_summary.summarise_tables(store, "smoke", "adam"), path, folder)
 
     contents = [
         st.one_of(
@@ -196,13 +196,6 @@ def test_collected_tables(tmp_path: Path) -> None:
     fuzz(
         "collected", lambda pair: read(*pair), st.one_of(*(st.tuples(st.just(n), c) for n, c in zip(whole, contents, strict=True)))
     )
-
-
-def _grid() -> Any:
-    from experiments import adam
-    from experiments.protocol import PROTOCOLS
-
-    return adam.grid(PROTOCOLS["smoke"])
 
 
 SAID = artifact_metadata.Origin("adam", "laptop", "train_loss", "0" * 12, ("a" * 12,)).to_json()

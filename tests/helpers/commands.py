@@ -72,6 +72,6 @@ def status_counts(quick: Quick, folder: Path, *options: str) -> dict[str, int]:
     code, out, err = quick(folder, "status", *SMOKE, "--results", "out", *options, "--json")
     assert code == 0, err
     found = json.loads(out)
-    names = (*run_state.STATES, "diverged", "only_collected")
+    names = (*run_state.STATES, "diverged", "only_collected", "cached", "will_run")
     assert {name: found[name] for name in names} == {name: sum(cell[name] for cell in found["cells"]) for name in names}
     return {name: found[name] for name in names if found[name]}

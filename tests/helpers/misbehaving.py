@@ -8,12 +8,12 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from stableft.execution.job import Job
-from stableft.execution.worker import _die_with_parent
+from stableft.execution.worker import die_with_parent
 
 
 def obey(connection: Connection, named: Callable[[Job], str] = lambda job: job.run_id.split("-")[0]) -> None:
     """Does what the run's name says; ``tries`` counts in the results folder how often each was started."""
-    _die_with_parent()
+    die_with_parent()
     while True:
         try:
             job: Job = connection.recv()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gpu, gpu_parts
+from benchmarks import engine, gpu, gpu_parts
 from benchmarks.gpu import PARTS, main, run_part, verdict
 from benchmarks.gpu_parts import WAYS, attempt, skipped
-from benchmarks.variants import Context
+from benchmarks.variants import PACKED, Context
 
 OK = {"name": "a", "status": "ok", "reason": ""}
 BAD = {"name": "b", "status": "failed", "reason": "ValueError: no"}
@@ -98,6 +98,21 @@ def test_only_on_a_gpu_do_measured_processes_see_one(tmp_path: Path, monkeypatch
         assert Context(tmp_path, device="cuda").environment(ours=ours)["CUDA_VISIBLE_DEVICES"] == "3"
 
 
+def test_arithmetic_without_instructions_is_left_out_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engine, "has_bf16", lambda: False)
+    monkeypatch.setattr(gpu_parts, "attempt", lambda name, work: {"name": name, "status": "ok"})
+    case = gpu_parts.Case("cpu", tiny=True, folder=tmp_path)
+    assert {row["name"]: row.get("reason", "") for row in gpu_parts.equality(case)} == {
+        "fp32": "", "tf32": "tf32 is an arithmetic of GPUs",
+        "bf16": "bf16 is not supported by this processor: it has no bf16 instructions",
+    }  # fmt: skip
+    row = gpu_parts._speed(case, Context(tmp_path), PACKED, "bf16")
+    assert (row["name"], row["status"]) == ("stableft, packed, bf16", "skipped")
+    assert [row["status"] for row in gpu_parts.equality(gpu_parts.Case("cuda", tiny=True, folder=tmp_path))] == ["ok"] * 3
+    monkeypatch.setattr(engine, "has_bf16", lambda: True)
+    assert [row["status"] for row in gpu_parts.equality(case)] == ["ok", "skipped", "ok"]
+
+
 @pytest.mark.slow
 def test_every_part_runs_without_a_gpu(tmp_path: Path):
     assert main(["--device", "cpu", "--tiny", "--output", str(tmp_path / "gpu.json")]) == 0
@@ -114,17 +129,20 @@ def test_every_part_runs_without_a_gpu(tmp_path: Path):
     assert rows["equality"]["fp32"]["largest_logit_difference"] < 1e-6
     assert rows["equality"]["fp32"]["relative_gradient_difference"] < 1e-5
     assert rows["equality"]["tf32"]["status"] == "skipped"
-    assert rows["equality"]["bf16"]["bounds"] is None
+    assert rows["equality"]["bf16"]["status"] == "skipped" or rows["equality"]["bf16"]["bounds"] is None
     assert all(rows["determinism"][way]["equal"] for way in WAYS)
     assert rows["determinism"]["level"]["level"] == "bit-exact"
     speeds = rows["speed"]
     assert len(speeds) == 10
-    for name in ("padded, fp32", "packed, fp32", "packed, bf16", "packed, fp32, 2 runs at a time"):
+    bf16 = ["packed, bf16"] if engine.has_bf16() else []
+    for name in ("padded, fp32", "packed, fp32", *bf16, "packed, fp32, 2 runs at a time"):
         row = speeds[f"stableft, {name}"]
         assert row["steps_per_second"] > 0
         assert row["tokens_per_second"] > row["sequences_per_second"] > 0
     for name, row in speeds.items():
         if "tf32" in name:
             assert (row["status"], row["reason"]) == ("skipped", "tf32 is an arithmetic of GPUs")
+        elif "bf16" in name and not bf16:
+            assert (row["status"], row["reason"]) == ("skipped", gpu_parts.BF16)
         elif "Trainer" in name:
             assert row["status"] == "ok" or "accelerate is not installed" in row["reason"]

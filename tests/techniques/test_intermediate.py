@@ -22,6 +22,7 @@ from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Grid
 from stableft.core.technique import Stage
 from stableft.execution import collect, planning, run_job, runner, worker
+from stableft.execution.forecast import Forecast
 from stableft.execution.inputs import Inputs
 from stableft.execution.job import Job
 from stableft.execution.run_job import run_one
@@ -349,11 +350,11 @@ def test_from_the_plan_to_the_tables_with_one_first_run_for_all(tmp_path: Path) 
     (source,) = planned.sources
     assert planned.sources[source].task == "toyscore"
     assert not store.root.exists()
-    view = plan_view(planned, store, 2)
+    view = plan_view(planned, store, Forecast(2, reason="too short to be measured"))
     assert view.data["first"] == {"toyscore": 1}
     assert "first: 1 runs on toyscore, since others start from their weights" in view.text
     assert json.dumps(view.data)
-    assert planning.estimate(planned, store, 2)[1] > inputs.encoder("tiny-random").size > 0
+    assert planning.estimated_bytes(planned, store) > inputs.encoder("tiny-random").size > 0
     ended = list(runner.run_grid(planned, store, inputs, runner.ExecutionOptions("local", workers=2)))
     assert [status.state for status in ended] == ["done"] * 6
     assert {path.stem for path in (store.root / "runs").iterdir()} == {source, *(cell.run_id for cell in planned.cells)}

@@ -3,13 +3,12 @@
 This module has the backends of this machine, `serial` and `local`.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from stableft.core.errors import UsageError
 from stableft.execution.job import Job
@@ -81,5 +80,9 @@ def local(supervisor: Supervisor, jobs: Sequence[Job], workers: int) -> Iterator
 
 
 def default_workers() -> int:
-    """Returns the number of usable cores: one single-threaded run on each is fastest."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Returns the number of usable cores: one single-threaded run on each is fastest.
+
+    It respects the affinity of this process, the CPU quota of its container (rounded up), and
+    ``LOKY_MAX_CPU_COUNT``.
+    """
+    return cpu_count()

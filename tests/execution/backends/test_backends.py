@@ -1,12 +1,17 @@
 """What every backend promises: the same numbers, and that nothing that happens to a run happens to another."""
 
+import io
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from joblib.externals.loky.backend import context as loky_context
 
+from benchmarks import engine
 from experiments import adam
 from experiments.protocol import SMOKE
 from stableft.core.errors import UsageError
@@ -17,7 +22,7 @@ from stableft.execution.collect import collect
 from stableft.execution.inputs import Inputs
 from stableft.execution.job import Job
 from stableft.execution.planning import plan
-from stableft.execution.runner import ExecutionOptions, run_grid
+from stableft.execution.runner import ExecutionOptions, run_grid, runs_at_a_time
 from stableft.execution.supervisor import Status, Supervisor
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -157,3 +162,47 @@ def test_an_earlier_name_is_accepted():
 def test_a_backend_that_is_gone_is_refused_and_the_others_are_named():
     with pytest.raises(UsageError, match="unknown backend 'loky'; known: serial, local, dask"):
         backend("loky")
+
+
+@pytest.mark.parametrize(
+    ("quota", "affinity", "limit", "expected"),
+    [
+        ("max 100000", 64, None, 64),
+        ("150000 100000", 64, None, 2),  # of one and a half cores' time
+        ("50000 100000", 64, None, 1),
+        ("max 100000", 3, None, 3),
+        ("max 100000", 64, "5", 5),
+    ],
+)
+def test_as_many_runs_at_a_time_as_cores_may_be_used(
+    quota: str, affinity: int, limit: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A container's quota, here of cgroup v2, leaves the number of the machine's cores as it is."""
+
+    def opened(path: Any, *arguments: Any, **options: Any) -> Any:
+        return io.StringIO(quota) if path == "/sys/fs/cgroup/cpu.max" else open(path, *arguments, **options)
+
+    monkeypatch.setattr(loky_context, "open", opened, raising=False)
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/sys/fs/cgroup/cpu.max" or exists(path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(affinity)), raising=False)
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    if limit:
+        monkeypatch.setenv("LOKY_MAX_CPU_COUNT", limit)
+    assert runs_at_a_time(ExecutionOptions()) == expected
+    assert engine.workers() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (ExecutionOptions(workers=7), 7),
+        (ExecutionOptions("serial", workers=7), 1),
+        (ExecutionOptions(device="cuda"), 1),
+        (ExecutionOptions(device="cuda", gpus=(0, 2), per_gpu=3), 6),
+        (ExecutionOptions("dask", cluster=Cluster(local=4)), 4),
+    ],
+)
+def test_runs_at_a_time(options: ExecutionOptions, expected: int):
+    assert runs_at_a_time(options) == expected
