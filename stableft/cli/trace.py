@@ -57,7 +57,7 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     ids = sorted(runs["run_id"])
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
-    imported = bool(len(runs)) and "imported" in json.loads(runs["provenance"].iloc[0])
+    imported = any(json.loads(text).get("imported") for text in runs["provenance"].drop_duplicates())
     command = f"python -m stableft {'verify' if imported else 'run'} {origin.experiment} --protocol {origin.protocol}"
     groups = experiment_summary.run_groups(runs)
     rebuilt = reproduce.reproductions(runs.to_dict("records"), store)

@@ -15,6 +15,7 @@ from stableft.core.experiments import get_experiment, get_protocol
 from stableft.core.grid import Grid, select
 from stableft.execution import checkout, reproduce
 from stableft.reporting import experiment_summary
+from stableft.storage.evidence import imported_protocols
 from stableft.storage.parquet import read_parquet
 from stableft.storage.store import Store
 
@@ -101,13 +102,18 @@ def test_runs_that_are_no_product_become_several_commands(tmp_path: Path):
 
 
 def test_every_collected_run_is_selected_by_what_trace_prints(project: Path):
-    """Those of the repository; where the code has changed since, it is said instead."""
+    """Those of the repository; where the code has changed since, it is said instead. Imported runs name their source."""
     store = Store(project / "results")
-    exact = 0
+    exact, imported = 0, imported_protocols(store)
     for place in store.collected():
         table = read_parquet(store.folder(*place) / "runs.parquet").to_pandas().to_dict("records")
         by_cell = {(row["arm"], row["task"], row["seed"]): row for row in table}
         for found in reproduce.reproductions(table, store):
+            if place[0] in imported:
+                assert not found.steps
+                assert not found.exact
+                assert [note.partition(":")[0] for note in found.notes] == ["imported, so they can't be computed again from here"]
+                continue
             cells = [cell for step in found.steps if " run " in step for cell in selected(step).cells()]
             asked = [by_cell[cell.arm, cell.task, cell.seed] for cell in cells]
             assert sorted(row["run_id"] for row in asked) == sorted(found.runs)
