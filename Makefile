@@ -72,10 +72,10 @@ smoke: $(READY) ## Prove the installation end to end: two arms, tiny random BERT
 ablation-%: $(READY) FORCE ## Run an experiment, such as ablation-adam or ablation-lr_grid; repeat it to resume
 	$(PY) -m stableft run $* $(RUN)
 
-plan-%: $(READY) FORCE ## Show what ablation-% would run, and how long it takes
-	$(PY) -m stableft plan $* $(GRID)
+plan-%: $(READY) FORCE ## Show what ablation-% would run, and how long it takes here
+	$(PY) -m stableft plan $* $(RUN)
 
-status-%: $(READY) FORCE ## Show which runs of an experiment are done, running, pending or failed
+status-%: $(READY) FORCE ## Show which runs of an experiment are cached, running, pending or failed
 	$(PY) -m stableft status $* $(GRID)
 
 watch-%: $(READY) FORCE ## The same every second, with steps, losses and the time left, from any terminal

@@ -36,7 +36,7 @@ def time_lines(planned: Plan, expected: Forecast) -> list[str]:
 
 
 def about(seconds: float) -> str:
-    """Returns a duration without seconds that nobody could foresee."""
+    """Returns a duration, rounded to minutes."""
     if seconds < 60:
         return "a minute"
     return duration(seconds) if seconds >= 3600 else f"{round(seconds / 60)} min"

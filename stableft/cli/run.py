@@ -156,7 +156,7 @@ def drawing(store: Store) -> str:
 def _end_interrupted(
     context: typer.Context, selected: Selection, planned: Plan, store: Store, failures: Sequence[Status], again: str
 ) -> NoReturn:
-    """Collects the finished runs of an interrupted command, says how to draw them and how to resume, and ends it."""
+    """Collects the finished runs, prints how to draw them and how to resume, and ends the command."""
     # Nothing runs any more; another interrupt would end in a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resume = command(context, context.info_name or "run")

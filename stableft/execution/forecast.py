@@ -30,7 +30,7 @@ NEWEST = 1000  # records read at most
 # Settings that change no run's time.
 TIMELESS = ("adam", "seed", "sample_seed", "init_seed", "order_seed", "dropout_seed", "reinit_seed")
 TOO_SHORT = "too short to be measured"
-Origin = Literal["earlier runs", "calibration"]
+TimeSource = Literal["earlier runs", "calibration"]
 Calibrate = Callable[[Sequence[Job], int], Mapping[str, Pace | str]]
 
 
@@ -52,7 +52,7 @@ class Forecast:
     seconds: Mapping[str, float] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
-    origin: Origin | None = None
+    origin: TimeSource | None = None
     took: float = 0.0
     reason: str = ""
 
@@ -144,7 +144,7 @@ def _measured(
 
 
 def _plain(config: RunConfig) -> RunConfig:
-    """Returns the run without anything that leaves the pace of its steps as it is, and without source runs."""
+    """Returns the run without source runs, and without anything else that does not change its pace."""
     kept = [technique for technique in config.techniques or () if technique.stage in (Stage.MODULES, Stage.AVERAGE)]
     return config.model_copy(update={"techniques": tuple(kept) or None, "surface": None})
 
@@ -184,12 +184,17 @@ def earlier_seconds(store: Store, options: ExecutionOptions) -> dict[str, float]
 
 
 def _here(options: ExecutionOptions) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Returns the parts of provenance that decide a run's speed here: ``hardware``, ``torch``, ``execution``."""
+    """Returns the parts of provenance that decide a run's speed, for a run here.
+
+    They are ``hardware``, ``torch`` and ``execution``.
+    """
     hardware = provenance.static()["hardware"]
-    capability = kernels.instruction_set(kernels.this_processor().flags, os.environ.get("ATEN_CPU_CAPABILITY", ""))
+    vendor, flags = kernels.this_processor()
+    capability = kernels.instruction_set(flags, os.environ.get("ATEN_CPU_CAPABILITY", ""))
+    products = kernels.choose(vendor, capability, onednn_available=True).products
     return (
         {name: hardware[name] for name in ("machine", "system", "cpu", "cores")},
-        {"cpu_capability": capability, "products": asdict(kernels.chosen().products)},
+        {"cpu_capability": capability, "products": asdict(products)},
         {"device": options.device, "threads": options.threads, "packed": options.packed},
     )
 
@@ -200,6 +205,6 @@ def _settings(config: RunConfig, inputs: Inputs) -> str:
 
 
 def _key(config: Mapping[str, Any], data: str, weights: str) -> str:
-    """Returns a key of the settings that decide a run's time, without the unset ones and the encoder's name."""
+    """Returns a key of the settings that decide a run's time."""
     fields = {name: value for name, value in config.items() if name not in (*TIMELESS, "encoder") and value is not None}
     return json.dumps([fields, data, weights], sort_keys=True)

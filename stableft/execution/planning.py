@@ -126,7 +126,10 @@ def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
 
 
 def estimated_bytes(wanted: Plan, store: Store) -> int:
-    """Returns the estimated bytes of the missing runs and their source runs, from the records in the folder."""
+    """Returns the estimated bytes of the missing runs and their source runs.
+
+    A run is as large as the mean record in the folder.
+    """
     files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
     runs = len({**wanted.jobs, **wanted.sources})
     return runs * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes

@@ -137,7 +137,7 @@ def runs_at_a_time(options: ExecutionOptions) -> int:
 
 
 def check_options(precisions: Collection[str], options: ExecutionOptions) -> None:
-    """Checks that runs of these precisions can be started with these options.
+    """Checks that runs of some precisions can be started with the options.
 
     Raises:
         UsageError: The backend is unknown, the options contradict each other, or the device lacks the

@@ -73,8 +73,8 @@ def test_bad_input_gets_one_clear_error(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_version_names_the_commit(tmp_path: Path):
-    code, out, _ = call(tmp_path, "--version")
+def test_the_version_names_the_commit(tmp_path: Path, quick: Quick):
+    code, out, _ = quick(tmp_path, "--version")
     assert code == 0
     assert re.fullmatch(r"stableft \d+\.\d+\.\d+ \(([0-9a-f]{12}\+?|not a git checkout)\)\n", out)
 
@@ -107,7 +107,7 @@ def test_run_and_retry_list_the_same_options_by_group(tmp_path: Path, quick: Qui
 
 def test_bf16_needs_instructions_or_force(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset({"avx2", "fma"})))
-    bf16 = ("run", *SMOKE, "--precision", "bf16", "--seeds", "0", "--arms", "corrected", "--jobs", "1")
+    bf16 = ("run", *SMOKE, "--precision", "bf16", "--seeds", "0", "--arms", "corrected", "--set", "schedule.num_epochs=1")
     code, out, err = quick(tmp_path, *bf16)
     assert (code, out) == (2, "")
     assert "this processor has no bf16 instructions" in " ".join(err.split())

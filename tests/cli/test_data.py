@@ -62,8 +62,9 @@ def test_tagged_data_are_checked(tmp_path: Path, quick: Quick):
     assert (splits["train"]["words"]["max"], splits["test"]["entities"]) == (3, {"[red]": 2})
 
 
-def test_checking_data_needs_no_torch(tmp_path: Path):
-    (tmp_path / "torch.py").write_text("raise ImportError('torch is not needed to look at data')")
+def test_checking_data_needs_no_torch_and_the_command_line_no_dask(tmp_path: Path):
+    for name in ("torch", "distributed", "dask"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not needed to look at data')")
     spec = f"csv:{write_own(tmp_path / 'my.csv')}"
     code, out, err = call(
         tmp_path, "data", "check", spec, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

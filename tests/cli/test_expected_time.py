@@ -8,7 +8,7 @@ from experiments import adam
 from experiments.protocol import SMOKE
 from stableft.cli.expected_time import about, time_data, time_lines
 from stableft.core.grid import select
-from stableft.execution.forecast import Forecast, Origin
+from stableft.execution.forecast import Forecast, TimeSource
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan, plan
 from stableft.storage.store import Store
@@ -18,7 +18,7 @@ def planned(folder: Path, seeds: list[int]) -> Plan:
     return plan(select(adam.grid(SMOKE), seeds=seeds), Store(folder), Inputs())
 
 
-def every_run(of: Plan, seconds: float, workers: int = 2, origin: Origin = "calibration") -> Forecast:
+def every_run(of: Plan, seconds: float, workers: int = 2, origin: TimeSource = "calibration") -> Forecast:
     seeds = {run_id: config.seed for run_id, config in of.jobs.items()}
     return Forecast(workers, dict.fromkeys(of.jobs, seconds), seeds, dict.fromkeys(of.jobs, "toy"), origin)
 

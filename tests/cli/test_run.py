@@ -109,9 +109,13 @@ def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick, monkeypat
     assert (checked["kind"], checked["splits"]["test"]["examples"]) == ("regression", 2)
 
 
-def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
+def test_own_files_leave_the_protocols_results_alone_and_may_move_but_not_change(finished: Path, tmp_path: Path, quick: Quick):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    tables = {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()}
     path = write_own(tmp_path / "a" / "my.csv")
     assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{path}", *OWN)[0] == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()} == tables
+    assert Store(tmp_path / "out").collected() == [("smoke", "adam"), ("smoke+my.csv", "adam")]
     before = Store(tmp_path / "out").load("smoke+my.csv", "adam")
     moved = tmp_path / "b" / "my.csv"
     moved.parent.mkdir()
@@ -123,14 +127,6 @@ def test_own_files_may_move_but_not_change(tmp_path: Path, quick: Quick):
     moved.write_text(moved.read_text().replace("mib", "mip"))
     _, out, _ = quick(tmp_path, "plan", *SMOKE, "--tasks", f"csv:{moved}", *OWN[:4], *OWN[6:], "--json")
     assert (json.loads(out)["protocol"], json.loads(out)["missing"]) == ("smoke+my.csv", 2)
-
-
-def test_own_files_leave_the_protocols_results_alone(finished: Path, tmp_path: Path, quick: Quick):
-    shutil.copytree(finished / "out", tmp_path / "out")
-    tables = {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()}
-    assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{write_own(tmp_path / 'my.csv')}", *OWN)[0] == 0
-    assert {path: path.read_bytes() for path in (tmp_path / "out/smoke/adam").iterdir()} == tables
-    assert Store(tmp_path / "out").collected() == [("smoke", "adam"), ("smoke+my.csv", "adam")]
 
 
 @pytest.mark.parametrize(
@@ -155,30 +151,24 @@ def test_own_files_that_cant_be_used(tmp_path: Path, quick: Quick, tasks: str, c
     assert {path.name for path in tmp_path.iterdir()} == {"my.csv", "bad.csv"}
 
 
-def test_a_record_that_was_cut_short_is_named_set_aside_and_done_again(finished: Path, tmp_path: Path, quick: Quick):
+def test_records_cut_short_or_damaged_inside_are_named_set_aside_and_done_again(finished: Path, tmp_path: Path, quick: Quick):
+    """What is cut short is seen before any run, what is damaged inside when it is collected."""
     shutil.copytree(finished / "out", tmp_path / "out")
-    victim = sorted((tmp_path / "out" / "runs").iterdir())[0]
-    victim.write_bytes(victim.read_bytes()[:500])
-    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out")
-    assert code == 0
-    assert f"{victim.name} is damaged (cut short); set aside" in " ".join(err.split())
-    assert (tmp_path / "out" / "damaged" / victim.name).is_file()
-    _same_metrics(finished, tmp_path)
-
-
-def test_a_record_that_is_damaged_inside_is_named_set_aside_and_done_again(finished: Path, tmp_path: Path, quick: Quick):
-    shutil.copytree(finished / "out", tmp_path / "out")
-    victim = sorted((tmp_path / "out" / "runs").iterdir())[0]
-    content = bytearray(victim.read_bytes())
-    metadata = pq.read_metadata(victim).row_group(0)
+    short, inside, *_ = sorted((tmp_path / "out" / "runs").iterdir())
+    short.write_bytes(short.read_bytes()[:500])
+    content = bytearray(inside.read_bytes())
+    metadata = pq.read_metadata(inside).row_group(0)
     (values,) = (c for c in map(metadata.column, range(metadata.num_columns)) if c.path_in_schema == "value")
     content[values.dictionary_page_offset + values.total_compressed_size // 2] ^= 1  # elsewhere it may be a bit that nobody reads
-    victim.write_bytes(content)
+    inside.write_bytes(content)
     code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out")
     assert code == 0
-    assert f"{victim.name} is damaged" in " ".join(err.split())
-    assert "Running them again." in err
-    assert (tmp_path / "out" / "damaged" / victim.name).is_file()
+    before, _, after = " ".join(err.split()).partition("Running them again.")
+    assert f"{short.name} is damaged (cut short); set aside" in before
+    assert f"{inside.name} is damaged" in before
+    assert "3 cached, 1 will run" in before
+    assert (before.count("done toy / "), after.count("done toy / ")) == (1, 1)
+    assert {path.name for path in (tmp_path / "out" / "damaged").iterdir()} >= {short.name, inside.name}
     _same_metrics(finished, tmp_path)
 
 
@@ -299,12 +289,20 @@ def test_an_interrupted_grid_collects_what_is_done_and_says_what_draws_it(
 
 
 def test_a_first_answer_that_cant_be_collected_ends_no_grid(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    ended: list[int] = []
+
+    def uninterrupted(wanted: Plan, store: Store, inputs: Inputs, options: ExecutionOptions, *_: object) -> Iterator[Status]:
+        for run_id, config in wanted.jobs.items():
+            ended.append(config.seed)
+            yield Status(runner.job(run_id, config, store, inputs, options), "done", "ok", 1.0)
+
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(runner, "run_grid", uninterrupted)
     monkeypatch.setattr(collect, "collect", full)
-    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out", "--jobs", "1")
-    assert (code, err.count("done toy / ")) == (74, 4)
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--results", "out")
+    assert (code, ended, err.count("done toy / ")) == (74, [0, 0, 1, 1], 4)
     assert "has ended" not in err
 
 

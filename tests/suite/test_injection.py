@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -115,19 +116,20 @@ class Scripts(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def renamed(**names: str) -> Results:
-    """Synthetic results whose arms and tasks are called otherwise."""
+def renamed(**names: Sequence[str]) -> Results:
+    """Synthetic results whose last arms and tasks are called otherwise."""
     whole = results()
     other = {"arm": {"<EVIL>": ""}}
-    for column, name in names.items():
-        old = whole.runs[column].unique()[-1]
-        other[column] = {old: name}
+    for column, new in names.items():
+        old = whole.runs[column].unique()[-len(new) :]
+        other[column] = dict(zip(old, new, strict=True))
     return Results(*(table.replace(other) for table in (whole.runs, whole.metrics, whole.predictions)))
 
 
-@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "<img src=x onerror=y>", "$\\frac{", "{{ 7 * 7 }}{% raw %}"])
-def test_a_page_and_its_figures_show_names_as_text(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    html = build(tmp_path, monkeypatch, renamed(arm=text, task=f"t {text}")).read_text(encoding="utf-8")
+@pytest.mark.parametrize("names", [("<script>alert(1)</script>", "<img src=x onerror=y>"), ("$\\frac{", "{{ 7 * 7 }}{% raw %}")])
+def test_a_page_and_its_figures_show_names_as_text(names: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = renamed(arm=names, task=[f"t {name}" for name in names])
+    html = build(tmp_path, monkeypatch, found).read_text(encoding="utf-8")
     tags = Scripts(html).found
     assert [tag for tag, _ in tags].count("script") == 1
     assert not {"iframe", "object", "embed", "foreignobject", "base"} & {tag for tag, _ in tags}
@@ -145,7 +147,7 @@ def test_a_page_and_its_figures_show_names_as_text(text: str, tmp_path: Path, mo
 @pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "a\u202eb"])
 def test_names_that_cannot_be_printed_are_no_results(text: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    keep(store, "laptop", "adam", renamed(arm=text))
+    keep(store, "laptop", "adam", renamed(arm=[text]))
     with pytest.raises(Damaged, match=r"runs\.parquet is damaged \(column arm: .* can't be printed"):
         store.load("laptop", "adam")
 

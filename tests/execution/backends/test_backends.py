@@ -49,13 +49,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return results(tmp_path_factory.mktemp("reference"), ExecutionOptions("serial"))
 
 
-@pytest.mark.parametrize("name", PARALLEL)
+@pytest.mark.parametrize("name", ["dask", "gather"])  # of local in test_runner.py
 def test_the_collected_tables_are_equal_value_for_value(reference: Results, scheduler: str, tmp_path: Path, name: str):
-    if name in ("dask", "gather"):
-        execution = ExecutionOptions("dask", cluster=Cluster(scheduler, gather=name == "gather"))
-    else:
-        execution = ExecutionOptions(name, workers=2)
-    found = results(tmp_path, execution)
+    found = results(tmp_path, ExecutionOptions("dask", cluster=Cluster(scheduler, gather=name == "gather")))
     pd.testing.assert_frame_equal(found.metrics, reference.metrics, check_exact=True)
     pd.testing.assert_frame_equal(found.predictions, reference.predictions, check_exact=True)
     identity = ["arm", "task", "seed", "run_id", "outcome", "trajectory_sha256"]

@@ -5,8 +5,6 @@ import dataclasses
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -274,8 +272,3 @@ def test_a_local_cluster_leaves_the_environment_as_it_was():
     with dask_client.local_cluster(1):
         assert os.environ != before, "else there is nothing to test: Dask no longer writes its settings there"
     assert os.environ == before
-
-
-def test_the_command_line_imports_distributed_only_if_asked(project: Path):
-    code = "import sys, stableft.__main__, stableft.execution.backends.backend_registry; sys.exit('distributed' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=project).returncode == 0
