@@ -133,7 +133,7 @@ def _squares(scores: pd.DataFrame, task: str, methods: tuple[str, ...]) -> list[
     for method, square in zip(methods, squares, strict=True):
         if min(square.shape) < 2:
             raise MissingInput(f"{method} on {task}: {square.shape[0]} x {square.shape[1]} seeds, and 2 x 2 are the least")
-        if missing := int(square.isna().sum(axis=None)):
+        if missing := int(np.isnan(square.to_numpy(dtype=np.float64)).sum()):
             raise MissingInput(f"{method} on {task}: {missing} of {square.size} pairs of seeds are not run")
         if not (square.index.equals(squares[0].index) and square.columns.equals(squares[0].columns)):
             raise MissingInput(f"{' and '.join(methods)} on {task} were run with different seeds")
