@@ -1,7 +1,7 @@
 """Seed effects: the tests of claims on a square of init seeds x order seeds.
 
-All are about the last scores on validation (`stableft.reporting.grid_axes.seed_scores`). The unit is
-a seed of a side, so n is the length of the shorter side.
+All are about the last scores on validation (`stableft.reporting.grid_axes.seed_scores`). The unit
+is a seed of a side, so n is the length of the shorter side.
 """
 
 from collections.abc import Callable
@@ -62,8 +62,8 @@ class BothContribute:
 class SteadierOver:
     """Test: scores of a method spread less over one kind of seed, the other held fixed.
 
-    Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if it
-    lies above; see `stableft.statistics.spread_ratio`.
+    Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if
+    it lies above; see `stableft.statistics.spread_ratio`.
 
     Attributes:
         side: The kind of seed over which scores spread.

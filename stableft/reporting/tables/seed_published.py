@@ -1,4 +1,4 @@
-"""Published seeds: scores per init seed and of all runs, beside those of Zhang et al. (2021), Appendix B."""
+"""Published seeds: scores per init seed and of all runs, beside Zhang et al. (2021), Appendix B."""
 
 import pandas as pd
 
