@@ -46,7 +46,7 @@ from .protocol import GLUE_DEV, MOSBACH
 from .published import PUBLISHED
 
 TASKS = {"laptop": ("docpair",), "small": ("rte_dev",), "paper": GLUE_DEV}
-NUM_SEEDS = {"paper": 25}
+NUM_SEEDS = {"laptop": 3, "paper": 25}
 RATES = {"smoke": 3e-3, "paper": 2e-5}
 EDGE = 1e-4  # the original recipe fails in some runs of small encoders (lr_grid, precision)
 RECIPE: Override = {"batch_size": 16, "adam.eps": 1e-6, "adam.eps_placement": "v", "adam.weight_decay": 0.01}

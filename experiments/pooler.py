@@ -55,13 +55,13 @@ def grid(protocol: Protocol) -> Grid:
     Also at the document's rate, where that is another.
     """
     arms = dict(ARMS)
-    if protocol.name in ("laptop", "small"):
+    if protocol.name == "small":
         own: Override = {"adam.lr": RATE, "schedule.num_epochs": NUM_EPOCHS}
         arms |= {f"{name} lr={RATE:.0e}": {**override, **own} for name, override in ARMS.items()}
     return Grid("pooler", protocol, arms, TASKS.get(protocol.name, protocol.tasks), tuple(protocol.seeds)[:NUM_SEEDS])
 
 
-POOLER, STANDARD = ({"laptop": f"{name} lr=2e-05", "small": f"{name} lr=2e-05", "": name} for name in ("pooler", "standard"))
+POOLER, STANDARD = ({"small": f"{name} lr=2e-05", "": name} for name in ("pooler", "standard"))
 DOCUMENT = Setting(
     "a thousand examples, batch 16, 2e-5, 10 epochs, no failed run (first source document, sections 1 and 2)",
     learning_rates=(RATE,),
