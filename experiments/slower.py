@@ -53,7 +53,8 @@ def grid(protocol: Protocol) -> Grid:
         "corrected": {**setting, "adam.bias_correction": True},
         "uncorrected": {**setting, "adam.bias_correction": False},
     }
-    return Grid("slower", protocol, arms, TASKS.get(protocol.name, protocol.tasks), tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name, MOST_SEEDS)])
+    seeds = tuple(protocol.seeds)[: NUM_SEEDS.get(protocol.name, MOST_SEEDS)]
+    return Grid("slower", protocol, arms, TASKS.get(protocol.name, protocol.tasks), seeds)
 
 
 DOCUMENT = Setting(

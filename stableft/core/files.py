@@ -43,7 +43,7 @@ def write_whole(path: Path, content: bytes) -> Path:
     """Writes a file so that readers see the old one or the whole new one, never a part; see `replaced`.
 
     Args:
-        path: The target; its folder exists.
+        path: The target; its folder exists. A device or a pipe is written to, never replaced.
         content: All of it.
 
     Returns:
@@ -52,6 +52,9 @@ def write_whole(path: Path, content: bytes) -> Path:
     Raises:
         OSError: the disk is full or the folder can't be written to; the target is then as it was.
     """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return path
     with replaced(path) as draft:
         draft.write_bytes(content)
     return path
