@@ -222,14 +222,16 @@ class GridProgress:
     def snapshot(self) -> Snapshot:
         """Returns the current state of the grid.
 
-        The number of runs at a time is measured: total seconds of all runs over elapsed seconds.
+        The number of runs at a time is measured: total seconds of all runs over elapsed seconds, at least
+        the number of running ones.
         """
         now = time.monotonic()
         with self._lock:
             running = [replace(run, seconds=now - started) for started, run in self._running.values()]
             pending = [task for run_id, task in self._waiting.items() if run_id not in self._running]
             busy = sum(map(sum, self._times.values())) + sum(run.seconds for run in running)
-            left = seconds_left(running, pending, self._times, busy / max(now - self._started, 1e-9), self._known)
+            at_a_time = max(len(running), busy / max(now - self._started, 1e-9))
+            left = seconds_left(running, pending, self._times, at_a_time, self._known)
             counts = self._counts + Counter(running=len(running), pending=len(pending))
         return Snapshot(self._title, counts, running, (), left, idle="starting")
 

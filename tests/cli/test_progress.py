@@ -97,7 +97,7 @@ def test_off_a_terminal_a_minute_of_silence_is_a_line(tmp_path: Path, monkeypatc
     one, other = line.removeprefix("running toy / corrected / 0: ").split("; toy / uncorrected / 0: ")
     assert one == "step 6 of 24, loss 0.500, 1 min 00 s"
     assert other.startswith("step 0 of 24, ")
-    assert line.endswith("[0/4, eta 8 min 00 s]")  # 3 min by its own pace, and three expected to take 100 s; one at a time so far
+    assert line.endswith("[0/4, eta 4 min 00 s]")  # 3 min by its own pace, and three expected to take 100 s; two at a time
     now = 170.0
     progress.end(ended[0])
     assert len(lines()) == 1
