@@ -27,7 +27,7 @@ five seeds share a draw, so 25 runs are no 25 independent ones.
 
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
-from stableft.reporting.claims import Claim
+from stableft.reporting.claims import BIAS_CORRECTION, REINITIALISATION, Claim
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater
 from stableft.reporting.figures import training_size
 from stableft.reporting.tables import arm_summary
@@ -67,6 +67,7 @@ CLAIMS = (
         minimum_n=FEWEST,
         test=greater("corrected 1000", "uncorrected 1000"),
         tasks=(*GLUE_SMALL, "docpair"),
+        question=BIAS_CORRECTION,
     ),
     Claim(
         name="reinit_scores_higher",
@@ -78,6 +79,7 @@ CLAIMS = (
         minimum_n=FEWEST,
         test=greater("reinit 1000", "corrected 1000"),
         tasks=(*GLUE_SMALL, "docpair"),
+        question=REINITIALISATION,
     ),
 )
 

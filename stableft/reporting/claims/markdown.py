@@ -45,7 +45,8 @@ def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), th
         outdated: Results with stale runs, which the page names.
         thresholds: The frozen tests; the page tells when they were set.
     """
-    when = summary(thresholds)
+    shown = {(judgement.experiment, judgement.claim.name) for judgement in judgements}
+    when = summary([each for each in thresholds if (each.experiment, each.claim) in shown])
     parts = [HEAD, *([f"{when}\n"] if when else []), _summary(judgements), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         parts.append(f"## {protocol}\n")
