@@ -13,7 +13,7 @@ tasks without failed runs, the uncorrected arm learns faster at first.
 Found (laptop): as predicted, at the learning rates that are best for the corrected arm. docs15, 10
 seeds: corrected 0.663, uncorrected 0.067, all 10 runs collapsed (9 failed by the rule; one gets 3
 of 2,625 examples more right than a constant prediction). docpair: corrected 0.625, uncorrected
-0.500, all 10 failed. None of these corrected runs failed, but of 20 corrected runs on docpair, 10
+0.500, all 10 failed. None of the corrected runs failed, but of 20 corrected runs on docpair, 10
 of them precision's, one did. The loss of failed runs is flat, and the gradients of their lowest
 blocks are more than a thousand times smaller. At small learning rates the uncorrected arm is
 faster: lr_grid shows it. These are results about MiniLM, not about BERT-large.

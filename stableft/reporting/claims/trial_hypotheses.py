@@ -149,8 +149,8 @@ class EarlyPredictsLate:
         pairs = runs[["value", "validation"]].dropna().to_numpy()
         if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
             raise MissingInput("fewer than three runs with an early score, or scores that are all equal")
-        correlation = float(stats.spearmanr(*pairs.T).statistic)
-        early, late = (stats.zscore(stats.rankdata(column)) for column in pairs.T)
+        early, late = (np.asarray(stats.zscore(stats.rankdata(column))) for column in pairs.T)
+        correlation = float(early @ late / len(pairs))
         shuffled = statistics.resampling().permuted(np.tile(early, (RESAMPLES, 1)), axis=1)
         chance = shuffled @ late / len(pairs)
         above, below = ((1 + np.count_nonzero(sign * chance >= sign * correlation - 1e-12)) / (1 + RESAMPLES) for sign in (1, -1))
