@@ -59,7 +59,7 @@ def verify(
 
 
 def _thresholds(store: Store, reason: str) -> "list[Threshold]":
-    """Returns the list of thresholds; with a reason, after adding the tests of all experiments that changed."""
+    """Returns the list of thresholds; with a reason, after adding the tests that changed."""
     from stableft.execution import checkout
     from stableft.reporting.claims import thresholds
 

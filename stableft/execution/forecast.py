@@ -189,9 +189,9 @@ def _here(options: ExecutionOptions) -> tuple[dict[str, Any], dict[str, Any], di
     They are ``hardware``, ``torch`` and ``execution``.
     """
     hardware = provenance.static()["hardware"]
-    vendor, flags = kernels.this_processor()
-    capability = kernels.instruction_set(flags, os.environ.get("ATEN_CPU_CAPABILITY", ""))
-    products = kernels.choose(vendor, capability, onednn_available=True).products
+    processor = kernels.this_processor()
+    capability = kernels.instruction_set(processor.flags, os.environ.get("ATEN_CPU_CAPABILITY", ""))
+    products = kernels.choose(processor.vendor, capability, onednn_available=True).products
     return (
         {name: hardware[name] for name in ("machine", "system", "cpu", "cores")},
         {"cpu_capability": capability, "products": asdict(products)},

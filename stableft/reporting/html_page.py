@@ -26,7 +26,7 @@ from stableft.reporting.artifact_metadata import read_origin, run_set
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
-from stableft.reporting.pooling import load_pooled, stale_runs
+from stableft.reporting.pooling import load_pooled, run_tables, stale_runs
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -134,10 +134,11 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
     outdated = stale_runs(store, protocol)
     why = {each.experiment: each.sentence() for each in outdated if each.stale == each.runs}
     names -= why.keys()
+    tables = run_tables(store, protocol)
     sections: list[Section] = []
     judgements: list[Judgement] = []
     for name in all_experiments():
-        results = load_pooled(store, protocol, name) if name in names else None
+        results = load_pooled(store, protocol, name, tables=tables) if name in names else None
         judgements += [replace(each, found=why[name]) if name in why else each for each in judge(name, results)]
         if results is not None:
             sections.append(section(name, results, figures / protocol / name))

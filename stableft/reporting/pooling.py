@@ -1,4 +1,4 @@
-"""Pooling: an experiment's results, with the further seeds of equal configurations in other experiments.
+"""Pooling: an experiment's results, with further seeds of equal configurations in others.
 
 Two arms of different experiments may have equal settings, data and weights. Their runs are one
 sample, whichever experiment ran them: figures, tables and verdicts of each use the seeds of all.
@@ -54,7 +54,14 @@ def stale_runs(store: Store, protocol: str | None = None, experiments: Sequence[
     return found
 
 
-def load_pooled(store: Store, protocol: str, experiment: str, *, predictions: bool = True) -> Results:
+def run_tables(store: Store, protocol: str) -> dict[str, pd.DataFrame]:
+    """Returns the runs of all experiments collected at a protocol, by experiment."""
+    return {name: store.load_runs(protocol, name) for scale, name in store.collected() if scale == protocol}
+
+
+def load_pooled(
+    store: Store, protocol: str, experiment: str, *, predictions: bool = True, tables: Mapping[str, pd.DataFrame] | None = None
+) -> Results:
     """Loads the results of an experiment at a protocol, pooled with equal configurations.
 
     Args:
@@ -62,6 +69,7 @@ def load_pooled(store: Store, protocol: str, experiment: str, *, predictions: bo
         protocol: Name of the protocol.
         experiment: Name of the experiment.
         predictions: See `Store.load`.
+        tables: `run_tables`, if they were read before.
 
     Returns:
         As `pool`.
@@ -72,9 +80,8 @@ def load_pooled(store: Store, protocol: str, experiment: str, *, predictions: bo
     """
     # The small tables of all experiments tell which others have further seeds.
     own = store.load(protocol, experiment, predictions=predictions)
-    others = {
-        name: store.load_runs(protocol, name) for scale, name in store.collected() if scale == protocol and name != experiment
-    }
+    tables = run_tables(store, protocol) if tables is None else tables
+    others = {name: runs for name, runs in tables.items() if name != experiment}
     needed = dict.fromkeys(further_runs(own.runs, others)[COLLECTED_IN])
     collected = {experiment: own, **{name: store.load(protocol, name, predictions=predictions) for name in needed}}
     if all(stale(own.runs)):

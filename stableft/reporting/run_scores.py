@@ -6,10 +6,10 @@ regression task, the score of the best constant. Leaving such runs out would fav
 diverges. For every score higher is better (`stableft.tasks.scores`), so one rule fits
 classification and regression.
 
-Failed runs are counted as the sources do (Mosbach et al. 2021, section 3.2, after Dodge et al. 2020):
-a run at or below the majority score. Two limits of that rule: for MRPC it compares F1, so that a run
-with an accuracy above the majority's may count as failed; for correlations and MCC the bound is 0,
-so that a collapsed run with noise for predictions passes half of the time.
+Failed runs are counted as the sources do (Mosbach et al. 2021, section 3.2, after Dodge et al.
+2020): a run at or below the majority score. The rule has two limits. For MRPC it compares F1, so a
+run with an accuracy above the majority's may count as failed. For correlations and MCC the bound is
+0, so a collapsed run with noise for predictions passes half of the time.
 """
 
 import json

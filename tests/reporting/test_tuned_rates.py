@@ -25,10 +25,9 @@ def laptop(project: Path) -> Results:
 def test_tuned_against_tuned_at_laptop_by_plain_best_validation(project: Path) -> None:
     """The differences are 0.010 and 0.008, where both arms at the corrected one's rate differ by 0.596 and 0.125."""
     runs = learning_rates(laptop(project)).query("setting == ''")
-    means = runs.groupby(["task", "arm", "lr"], observed=True)[["validation", "score"]].mean()
-    best = {(task, arm): group["validation"].idxmax() for (task, arm), group in means.groupby(["task", "arm"], observed=True)}
-    found = {place: (row[2], round(means.loc[row, "score"], 3)) for place, row in best.items()}
-    assert found == {
+    means = runs.groupby(["task", "arm", "lr"], observed=True)[["validation", "score"]].mean().reset_index()
+    best = means.sort_values("validation").groupby(["task", "arm"], observed=True).tail(1).to_dict("records")
+    assert {(row["task"], row["arm"]): (row["lr"], round(row["score"], 3)) for row in best} == {
         ("docs15", "corrected"): (5e-4, 0.665),
         ("docs15", "uncorrected"): (1e-4, 0.655),
         ("docpair", "corrected"): (2e-4, 0.630),
@@ -52,21 +51,23 @@ def test_a_scored_validation_split_is_halved(project: Path) -> None:
     rows = results.predictions.query("task == 'docs15' and arm.str.startswith('corrected') and not arm.str.contains('epochs')")
     rows = rows.assign(right=rows["label"] == rows["prediction"], odd=rows["example"] % 2, arm=rows["arm"].astype(str))
     halves = rows.groupby(["arm", "seed", "odd"], observed=True)["right"].mean().unstack()
-    best = halves.groupby("arm").mean().idxmax()
-    expected = (halves.loc[best[0]][1] + halves.loc[best[1]][0]) / 2
+    best = [str(arm) for arm in halves.groupby("arm").mean().idxmax()]
+    by_half = halves.reset_index()
+    even, odd = (by_half[by_half["arm"] == arm].set_index("seed") for arm in best)
+    expected = (even[1] + odd[0]) / 2
     found = tuned_scores(results).query("task == 'docs15' and arm == 'corrected' and rate_of == 'corrected'")
     assert set(found["rates"]) == {f"{best[0].split('=')[1]} / {best[1].split('=')[1]}"}
     np.testing.assert_allclose(found.set_index("seed")["value"].sort_index(), expected.sort_index())
 
 
 def test_the_table_has_tuned_arms_beside_arms_at_one_rate(project: Path) -> None:
-    frame = rates_compared.table(laptop(project)).set_index(["task", "rates_of"])
-    assert list(frame.index) == [(task, rates) for task in ("docs15", "docpair") for rates in ("each", "corrected", "uncorrected")]
-    assert set(frame["arm"]) == {"uncorrected"}
-    row = frame.loc["docpair", "each"]
+    rows = {(row["task"], row["rates_of"]): row for row in rates_compared.table(laptop(project)).to_dict("records")}
+    assert list(rows) == [(task, rates) for task in ("docs15", "docpair") for rates in ("each", "corrected", "uncorrected")]
+    assert {row["arm"] for row in rows.values()} == {"uncorrected"}
+    row = rows["docpair", "each"]
     assert (row["rate"], row["rate_first"], row["pairs"]) == ("2e-05", "2e-04", 3)
     assert row["difference"] == pytest.approx(row["mean"] - row["mean_first"])
-    assert frame["difference"].round(3).to_dict() == {
+    assert {place: round(row["difference"], 3) for place, row in rows.items()} == {
         ("docs15", "each"): -0.013,
         ("docs15", "corrected"): -0.324,
         ("docs15", "uncorrected"): 0.066,

@@ -189,6 +189,8 @@ def test_notes_on_untrained_runs_are_counted(project: Path) -> None:
 # The table near the end of the audit's second section, and the claims on few examples.
 VERDICTS = {
     "adam.uncorrected_fails": "confirmed", "adam.corrected_never_fails": "confirmed", "adam.corrected_scores_higher": "confirmed",
+    "adam.half_fail_on_rte": "inconclusive", "adam.fewer_trials": "inconclusive", "adam.failed_loss_is_flat": "confirmed",
+    "adam.early_scores_predict": "confirmed",
     "adam.faster": "inconclusive", "adam.lower_at_the_end": "confirmed", "adam.slower_at_first": "confirmed",
     "reinit.scores_higher": "confirmed", "reinit.steadier": "confirmed", "reinit.faster": "confirmed",
     "reinit.cola_gains": "inconclusive",

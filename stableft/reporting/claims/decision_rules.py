@@ -152,7 +152,7 @@ def _to_exclude(rate: float) -> int:
 
 
 def _with_seeds(evidence: Evidence, difference: Vector) -> Evidence:
-    """Returns evidence with the seeds needed to find a mean difference of this size with 80 % probability.
+    """Returns evidence with the seeds that find a mean difference of this size with 80 % probability.
 
     The number is larger than the present one. Its range has the numbers at the ends of the difference's
     95 % interval (Student's t). There is none if a verdict exists, with fewer than `FEWEST_ESTIMATED`

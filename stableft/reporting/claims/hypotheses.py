@@ -238,8 +238,10 @@ def tuned(treated: str, reference: str, margin: float = 0.0, *, at_rate_of: str 
         margin: In units of the score, >= 0.
         at_rate_of: Both arms at the best rate of this arm instead.
     """
-    arms = (f"{arm} tuned" if at_rate_of in (None, arm) else f"{arm} at rate of {at_rate_of}" for arm in (treated, reference))
-    return PairedTest(decision_rules.difference, {"margin": margin}, TunedScore(), *arms)
+    first, second = (
+        f"{arm} tuned" if at_rate_of in (None, arm) else f"{arm} at rate of {at_rate_of}" for arm in (treated, reference)
+    )
+    return PairedTest(decision_rules.difference, {"margin": margin}, TunedScore(), first, second)
 
 
 def together(parts: Mapping[str, Evidence]) -> Evidence:

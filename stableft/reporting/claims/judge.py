@@ -16,7 +16,7 @@ from stableft.reporting.artifact_metadata import encoder_name
 from stableft.reporting.claims.arms import Arm, matching
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
 from stableft.reporting.claims.setting import unmet
-from stableft.reporting.pooling import COLLECTED_IN, further_seeds, load_pooled
+from stableft.reporting.pooling import COLLECTED_IN, further_seeds, load_pooled, run_tables
 from stableft.storage.evidence import stored_grid
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -45,12 +45,13 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
     collected = set(store.collected())
     judgements: list[Judgement] = []
     for protocol in protocols:
+        tables = run_tables(store, protocol.name)
         for name, module in experiments.items():
             results, absent = None, ABSENT
             if (protocol.name, name) in collected:
                 reads = any(_reads_predictions(claim) for claim in module.CLAIMS)
                 try:
-                    results = load_pooled(store, protocol.name, name, predictions=reads)
+                    results = load_pooled(store, protocol.name, name, predictions=reads, tables=tables)
                 except Stale as error:
                     absent = str(error)
             if grid := grid_at(name, module, protocol, results):
@@ -106,7 +107,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Ju
     arms: Sequence[Arm] = getattr(claim.test, "arms", ())
     outside = unmet(claim.setting, of_tasks, arms) if claim.setting else {}
     reasons = "; ".join(f"{task}: {why}" for task, why in outside.items())
-    judged = _results_on(of_tasks, [task for task in tasks if task not in outside], True)
+    judged = _results_on(of_tasks, [task for task in tasks if task not in outside], True) if outside else of_tasks
     if judged.runs.empty:
         return replace(base, verdict="not applicable", found=f"outside the source's setting: {reasons}", outside=outside)
     try:

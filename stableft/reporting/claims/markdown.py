@@ -60,7 +60,8 @@ def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), th
     for judgement in judgements:
         by_claim.setdefault((judgement.experiment, judgement.claim.name), {})[judgement.protocol] = judgement
     ordered = sorted(by_claim.values(), key=_place)  # stable: experiments and claims in their own order
-    when, set_by = summary(thresholds), current(thresholds)
+    when = summary([each for each in thresholds if (each.experiment, each.claim) in by_claim])
+    set_by = current(thresholds)
     parts = [HEAD, *([f"{when}\n"] if when else []), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
     labels = {j.protocol: label(j) for j in judgements}
     shown = {name: labels[name] for name in columns}

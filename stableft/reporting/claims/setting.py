@@ -52,8 +52,8 @@ def unmet(setting: Setting, results: Results, arms: Sequence[Arm] = ()) -> dict[
     Args:
         setting: The setting.
         results: Results of one experiment and protocol.
-        arms: Arms with the conditions on settings, if the setting names none. All, if no arm matches: the
-            measures of some claims have other arms than the runs.
+        arms: Arms with the conditions on settings, if the setting names none. All, if no arm matches:
+            the measures of some claims have other arms than the runs.
     """
     protocol = str(results.runs["protocol"].iloc[0])
     scores = final_scores(results) if setting.none_failed else None
@@ -127,7 +127,9 @@ def _longer(setting: Setting, runs: pd.DataFrame, protocol: str) -> Iterator[str
 
 
 def _failed(setting: Setting, scores: pd.DataFrame | None, protocol: str) -> Iterator[str]:
-    for arm in setting.none_failed if scores is not None else ():
+    if scores is None:
+        return
+    for arm in setting.none_failed:
         of_arm = scores[scores["arm"].astype(str).isin(matching(arm, protocol, scores["arm"]))]
         if of_arm["failed"].any():
             yield f"{of_arm['failed'].sum()} of {len(of_arm)} runs of {pattern_at(arm, protocol)} failed"

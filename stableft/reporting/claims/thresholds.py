@@ -12,16 +12,18 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stableft.core.errors import MissingInput
-from stableft.core.experiments import folder
+from stableft.core.config import RunConfig, canonical_json
+from stableft.core.errors import MissingInput, UsageError
+from stableft.core.experiments import all_protocols, folder
 from stableft.core.grid import join_spans
 from stableft.reporting.claims.claim import Claim
 from stableft.reporting.claims.decision_rules import ALPHA
-from stableft.reporting.pooling import further_runs
+from stableft.reporting.pooling import run_tables
 from stableft.storage.store import Store
 
 # A rule that decides otherwise than before has a higher number here, which changes the digests of its claims.
@@ -40,8 +42,8 @@ class Threshold:
         digest: `digest` of the claim.
         set_on: Day on which the test was set, such as ``2026-11-21``.
         commit: Commit that set it, or the last one before.
-        data_seen: ``yes`` if results of the experiment had been seen by then, else ``no``.
-        seen: Seeds of these results by protocol, such as ``laptop 0-9; small 0-2``.
+        data_seen: ``yes`` if results of its runs had been seen by then, else ``no``.
+        seen: Seeds of those results by protocol, such as ``laptop 0-9; small 0-2``.
         reason: Reason of this line.
     """
 
@@ -116,7 +118,7 @@ def freeze(
         commit: The last commit.
         reason: Reason of the change, not empty.
     """
-    seen = {name: seen_seeds(store, name) for name in {name for name, _ in unfrozen(experiments, thresholds)}}
+    seen = {name: seen_seeds(store, name, experiments[name]) for name in {name for name, _ in unfrozen(experiments, thresholds)}}
     lines = [
         Threshold(name, claim.name, digest(claim), set_on, commit, "yes" if seen[name] else "no", seen[name], reason)
         for name, claim in unfrozen(experiments, thresholds)
@@ -124,16 +126,42 @@ def freeze(
     return [*thresholds, *lines]
 
 
-def seen_seeds(store: Store, experiment: str) -> str:
-    """Returns the seeds of an experiment's collected results by protocol, pooled; empty if there are none."""
-    collected = store.collected()
+def seen_seeds(store: Store, experiment: str, module: ModuleType) -> str:
+    """Returns the seeds that had been seen, by protocol, such as ``laptop 0-9; small 0-2``.
+
+    Seen are all collected runs of the experiment, and those with the settings of its grid in any other.
+    Stale runs have been seen, too.
+
+    Args:
+        store: The results.
+        experiment: Its name.
+        module: Its module.
+
+    Returns:
+        Empty if nothing had been seen.
+    """
     parts = []
-    for protocol in sorted({scale for scale, name in collected if name == experiment}):
-        runs = {name: store.load_runs(protocol, name) for scale, name in collected if scale == protocol}
-        own = runs.pop(experiment)
-        seeds = {*own["seed"], *further_runs(own, runs)["seed"]}
-        parts.append(f"{protocol} {join_spans(sorted(map(int, seeds)))}")
+    for protocol in sorted({scale for scale, _ in store.collected()}):
+        known = all_protocols().get(protocol)
+        wanted = {_settings(cell.config) for cell in module.grid(known).cells()} if known else set()
+        seeds: set[int] = set()
+        for name, runs in run_tables(store, protocol).items():
+            rows = zip(runs["config"], runs["seed"], strict=True)
+            seeds |= {int(seed) for text, seed in rows if name == experiment or (wanted and _stored_settings(text) in wanted)}
+        parts += [f"{protocol} {join_spans(sorted(seeds))}"] if seeds else []
     return "; ".join(parts)
+
+
+def _settings(config: RunConfig) -> str:
+    return canonical_json(config.model_dump(mode="json", exclude_none=True, exclude={"seed"}))
+
+
+@lru_cache(maxsize=20_000)
+def _stored_settings(text: str) -> str:
+    try:
+        return _settings(RunConfig.model_validate_json(text))
+    except (ValueError, UsageError):
+        return ""
 
 
 def to_csv(thresholds: Iterable[Threshold]) -> str:
@@ -141,7 +169,7 @@ def to_csv(thresholds: Iterable[Threshold]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Threshold)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(asdict, thresholds))
+    writer.writerows([asdict(each) for each in thresholds])
     return text.getvalue()
 
 

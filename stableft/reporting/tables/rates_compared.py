@@ -34,11 +34,11 @@ def table(results: Results) -> pd.DataFrame:
         groups = {(str(arm), str(chooser)): group for (arm, chooser), group in of_task.groupby(["arm", "rate_of"])}
         for arm in others:
             for rates_of, choosers in (("each", (arm, first)), (first, (first, first)), (arm, (arm, arm))):
-                both = groups.get((arm, choosers[0])), groups.get((first, choosers[1]))
-                if both[0] is None or both[1] is None:
+                treated, reference = groups.get((arm, choosers[0])), groups.get((first, choosers[1]))
+                if treated is None or reference is None:
                     continue
-                pairs = both[0].merge(both[1], on="seed", suffixes=("", "_first"))
+                pairs = treated.merge(reference, on="seed", suffixes=("", "_first"))
                 means = {"mean": pairs["score"].mean(), "mean_first": pairs["score_first"].mean()}
-                rates = {"rate": both[0]["rates"].iloc[0], "rate_first": both[1]["rates"].iloc[0]}
-                rows.append({"task": task, "arm": arm, "rates_of": rates_of} | rates | means | difference(*both))
+                rates = {"rate": treated["rates"].iloc[0], "rate_first": reference["rates"].iloc[0]}
+                rows.append({"task": task, "arm": arm, "rates_of": rates_of} | rates | means | difference(treated, reference))
     return pd.DataFrame(rows).reindex(columns=COLUMNS).astype({"pairs": "Int64"})

@@ -92,7 +92,7 @@ def test_a_rule_that_decides_otherwise_changes_the_digests_of_its_claims(monkeyp
 
 
 def test_freezing_adds_a_line_for_what_changed_and_nothing_else(tmp_path: Path, project: Path) -> None:
-    module: Any = SimpleNamespace(CLAIMS=[CLAIM, adam.CLAIMS[1]])
+    module: Any = SimpleNamespace(CLAIMS=[CLAIM, adam.CLAIMS[1]], grid=adam.grid)
     store = Store(project / "results")
     first = thresholds.freeze({"adam": module}, [], store, "2026-12-01", "abc1234", "new")
     assert [line.claim for line in first] == [CLAIM.name, adam.CLAIMS[1].name]
@@ -104,7 +104,11 @@ def test_freezing_adds_a_line_for_what_changed_and_nothing_else(tmp_path: Path, 
     assert second[:2] == first
     assert [(line.claim, line.reason, line.set_on) for line in second[2:]] == [(CLAIM.name, "more seeds", "2026-12-02")]
     assert thresholds.current(second)["adam", CLAIM.name] == second[2]
-    unseen = thresholds.freeze({"new": module}, [], store, "2026-12-01", "abc1234", "new")
+    # Of an experiment without results, runs of the same settings in others have been seen.
+    moved = thresholds.freeze({"new": module}, [], store, "2026-12-01", "abc1234", "moved")
+    assert {line.data_seen for line in moved} == {"yes"}
+    assert "laptop 0-19" in moved[0].seen
+    unseen = thresholds.freeze({"new": module}, [], Store(tmp_path), "2026-12-01", "abc1234", "new")
     assert {(line.data_seen, line.seen) for line in unseen} == {("no", "")}
     # As a file.
     path = tmp_path / "thresholds.csv"
