@@ -35,11 +35,21 @@ from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, l
 from stableft.reporting.claims.measures import train_loss
 from stableft.reporting.claims.run_measures import FailedPairs, loss_fall, low_gradients
 from stableft.reporting.claims.trial_hypotheses import EarlyPredictsLate, FewerTrials, ShareBelow
-from stableft.reporting.figures import best_of, bias_magnitude, curves, distributions, loss_and_score
+from stableft.reporting.figures import (
+    best_of,
+    bias_magnitude,
+    curves,
+    distributions,
+    evaluations_per_run,
+    fine_curves,
+    loss_and_score,
+    loss_by_outcome,
+)
 from stableft.reporting.tables import (
     arm_summary,
     beside_published,
     disagreement,
+    early_stopping,
     published_layout,
     seeds_needed,
     stability,
@@ -196,9 +206,12 @@ CLAIMS = (
 REPORT = {
     "train_loss": report.figure(curves, split="train", metric="loss", published=CURVES),
     "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
+    "loss_and_accuracy": report.figure(fine_curves),
     "score": report.figure(curves, split="validation", metric="score"),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "best_of": report.figure(best_of, published=PUBLISHED),
+    "evaluations_per_run": report.figure(evaluations_per_run),
+    "loss_by_outcome": report.figure(loss_by_outcome),
     "bias_magnitude": report.figure(bias_magnitude),
     "loss_and_score": report.figure(loss_and_score),
     "published": report.table(beside_published, numbers=PUBLISHED),
@@ -206,5 +219,6 @@ REPORT = {
     "arms": report.table(arm_summary),
     "stability": report.table(stability),
     "seeds_needed": report.table(seeds_needed),
+    "early_stopping": report.table(early_stopping),
     "disagreement": report.table(disagreement),
 }

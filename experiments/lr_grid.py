@@ -39,7 +39,14 @@ from stableft.reporting import report
 from stableft.reporting.claims import BIAS_CORRECTION, Claim, Setting
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, less, tuned
 from stableft.reporting.claims.measures import failed
-from stableft.reporting.figures import block_gradients, learning_rates, loss_and_score
+from stableft.reporting.figures import (
+    block_gradients,
+    fine_curves,
+    learning_rates,
+    loss_and_score,
+    rate_choice,
+    run_gradients,
+)
 from stableft.reporting.tables import beside_published, scores_by_rate
 
 from .protocol import MOSBACH
@@ -120,8 +127,11 @@ CLAIMS = (
 
 REPORT = {
     "learning_rates": report.figure(learning_rates),
+    "rate_choice": report.figure(rate_choice),
     "learning_rate_table": report.table(scores_by_rate),
     "loss_and_score": report.figure(loss_and_score),
     "block_gradients": report.figure(block_gradients),
+    "run_gradients": report.figure(run_gradients, arms=("uncorrected *",)),
+    "loss_and_accuracy": report.figure(fine_curves, arms=("* lr=2e-05 epochs=*",)),
     "published": report.table(beside_published, numbers=PUBLISHED),
 }

@@ -38,7 +38,7 @@ from stableft.reporting import report
 from stableft.reporting.claims import BIAS_CORRECTION, LONGER_TRAINING, OTHER_REMEDIES, Claim, Setting
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, STEADIER, greater, less, more_failed, steadier
 from stableft.reporting.claims.run_measures import FailedPairs, loss_fall, low_gradients
-from stableft.reporting.figures import block_gradients, curves, distributions, loss_and_score
+from stableft.reporting.figures import block_gradients, curves, distributions, loss_and_score, loss_by_outcome, run_gradients
 from stableft.reporting.tables import beside_published, published_layout, score_summary, stability
 from stableft.techniques.mixout import Mixout
 
@@ -172,9 +172,12 @@ CLAIMS = (
 
 
 REPORT = {
-    "score_distribution": report.figure(distributions, published=PUBLISHED),
+    "score_distribution": report.figure(distributions),
+    "devlin_lee_ours": report.figure(distributions, arms=("devlin", "lee", "ours"), published=PUBLISHED),
     "train_loss": report.figure(curves, split="train", metric="loss"),
+    "loss_by_outcome": report.figure(loss_by_outcome, arms=("devlin", "corrected")),
     "block_gradients": report.figure(block_gradients, arms=("devlin", "corrected")),
+    "run_gradients": report.figure(run_gradients, arms=("devlin", "corrected")),
     "loss_and_score": report.figure(loss_and_score),
     "scores": report.table(score_summary),
     "stability": report.table(stability),

@@ -195,14 +195,17 @@ CLAIMS = (
 )
 
 
+FIGURE_6 = ("standard", "pooler+1", "pooler+5")  # Figure 6; here also the fewest blocks
+FIGURE_7 = ("standard", "pooler+1", "pooler+3", "pooler+6", "pooler+10")  # Figures 7 and 15 to 18
+
 REPORT = {
     "train_loss": report.figure(curves, split="train", metric="loss", published=CURVES),
-    "train_loss_range": report.figure(curves, split="train", metric="loss", band="range"),
-    "score": report.figure(curves, split="validation", metric="score"),
+    "train_loss_range": report.figure(curves, split="train", metric="loss", band="range", arms=FIGURE_6),
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "best_of": report.figure(best_of, published=PUBLISHED),
     "distances": report.figure(distances),
+    "distances_of_every_block": report.figure(distances, every=True, arms=FIGURE_7),
     "convergence": report.table(convergence),
     "published": report.table(beside_published, numbers=PUBLISHED),
     "zhang_table_7": report.table(published_layout, numbers=PUBLISHED, places=[("zhang2021", "Table 7")]),

@@ -31,7 +31,7 @@ from stableft.reporting.claims import BIAS_CORRECTION, Claim, Setting
 from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater, less
 from stableft.reporting.claims.measures import train_loss
 from stableft.reporting.claims.run_measures import roughness
-from stableft.reporting.figures import curves, distributions
+from stableft.reporting.figures import curves, distributions, fine_curves
 from stableft.reporting.tables import beside_published, score_summary, stability
 
 from .protocol import TNEWS
@@ -115,8 +115,8 @@ CLAIMS = (
 
 
 REPORT = {
+    "loss_and_accuracy": report.figure(fine_curves),
     "train_loss": report.figure(curves, split="train", metric="loss"),
-    "score": report.figure(curves, split="validation", metric="score"),
     "score_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "scores": report.table(score_summary),
     "stability": report.table(stability),

@@ -12,11 +12,16 @@ from stableft.reporting.artifact_metadata import provenances
 def kinds(runs: pd.DataFrame) -> dict[str, int]:
     """Counts runs by kind of processor, the most frequent first; runs of unknown kind are left out.
 
+    Processors of one name are of several kinds if their runs record several sets of vector
+    instructions: some names cover more than one generation.
+
     Args:
         runs: See `stableft.storage.records.Results.runs`.
     """
-    counts = Counter(filter(None, map(_kind, provenances(runs))))
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    found = [_name_and_instructions(provenance) for provenance in provenances(runs)]
+    sets = {name: {known for other, known in found if known and other == name} for name, _ in found}
+    labels = [f"{name} {known or '(unknown instructions)'}" if len(sets[name]) > 1 else name for name, known in found if name]
+    return dict(sorted(Counter(labels).items(), key=lambda item: (-item[1], item[0])))
 
 
 def mixture(runs: pd.DataFrame) -> str:
@@ -29,7 +34,9 @@ def mixture(runs: pd.DataFrame) -> str:
     return f"Processors: {', '.join(named)}." if len(named) > 1 else ""
 
 
-def _kind(provenance: Mapping[str, Any]) -> str:
+def _name_and_instructions(provenance: Mapping[str, Any]) -> tuple[str, str]:
     """Returns the name of an accelerator, or of a processor and its instructions; empty if unknown."""
     hardware, execution, torch = (provenance.get(name) or {} for name in ("hardware", "execution", "torch"))
-    return str(execution.get("device_name") or " ".join(filter(None, [hardware.get("cpu"), torch.get("cpu_capability")])))
+    if execution.get("device_name"):
+        return str(execution["device_name"]), ""
+    return str(hardware.get("cpu") or ""), str(torch.get("cpu_capability") or "")

@@ -137,6 +137,24 @@ def last_scores(results: Results, split: str) -> pd.DataFrame:
     return scores.merge(results.runs[[*CELL, "num_steps"]], on=[*CELL, "num_steps"])[[*CELL, split]]
 
 
+def validation_points(results: Results) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yields task, arm and validation scores, as seeds x steps, of each arm with more than one point.
+
+    All points of a task are on the same examples: on its fixed subset, if it has one. A run without a
+    defined score at a point has the majority score there.
+    """
+    scores = final_scores(results)
+    metrics = results.metrics
+    wanted = (metrics["split"] == "validation") & (metrics["metric"] == "score") & metrics["scope"].isin(["", "subset"])
+    points = metrics[wanted].merge(scores[[*CELL, "majority_score"]], on=CELL)
+    for task, of_task in points.groupby("task", sort=False, observed=True):
+        same = of_task[of_task["scope"] == ("subset" if (of_task["scope"] == "subset").any() else "")]
+        for arm, of_arm in same.groupby("arm", sort=False, observed=True):
+            grid = of_arm.pivot(index="seed", columns="step", values="value").sort_index(axis="columns")
+            if grid.shape[1] > 1:
+                yield str(task), str(arm), grid.where(np.isfinite(grid)).fillna(of_arm["majority_score"].iloc[0])
+
+
 def both_splits(results: Results) -> pd.DataFrame:
     """Returns `final_scores` with the last scores on the splits, in ``validation`` and ``test``.
 

@@ -7,7 +7,7 @@ decides its value and documents the choice.
 """
 
 from stableft.statistics.descriptive import FailedRuns, Summary, failed_runs, summary
-from stableft.statistics.expected_performance import BestOfN, best_of_n, expected_best, expected_test_of_best
+from stableft.statistics.expected_performance import BestOfN, best_after_stopping, best_of_n, expected_best, expected_test_of_best
 from stableft.statistics.intervals import (
     CONFIDENCE,
     CURVE_RESAMPLES,
@@ -72,6 +72,7 @@ __all__ = [
     "absolute_difference",
     "agreement",
     "almost_stochastic_order",
+    "best_after_stopping",
     "best_of_n",
     "component_intervals",
     "crossed_mean",

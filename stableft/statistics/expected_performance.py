@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 
 from stableft.statistics.intervals import Vector, finite
 
+DRAWS = 5_000
+
 
 class BestOfN(NamedTuple):
     """(N,) mean and (N,) standard deviation of the score of the best of n runs, for n = 1..N."""
@@ -67,6 +69,36 @@ def best_of_n(validation: ArrayLike, test: ArrayLike | None = None, replacement:
         mean = weights @ counts
         moments[:, n] = mean, np.sqrt(weights @ (counts - mean) ** 2)
     return BestOfN(*moments)
+
+
+def best_after_stopping(
+    early: ArrayLike, final: ArrayLike, started: int, continued: int, rng: np.random.Generator, draws: int = DRAWS
+) -> float:
+    """Estimates the expected best final score if only the runs that lead at an early point continue.
+
+    Dodge et al. (2020): start many, stop early, continue some. Runs with equal early scores are equally
+    likely to continue.
+
+    Args:
+        early: (N,) scores at the point where runs are stopped; higher is better.
+        final: (N,) final scores of the same runs.
+        started: Runs drawn without replacement, 1..N.
+        continued: Runs among them that continue, 1..started.
+        rng: Source of the draws.
+        draws: Number of draws.
+
+    Raises:
+        ValueError: The arrays have different lengths, the numbers are out of range, or as `finite`.
+    """
+    leads, ends = finite(early, "best_after_stopping", ndim=1), finite(final, "best_after_stopping", ndim=1)
+    if leads.shape != ends.shape:
+        raise ValueError(f"best_after_stopping: {leads.size} early and {ends.size} final scores are not of the same runs")
+    if not 1 <= continued <= started <= leads.size:
+        raise ValueError(f"best_after_stopping: continued {continued} of started {started} of {leads.size} runs")
+    # The order of a draw is random, and the sort is stable, so ties are broken at random.
+    drawn = rng.permuted(np.tile(np.arange(leads.size), (draws, 1)), axis=1)[:, :started]
+    best = np.take_along_axis(drawn, np.argsort(-leads[drawn], axis=1, kind="stable")[:, :continued], axis=1)
+    return float(ends[best].max(axis=1).mean())
 
 
 def _distributions(num_runs: int, replacement: bool) -> Iterator[Vector]:

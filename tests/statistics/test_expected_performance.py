@@ -91,3 +91,18 @@ def test_bad_input_is_refused() -> None:
         statistics.expected_best([0.5, float("nan")])
     with pytest.raises(ValueError, match="same runs"):
         statistics.expected_test_of_best([0.5, 0.6], [0.5])
+
+
+def test_stopping_none_is_the_best_of_all_started_and_one_the_final_score_of_the_leader() -> None:
+    rng = np.random.default_rng(0)
+    early, final = rng.normal(size=(2, 6))
+    whole = statistics.best_after_stopping(early, final, 3, 3, np.random.default_rng(1))
+    assert whole == pytest.approx(statistics.expected_best(final, replacement=False)[2], abs=0.03)
+    leader = statistics.best_after_stopping(early, final, 6, 1, np.random.default_rng(1), draws=5)
+    assert leader == pytest.approx(final[early.argmax()])
+    ties = statistics.best_after_stopping(np.zeros(6), final, 6, 1, np.random.default_rng(1))
+    assert ties == pytest.approx(final.mean(), abs=0.05)
+    with pytest.raises(ValueError, match="continued 2 of started 1"):
+        statistics.best_after_stopping(early, final, 1, 2, rng)
+    with pytest.raises(ValueError, match="not of the same runs"):
+        statistics.best_after_stopping(early, final[:3], 1, 1, rng)

@@ -127,7 +127,8 @@ def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band
     For scores a dotted line marks the majority score.
     """
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = style.arm_styles(frame["arm"])
+    # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
+    styles = style.arm_styles(results.runs["arm"])
     with style.context():
         figure, axes = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):

@@ -4,6 +4,7 @@ Mosbach et al. (2021), Figure 1; Zhang et al. (2021), Figures 2, 5 and 13.
 """
 
 import textwrap
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -29,13 +30,16 @@ BESIDE = (0.37, 0.09)  # offset of an arm's first published number from its midd
 SPREAD = 0.28  # half the width over which the points of an arm are spread
 
 
-def data(results: Results, *, split: str | None = None, published: pd.DataFrame | None = None) -> pd.DataFrame:
+def data(
+    results: Results, *, split: str | None = None, published: pd.DataFrame | None = None, arms: Collection[str] | None = None
+) -> pd.DataFrame:
     """Selects the final scores for `plot`.
 
     Args:
         results: Runs and metrics of one experiment.
         split: ``validation`` or ``test``; None: the split on which each task is scored.
         published: See `stableft.reporting.published.read_published`; None: none are drawn.
+        arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
 
     Returns:
         One row per run: the columns of `stableft.reporting.run_scores.final_scores`. On another split
@@ -46,8 +50,10 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
-        NotLogged: a task was not evaluated on that split after the last step.
+        NotLogged: a task was not evaluated on that split after the last step, or there is no run of
+            these arms.
     """
+    results = run_scores.of_arms(results, arms)
     runs = run_scores.final_scores(results) if split is None else _on(split, results)
     if published is None:
         return runs
@@ -56,7 +62,7 @@ def data(results: Results, *, split: str | None = None, published: pd.DataFrame 
     return pd.concat([runs.assign(series=RUN), rows[[name for name in columns if name in rows]]], ignore_index=True)[columns]
 
 
-def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
+def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws one panel per task: per arm each run as a point, failed runs as crosses, and a box.
 
     Arms of fewer than `stableft.reporting.figures.style.FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
@@ -68,9 +74,10 @@ def plot(frame: pd.DataFrame, _: Results, **__: object) -> Figure:
     if "series" in frame:
         others = frame[frame["series"] == PUBLISHED]
         frame = frame[frame["series"] == RUN].astype({"failed": "bool"})
-    styles = style.arm_styles(frame["arm"])
+    # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
+    styles = style.arm_styles(results.runs["arm"])
     # Panels with many arms take the whole width.
-    width = max(style.PANEL[0], ARM_WIDTH * (1 + len(styles)))
+    width = max(style.PANEL[0], ARM_WIDTH * (1 + frame["arm"].nunique()))
     with style.context():
         figure, panels = style.panels(frame["task"].nunique(), width=width, columns=2 if width == style.PANEL[0] else 1)
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):

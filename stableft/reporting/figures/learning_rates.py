@@ -66,7 +66,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
             of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
             # The first arm is left of each rate, the others right of it.
-            gap = _axis(panel, np.sort(of_task["lr"].unique()))
+            gap = rate_axis(panel, np.sort(of_task["lr"].unique()))
             for arm, look in styles.items():
                 _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
@@ -101,7 +101,7 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
     return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
 
 
-def _axis(panel: Axes, rates: np.ndarray) -> float:
+def rate_axis(panel: Axes, rates: np.ndarray) -> float:
     """Sets a logarithmic axis with a tick per rate, labelled if there is room.
 
     Returns the least gap between two rates, in decades.

@@ -14,7 +14,8 @@ from stableft.reporting.run_scores import arm_scores
 from stableft.storage.records import Results
 
 NOTE = (
-    "Rows of source ours are on the split that the task is judged on. Cells: mean±std (runs), or std / mean / median / "
+    "Rows of source ours are of the score and split that the published rows of a task print, or else of those that the task is "
+    "judged by. Cells: mean±std (runs), or std / mean / median / "
     "max, of final scores. Missing is what was not run or not published. Published rows are of the test split unless they say so; "
     "their arms and tasks are the source's own where ours have no such name."
 )
@@ -40,18 +41,23 @@ def table(
         Columns arm, source (or ours), encoder, and one for each task, of text; missing if there is no
         number.
     """
-    # Our rows, by the score that each task is judged by.
+    wanted = rows_for(numbers, str(results.runs["experiment"].iloc[0]))
+    shown = [row for row in wanted.to_dict("records") if (row["source"], row["place"]) in places]
+    # Our rows, by the score and split that the places print for a task, or else by those that it is judged by.
+    ours = arm_scores(results)
+    printed = {(row["task"], row["split"], row["score_name"]) for row in shown}
+    by_preference = sorted(ours, key=lambda key: ((key[0], *key[2:]) not in printed, not ours[key].headline))
+    measured: dict[str, tuple[str, str]] = {}
+    for task, _, split, name in by_preference:
+        measured.setdefault(task, (split, name))
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     order: dict[str, int] = {}
-    for (task, arm, _, _), score in arm_scores(results).items():
-        if score.headline:
+    for (task, arm, split, name), score in ours.items():
+        if (split, name) == measured[task]:
             rows.setdefault((arm, "", score.encoder), {})[task] = _cell(score._asdict(), cells)
             order.setdefault(arm, len(order))
     # Published rows; parentheses mark arms and tasks of the source's own.
-    wanted = rows_for(numbers, str(results.runs["experiment"].iloc[0]))
-    for row in wanted.to_dict("records"):
-        if (row["source"], row["place"]) not in places:
-            continue
+    for row in shown:
         arm, task = (row[name].strip("()") for name in ("arm", "task"))
         split = "" if row["split"] == "test" else f", {row['split']}"
         source = f"{CITATIONS[row['source']]}, {row['place']}{split}"

@@ -137,3 +137,13 @@ def test_what_a_source_logged_is_drawn_where_its_points_are_at_the_same_steps() 
     pd.testing.assert_frame_equal(frame[frame["series"] != name].reset_index(drop=True), ours)
     figure = curves.plot(frame, results, split="train", metric="loss", published=published)
     assert f"corrected: {name}" in [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+
+
+def test_arms_can_be_chosen_and_keep_their_look() -> None:
+    results = synthetic.lr_grid(2)
+    options = {"split": "validation", "metric": "score"}
+    chosen = synthetic.figure(curves, results, **options, arms=["uncorrected lr=5e-05"]).axes[0].lines
+    (line,) = [line for line in chosen if line.get_label() == "uncorrected lr=5e-05"]
+    whole = {line.get_label(): line for line in synthetic.figure(curves, results, **options).axes[0].lines}
+    assert line.get_color() == whole["uncorrected lr=5e-05"].get_color()
+    assert not [line for line in chosen if str(line.get_label()).startswith("corrected")]

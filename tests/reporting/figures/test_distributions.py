@@ -119,3 +119,10 @@ def test_boxes_need_five_runs_and_the_legend_lists_what_is_drawn(seeds: int, box
     far = distributions.data(results).query("not failed")["run_id"]
     good = Results(results.runs[results.runs["run_id"].isin(far)].assign(majority_score=-9.0), results.metrics, results.predictions)
     assert not synthetic.figure(distributions, good).legends
+
+
+def test_arms_can_be_chosen() -> None:
+    results = synthetic.grid(3)
+    assert set(distributions.data(results, arms=["uncorr*"])["arm"]) == {"uncorrected"}
+    (panel, _) = synthetic.figure(distributions, results, arms=["uncorr*"], published=PUBLISHED).axes
+    assert [label.get_text().split("\n")[0] for label in panel.get_xticklabels()] == ["uncorrected"]
