@@ -80,7 +80,7 @@ def grid(protocol: Protocol) -> Grid:
 
 
 # About a fifth of the blocks: 5 of 24, as in the source's sample command, or 1 of 6.
-REINIT = {"paper": "pooler+5", "": "pooler+1"}
+REINIT = {**dict.fromkeys(("smoke", "laptop", "small"), "pooler+1"), "": "pooler+5"}
 MOST = {"paper": "pooler+10", "smoke": "pooler+2", "": "pooler+6"}
 TOO_MANY = {"paper": "pooler+10", "smoke": "pooler+2", "": "pooler+3"}
 SHOWN = ("rte", "mrpc", *LAPTOP.tasks)  # in Figures 5 and 6

@@ -13,6 +13,7 @@ from stableft.cli import (
     draw,
     failures,
     gc,
+    import_results,
     logs,
     ls,
     plan,
@@ -64,6 +65,7 @@ app.command()(report_page.report)
 app.command()(trace.trace)
 app.command("show")(show_run.show_run)
 app.command()(compare.compare)
+app.command("import")(import_results.import_results)
 app.command()(verify.verify)
 app.command()(ls.ls)
 app.command()(doctor.doctor)

@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
-from stableft.cli.common import AsJson, show, verb
+from stableft.cli.common import RESULTS, AsJson, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core.errors import UsageError
-from stableft.core.experiments import all_experiments, all_protocols
+from stableft.core.experiments import all_experiments
 from stableft.core.technique import all_techniques
 from stableft.models.encoders import EMBEDDED, TINY
+from stableft.storage.evidence import known_protocols
+from stableft.storage.store import Store
 from stableft.tasks.catalog import all_tasks
 
 
@@ -30,7 +32,7 @@ def listing(what: str) -> View:
     """
     kinds = {
         "experiments": lambda: {name: _first_line(module.__doc__) for name, module in all_experiments().items()},
-        "protocols": lambda: {name: protocol.summary for name, protocol in all_protocols().items()},
+        "protocols": lambda: {name: protocol.summary for name, protocol in known_protocols(Store(RESULTS)).items()},
         "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in all_techniques().items()},
         "tasks": lambda: {
             **{name: task.summary for name, task in all_tasks().items()},

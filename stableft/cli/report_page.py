@@ -2,7 +2,7 @@
 
 from stableft.cli.common import FIGURES, RESULTS, AsJson, FiguresFolder, OnlyProtocol, ResultsFolder, show, verb
 from stableft.cli.formatting import written
-from stableft.core.experiments import all_protocols
+from stableft.storage.evidence import known_protocols
 from stableft.storage.store import Store
 
 
@@ -16,6 +16,7 @@ def report(
     """
     from stableft.reporting import html_page, render
 
-    scales = dict.fromkeys(scale for scale, _ in render.collected(Store(results), protocol))
-    pages = [html_page.write(Store(results), scale, folder, html_page.judge_at(all_protocols().get(scale))) for scale in scales]
+    store = Store(results)
+    scales, protocols = dict.fromkeys(scale for scale, _ in render.collected(store, protocol)), known_protocols(store)
+    pages = [html_page.write(store, scale, folder, html_page.judge_at(protocols.get(scale))) for scale in scales]
     show(written(pages), as_json)

@@ -3,16 +3,19 @@
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import click
 import typer
 
 from stableft.cli.common import RESULTS, option
 from stableft.core.errors import UsageError, quoted
-from stableft.core.experiments import get_experiment, get_protocol
+from stableft.core.experiments import get_experiment
 from stableft.core.grid import Grid, on_tasks, parse_seeds, select
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
+from stableft.storage.evidence import find_protocol, stored_grid
 from stableft.storage.store import Store
 from stableft.tasks.catalog import own_tasks
 
@@ -51,7 +54,7 @@ def read_selection(
         UsageError: a name is unknown, or a setting is impossible.
         MissingInput: own files are absent or malformed.
     """
-    whole = get_experiment(experiment).grid(get_protocol(protocol_name))
+    whole = _whole(experiment, protocol_name, Store(_results_folder()))
     changes = parse_overrides(overrides or [])
     if encoder:
         changes["encoder"] = encoder
@@ -62,6 +65,22 @@ def read_selection(
         whole, chosen = on_tasks(whole, [task.name for task in own]), None
     whole = select(whole, seeds=parse_seeds(seeds) if seeds else None, overrides=changes)
     return Selection(select(whole, arms=names(arms), tasks=chosen), whole, Inputs(own))
+
+
+def _whole(experiment: str, protocol_name: str, store: Store) -> Grid:
+    """Returns all arms and tasks of an experiment; of imported results those that there are."""
+    module, protocol = get_experiment(experiment), find_protocol(protocol_name, store)
+    if not protocol.imported:
+        return module.grid(protocol)
+    if (protocol.name, experiment) not in store.collected():
+        raise UsageError(f"{protocol.name} holds imported results ({protocol.imported}), and none of {experiment}")
+    return stored_grid(experiment, protocol, store.load_runs(protocol.name, experiment))
+
+
+def _results_folder() -> Path:
+    """Returns the command's results folder, whose evidence sets are protocols too."""
+    context = click.get_current_context(silent=True)
+    return Path(context.params.get("results") or RESULTS) if context else RESULTS
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data
 from stableft.cli.selection import Selection, failures_command, read_selection
 from stableft.cli.watch import Cells, Watch, cell_states, running_runs, watch_grid
 from stableft.core.errors import UsageError
+from stableft.core.grid import Grid
 from stableft.execution import planning
 from stableft.execution.planning import Plan, Planned
 from stableft.reporting.pooling import stale_runs
@@ -38,6 +39,9 @@ def status(
     if watch and as_json:
         raise UsageError("--watch is for people: leave out --json, or --watch")
     store = Store(results)
+    if selected.grid.protocol.imported:
+        show(imported_view(selected.grid, store), as_json)
+        return
     planned = planning.plan(selected.grid, store, selected.inputs)
     if watch:
         try:
@@ -46,6 +50,24 @@ def status(
             raise typer.Exit(Exit.INTERRUPTED) from None
         planned = planning.plan(selected.grid, store, selected.inputs)
     show(status_view(planned, store), as_json)
+
+
+def imported_view(grid: Grid, store: Store) -> View:
+    """Shows the numbers of imported runs by task and arm; all of them are done."""
+    runs = store.load_runs(grid.protocol.name, grid.name)
+    runs = runs[runs["task"].isin(grid.tasks) & runs["arm"].isin(grid.arms) & runs["seed"].isin(grid.seeds)]
+    names = [*STATES, "diverged", "only_collected"]
+    cells = []
+    for (task, arm), of_cell in runs.groupby(["task", "arm"], sort=False):
+        counted = {"done": len(of_cell), "diverged": int((of_cell["outcome"] == "diverged").sum()), "only_collected": len(of_cell)}
+        cells.append({"task": task, "arm": arm, **{name: counted.get(name, 0) for name in names}})
+    total = Counter({name: sum(cell[name] for cell in cells) for name in names})
+    data = {
+        "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "runs": len(runs),
+        **{name: total[name] for name in names}, "cells": cells, "progress": [], "failures": [], "problems": [],
+        "imported": grid.protocol.imported,
+    }  # fmt: skip
+    return View([_counts_table(data, total), f"imported, not run here: {grid.protocol.imported}"], data)
 
 
 def status_view(planned: Plan, store: Store) -> View:

@@ -1,5 +1,6 @@
 """Trace: traces a figure or table back to its runs."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +57,8 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     ids = sorted(runs["run_id"])
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
-    command = f"python -m stableft run {origin.experiment} --protocol {origin.protocol}"
+    imported = bool(len(runs)) and "imported" in json.loads(runs["provenance"].iloc[0])
+    command = f"python -m stableft {'verify' if imported else 'run'} {origin.experiment} --protocol {origin.protocol}"
     groups = experiment_summary.run_groups(runs)
     rebuilt = reproduce.reproductions(runs.to_dict("records"), store)
     data = {
@@ -78,7 +80,7 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
         groups_table({"": groups}),
         *(f"  computed with {facts}" for facts in dict.fromkeys(filter(None, (group.facts for group in groups)))),
         *rebuilding_lines(rebuilt, "to rebuild them as they were"),
-        f"to run them: {command}",
+        f"to {'judge' if imported else 'run'} them: {command}",
     ]
     return View(text, data)
 

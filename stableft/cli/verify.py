@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +13,15 @@ from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
-from stableft.core.experiments import all_experiments, all_protocols, get_experiment, get_protocol
+from stableft.core.errors import UsageError
+from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.reporting.claims import Judgement
+from stableft.storage.evidence import find_protocol, known_protocols
 from stableft.storage.store import Store
 
 if TYPE_CHECKING:
+    from stableft.reporting.claims.thresholds import Threshold
     from stableft.reporting.pooling import StaleRuns
 
 
@@ -26,6 +31,7 @@ def verify(
     protocol: Annotated[str | None, option("Only this scale; by default paper and those with results.")] = None,
     results: ResultsFolder = RESULTS,
     strict: Annotated[bool, option("Exit with 3 if a claim is contradicted.", "--strict")] = False,
+    freeze: Annotated[str, option("Add the tests that changed to experiments/thresholds.csv; the text is the reason.")] = "",
     output: Annotated[Path | None, option("File for the page of verdicts; by default CLAIMS.md, if all claims are judged.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,19 +45,44 @@ def verify(
 
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
-    judgements = judge_all(modules, [get_protocol(protocol)] if protocol else scales(all_protocols().values(), store), store)
+    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store).values(), store)
+    judgements = judge_all(modules, protocols, store)
+    thresholds = _thresholds(store, freeze)
     outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
         output = Path("CLAIMS.md")
     if output:
-        write_whole(output, page(judgements, outdated).encode())
-    show(verdicts(judgements, output, outdated), as_json)
+        write_whole(output, page(judgements, outdated, thresholds).encode())
+    show(verdicts(judgements, output, outdated, thresholds), as_json)
     if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
         raise typer.Exit(Exit.CONTRADICTED)
 
 
-def verdicts(judgements: Sequence[Judgement], page: Path | None, outdated: "Sequence[StaleRuns]" = ()) -> View:
+def _thresholds(store: Store, reason: str) -> "list[Threshold]":
+    """Returns the list of thresholds; with a reason, after adding the tests of all experiments that changed."""
+    from stableft.execution import checkout
+    from stableft.reporting.claims import thresholds
+
+    path = thresholds.default_path()
+    found = thresholds.read_thresholds(path)
+    if reason.strip():
+        commit = checkout.here().commit
+        if not commit:
+            raise UsageError(f"--freeze: {path.parent} is no git checkout; thresholds are frozen where they are committed")
+        today = datetime.now(UTC).date().isoformat()
+        found = thresholds.freeze(all_experiments(), found, store, today, commit[:7], reason.strip())
+        write_whole(path, thresholds.to_csv(found).encode())
+    return found
+
+
+def verdicts(
+    judgements: Sequence[Judgement],
+    page: Path | None,
+    outdated: "Sequence[StaleRuns]" = (),
+    thresholds: "Sequence[Threshold]" = (),
+) -> View:
     """Shows verdicts by protocol, stale runs, and the path of the page written."""
+    frozen = {(each.experiment, each.claim): each for each in thresholds}
     # Claims that were not run are listed together, by reason.
     text: list[RenderableType] = []
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
@@ -81,6 +112,7 @@ def verdicts(judgements: Sequence[Judgement], page: Path | None, outdated: "Sequ
             "command": j.command, "seconds": j.seconds, "wording": j.wording, "question": j.claim.question, "kind": j.claim.kind,
             "setting": j.claim.setting and j.claim.setting.words, "outside": dict(j.outside), "effect": j.effect,
             "seeds_range": j.seeds_range, "runs": j.runs, "rests_on": list(j.rests_on),
+            "imported": j.imported, "threshold": asdict(frozen[name]) if (name := (j.experiment, j.claim.name)) in frozen else None,
         }
         for j in judgements
     ]  # fmt: skip

@@ -33,6 +33,11 @@ def package() -> str:
     return CHECKOUT.name
 
 
+def folder() -> Path:
+    """Returns the folder of the package that holds the experiments."""
+    return Path(str(importlib.import_module(package()).__file__)).resolve().parent
+
+
 @cache
 def all_experiments() -> dict[str, ModuleType]:
     """Returns all experiments by name: the modules under ``experiments/`` that declare a ``grid``."""

@@ -26,6 +26,8 @@ class Protocol:
         seeds: Default seeds.
         learning_rates: The rates compared by `experiments.lr_grid` at this scale.
         summary: One line for listings.
+        imported: Empty for a protocol that can be run. Otherwise its results were imported, and this
+            is their short name in verdicts, such as ``public runs, BERT-large, fp16``.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Protocol:
     seeds: Sequence[int]
     learning_rates: Sequence[float]
     summary: str
+    imported: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,11 +186,14 @@ def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
         grid,
         protocol=Protocol(
             name="+".join([protocol.name, *names]),
-            configs={name: protocol.configs[first].model_copy(update={"task": name}) for name in names},
+            configs={
+                name: protocol.configs[first].model_copy(update={"task": name}) for name in names if first in protocol.configs
+            },
             tasks=names,
             seeds=protocol.seeds,
             learning_rates=protocol.learning_rates,
             summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",
+            imported=protocol.imported,
         ),
         tasks=names,
         on_task={},

@@ -78,8 +78,14 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
         chosen: Returns True for the identity of a wanted run; others are left out.
 
     Raises:
-        UsageError: Runs are not feasible; the message has the reason for each arm and task.
+        UsageError: Runs are not feasible; the message has the reason for each arm and task. Or the
+            protocol is one of imported results.
     """
+    if grid.protocol.imported:
+        name, what = grid.protocol.name, grid.protocol.imported
+        raise UsageError(
+            f"{name} holds imported results ({what}), which can't be run; `stableft verify --protocol {name}` judges them"
+        )
     # The runs of the cells and the source runs of those that are missing.
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}

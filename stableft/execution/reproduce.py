@@ -71,6 +71,9 @@ def reproductions(rows: Sequence[Row], store: Store) -> list[Reproduction]:
 def _reproduction(rows: Sequence[Row], store: Store) -> Reproduction:
     # Code and environment, which all rows share.
     provenance = json.loads(rows[0]["provenance"])
+    if source := provenance.get("imported"):
+        note = f"imported, so they can't be computed again from here: {source['source']}"
+        return Reproduction(tuple(row["run_id"] for row in rows), (), (note,), exact=False)
     code, notes = _checkout(provenance.get("git") or {}, store)
     lock = provenance.get("lock") or {}
     differs = ", ".join(f"{name} {version or 'absent'}" for name, version in lock.get("differs", {}).items())

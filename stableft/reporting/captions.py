@@ -10,6 +10,7 @@ from stableft.reporting.artifact_metadata import run_set
 from stableft.reporting.pooling import further_seeds
 from stableft.reporting.run_scores import DIVERGED_RULE, final_scores
 from stableft.storage.records import Results
+from stableft.storage.schema import ImportedFrom
 
 FEW_ARMS = 4  # with more, a caption counts them instead of listing each
 
@@ -31,6 +32,7 @@ def describe(results: Results) -> str:
         _failures(scores),
         DIVERGED_RULE if scores["diverged"].any() else "",
         processors.mixture(results.runs),
+        *_imported(results.runs),
         f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {run_set(results)}.",
     ]
     return " ".join(filter(None, sentences))
@@ -54,6 +56,18 @@ def _pooled(runs: pd.DataFrame) -> str:
     """Returns a sentence on the runs of other experiments; empty if there are none."""
     others = further_seeds(runs)
     return f"Pooled with runs of equal configuration in other experiments: {'; '.join(others)}." if others else ""
+
+
+def _imported(runs: pd.DataFrame) -> list[str]:
+    """Returns the sentences on the source of imported runs; none for our own."""
+    texts = runs["provenance"].drop_duplicates() if "provenance" in runs else []
+    sources = filter(None, (json.loads(text).get("imported") for text in texts))
+    return [" ".join(filter(None, _source(ImportedFrom.model_validate(source)))) for source in sources]
+
+
+def _source(source: ImportedFrom) -> list[str]:
+    about = f"Imported, not run here ({source.label}): {source.source}; licence: {source.licence}."
+    return [about, f"Settings: {'; '.join(source.deviations)}." if source.deviations else "", source.note]
 
 
 def _failures(scores: pd.DataFrame) -> str:

@@ -1,11 +1,11 @@
-"""Grid axes: scores of grids over learning rates, lengths or seeds, with these as columns."""
+"""Grid axes: scores of grids over learning rates, lengths, sizes or seeds, with these as columns."""
 
 import json
 
 import numpy as np
 import pandas as pd
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting.run_scores import both_splits, final_scores, last_scores
 from stableft.storage.records import CELL, Results
 
@@ -46,6 +46,29 @@ def training_lengths(results: Results) -> pd.DataFrame:
     frame = both_splits(results).merge(results.runs[[*CELL, "num_steps"]], on=CELL).rename(columns={"num_steps": "steps"})
     frame["method"] = [arm.removesuffix(f" {steps}") for arm, steps in zip(frame["arm"], frame["steps"], strict=True)]
     return frame
+
+
+def training_sizes(results: Results) -> pd.DataFrame:
+    """Returns `final_scores` with the number of training examples, the method and the draw of each run.
+
+    The arms of a grid of sizes are pairs of a method and a size, such as ``reinit 100``, or ``reinit
+    all``. ``examples`` is the run's own number. ``draw`` names its subset: the seed of the subset if that
+    is set, else the run's own; -1 for all examples.
+
+    Raises:
+        NotLogged: a run does not say how many examples it has.
+    """
+    runs = results.runs
+    examples = runs["num_train"] if "num_train" in runs else pd.Series(np.nan, index=runs.index)
+    if examples.isna().any():
+        raise NotLogged(f"arm {runs.loc[examples.isna(), 'arm'].iloc[0]}: its number of training examples is not known")
+    draws = []
+    for config, seed in zip(map(json.loads, runs["config"]), runs["seed"], strict=True):
+        drawn = config.get("sample_seed")
+        draws.append(-1 if config.get("num_train") is None else seed if drawn is None else drawn)
+    named = runs[CELL].assign(examples=examples.astype("int64"), draw=draws)
+    frame = final_scores(results).merge(named, on=CELL)
+    return frame.assign(method=frame["arm"].astype(str).str.replace(r" (\d+|all)$", "", regex=True))
 
 
 def seed_scores(results: Results) -> pd.DataFrame:

@@ -108,7 +108,8 @@ def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
 
     def judge(name: str, results: Results | None) -> Sequence[Judgement]:
         experiment = get_experiment(name)
-        return judging.judge(getattr(experiment, "CLAIMS", ()), experiment.grid(protocol), results)
+        grid = judging.grid_at(name, experiment, protocol, results)
+        return judging.judge(getattr(experiment, "CLAIMS", ()), grid, results) if grid else []
 
     return protocol.summary, judge
 

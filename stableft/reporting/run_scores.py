@@ -5,6 +5,11 @@ It is scored at the task's majority score: the score of a constant prediction wi
 regression task, the score of the best constant. Leaving such runs out would favour the arm that
 diverges. For every score higher is better (`stableft.tasks.scores`), so one rule fits
 classification and regression.
+
+Failed runs are counted as the sources do (Mosbach et al. 2021, section 3.2, after Dodge et al. 2020):
+a run at or below the majority score. Two limits of that rule: for MRPC it compares F1, so that a run
+with an accuracy above the majority's may count as failed; for correlations and MCC the bound is 0,
+so that a collapsed run with noise for predictions passes half of the time.
 """
 
 import json

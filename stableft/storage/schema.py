@@ -55,10 +55,21 @@ class StoredExecution(BaseModel):
     threads: int | None = None
 
 
+class ImportedFrom(BaseModel):
+    """The source of an imported run; see `stableft.storage.evidence.EvidenceSettings`."""
+
+    label: Text
+    source: Text
+    licence: Text
+    deviations: list[Text] = []
+    note: Text = ""
+
+
 class Provenance(BaseModel):
     """The parts of a run's provenance that reports read.
 
     They are written by `stableft.execution.provenance` and `stableft.execution.run_provenance`.
+    An imported run has only ``imported``.
     """
 
     git: Git | None = None
@@ -69,6 +80,7 @@ class Provenance(BaseModel):
     started: float | None = Field(default=None, ge=0, lt=1e11, allow_inf_nan=False)
     seconds: float | None = None
     peak_memory_mb: float | None = None
+    imported: ImportedFrom | None = None
 
 
 class Evaluation(BaseModel):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from stableft.cli import watch
+from stableft.core import config
+from stableft.storage import identities
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, done, status_counts
 
@@ -31,6 +33,15 @@ def test_collected_runs_and_those_whose_records_are_here_are_told_apart(tmp_path
     assert (plan["missing"], plan["only_collected"]) == (6, 4)
     _, out, _ = quick(tmp_path, "plan", *SMOKE_OUT, "--seeds", "0-2")
     assert "4 of the missing runs already have results (fresh clone); `run` will recompute them" in out
+
+
+def test_runs_of_an_older_identity_are_named(finished: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    assert json.loads(quick(finished, "status", *SMOKE_OUT, "--json")[1])["stale"] == 0
+    monkeypatch.setattr(config, "IDENTITY_SCHEMA", 99)
+    identities._identity.cache_clear()
+    assert json.loads(quick(finished, "status", *SMOKE_OUT, "--json")[1])["stale"] == 4
+    assert "stale: adam at smoke: 4 of 4 runs are stale" in quick(finished, "status", *SMOKE_OUT)[1]
+    identities._identity.cache_clear()
 
 
 def test_a_grid_that_is_done_is_watched_to_its_end_at_once(tmp_path: Path, quick: Quick):

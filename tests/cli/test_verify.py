@@ -12,6 +12,8 @@ from experiments import adam
 from experiments.protocol import LAPTOP
 from stableft.cli.app import app
 from stableft.cli.common import Exit
+from stableft.core.experiments import all_experiments
+from stableft.reporting.claims import thresholds
 from stableft.storage.parquet import write_parquet
 from stableft.storage.store import Store
 from tests.helpers.worlds import World, results
@@ -33,10 +35,10 @@ def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verify:
     return called
 
 
-def keep(folder: Path, world: World) -> None:
-    """Results of adam at laptop, as if collected."""
+def keep(folder: Path, world: World, **facts: str) -> None:
+    """Results of adam at laptop, as if collected, with further facts of their runs."""
     collected = results(adam.grid(LAPTOP), world)
-    runs = collected.runs.assign(provenance="{}", peak_memory_mb=0.0)
+    runs = collected.runs.assign(provenance="{}", peak_memory_mb=0.0, **facts)
     for name, frame in (("runs", runs), ("metrics", collected.metrics), ("predictions", collected.predictions)):
         table = pa.Table.from_pandas(frame, preserve_index=False)
         write_parquet(table, Store(folder).folder("laptop", "adam") / f"{name}.parquet")
@@ -90,3 +92,47 @@ def test_without_results_all_is_not_run(verify: Verify) -> None:
 def test_unknown_names_are_refused(verify: Verify) -> None:
     assert verify("adams")[0] == Exit.USAGE
     assert verify("--protocol", "huge")[0] == Exit.USAGE
+
+
+def test_it_says_which_runs_a_verdict_rests_on_and_when_its_threshold_was_set(verify: Verify, tmp_path: Path) -> None:
+    keep(tmp_path / "results", World(failing=1))
+    _, out = verify("adam", "--protocol", "laptop")
+    assert "      32 runs of adam" in out
+    data = json.loads(verify("adam", "--protocol", "laptop", "--json")[1])
+    assert data["stale"] == []
+    claims = {claim["claim"]: claim for claim in data["claims"]}
+    fails = claims["uncorrected_fails"]
+    assert (fails["wording"], fails["kind"], fails["runs"], fails["rests_on"]) == (
+        "confirmed here",
+        "empirical",
+        32,
+        ["32 runs of adam"],
+    )
+    assert fails["effect"].startswith("docs15 8 of 8 against 0")
+    assert fails["threshold"]["data_seen"] == "yes"
+    assert {"question", "setting", "outside", "seeds_range"} <= fails.keys()
+
+
+def test_stale_runs_are_named_and_decide_nothing(verify: Verify, tmp_path: Path) -> None:
+    keep(tmp_path / "results", World(failing=1), data_fingerprint="d", weights_fingerprint="w")
+    code, out = verify("adam", "--protocol", "laptop")
+    assert code == Exit.OK
+    assert "stale: adam at laptop: 32 of 32 runs are stale" in out
+    assert f"{len(adam.CLAIMS)} not run" in out
+    assert json.loads(verify("adam", "--json")[1])["stale"] == [
+        {"protocol": "laptop", "experiment": "adam", "stale": 32, "runs": 32}
+    ]
+    verify()
+    assert "Stale: adam at laptop: 32 of 32" in (tmp_path / "CLAIMS.md").read_text(encoding="utf-8")
+
+
+def test_freezing_needs_a_change_and_writes_the_reason(verify: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "thresholds.csv"
+    monkeypatch.setattr(thresholds, "default_path", lambda: path)
+    assert verify("adam", "--protocol", "laptop", "--freeze", "as it was first written")[0] == Exit.OK
+    lines = thresholds.read_thresholds(path)
+    assert {line.reason for line in lines} == {"as it was first written"}
+    assert len(lines) == sum(len(module.CLAIMS) for module in all_experiments().values())
+    before = path.read_bytes()
+    verify("adam", "--protocol", "laptop", "--freeze", "again")
+    assert path.read_bytes() == before

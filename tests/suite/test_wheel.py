@@ -56,6 +56,7 @@ def test_the_wheel_has_one_top_level_package_and_all_data(built: Path) -> None:
     data = {
         "experiments/published.csv",
         "experiments/published_curves.csv",
+        "experiments/thresholds.csv",
         "experiments/adam.py",
         "reporting/templates/report.css",
     }

@@ -106,6 +106,7 @@ class Judgement:
             alone, and neither confirms nor contradicts the source.
         command: The command to run the experiment.
         seconds: Sum of the experiment's runs' own times; None if it was not run.
+        imported: Short name of imported results, see `stableft.core.grid.Protocol`; empty for our own.
     """
 
     claim: Claim
@@ -123,16 +124,23 @@ class Judgement:
     runs: int = 0
     rests_on: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
+    imported: str = ""
 
     @property
     def wording(self) -> str:
-        """Verdict as displayed, such as "confirmed here" if it holds for our runs alone."""
+        """Verdict as displayed, such as "confirmed here" if it holds for our runs alone.
+
+        A verdict from imported results names them, and is neither ours nor "here".
+        """
         if self.verdict == "not applicable":
-            return "not applicable here"
+            return f"not applicable ({self.imported})" if self.imported else "not applicable here"
         if self.claim.kind == "arithmetic" and self.verdict in ("confirmed", "inconclusive"):
             return "holds by construction" if self.verdict == "confirmed" else "arithmetic"
-        decided = self.verdict in ("confirmed", "contradicted")
-        return f"{self.verdict} here" if self.own_evidence and decided else self.verdict
+        if self.verdict not in ("confirmed", "contradicted"):
+            return self.verdict
+        if self.imported:
+            return f"{self.verdict} ({self.imported}{', not the encoder of the claim' if self.own_evidence else ''})"
+        return f"{self.verdict} here" if self.own_evidence else self.verdict
 
     @property
     def is_evidence(self) -> bool:

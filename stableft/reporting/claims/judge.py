@@ -17,6 +17,7 @@ from stableft.reporting.claims.arms import Arm, matching
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
 from stableft.reporting.claims.setting import unmet
 from stableft.reporting.pooling import COLLECTED_IN, further_seeds, load_pooled
+from stableft.storage.evidence import stored_grid
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -52,8 +53,19 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
                     results = load_pooled(store, protocol.name, name, predictions=reads)
                 except Stale as error:
                     absent = str(error)
-            judgements += judge(module.CLAIMS, module.grid(protocol), results, absent)
+            if grid := grid_at(name, module, protocol, results):
+                judgements += judge(module.CLAIMS, grid, results, absent)
     return judgements
+
+
+def grid_at(name: str, module: ModuleType, protocol: Protocol, results: Results | None) -> Grid | None:
+    """Returns the grid of an experiment at a protocol.
+
+    That of imported results has the arms and tasks of the results; None if there are none.
+    """
+    if not protocol.imported:
+        return module.grid(protocol)
+    return None if results is None else stored_grid(name, protocol, results.runs)
 
 
 def judge(claims: Sequence[Claim], grid: Grid, results: Results | None, absent: str = ABSENT) -> list[Judgement]:
@@ -74,11 +86,12 @@ def judge(claims: Sequence[Claim], grid: Grid, results: Results | None, absent: 
 
 
 def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Judgement:
-    protocol = grid.protocol.name
+    protocol, imported = grid.protocol.name, grid.protocol.imported
     base = Judgement(
         claim=claim, experiment=grid.name, protocol=protocol, verdict="not run", found=absent, n=0, seeds_needed=None,
-        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL,
-        command=f"python -m stableft run {grid.name} --protocol {protocol}", seconds=None,
+        own_evidence=claim.about != ANY_ENCODER and protocol != SOURCE_PROTOCOL and not imported,
+        command=f"python -m stableft {'verify' if imported else 'run'} {grid.name} --protocol {protocol}", seconds=None,
+        imported=imported,
     )  # fmt: skip
     # Reasons for which a claim is not run.
     tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
@@ -111,7 +124,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Ju
     return replace(
         base, verdict=evidence.verdict, found=evidence.found, n=evidence.n, seeds_needed=evidence.seeds_needed,
         seeds_range=evidence.seeds_range, effect=evidence.effect, own_evidence=own, outside=outside,
-        seconds=float(own_runs["seconds"].sum()), runs=len(runs), rests_on=_rests_on(runs, grid.name),
+        seconds=None if base.imported else float(own_runs["seconds"].sum()), runs=len(runs), rests_on=_rests_on(runs, grid.name),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from stableft.reporting.claims.claim import Judgement
 from stableft.reporting.claims.judge import SOURCE_PROTOCOL
+from stableft.reporting.claims.thresholds import Threshold, summary
 from stableft.reporting.pooling import StaleRuns
 
 HEAD = f"""# Claims
@@ -34,7 +35,7 @@ Every claim is tested for itself, with no correction for their number. Cost: the
 WORDINGS = ("confirmed", "contradicted", "confirmed here", "contradicted here", "inconclusive", "not applicable here", "not run")
 
 
-def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = ()) -> str:
+def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), thresholds: Sequence[Threshold] = ()) -> str:
     """Returns the page: a summary, then the claims for each protocol.
 
     Each claim has its source, command, cost, expected and found results, and verdict.
@@ -42,8 +43,10 @@ def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = ()) ->
     Args:
         judgements: The verdicts, by protocol and experiment.
         outdated: Results with stale runs, which the page names.
+        thresholds: The frozen tests; the page tells when they were set.
     """
-    parts = [HEAD, _summary(judgements), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
+    when = summary(thresholds)
+    parts = [HEAD, *([f"{when}\n"] if when else []), _summary(judgements), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
     for protocol, of_protocol in groupby(judgements, key=lambda judgement: judgement.protocol):
         parts.append(f"## {protocol}\n")
         for _, of_experiment in groupby(of_protocol, key=lambda judgement: judgement.experiment):

@@ -19,10 +19,10 @@ VALIDATION, DIFFERENCE = "validation", "difference"
 OWN = "own"
 CAPTION = (
     "Left: final validation score against learning rate, mean over the seeds that all rates of an arm have; small marks: single "
-    "runs. Triangles: the rates that an arm's validation scores choose. Right: score on other examples than those that chose the rate, paired difference to the first "
-    "arm by seed: each arm at its own best rate, and both at the best rate of one of them. Marks: seeds; line: mean, from "
-    "five seeds on with 95 % BCa bootstrap interval. Other examples: the test split, or, if a task is scored on validation, each "
-    "half of its examples at the rate that the other half chooses; such an arm can have two rates."
+    "runs. Triangles: the rates that an arm's validation scores choose. Right: score on other examples than those that chose the "
+    "rate, paired difference to the first arm by seed: each arm at its own best rate, and both at the best rate of one of them. "
+    "Marks: seeds; line: mean, from five seeds on with 95 % BCa bootstrap interval. Other examples: the test split, or, if a task "
+    "is scored on validation, each half of its examples at the rate that the other half chooses; such an arm can have two rates."
 )
 
 
