@@ -68,8 +68,8 @@ CLAIMS = (
         name="separate_valleys",
         statement="A failed run ends in a valley of its own, apart from that of a successful one.",
         source="Mosbach et al. (2021), Figures 7 and 13 (one pair of runs on each of RTE, MRPC and CoLA)",
-        expected="on every task, in every pair of runs at hand, the training loss on the straight line from the failed run's end to "
-        "the successful one's rises above the higher end by more than a tenth of the difference between the ends",
+        expected="on every task, in every pair of runs at hand, the training loss on the straight line from the failed run's end "
+        "to the successful one's rises above the higher end by more than a tenth of the difference between the ends",
         about=RTE.encoder,
         minimum_n=1,
         test=each(barrier_share, "corrected", margin=0.1),

@@ -12,11 +12,11 @@ import pytest
 
 from experiments import lr_grid
 from experiments.adam import ARMS
-from experiments.protocol import GLUE_1K, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
+from experiments.protocol import GLUE_1K, GLUE_DEV, GLUE_SMALL, LAPTOP, PAPER, PROTOCOLS, SMALL
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.grid import Protocol
 from stableft.reporting import grid_axes, run_scores
-from stableft.reporting.tables import convergence, rate_pairs, score_summary
+from stableft.reporting.tables import convergence, rate_pairs, score_summary, variance
 from stableft.storage.frames import trajectory_sha256, typed
 from stableft.storage.records import TRAJECTORY, Results
 from stableft.storage.store import Store
@@ -125,12 +125,14 @@ def test_precision_found_what_it_says(project: Path):
 SOURCES = {
     "adam": {task: 50 * 2 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., section 4; first source document
     "article": {f"commonlit{fold}": 7 * 6 for fold in range(5)},  # rows of the article's table, here 6 seeds
-    "lr_grid": {"rte": 3 * 3 * 2 * 25},  # Mosbach et al.: rates x epochs x correction x seeds = 450 models
+    "lr_grid": {"rte_dev": 3 * 3 * 2 * 25},  # Mosbach et al.: rates x epochs x correction x seeds = 450 models
+    "mosbach": {task: 6 * 25 for task in GLUE_DEV},  # Table 1 has three; the correction alone, and Figure 3's two
+    "slower": {"tnews50k": 2 * 20},  # the first source document has one run of each
     "longer": {task: 6 * 2 * 8 for task in GLUE_1K},  # Zhang et al., Figures 8 and 14: lengths x methods x seeds
     "precision": {task: 4 * 20 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., Appendix C: 20 trials
     "reinit": {task: (2 + 6 + 1) * 20 for task in GLUE_SMALL},  # standard, pooler, 1 to 6 and 10 blocks
     "seeds": {"rte": 10 * 10 * 2},  # Zhang et al., Appendix B
-    "techniques": {task: 8 * 20 for task in GLUE_SMALL},  # columns of Zhang et al., Table 2
+    "techniques": {task: (8 + 1) * 20 for task in GLUE_SMALL},  # columns of Zhang et al., Table 2, and mixout's control
 }
 
 
@@ -186,6 +188,7 @@ def test_reinit_found_what_it_says(project: Path):
 def test_head_lr_found_what_it_says(project: Path):
     """The means of its docstring, against the table that prints them; the second rate is ahead in every setting."""
     pairs = rate_pairs.table(committed(project, "laptop", "head_lr"))
+    pairs = pairs[pairs["arm"] == "two"] if "arm" in pairs else pairs
     said = " ".join((get_experiment("head_lr").__doc__ or "").split())
     assert (pairs["difference"] > 0).all()
     assert len(pairs) == 9
@@ -244,3 +247,15 @@ def test_lr_grid_found_what_it_says(project: Path):
             arm: mean for (of, arm), mean in means.items() if of == task and arm.startswith("corrected") and "epochs" not in arm
         }
         assert max(rates, key=rates.__getitem__) == f"corrected lr={edge}"
+
+
+def test_seeds_found_what_it_says(project: Path):
+    """Its components, of scores on validation, and their intervals."""
+    table = variance.table(committed(project, "laptop", "seeds")).set_index("method")
+    said = " ".join((get_experiment("seeds").__doc__ or "").split())
+    plain, reinit = (table.loc[method] for method in ("standard", "reinit"))
+    one, other = (f"{plain[f'low_{name}']:.3f} to {plain[f'high_{name}']:.3f}" for name in ("init", "order"))
+    assert f"adds a std of {plain['std_init']:.3f} to the validation scores (95 % interval {one})" in said
+    assert f"the order seed {plain['std_order']:.3f} ({other}), and the rest is {plain['std_rest']:.3f}" in said
+    assert "the three are {:.3f}, {:.3f} and {:.3f}.".format(*reinit[["std_init", "std_order", "std_rest"]]) in said
+    assert f"Means are alike ({plain['mean']:.3f} and {reinit['mean']:.3f})" in said

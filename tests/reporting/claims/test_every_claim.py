@@ -33,6 +33,21 @@ WORLDS = (
     World(seeds=30),
     World(bias=0.1),
     World(noise=0.05),
+    World(order=0.05, init=0.05),
+    World(seeds=30, failing=1, every=2),
+    World(seeds=30, failing=1),
+    World(failing=1, vanish=3, fall=0.5),
+    World(failing=1, vanish=-3, fall=-0.5),
+    World(failing=0, vanish=3, fall=0.5),
+    World(failing=0, vanish=-3, fall=-0.5),
+    World(seeds=2, failing=0),
+    World(seeds=2, failing=1),
+    World(spread=100, noise=0.0001),
+    World(spread=0.001),
+    World(rough=0),
+    World(rough=1),
+    World(seeds=30, early=1),
+    World(seeds=30, early=-1),
 )
 
 
@@ -51,7 +66,8 @@ def test_it_says_what_where_and_of_which_encoder(name: str, claim: Claim) -> Non
     assert claim.expected
     assert claim.about
     assert claim.question in ("", *QUESTIONS)
-    assert claim.minimum_n >= 3
+    assert claim.minimum_n >= 3 or claim.minimum_n == 1  # what a source shows of single runs
+    assert claim.question in QUESTIONS
     tasks = {task for protocol in PROTOCOLS.values() for task in get_experiment(name).grid(protocol).tasks}
     assert set(claim.tasks) <= tasks, "a task that no protocol has"
 
@@ -63,7 +79,9 @@ def test_it_can_come_out_either_way(name: str, claim: Claim) -> None:
     for world in WORLDS:
         (judgement,) = judge([claim], *cached(name, tasks[0], world))
         seen.add(judgement.verdict)
-        if seen >= {"confirmed", "contradicted", "inconclusive"}:
+        if seen >= {"confirmed", "contradicted"} | (
+            {"inconclusive"} if claim.minimum_n > 1 and claim.kind == "empirical" else set()
+        ):
             return
     pytest.fail(f"only {seen}")
 
@@ -89,7 +107,7 @@ def test_committed_results_are_judged(project: Path) -> None:
     assert len(judgements) == 2 * len(CLAIMS)
     for judgement in judgements:
         assert judgement.wording not in ("confirmed", "contradicted") or judgement.claim.about == "any encoder", judgement
-        if judgement.verdict == "not run":
+        if judgement.verdict in ("not run", "not applicable"):
             assert judgement.found
         else:
             assert judgement.n >= 1
