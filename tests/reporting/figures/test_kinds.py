@@ -18,6 +18,7 @@ from tests.reporting.figures.test_distributions import with_test_split
 from tests.reporting.figures.test_loss_surface import surfaces
 from tests.reporting.figures.test_schedules import results_of
 from tests.reporting.figures.test_seed_map import side_by_side
+from tests.reporting.figures.test_training_size import results as training_sizes
 from tests.reporting.test_majority_scores import labelled
 
 Entry = tuple[report.Item, Callable[[], Results], str]
@@ -73,6 +74,7 @@ SHOWN: dict[str, tuple[Callable[[], Results], tuple[dict[str, object], ...]]] = 
     "schedules": (lambda: results_of({"plain": {}}), ({},)),
     "seed_map": (side_by_side, ({},)),
     "training_length": (lambda: synthetic.lengths(2), ({},)),
+    "training_size": (training_sizes, ({},)),
 }
 
 

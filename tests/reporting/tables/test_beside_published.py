@@ -131,3 +131,15 @@ def test_other_encoders_have_rows_of_their_own() -> None:
     encoders = table.loc[table["source"] != "ours", "encoder"]
     assert sorted(encoders) == sorted(["BART", "ELECTRA", "RoBERTa", "XLNet"] * 2)
     assert cell(table, arm="standard", encoder="XLNet")["stsb"] == "0.868±0.204 (20)"
+
+
+def test_ours_are_of_the_score_that_the_source_prints() -> None:
+    """Mosbach et al. print the mean of accuracy and F1 of MRPC, which is judged by F1."""
+    given = results(select(mosbach.grid(PAPER), tasks=["mrpc_dev"]), World(seeds=2))
+    runs = given.runs.assign(score_name="f1", score_split="validation")
+    accuracy = given.metrics[(given.metrics["metric"] == "score") & (given.metrics["split"] == "validation")]
+    metrics = pd.concat([given.metrics, accuracy.assign(metric="accuracy", value=0.5)], ignore_index=True)
+    given = Results(runs, metrics, given.predictions)
+    table = published_layout.table(given, numbers=PUBLISHED, places=[("mosbach2021", "Table 1")])
+    scores = final_scores(given).query("arm == 'devlin'")["score"]
+    assert cell(table, arm="devlin", source="ours")["mrpc_dev"].startswith(f"{(scores.mean() + 0.5) / 2:.3f}")
