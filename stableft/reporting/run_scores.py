@@ -92,7 +92,7 @@ def of_arms(results: Results, arms: Collection[str] | None) -> Results:
         arms: Names of arms, with ``*`` for any letters; None: all arms.
 
     Raises:
-        NotLogged: no run is of one of these arms.
+        NotLogged: there is no such run.
     """
     if arms is None:
         return results

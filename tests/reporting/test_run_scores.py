@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, NotLogged
 from stableft.reporting import run_scores
 from stableft.reporting.tables import score_summary
 from tests.helpers import synthetic
@@ -56,3 +56,20 @@ def test_missing_input_is_named() -> None:
         run_scores.final_scores(unfinished)
     with pytest.raises(MissingInput, match="majority score for task rte, tnews_1k"):
         run_scores.final_scores(replace(results, runs=results.runs.assign(majority_score=float("nan"))))
+
+
+def test_arms_are_chosen_by_name_or_pattern() -> None:
+    results = synthetic.lr_grid(1)
+    kept = run_scores.of_arms(results, ["corrected lr=1e-05", "uncorrected *"]).runs["arm"].unique()
+    assert sorted(kept) == ["corrected lr=1e-05", *(f"uncorrected lr={lr}" for lr in ("1e-04", "1e-05", "2e-04", "2e-05", "5e-05"))]
+    assert run_scores.of_arms(results, None) is results
+    with pytest.raises(NotLogged, match="no run of reinit, pooler"):
+        run_scores.of_arms(results, ["reinit", "pooler"])
+
+
+def test_validation_points_are_on_the_same_examples_and_at_the_majority_score_where_undefined() -> None:
+    points = {(task, arm): grid for task, arm, grid in run_scores.validation_points(synthetic.grid())}
+    assert points["tnews_1k", "corrected"].columns.tolist() == list(range(23, 231, 23)), "not the last, on all examples"
+    lost = points["rte", "uncorrected"].loc[3]
+    assert (lost.loc[76:] == 0.527).all()
+    assert lost.notna().all()

@@ -7,11 +7,10 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores, training_curves
+from stableft.reporting import panel_parts, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
@@ -20,7 +19,6 @@ CAPTION = (
     "L2 norm of each block's gradient before clipping, geometric mean over the runs that finished. Failed: final score at or below "
     "the majority score. Where runs of a task differ in length: those of the length that most of them have."
 )
-MOST_NAMED = 8  # with more blocks the legend names only the lowest and every quarter of the way up
 
 
 def lead(*, arms: Collection[str] | None = None) -> str:
@@ -82,26 +80,8 @@ def plot(frame: pd.DataFrame, results: Results, *, arms: Collection[str] | None 
                 panel.set_title(f"{task}, {outcome} runs: {runs}{f' and {lost} diverged' if lost else ''}")
                 panel.set(yscale="log", ylim=(low / 1.5, high * 1.5), xlim=(0, 1.02 * of_task["step"].max()))
                 panel.set(xlabel="step", ylabel="gradient norm of the block")
-                draw_blocks(panel, here, depth)
+                panel_parts.block_lines(panel, here, depth)
                 if here.empty:
                     style.nothing(panel, f"no {outcome} run")
         style.legend(figure)
     return figure
-
-
-def draw_blocks(panel: Axes, rows: pd.DataFrame, deepest: int) -> None:
-    """Draws a line per block, from dark to light; of many blocks the legend names a few.
-
-    Args:
-        panel: The panel.
-        rows: Columns depth, step and value.
-        deepest: Number of blocks of the deepest encoder; decides the colours.
-    """
-    colors = style.depth_colors(deepest)
-    for depth, line in rows.groupby("depth"):
-        label = (
-            f"block {depth}"
-            if deepest <= MOST_NAMED or depth in {1, deepest // 4, deepest // 2, 3 * deepest // 4, deepest}
-            else "_"
-        )
-        panel.plot(line["step"], line["value"], color=colors[int(str(depth)) - 1], linewidth=1, label=label)

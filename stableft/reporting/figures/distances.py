@@ -34,8 +34,8 @@ def data(results: Results, *, every: bool = False, arms: Collection[str] | None 
 
     Args:
         results: Runs and metrics of one experiment.
-        every: True: every block of the encoder, as in the source's Figures 15 to 18. False: a quarter of
-            the way up, half, three quarters, and the top, as in its Figure 7 (6, 12, 18, 24 of 24).
+        every: True: every block of the encoder, as in the source's Figures 15 to 18. False: a quarter
+            of the way up, half, three quarters, and the top, as in its Figure 7 (6, 12, 18, 24 of 24).
         arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
 
     Returns:
@@ -43,7 +43,7 @@ def data(results: Results, *, every: bool = False, arms: Collection[str] | None 
         and greatest), n.
 
     Raises:
-        MissingInput: no finished run logged distances, or there is none of these arms.
+        MissingInput: no finished run logged distances, or no run is of the arms.
     """
     results = run_scores.of_arms(results, arms)
     rows = training_curves.by_block(results, "distance")

@@ -65,9 +65,10 @@ def data(
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws one panel per task: per arm each run as a point, failed runs as crosses, and a box.
 
-    Arms of fewer than `stableft.reporting.figures.style.FEWEST` runs have no box. It shows the quartiles; its whiskers reach to 1.5
-    interquartile ranges. The points of an arm are in the order of the seeds, so runs with equal scores
-    can be counted. Published numbers are to the right of their arm's runs.
+    Arms of fewer than `stableft.reporting.figures.style.FEWEST` runs have no box. It shows the
+    quartiles; its whiskers reach to 1.5 interquartile ranges. The points of an arm are in the order of
+    the seeds, so runs with equal scores can be counted. Published numbers are to the right of their
+    arm's runs.
     """
     # Published rows leave `failed` empty, so its type is restored for the runs.
     others = pd.DataFrame({"task": []})

@@ -1,7 +1,7 @@
 """Evaluations per run: expected best validation score of n runs, by how often each run is evaluated.
 
-Dodge et al. (2020), Figure 1: evaluated once, three times or thirty times a run (protocol section 6).
-The best of more evaluations is higher by selection alone.
+Dodge et al. (2020), Figure 1: evaluated once, three times or thirty times a run (protocol section
+6). The best of more evaluations is higher by selection alone.
 """
 
 import numpy as np
@@ -31,8 +31,9 @@ def data(results: Results) -> pd.DataFrame:
     A run without a defined score at a point has the task's majority score there.
 
     Returns:
-        Columns task, arm, evaluations (of a run that count: 1, 3, and all), n (runs to choose from, 1 to
-        all), value, low and high (one standard deviation over draws, within the range of the scores).
+        Columns task, arm, evaluations (of a run that count: 1, 3, and all), n (runs to choose from, 1
+        to all), value, low and high (one standard deviation over draws, within the range of the
+        scores).
 
     Raises:
         NotLogged: no task has more than one evaluation of a run.

@@ -9,7 +9,9 @@ from collections.abc import Collection
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.reporting.figures import curves, style
+from stableft.reporting import panel_parts
+from stableft.reporting.figures import style
+from stableft.reporting.mean_curves import RANGE, mean_curves
 from stableft.storage.records import Results
 
 LOSS, SCORE = "train loss", "validation score"
@@ -35,15 +37,15 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         arms: Arms to draw, see `stableft.reporting.run_scores.of_arms`; None: all.
 
     Returns:
-        The columns of `stableft.reporting.figures.curves.data`, and ``panel`` (``train loss`` or
+        The columns of `stableft.reporting.mean_curves.mean_curves`, and ``panel`` (``train loss`` or
         ``validation score``).
 
     Raises:
-        NotLogged: no run is of one of these arms.
+        NotLogged: no run is of the arms.
         MissingInput: no runs, or no such series.
     """
-    loss = curves.data(results, split="train", metric="loss", interval=INTERVAL, band=curves.RANGE, arms=arms)
-    score = curves.data(results, split="validation", metric="score", band=curves.RANGE, arms=arms)
+    loss = mean_curves(results, split="train", metric="loss", interval=INTERVAL, band=RANGE, arms=arms)
+    score = mean_curves(results, split="validation", metric="score", band=RANGE, arms=arms)
     return pd.concat([loss.assign(panel=LOSS), score.assign(panel=SCORE)], ignore_index=True)
 
 
@@ -58,8 +60,8 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             task, series = tasks[place // 2], (LOSS, SCORE)[place % 2]
             rows = frame[(frame["task"] == task) & (frame["panel"] == series)]
             for arm, of_arm in rows.groupby("arm", sort=False, observed=True):
-                curves.draw_arm(panel, of_arm, str(arm), styles[str(arm)])
-            curves.name_bands(panel, rows, curves.RANGE)
+                panel_parts.arm_curves(panel, of_arm, str(arm), styles[str(arm)])
+            panel_parts.band_names(panel, rows, RANGE)
             style.majority_line(panel, rows["majority_score"].iloc[0])
             what = series if series == LOSS else f"validation {str(names[task]).replace('_', ' ')}"
             panel.set(title=f"{task}, {rows['step'].nunique()} points", xlabel="step", ylabel=what)

@@ -1,7 +1,7 @@
 """Learning rates: score against learning rate for each arm.
 
-Shows if an arm behaves like another arm at a different learning rate. Mosbach et al. (2021), Figures
-5 and 9: boxes, here from five runs on; of fewer runs only the points.
+Shows if an arm behaves like another arm at a different learning rate. Mosbach et al. (2021),
+Figures 5 and 9: boxes, here from five runs on; of fewer runs only the points.
 """
 
 from collections.abc import Hashable
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft import statistics
-from stableft.reporting import grid_axes, markup, run_scores
+from stableft.reporting import grid_axes, panel_parts, run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -66,7 +66,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
             of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
             # The first arm is left of each rate, the others right of it.
-            gap = rate_axis(panel, np.sort(of_task["lr"].unique()))
+            gap = panel_parts.rate_axis(panel, np.sort(of_task["lr"].unique()))
             for arm, look in styles.items():
                 _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
@@ -99,26 +99,6 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
         "high": high,
     }
     return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
-
-
-def rate_axis(panel: Axes, rates: np.ndarray) -> float:
-    """Sets a logarithmic axis with a tick per rate, labelled if there is room.
-
-    Returns the least gap between two rates, in decades.
-    """
-    decades = np.log10(rates)
-    span = float(np.ptp(decades)) or 1.0
-    gap = min([0.3 * span, *np.diff(decades)])
-    panel.set_xscale("log")
-    panel.set_xlim(10 ** (decades[0] - 0.6 * gap), 10 ** (decades[-1] + 0.6 * gap))
-    labels, last = [], -np.inf
-    for rate, place in zip(rates, decades, strict=True):
-        near = place - last < 0.11 * span
-        labels.append("" if near else markup.FORMATS["lr"](rate))
-        last = last if near else place
-    panel.set_xticks(rates, labels)
-    panel.set_xticks([], minor=True)
-    return gap
 
 
 def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side: float) -> None:

@@ -1,7 +1,7 @@
 """Loss by outcome: training loss of every failed run beside that of every successful one.
 
-Shows if failed runs learn nothing from the start, or learn and lose it. Mosbach et al. (2021), Figure
-2c; protocol section 5.3.
+Shows if failed runs learn nothing from the start, or learn and lose it. Mosbach et al. (2021),
+Figure 2c; protocol section 5.3.
 """
 
 from collections.abc import Collection
@@ -41,7 +41,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         " lr=..."), seed, step (the last of ten) and value.
 
     Raises:
-        NotLogged: no run is of one of these arms.
+        NotLogged: no run is of the arms.
         MissingInput: no runs, or none of them has a loss of ten steps.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))

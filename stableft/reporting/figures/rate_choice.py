@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput, NotLogged
-from stableft.reporting import grid_axes
-from stableft.reporting.figures import learning_rates, style
+from stableft.reporting import grid_axes, panel_parts
+from stableft.reporting.figures import style
 from stableft.reporting.tuned_rates import tuned_scores
 from stableft.storage.records import Results
 
@@ -30,10 +30,11 @@ def data(results: Results) -> pd.DataFrame:
     """Computes the scores by rate, and the differences at the chosen rates, for `plot`.
 
     Returns:
-        Columns task, panel (``validation`` or ``difference``), arm, comparison (of differences: ``own``,
-        or the name of the arm whose best rate both have), rates (of differences: as text, of the arm
-        and of the first arm), lr (of validation scores), chosen (True if the arm chose that rate), seed
-        (NA for means), value, low and high (95 % BCa interval of a mean difference, else NaN), n.
+        Columns task, panel (``validation`` or ``difference``), arm, comparison (of differences:
+        ``own``, or the name of the arm whose best rate both have), rates (of differences: as text, of
+        the arm and of the first arm), lr (of validation scores), chosen (True if the arm chose that
+        rate), seed (NA for means), value, low and high (95 % BCa interval of a mean difference, else
+        NaN), n.
 
     Raises:
         NotLogged: no rate can be chosen, see `stableft.reporting.tuned_rates.tuned_scores`.
@@ -105,7 +106,7 @@ def _differences(arm: pd.DataFrame, first: pd.DataFrame, task: str) -> list[dict
 
 
 def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, style.ArmStyle]) -> None:
-    learning_rates.rate_axis(panel, np.sort(rows["lr"].unique().astype(float)))
+    panel_parts.rate_axis(panel, np.sort(rows["lr"].unique().astype(float)))
     for arm, of_arm in rows.groupby("arm", sort=False):
         look = styles[str(arm)]
         runs, means = of_arm[of_arm["seed"].notna()], of_arm[of_arm["seed"].isna()].sort_values("lr")

@@ -1,7 +1,8 @@
 """Run gradients: gradient norms of each block, in one failed run beside one successful run.
 
-Shows if the gradients of lower blocks vanish in a failed run. Mosbach et al. (2021), Figures 4 and 10
-to 12; protocol section 5.3. `stableft.reporting.figures.block_gradients` shows the mean of all runs.
+Shows if the gradients of lower blocks vanish in a failed run. Mosbach et al. (2021), Figures 4 and
+10 to 12; protocol section 5.3. `stableft.reporting.figures.block_gradients` shows the mean of all
+runs.
 """
 
 from collections.abc import Collection
@@ -10,11 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft.core.errors import MissingInput
-from stableft.reporting import run_scores, training_curves
+from stableft.reporting import panel_parts, run_scores, training_curves
 from stableft.reporting.figures import style
-from stableft.reporting.figures.block_gradients import FAILED, SUCCESSFUL, draw_blocks
 from stableft.storage.records import CELL, Results
 
+FAILED, SUCCESSFUL = "failed", "successful"
 CAPTION = (
     "L2 norm of each block's gradient before clipping, of single runs. Left: the first failed one (final score at or below the "
     "majority score), of the first arm that has runs of both kinds, if there is one. Right: a successful one of that arm, or else "
@@ -40,7 +41,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         step and value. A task without a run of one outcome has rows of the other one only.
 
     Raises:
-        NotLogged: no finished run logged gradient norms, or no run is of one of these arms.
+        NotLogged: no finished run logged gradient norms, or no run is of the arms.
         MissingInput: no run of the length that most runs have logged them.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))
@@ -71,7 +72,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             style.same_scale(panel, of_task.loc[of_task["value"] > 0, "value"])
             named = f"{task}, {outcome}: {run['arm'].iloc[0]}, seed {run['seed'].iloc[0]}" if len(run) else f"{task}, {outcome}"
             panel.set_title(named)
-            draw_blocks(panel, run, deepest)
+            panel_parts.block_lines(panel, run, deepest)
             if run.empty:
                 style.nothing(panel, f"no {outcome} run")
         style.legend(figure)
