@@ -73,7 +73,7 @@ def test_boxes_and_intervals_are_of_five_runs_or_more() -> None:
         runs = learning_rates.data(results).query("task == 'rte' and series == 'run' and arm == 'corrected' and lr == 2e-05")[
             "score"
         ]
-        medians = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 1.8]
+        medians = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_linewidth() == 1.8]
         assert len(medians) == (10 if seeds == 5 else 0)
         assert not medians or [runs.median()] * 2 in [list(ends) for ends in medians]
         bars = [segment for drawn in axes.collections if isinstance(drawn, LineCollection) for segment in drawn.get_segments()]
