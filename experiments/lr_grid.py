@@ -28,7 +28,7 @@ Cost: 84 runs, 12 of them adam's, 27 minutes on 2 cores (sum of the runs' own ti
 At paper this is Mosbach et al.'s grid in their configuration: batch 16, weight decay 0.01, epsilon
 1e-6 added to the root of the raw second moment, the whole development set, 3, 10 and 20 epochs. The
 10 and 20 epochs are theirs for Figures 8 and 9. At laptop and small the settings are those of adam,
-and 10 epochs are tried at 2e-5 alone. `slower` and `mosbach` share some of these runs.
+and 10 epochs are tried at 2e-5 alone. `slower` and `mosbach` share some of its runs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ should save most runs, and more epochs should add little.
 
 Found (laptop): not run yet.
 
-Cost: 60 runs at laptop (10 seeds), estimated: `ours` 1,260 steps of batch 16, the others 189 to 468
+Cost: 50 runs at laptop (10 seeds), estimated: `ours` 1,260 steps of batch 16, the others 189 to 468
 (adam's 96 steps of batch 32 take 25 s a run with nothing else running): 4 to 5 minutes a seed on
 one core, 25 minutes for 10 seeds on 2 cores.
 

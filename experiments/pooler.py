@@ -50,7 +50,10 @@ ARMS: dict[str, Override] = {
 
 
 def grid(protocol: Protocol) -> Grid:
-    """Builds two arms, the pre-trained pooler and a re-initialised one; also at the document's rate if that is another."""
+    """Builds two arms, the pre-trained pooler and a re-initialised one.
+
+    Also at the document's rate, where that is another.
+    """
     arms = dict(ARMS)
     if protocol.name in ("laptop", "small"):
         own: Override = {"adam.lr": RATE, "schedule.num_epochs": NUM_EPOCHS}

@@ -12,7 +12,8 @@ Prediction: slower, as uncorrected updates are four to six times larger over the
 and at 2e-5 both are below what would be too large. Better only where the larger steps are too
 large; on docs15, whose best rate is far higher, worse.
 
-Found (laptop): not run by itself; lr_grid has 3 seeds of these runs on docs15, 10 epochs at 2e-5.
+Found (laptop): not run by itself; lr_grid has 3 seeds of the same runs on docs15, 10 epochs at
+2e-5.
 
 Cost: 20 runs at laptop, 82 seconds each (lr_grid's, measured), about 14 minutes on 2 cores; 6 of
 them are lr_grid's. At small 6 runs of 225 seconds (adam's, of the same length), 11 minutes.

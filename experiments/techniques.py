@@ -26,8 +26,8 @@ Settings are not tuned per task. They are those of the released sample commands 
 (llrd 0.95, mixout 0.1 without dropout, decay to the pre-trained weights 1e-3), 0.01 for weight
 decay, as in BERT's pre-training, and six epochs instead of three for longer. At paper the source
 chooses among 200 to 3,200 steps, without those below the three epochs of a task, and does not print
-its choice. There longer has the least of these above the three epochs, and never fewer than the 400
-of the sample command for RTE: RTE and MRPC 400, STS-B 800, CoLA 1,600. As mixout is without
+its choice. There longer has the least such number above the three epochs, and never fewer than the
+400 of the sample command for RTE: RTE and MRPC 400, STS-B 800, CoLA 1,600. As mixout is without
 dropout, `no dropout` is its control: standard fine-tuning without dropout. The intermediate task is
 MNLI at paper. At laptop it is the other of the two tasks, and, as a control, the task itself: twice
 the same training. First runs have the learning rate and batch size of their own task, if the

@@ -16,10 +16,11 @@ The score is the error pooled over the fold, negated because a higher score must
 metrics are logged next to it: the same error with a positive sign (``rmse``), and the article's
 number, the mean over batches of 64 in order (``batch_rmse``, caveat iv).
 
-Deviations: the loss is the mean squared error of a batch, not its root. The gradients differ only
-by a factor, and clipping and Adam rescale them anyway. The head is that of all tasks, with dropout.
-In the article one seed draws the folds and initialises the models; here a run's seed does not
-change the folds.
+Deviations: the loss is the mean squared error of a batch, not its root. The gradients differ by a
+factor, 1 / (2 RMSE) of the batch. It changes from batch to batch, so Adam does not remove it: the
+article's loss gives batches with a small error relatively more weight. The head is that of all
+tasks, with dropout. In the article one seed draws the folds and initialises the models; here a
+run's seed does not change the folds.
 """
 
 import csv

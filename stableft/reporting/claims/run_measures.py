@@ -31,7 +31,7 @@ def roughness(results: Results) -> pd.DataFrame:
 
 
 def loss_fall(results: Results) -> pd.DataFrame:
-    """Returns the mean training loss of the first tenth of each finished run, less that of the last tenth.
+    """Returns the mean training loss of each finished run's first tenth, less that of its last tenth.
 
     About 0 if the loss is flat.
 
@@ -45,11 +45,11 @@ def loss_fall(results: Results) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class BlockDistance:
-    """Measure: L2 distance of one block to its start at the last step, as in Zhang et al., Figure 7.
+    """Measure: final L2 distance of one block to its start, as in Zhang et al., Figure 7.
 
     Attributes:
-        depth: Of the block, as a share of all blocks, in (0, 1]: 1 is the topmost one, 0.25 the sixth of
-            24.
+        depth: Of the block, as a share of all blocks, in (0, 1]: 1 is the topmost one, 0.25 the sixth
+            of 24.
     """
 
     depth: float

@@ -1,7 +1,7 @@
 """Seed effects: the tests of claims on a square of init seeds x order seeds.
 
-All are about the last scores on validation (`stableft.reporting.grid_axes.seed_scores`). The unit is
-a seed of a side, so n is the length of the shorter side.
+All are about the last scores on validation (`stableft.reporting.grid_axes.seed_scores`). The unit
+is a seed of a side, so n is the length of the shorter side.
 """
 
 from collections.abc import Callable
@@ -62,8 +62,8 @@ class BothContribute:
 class SteadierOver:
     """Test: scores of a method spread less over one kind of seed, the other held fixed.
 
-    Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if it
-    lies above; see `stableft.statistics.spread_ratio`.
+    Confirmed if the 95 % interval of the ratio of standard deviations lies below 1, contradicted if
+    it lies above; see `stableft.statistics.spread_ratio`.
 
     Attributes:
         side: The kind of seed over which scores spread.
@@ -133,7 +133,7 @@ def _squares(scores: pd.DataFrame, task: str, methods: tuple[str, ...]) -> list[
     for method, square in zip(methods, squares, strict=True):
         if min(square.shape) < 2:
             raise MissingInput(f"{method} on {task}: {square.shape[0]} x {square.shape[1]} seeds, and 2 x 2 are the least")
-        if missing := int(square.isna().sum(axis=None)):
+        if missing := int(np.isnan(square.to_numpy(dtype=np.float64)).sum()):
             raise MissingInput(f"{method} on {task}: {missing} of {square.size} pairs of seeds are not run")
         if not (square.index.equals(squares[0].index) and square.columns.equals(squares[0].columns)):
             raise MissingInput(f"{' and '.join(methods)} on {task} were run with different seeds")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from stableft import statistics
@@ -88,19 +89,37 @@ class FewerTrials:
         seeds = sorted(set(treated["seed"]) & set(reference["seed"]))
         if len(seeds) < self.trials:
             raise MissingInput(f"{len(seeds)} seeds with both arms, and {self.trials} are chosen among")
-        arms = [frame.set_index("seed").loc[seeds, ["validation", "score"]].to_numpy() for frame in (treated, reference)]
-        best = [self._expected(arm) for arm in arms]
-        rng = statistics.resampling()
-        draws = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
-        differences = [self._expected(arms[0][draw]) - self._expected(arms[1][draw]) for draw in draws]
-        low, high = np.quantile(differences, [ALPHA / 2, 1 - ALPHA / 2])
+        arms = [frame.set_index("seed").loc[seeds, ["validation", "score"]].to_numpy().T for frame in (treated, reference)]
+        draws = statistics.resampling().multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=RESAMPLES)
+        counts = np.vstack([np.ones_like(draws[:1]), draws])  # all runs, then the resamples
+        best, other = (best_of_resamples(validation, score, counts, self.trials) for validation, score in arms)
+        differences = best - other
+        low, high = np.quantile(differences[1:], [ALPHA / 2, 1 - ALPHA / 2])
         verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
-        found = f"best of {self.trials} {best[0]:.3f} against {best[1]:.3f}, difference {best[0] - best[1]:+.3f}"
+        found = f"best of {self.trials} {best[0]:.3f} against {other[0]:.3f}, difference {differences[0]:+.3f}"
         found += f" ({low:+.3f} to {high:+.3f}), n = {len(seeds)}"
-        return Evidence(verdict, found, len(seeds), effect=f"{best[0] - best[1]:+.3f}")
+        return Evidence(verdict, found, len(seeds), effect=f"{differences[0]:+.3f}")
 
-    def _expected(self, runs: Vector) -> float:
-        return float(statistics.expected_test_of_best(runs[:, 0], runs[:, 1])[self.trials - 1])
+
+def best_of_resamples(validation: Vector, test: Vector, counts: NDArray[np.int64], trials: int) -> Vector:
+    """Computes `stableft.statistics.expected_test_of_best` for many resamples of the same runs.
+
+    Args:
+        validation: (S,) scores to choose by.
+        test: (S,) scores to report.
+        counts: (R, S) how often each run is in each resample; each row adds up to S.
+        trials: Runs to choose among, drawn with replacement.
+
+    Returns:
+        (R,) expected scores.
+    """
+    # The best run is in a group of equal validation scores with a known probability, and is any run of it.
+    values, group = np.unique(validation, return_inverse=True)
+    member = group[:, None] == np.arange(values.size)
+    size, total = counts @ member, (counts * test) @ member
+    below = np.cumsum(size, axis=1) / validation.size
+    chance = np.diff(below**trials, axis=1, prepend=0)
+    return (chance * total / np.maximum(size, 1)).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -130,18 +149,14 @@ class EarlyPredictsLate:
         pairs = runs[["value", "validation"]].dropna().to_numpy()
         if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
             raise MissingInput("fewer than three runs with an early score, or scores that are all equal")
-        correlation = float(stats.spearmanr(*pairs.T).statistic)
-        rng = statistics.resampling()
-        chance = np.array([stats.pearsonr(*self._shuffled(pairs, rng)).statistic for _ in range(RESAMPLES)])
+        early, late = (np.asarray(stats.zscore(stats.rankdata(column))) for column in pairs.T)
+        correlation = float(early @ late / len(pairs))
+        shuffled = statistics.resampling().permuted(np.tile(early, (RESAMPLES, 1)), axis=1)
+        chance = shuffled @ late / len(pairs)
         above, below = ((1 + np.count_nonzero(sign * chance >= sign * correlation - 1e-12)) / (1 + RESAMPLES) for sign in (1, -1))
         verdict: Verdict = "confirmed" if above <= ALPHA / 2 else "contradicted" if below <= ALPHA / 2 else "inconclusive"
         found = f"Spearman's correlation {correlation:+.2f}, p = {2 * min(above, below):.2g}, n = {len(pairs)}"
         return Evidence(verdict, found, len(pairs), effect=f"{correlation:+.2f}")
-
-    @staticmethod
-    def _shuffled(pairs: Vector, rng: np.random.Generator) -> tuple[Vector, Vector]:
-        early, late = (stats.rankdata(column) for column in pairs.T)
-        return rng.permutation(early), late
 
 
 def _early_scores(results: Results, share: float) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Published seeds: scores per init seed and of all runs, beside those of Zhang et al. (2021), Appendix B."""
+"""Published seeds: scores per init seed and of all runs, beside Zhang et al. (2021), Appendix B."""
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ def table(results: Results, *, numbers: pd.DataFrame) -> pd.DataFrame:
     ours = both.groupby(KEY, sort=False, observed=True)["score"].agg(n="count", mean="mean", std="std", min="min", max="max")
     rows = rows_for(numbers, str(results.runs["experiment"].iloc[0]))
     parts = rows["arm"].str.extract(r"^\((?P<method>\S+?)(?: init=(?P<init>\d+))?\)$").fillna({"init": "all"})
-    published = rows[["task", *NUMBERS, "note"]].assign(**parts)
+    published = pd.concat([rows[["task", *NUMBERS, "note"]], parts], axis=1)
     names = {**{name: f"published_{name}" for name in NUMBERS}, "note": "remark"}
     frame = ours.reset_index().astype({"task": "str"}).merge(published.rename(columns=names), on=KEY, how="outer", sort=False)
     # An outer merge sorts by its keys: restore the order of ours, then of the file.

@@ -47,7 +47,8 @@ def runs() -> Results:
     ],
 )
 def test_both_kinds_of_seed_must_add_to_the_spread(runs: Results, effects: dict[str, float], verdict: str) -> None:
-    found = BothContribute("standard")(with_validation(runs, by_arm(**effects)))
+    scores = by_arm(init=effects.get("init", 0.0), order=effects.get("order", 0.0), rest=effects.get("rest", 0.001))
+    found = BothContribute("standard")(with_validation(runs, scores))
     assert (found.verdict, found.n) == (verdict, 6)
 
 
