@@ -32,6 +32,16 @@ def learning_rates(results: Results) -> pd.DataFrame:
     return frame.drop(columns="arm").rename(columns={"line": "arm"})
 
 
+def common_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Keeps the seeds that all rates of an arm have, so that a choice between rates is of equal seeds.
+
+    Args:
+        runs: See `learning_rates`.
+    """
+    of_arm = runs.groupby(["task", "arm", "setting"], observed=True)["lr"].transform("nunique")
+    return runs[runs.groupby(["task", "arm", "setting", "seed"], observed=True)["lr"].transform("nunique") == of_arm]
+
+
 def without_rate(arms: pd.Series) -> pd.Series:
     """Returns the arms' names up to " lr=..."."""
     return arms.astype("str").str.replace(r" lr=\S+.*$", "", regex=True)

@@ -63,7 +63,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 # An empty artist, so that the legend names no arm.
                 panel.plot([], [], color=style.INK, linestyle=line, label=f"{count} evaluation{'s' * (count != 1)} of a run")
             panel.set(
-                title=f"{task}, {arm}", xlabel="runs to choose from", ylabel=f"validation {str(names[task]).replace('_', ' ')}"
+                title=f"{task}, {arm}", xlabel="runs to choose from", ylabel=f"validation {str(names[str(task)]).replace('_', ' ')}"
             )
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         style.legend(figure)

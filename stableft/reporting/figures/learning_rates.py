@@ -22,7 +22,7 @@ CAPTION = (
     "Final score against learning rate. Line: mean over seeds. Small marks beside it: single runs; crosses: failed runs (final "
     "score at or below the majority score, or diverged). From five runs on also: a box of their quartiles, with whiskers to 1.5 "
     "interquartile ranges, and the 95 % BCa bootstrap interval of the mean. Dotted: majority score. Triangle: the learning rate "
-    "with the best mean validation score of the first arm."
+    "with the best mean validation score of the first arm, over the seeds that all rates have."
 )
 # Offset of a mean from its rate, range of offsets of its runs, offset and width of their box; unit: the gap between two rates.
 MEAN_SHIFT, RUN_SHIFTS, BOX_SHIFT, BOX_WIDTH = 0.1, (0.18, 0.34), 0.26, 0.2
@@ -35,8 +35,8 @@ def data(results: Results) -> pd.DataFrame:
         Columns task, arm, setting, lr, series (``mean`` or ``run``), seed (NA for means), score, low,
         high (95 % BCa interval of the mean, NaN for single runs), n, failed (number of failed runs),
         majority_score and chosen. The latter is True on one mean per task and setting: the first arm's
-        at its rate with the best mean validation score, the lower rate on ties; on none if there is
-        only one rate.
+        at its rate with the best mean validation score over the seeds that all its rates have, the
+        lower rate on ties; on none if there is only one rate.
 
     Raises:
         MissingInput: no runs, or a finished run without its final score.
@@ -44,9 +44,15 @@ def data(results: Results) -> pd.DataFrame:
     runs = grid_axes.learning_rates(results)
     single = runs.assign(series=RUN, low=np.nan, high=np.nan, n=1, failed=runs["failed"].astype(int), chosen=False)
     means = pd.DataFrame([_mean(group) for _, group in runs.groupby(["task", "arm", "setting", "lr"], observed=True)])
-    reference = means[means["arm"] == runs["arm"].iloc[0]]
-    rates = reference.groupby(["task", "setting"])["validation"]
-    means["chosen"] = means.index.isin(rates.idxmax()[rates.size() > 1])  # a single rate is no choice
+    # The choice is by the seeds that all rates have; a single rate is no choice.
+    first = grid_axes.common_seeds(runs[runs["arm"] == runs["arm"].iloc[0]])
+    keys = ["task", "arm", "setting", "lr"]
+    best = first.groupby(keys, observed=True)["validation"].mean().rename("validation").reset_index()
+    best["validation"] = best["validation"].map(exact)  # two rates may tie
+    rates = best.groupby(["task", "setting"], observed=True)["validation"]
+    chosen = best.loc[rates.idxmax()[rates.size() > 1], keys].assign(chosen=True)
+    means = means.merge(chosen, how="left", on=keys)
+    means["chosen"] = means["chosen"].eq(True)
     columns = ["task", "arm", "setting", "lr", "series", "seed", "score", "low", "high", "n", "failed", "majority_score", "chosen"]
     frame = pd.concat([means, single], ignore_index=True)[columns].astype({"seed": "Int64"})
     return frame.sort_values(["series", "lr"], kind="stable", ignore_index=True)
@@ -95,7 +101,6 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
         "series": MEAN,
         "seed": pd.NA,
         "score": group["score"].mean(),
-        "validation": exact(float(group["validation"].mean())),  # two rates may tie
         "low": low,
         "high": high,
     }
@@ -106,8 +111,9 @@ def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side:
     mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN]
     at = mean["lr"] * 10 ** (side * MEAN_SHIFT)
     # Runs are spread in the order of the seeds, as failed runs of equal score would hide each other.
-    rank = runs["seed"].rank(method="dense").astype(float) - 1
-    run_at = runs["lr"] * 10 ** (side * np.interp(rank, [0, max(rank.max(), 1)], RUN_SHIFTS))
+    of_rate = runs.groupby("lr")["seed"]
+    place = (of_rate.rank(method="dense").astype(float) - 1) / (of_rate.transform("nunique") - 1).clip(lower=1)
+    run_at = runs["lr"] * 10 ** (side * np.interp(place, [0, 1], RUN_SHIFTS))
     # No error bars, as they take lengths: a BCa interval of few runs need not contain the mean.
     whole = mean["n"] >= style.FEWEST
     panel.vlines(at[whole], mean.loc[whole, "low"], mean.loc[whole, "high"], color=look.color, linewidth=0.9, zorder=3)

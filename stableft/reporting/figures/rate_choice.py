@@ -50,9 +50,7 @@ def data(results: Results) -> pd.DataFrame:
     chosen = {(task, arm): set(map(float, rates.split(" / "))) for task, arm, rates in own[["task", "arm", "rates"]].to_numpy()}
     rows: list[dict[str, object]] = []
     # As in the choice, only seeds that all rates of an arm have.
-    rates = runs.groupby(["task", "arm"], observed=True)["lr"].transform("nunique")
-    common = runs[runs.groupby(["task", "arm", "seed"], observed=True)["lr"].transform("nunique") == rates]
-    for (task, arm, lr), group in common.groupby(["task", "arm", "lr"], sort=False, observed=True):
+    for (task, arm, lr), group in grid_axes.common_seeds(runs).groupby(["task", "arm", "lr"], sort=False, observed=True):
         place = {"task": str(task), "panel": VALIDATION, "arm": str(arm), "lr": lr}
         place["chosen"] = any(np.isclose(float(str(lr)), rate) for rate in chosen.get((str(task), str(arm)), ()))
         rows.append({**place, "value": group["validation"].mean(), "n": len(group)})

@@ -3,6 +3,7 @@
 Dodge et al. (2020): start many, stop early, continue some (protocol section 6).
 """
 
+import numpy as np
 import pandas as pd
 
 from stableft import statistics
@@ -36,12 +37,12 @@ def table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for task, arm, grid in validation_points(results):
-        last, ends = grid.columns[-1], grid.iloc[:, -1].to_numpy()
+        steps, ends = grid.columns.to_numpy(dtype=np.float64), grid.iloc[:, -1].to_numpy()
         for share in SHARES:
-            step = min(grid.columns, key=lambda step: abs(step - share * last))
-            if step == last or len(grid) <= BUDGET:
+            place = int(np.abs(steps - share * steps[-1]).argmin())
+            if place == len(steps) - 1 or len(grid) <= BUDGET:
                 continue
-            stop_at, early = step / last, grid[step].to_numpy()
+            stop_at, early = float(steps[place] / steps[-1]), grid.iloc[:, place].to_numpy()
             for continued in range(1, BUDGET):
                 started = min(len(grid), int((BUDGET - continued * (1 - stop_at)) / stop_at))
                 expected = statistics.best_after_stopping(early, ends, started, continued, statistics.resampling())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -56,7 +57,7 @@ def grid() -> Results:
 
 
 # What each kind draws, with the options of the reports; a new kind is a new line.
-SCORE = {"split": "validation", "metric": "score"}
+SCORE: dict[str, object] = {"split": "validation", "metric": "score"}
 SHOWN: dict[str, tuple[Callable[[], Results], tuple[dict[str, object], ...]]] = {
     "best_of": (grid, ({},)),
     "bias_magnitude": (grid, ({},)),
@@ -95,6 +96,6 @@ def test_a_majority_line_is_of_the_split_on_its_axis(name: str) -> None:
         figure = synthetic.figure(kinds()[name], results, **options)
         for axes in figure.axes:
             split, task = axes.get_ylabel().split(" ")[0], axes.get_title().replace(":", ",").split(",")[0]
-            for line in axes.lines:
-                if line.get_label() == "majority score":
-                    assert set(line.get_ydata()) == {majority_scores.on_split(results, split)[task]}, (options, task, split)
+            drawn = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_label() == "majority score"]
+            for values in drawn:
+                assert set(values) == {majority_scores.on_split(results, split)[task]}, (options, task, split)

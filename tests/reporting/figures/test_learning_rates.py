@@ -73,8 +73,22 @@ def test_boxes_and_intervals_are_of_five_runs_or_more() -> None:
         runs = learning_rates.data(results).query("task == 'rte' and series == 'run' and arm == 'corrected' and lr == 2e-05")[
             "score"
         ]
-        medians = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 1.8]
+        medians = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_linewidth() == 1.8]
         assert len(medians) == (10 if seeds == 5 else 0)
         assert not medians or [runs.median()] * 2 in [list(ends) for ends in medians]
         bars = [segment for drawn in axes.collections if isinstance(drawn, LineCollection) for segment in drawn.get_segments()]
         assert len(bars) == (10 if seeds == 5 else 0)
+
+
+def test_the_rate_is_chosen_by_the_seeds_that_all_rates_have() -> None:
+    """A rate with further, worse seeds would lose the choice by them."""
+    results = synthetic.lr_grid(3)
+    frame = learning_rates.data(results).query("series == 'mean' and task == 'rte' and arm == 'corrected'")
+    best = frame.loc[frame["chosen"], "lr"].item()
+    own = (results.runs["arm"] == f"corrected lr={best:.0e}") & (results.runs["task"] == "rte")
+    more = [results.runs[own].assign(seed=results.runs["seed"] + 3, run_id=results.runs["run_id"] + "-more")]
+    rows = results.metrics[results.metrics["run_id"].isin(results.runs.loc[own, "run_id"])]
+    worse = rows.assign(seed=rows["seed"] + 3, run_id=rows["run_id"] + "-more", value=rows["value"] - 0.2)
+    pooled = Results(pd.concat([results.runs, *more]), pd.concat([results.metrics, worse]), results.predictions)
+    pooled_frame = learning_rates.data(pooled).query("series == 'mean' and task == 'rte' and arm == 'corrected'")
+    assert pooled_frame.loc[pooled_frame["chosen"], ["lr", "n"]].to_numpy().tolist() == [[best, 6]]

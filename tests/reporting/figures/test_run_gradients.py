@@ -12,7 +12,7 @@ from tests.helpers import synthetic
 def chosen(results: Results, **options: object) -> dict[tuple[str, str], tuple[str, int]]:
     frame = run_gradients.data(results, **options)  # pyright: ignore[reportArgumentType]
     cells = frame[["task", "outcome", "arm", "seed"]].drop_duplicates()
-    return {(row.task, row.outcome): (row.arm, row.seed) for row in cells.itertuples()}
+    return {(task, outcome): (arm, seed) for task, outcome, arm, seed in cells.to_numpy().tolist()}
 
 
 def test_both_are_of_the_first_arm_with_both_outcomes() -> None:
