@@ -38,8 +38,11 @@ def exact(value: T) -> T:
 
 def settle(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns a frame whose floats have 6 significant digits, and all digits before the point."""
-    floats = [name for name in frame.columns if pd.api.types.is_float_dtype(frame[name])]
-    return frame.assign(**{name: [_shown(value) for value in frame[name].to_numpy(np.float64).tolist()] for name in floats})
+    settled = frame.copy()
+    for name in frame.columns:
+        if pd.api.types.is_float_dtype(frame[name]):
+            settled[name] = [_shown(value) for value in frame[name].to_numpy(np.float64).tolist()]
+    return settled
 
 
 def text(value: float, form: str) -> str:

@@ -24,8 +24,7 @@ PLACES = [(Affine2DBase, "transform_affine"), (Affine2DBase, "transform")]
 def moved(value: Any, rng: np.random.Generator) -> Any:
     """The value, with each float in it a neighbouring one: the next below or above."""
     if isinstance(value, pd.DataFrame):
-        floats = value.select_dtypes("float").columns
-        return value.assign(**{name: moved(value[name], rng) for name in floats}) if len(floats) else value
+        return pd.DataFrame({name: moved(value[name], rng) for name in value.columns}, value.index, value.columns)
     if isinstance(value, pd.Series):
         return pd.Series(moved(value.to_numpy(), rng), value.index, name=value.name) if value.dtype == np.float64 else value
     if isinstance(value, np.ma.MaskedArray):
@@ -34,7 +33,9 @@ def moved(value: Any, rng: np.random.Generator) -> Any:
         parts = [moved(part, rng) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype == np.float64):
-        near = np.nextafter(value, np.where(rng.random(np.shape(value)) < 0.5, -np.inf, np.inf))
+        # A probability stays one: 0 moves up, and 1 down.
+        up = np.where(np.equal(value, 0), True, np.where(np.equal(value, 1), False, rng.random(np.shape(value)) < 0.5))
+        near = np.nextafter(value, np.where(up, np.inf, -np.inf))
         near = np.where(np.isfinite(value), near, value)
         return float(near) if isinstance(value, float) else near
     return value
