@@ -30,6 +30,7 @@ from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
 from stableft.reporting.claims import ANY_ENCODER, CONTROLS, Claim, Evidence
 from stableft.reporting.figures import bias_magnitude
+from stableft.reporting.rounding import settle
 from stableft.reporting.tables import update_bias
 from stableft.storage.records import Results
 
@@ -72,7 +73,7 @@ def _never_left_behind(results: Results) -> Evidence:
 def _measured(results: Results) -> pd.DataFrame:
     if not {"update_bias", "update_bias_closed_form"} <= set(results.metrics["metric"]):
         raise NotLogged("the ratio of updates was not logged")
-    return update_bias.table(results)
+    return settle(update_bias.table(results))
 
 
 CLAIMS = (

@@ -13,6 +13,7 @@ import pandas as pd
 
 from stableft.core.errors import MissingInput
 from stableft.reporting.grid_axes import learning_rates
+from stableft.reporting.rounding import exact
 from stableft.reporting.run_predictions import predictions
 from stableft.storage.records import Results
 from stableft.tasks import scores
@@ -79,7 +80,7 @@ def _best(task: str, arm: str, chosen: pd.DataFrame) -> float:
     common = chosen.dropna()
     if common.empty:
         raise MissingInput(f"no seed on {task} that all learning rates of {arm} have")
-    return float(str(common.mean().idxmax()))
+    return float(str(common.mean().map(exact).idxmax()))
 
 
 def _half_scores(task: str, runs: pd.DataFrame, results: Results) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from numpy._core import _multiarray_umath as numpy_core
+from numpy._core import _multiarray_umath as numpy_core  # pyright: ignore[reportAttributeAccessIssue]
 
 from experiments import adam
 from stableft.reporting import render, report

@@ -17,6 +17,7 @@ from stableft.reporting.claims.arms import Arm
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.reporting.claims.hypotheses import together
 from stableft.reporting.grid_axes import seed_scores, seed_square
+from stableft.reporting.rounding import exact, text
 from stableft.statistics import Vector
 from stableft.storage.records import Results
 
@@ -46,7 +47,7 @@ class BothContribute:
         return _on_tasks(results, self._decide, self.method)
 
     def _decide(self, scores: Vector) -> Evidence:
-        components, intervals = statistics.variance_components(scores), statistics.component_intervals(scores)
+        components, intervals = exact((statistics.variance_components(scores), statistics.component_intervals(scores)))
         verdict: Verdict = "inconclusive"
         if min(intervals.rows.low, intervals.columns.low) > 0:
             verdict = "confirmed"
@@ -83,7 +84,7 @@ class SteadierOver:
         return _on_tasks(results, self._decide, self.treated, self.reference)
 
     def _decide(self, treated: Vector, reference: Vector) -> Evidence:
-        found = statistics.spread_ratio(treated, reference, "rows" if self.side == "init" else "columns")
+        found = exact(statistics.spread_ratio(treated, reference, "rows" if self.side == "init" else "columns"))
         verdict: Verdict = "confirmed" if found.high < 1 else "contradicted" if found.low > 1 else "inconclusive"
         numbers = f"ratio of stds {found.ratio:.2f} ({found.low:.2f} to {found.high:.2f})"
         return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape), effect=f"x {found.ratio:.2f}")
@@ -111,10 +112,10 @@ class MeanHigher:
         return _on_tasks(results, self._decide, self.treated, self.reference)
 
     def _decide(self, treated: Vector, reference: Vector) -> Evidence:
-        found = statistics.crossed_mean(treated - reference)
+        found = exact(statistics.crossed_mean(treated - reference))
         verdict: Verdict = "confirmed" if found.low > 0 else "contradicted" if found.high < 0 else "inconclusive"
         interval = f"difference {found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-        numbers = f"{treated.mean():.3f} against {reference.mean():.3f}, {interval}"
+        numbers = f"{text(treated.mean(), '.3f')} against {text(reference.mean(), '.3f')}, {interval}"
         return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape), effect=f"{found.mean:+.3f}")
 
 

@@ -14,6 +14,7 @@ from stableft.reporting.claims.arms import Arm, matching, pattern_at
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.reporting.claims.decision_rules import ALPHA
 from stableft.reporting.claims.hypotheses import together
+from stableft.reporting.rounding import exact
 from stableft.reporting.run_scores import both_splits
 from stableft.statistics import Vector
 from stableft.storage.records import CELL, Results
@@ -48,7 +49,7 @@ class ShareBelow:
 
     def _decide(self, runs: pd.DataFrame) -> Evidence:
         below, n = int((runs["score"] < self.level).sum()), len(runs)
-        low, high = statistics.wilson_interval(below / n, n)
+        low, high = exact(statistics.wilson_interval(below / n, n))
         verdict: Verdict = "inconclusive"
         if self.low <= low and high <= self.high:
             verdict = "confirmed"
@@ -93,8 +94,8 @@ class FewerTrials:
         draws = statistics.resampling().multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=RESAMPLES)
         counts = np.vstack([np.ones_like(draws[:1]), draws])  # all runs, then the resamples
         best, other = (best_of_resamples(validation, score, counts, self.trials) for validation, score in arms)
-        differences = best - other
-        low, high = np.quantile(differences[1:], [ALPHA / 2, 1 - ALPHA / 2])
+        best, other, differences = exact((best, other, best - other))
+        low, high = exact(np.quantile(differences[1:], [ALPHA / 2, 1 - ALPHA / 2]))
         verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
         found = f"best of {self.trials} {best[0]:.3f} against {other[0]:.3f}, difference {differences[0]:+.3f}"
         found += f" ({low:+.3f} to {high:+.3f}), n = {len(seeds)}"
@@ -150,7 +151,7 @@ class EarlyPredictsLate:
         if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
             raise MissingInput("fewer than three runs with an early score, or scores that are all equal")
         early, late = (np.asarray(stats.zscore(stats.rankdata(column))) for column in pairs.T)
-        correlation = float(early @ late / len(pairs))
+        correlation = exact(float(early @ late / len(pairs)))
         shuffled = statistics.resampling().permuted(np.tile(early, (RESAMPLES, 1)), axis=1)
         chance = shuffled @ late / len(pairs)
         above, below = ((1 + np.count_nonzero(sign * chance >= sign * correlation - 1e-12)) / (1 + RESAMPLES) for sign in (1, -1))

@@ -5,6 +5,7 @@ import pandas as pd
 
 from stableft import statistics
 from stableft.reporting.grid_axes import seed_scores, seed_square
+from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
 NOTE = (
@@ -41,7 +42,8 @@ def table(results: Results) -> pd.DataFrame:
 
 
 def _components(scores: np.ndarray) -> dict[str, float]:
-    components, intervals = statistics.variance_components(scores), statistics.component_intervals(scores)
+    # Before the root, which would make an error of 1e-16 one of 1e-8.
+    components, intervals = exact((statistics.variance_components(scores), statistics.component_intervals(scores)))
     variances = dict(zip(FACTORS, components[:3], strict=True))
     total = sum(variances.values())
     row = {f"std_{name}": variance**0.5 for name, variance in variances.items()}
