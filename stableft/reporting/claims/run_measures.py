@@ -89,10 +89,8 @@ class FailedPairs:
 
     def __call__(self, results: Results) -> pd.DataFrame:
         runs = final_scores(results)
-        wide = runs[runs["arm"].isin([self.failed, self.successful])].pivot_table(
-            index=["task", "seed"], columns="arm", values="failed", observed=True
-        )
-        wide = wide.reindex(columns=[self.failed, self.successful])
+        runs = runs[runs["arm"].isin([self.failed, self.successful])]
+        wide = runs.pivot(index=["task", "seed"], columns="arm", values="failed").reindex(columns=[self.failed, self.successful])
         kept = wide.index[(wide[self.failed] == 1) & (wide[self.successful] == 0)]
         if kept.empty:
             raise NotLogged(f"no seed at which {self.failed} failed and {self.successful} did not")
