@@ -42,9 +42,9 @@ def table(results: Results) -> pd.DataFrame:
 
 
 def _components(scores: np.ndarray) -> dict[str, float]:
-    # Before the root, which would make an error of 1e-16 one of 1e-8.
-    components, intervals = exact((statistics.variance_components(scores), statistics.component_intervals(scores)))
-    variances = dict(zip(FACTORS, components[:3], strict=True))
+    components = statistics.variance_components(scores)
+    # Exact before the root, which would make an error of 1e-16 one of 1e-8.
+    variances, intervals = dict(zip(FACTORS, exact(components[:3]), strict=True)), exact(statistics.component_intervals(scores))
     total = sum(variances.values())
     row = {f"std_{name}": variance**0.5 for name, variance in variances.items()}
     row |= {f"share_{name}": variance / total if total else float("nan") for name, variance in variances.items()}
