@@ -1,7 +1,7 @@
-"""Markdown page of all verdicts, ``CLAIMS.md``: the same judgements give the same bytes.
+"""Markdown page of all verdicts, ``CLAIMS.md``; the same judgements give the same bytes.
 
-One matrix per question answers first: a row per claim, a column per kind of evidence. The details of
-each claim follow, by anchor.
+One matrix per question answers first: a row per claim, a column per kind of evidence. The details
+of each claim follow, by anchor.
 """
 
 from collections import Counter
