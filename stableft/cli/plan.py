@@ -3,11 +3,13 @@
 from collections import Counter
 from typing import Annotated
 
+import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb, with_options
 from stableft.cli.formatting import VIEW_SCHEMA, View, table
 from stableft.cli.selection import Selection, read_selection
+from stableft.cli.until_decided import Deciding, deciding_view, read_deciding, refuse_other_settings
 from stableft.execution import planning
 from stableft.execution.backends.base import default_workers
 from stableft.execution.planning import Plan
@@ -15,10 +17,12 @@ from stableft.storage.store import Store
 
 
 @verb
-@with_options(selected=read_selection)
+@with_options(selected=read_selection, deciding=read_deciding)
 def plan(
     *,
+    context: typer.Context,
     selected: Selection,
+    deciding: Deciding | None,
     results: ResultsFolder = RESULTS,
     jobs: Annotated[int | None, option("Runs at a time; by default one per core.")] = None,
     as_json: AsJson = False,
@@ -28,6 +32,9 @@ def plan(
     Counts the runs and the missing ones, and estimates time and disk. Starts nothing.
     """
     store = Store(results)
+    if deciding:
+        refuse_other_settings(context)
+        return show(deciding_view(selected, store, deciding, jobs or default_workers()), as_json)
     show(plan_view(planning.plan(selected.grid, store, selected.inputs), store, jobs or default_workers()), as_json)
 
 

@@ -140,7 +140,7 @@ def test_twelve_looks_decide_falsely_in_five_percent_of_thousands() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("effect", "saved"), [(0.5, 0.4), (0.8, 0.65), (1.2, 0.75)])
 def test_what_stopping_early_saves(effect: float, saved: float) -> None:
-    """ADR 24 has the numbers. With a fixed number of runs, 60 are the plan where the effect is not known."""
+    """ADR 25 has the numbers. With a fixed number of runs, 60 are the plan where the effect is not known."""
     decided = simulated(effect, 500, 11, 3)
     assert np.mean(decided > 0) > power(effect, 1.0, 60) - 0.06
     assert 1 - np.where(decided, decided, 60).mean() / 60 > saved

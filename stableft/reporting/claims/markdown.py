@@ -27,6 +27,8 @@ found with its encoder. Claims about any encoder (arithmetic of the optimizer) a
 - **not applicable here**: the runs are outside the setting in which the source made its claim, for the reason given.
 - **holds by construction**: arithmetic, a check of the machinery; not counted as evidence.
 - **not run**: there are no results, or the protocol has no task of the claim.
+- **on fresh seeds**: the confirmatory verdict, where there is one: by the seeds that had not been seen when the test was set,
+  looked at after every fifth one up to 60, at the level of one test for all looks. The last column is by all seeds together.
 
 Equal configurations are one sample: runs of other experiments with the same settings, data and weights count, and are named.
 Every claim is tested for itself, with no correction for their number. Cost: the sum of the experiment's runs' own times, measured.
@@ -73,6 +75,7 @@ def _section(judgements: Sequence[Judgement]) -> str:
         setting = f" Setting: {j.claim.setting.words}." if j.claim.setting else ""
         claim = f"`{j.claim.name}` {j.claim.statement} ({j.claim.about}){setting}"
         found = f"{j.found} ({'; '.join(j.rests_on)})" if j.rests_on else j.found
+        found = f"{found}; **{j.fresh}**" if j.fresh else found
         lines.append([claim, j.claim.source, j.claim.expected, found, str(j.n or ""), j.needs, f"**{j.wording}**"])
     return f"{head}\n{_table(lines)}"
 
