@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, show, verb, with_options
@@ -9,6 +10,7 @@ from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_data, time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, collected_lines, table
 from stableft.cli.selection import Selection, read_selection
+from stableft.cli.until_decided import Deciding, deciding_view, read_deciding, refuse_other_settings
 from stableft.execution import forecast, planning, runner
 from stableft.execution.forecast import Forecast
 from stableft.execution.planning import Plan
@@ -17,10 +19,12 @@ from stableft.storage.store import Store
 
 
 @verb
-@with_options(execution=read_execution_options, selected=read_selection)
+@with_options(execution=read_execution_options, selected=read_selection, deciding=read_deciding)
 def plan(
     *,
+    context: typer.Context,
     selected: Selection,
+    deciding: Deciding | None,
     results: ResultsFolder = RESULTS,
     execution: ExecutionOptions,
     as_json: AsJson = False,
@@ -32,6 +36,9 @@ def plan(
     folder and are not done again.
     """
     store = Store(results)
+    if deciding:
+        refuse_other_settings(context)
+        return show(deciding_view(selected, store, deciding, runner.runs_at_a_time(execution)), as_json)
     planned = planning.plan(selected.grid, store, selected.inputs)
     show(plan_view(planned, store, expected_time(planned, store, selected, execution)), as_json)
 

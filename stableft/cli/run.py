@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, NoReturn
@@ -17,7 +18,9 @@ from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, col
 from stableft.cli.plan import expected_time, plan_view
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
+from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
 from stableft.core.errors import NothingSelected, StableftError
+from stableft.core.grid import join_spans
 from stableft.execution import collect, planning, runner
 from stableft.execution.forecast import Forecast
 from stableft.execution.planning import Plan
@@ -31,13 +34,14 @@ DryRun = Annotated[bool, option("Only print the plan.", "--dry-run")]
 
 
 @verb
-@with_options(execution=read_execution_options, selected=read_selection)
+@with_options(execution=read_execution_options, selected=read_selection, deciding=read_deciding)
 def run(
     *,
     context: typer.Context,
     selected: Selection,
     results: ResultsFolder = RESULTS,
     execution: ExecutionOptions,
+    deciding: Deciding | None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,6 +49,8 @@ def run(
 
     Then collects all finished runs. After an interruption, repeat the command to resume.
     """
+    if deciding:
+        return run_until_decided(context, selected, Store(results), execution, deciding, dry_run, as_json)
     execution = dataclasses.replace(execution, again=command(context, "retry"))
     store = Store(results)
     if not dry_run:
@@ -55,6 +61,29 @@ def run(
     if not planned.cells:
         raise NothingSelected(f"no run of {selected.grid.name} is selected")
     perform(context, selected, planned, store, execution, as_json)
+
+
+def run_until_decided(
+    context: typer.Context,
+    selected: Selection,
+    store: Store,
+    execution: ExecutionOptions,
+    deciding: Deciding,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Adds seeds to the arms and tasks whose claims are open, batch by batch, and shows what became of the claims."""
+    refuse_other_settings(context)
+    execution = dataclasses.replace(execution, again=command(context, "run"))
+    workers, before = runner.runs_at_a_time(execution), None
+    while not dry_run and (batches := next_selections(selected, store, deciding)) and batches != before:
+        before = batches
+        for part in batches:
+            err.print(f"{', '.join(part.grid.tasks)}: {', '.join(part.grid.arms)}, seeds {join_spans(part.grid.seeds)}")
+            planned = planning.plan(part.grid, store, part.inputs)
+            with contextlib.redirect_stdout(sys.stderr):  # the outcome of a batch is not that of the command
+                perform(context, part, planned, store, execution, False)
+    show(deciding_view(selected, store, deciding, workers), as_json)
 
 
 def perform(

@@ -46,8 +46,8 @@ def verify(
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
     protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store).values(), store)
-    judgements = judge_all(modules, protocols, store)
     thresholds = _thresholds(store, freeze)
+    judgements = judge_all(modules, protocols, store, thresholds)
     outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
         output = Path("CLAIMS.md")
@@ -98,6 +98,7 @@ def verdicts(
                 continue
             needed = f"; seeds to decide: {j.needs}" if j.needs else ""
             text += [f"  {name}: {j.wording} (n = {j.n}{needed})", f"      {j.found}", f"      {'; '.join(j.rests_on)}"]
+            text += [f"      {j.fresh}"] if j.fresh else []
         text += [f"  not run ({why}): {', '.join(names)}" for why, names in not_run.items()]
     # Totals over all protocols.
     counts = Counter(judgement.wording for judgement in judgements)
@@ -110,7 +111,7 @@ def verdicts(
             "source": j.claim.source, "about": j.claim.about, "expected": j.claim.expected, "minimum_n": j.claim.minimum_n,
             "verdict": j.verdict, "own_evidence": j.own_evidence, "found": j.found, "n": j.n, "seeds_needed": j.seeds_needed,
             "command": j.command, "seconds": j.seconds, "wording": j.wording, "question": j.claim.question, "kind": j.claim.kind,
-            "setting": j.claim.setting and j.claim.setting.words, "outside": dict(j.outside), "effect": j.effect,
+            "setting": j.claim.setting and j.claim.setting.words, "outside": dict(j.outside), "effect": j.effect, "fresh": j.fresh,
             "seeds_range": j.seeds_range, "runs": j.runs, "rests_on": list(j.rests_on),
             "imported": j.imported, "threshold": asdict(frozen[name]) if (name := (j.experiment, j.claim.name)) in frozen else None,
         }

@@ -8,6 +8,7 @@ decides its value and documents the choice.
 
 from stableft.statistics.descriptive import FailedRuns, Summary, failed_runs, summary
 from stableft.statistics.expected_performance import BestOfN, best_after_stopping, best_of_n, expected_best, expected_test_of_best
+from stableft.statistics.group_sequential import Stopping, predictive_power, sequential_sign_flip
 from stableft.statistics.intervals import (
     CONFIDENCE,
     CURVE_RESAMPLES,
@@ -26,6 +27,7 @@ from stableft.statistics.paired import (
     McNemar,
     PairedDifference,
     StdRatio,
+    brown_forsythe_p,
     holm,
     improvement,
     mcnemar,
@@ -65,6 +67,7 @@ __all__ = [
     "PairedDifference",
     "SpreadRatio",
     "StdRatio",
+    "Stopping",
     "Summary",
     "VarianceComponents",
     "Vector",
@@ -74,6 +77,7 @@ __all__ = [
     "almost_stochastic_order",
     "best_after_stopping",
     "best_of_n",
+    "brown_forsythe_p",
     "component_intervals",
     "crossed_mean",
     "curve_interval",
@@ -89,8 +93,10 @@ __all__ = [
     "multi_bootstrap",
     "paired_difference",
     "power",
+    "predictive_power",
     "resampling",
     "seeds_needed",
+    "sequential_sign_flip",
     "sign_flip_p",
     "sign_flip_ps",
     "spread_ratio",

@@ -116,7 +116,7 @@ def std_ratio(
         ratios = np.concatenate(parts)
     # Some ratios may be infinite, so the quantiles must not interpolate.
     low, high = np.quantile(ratios[~np.isnan(ratios)], ends(confidence), method="inverted_cdf")
-    return StdRatio(ratio, float(low), float(high), _brown_forsythe_p(t, r))
+    return StdRatio(ratio, float(low), float(high), brown_forsythe_p(t, r))
 
 
 def mcnemar(failed_treated: ArrayLike, failed_reference: ArrayLike) -> McNemar:
@@ -182,7 +182,14 @@ def _stds(samples: Vector) -> Vector:
     return np.where(np.ptp(samples, axis=1) > 0, samples.std(axis=1), 0.0)
 
 
-def _brown_forsythe_p(t: Vector, r: Vector) -> float:
+def brown_forsythe_p(treated: ArrayLike, reference: ArrayLike) -> float:
+    """Returns the p of Brown and Forsythe's (1974) test of equal spread; see `std_ratio` for NaN.
+
+    Args:
+        treated: (S,) scores, S >= 1.
+        reference: (S,) scores of the same seeds in the same order.
+    """
+    t, r = paired(treated, reference, "brown_forsythe_p")
     away = [np.abs(x - np.median(x)) for x in (t, r)]
     if t.size < 3 or all(np.ptp(distances) == 0 for distances in away):
         return float("nan")

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,12 +35,11 @@ def write_parquet(table: pa.Table, target: Path, encodings: Mapping[str, str] | 
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     content, encodings = io.BytesIO(), dict(encodings or {})
+    others = [name for name in table.column_names if not any(path.split(".")[0] == name for path in encodings)]
     pq.write_table(
         table, content, compression="zstd", compression_level=9, write_page_checksum=True,
         # A run's labels and examples repeat those of the run before, if both are in one page.
-        max_rows_per_page=max(1, len(table)),
-        use_dictionary=[name for name in table.column_names if not any(path.split(".")[0] == name for path in encodings)],
-        column_encoding=encodings or None,
+        max_rows_per_page=max(1, len(table)), use_dictionary=cast(Any, others), column_encoding=encodings or None,
     )  # fmt: skip
     write_whole(target, content.getvalue())
 

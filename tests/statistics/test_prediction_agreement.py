@@ -49,7 +49,7 @@ def test_jensen_shannon_is_scipys_over_pairs(block: int, monkeypatch: pytest.Mon
 
 def test_small_divergences_keep_their_digits() -> None:
     p = np.float32(np.random.default_rng(3).dirichlet(np.full(5, 2.0), size=(1, 400)))
-    near = np.concatenate([p, p * np.float32([1.01, 0.99, 1, 1, 1])])
+    near = np.concatenate([p, p * np.array([1.01, 0.99, 1, 1, 1], np.float32)])
     expected = 0.0
     for a, b in zip(*near.astype(np.float64), strict=True):
         expected += sum((x * np.log2(2 * x / (x + y)) + y * np.log2(2 * y / (x + y))) / 2 for x, y in zip(a, b, strict=True)) / 400

@@ -102,7 +102,8 @@ def test_the_collected_rows_have_a_fingerprint_of_their_own(tmp_path: Path) -> N
     results = store.load("smoke", "adam")
     assert results.runs[COLLECTED].tolist() == row_fingerprints(results) != results.runs[TRAJECTORY].tolist()
     small = record(2, 9)
-    store.write(replace(small, predictions=small.predictions.assign(probabilities=[np.float32([0.5, 0.25])] * 16)))
+    few_bits = pd.Series([np.array([0.5, 0.25], np.float32)] * 16)
+    store.write(replace(small, predictions=small.predictions.assign(probabilities=few_bits)))
     store.collect("smoke", "adam", cells(2))
     runs = store.load_runs("smoke", "adam")
     assert runs[COLLECTED].tolist() == runs[TRAJECTORY].tolist(), "16 bits are enough for these"

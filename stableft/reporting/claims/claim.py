@@ -106,6 +106,8 @@ class Judgement:
             alone, and neither confirms nor contradicts the source.
         command: The command to run the experiment.
         seconds: Sum of the experiment's runs' own times; None if it was not run.
+        fresh: What seeds that had not been seen when the test was set say, see
+            `stableft.reporting.claims.confirmation`; empty if there are none.
         imported: Short name of imported results, see `stableft.core.grid.Protocol`; empty for our own.
     """
 
@@ -124,6 +126,7 @@ class Judgement:
     runs: int = 0
     rests_on: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
+    fresh: str = ""
     imported: str = ""
 
     @property

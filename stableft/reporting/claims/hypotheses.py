@@ -75,9 +75,12 @@ class PairedTest:
     def arms(self) -> tuple[Arm, ...]:
         return (self.treated, self.reference)
 
+    def samples(self, results: Results) -> dict[str, tuple[Vector, ...]]:
+        """Returns by task the arguments of the rule, in the order of the seeds."""
+        return {task: (t, r) for task, t, r in _pairs(results, self.measure, self.treated, self.reference, self.pooled)}
+
     def __call__(self, results: Results) -> Evidence:
-        pairs = _pairs(results, self.measure, self.treated, self.reference, self.pooled)
-        return together({task: self.rule(treated, reference, **self.options) for task, treated, reference in pairs})
+        return together({task: self.rule(*arrays, **self.options) for task, arrays in self.samples(results).items()})
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,12 @@ class OneArmTest:
     def arms(self) -> tuple[Arm, ...]:
         return (self.arm,)
 
+    def samples(self, results: Results) -> dict[str, tuple[Vector, ...]]:
+        """Returns by task the arguments of the rule, in the order of the seeds."""
+        return {task: (one[0].to_numpy(),) for task, one in _by_arm(results, self.measure, self.arm)}
+
     def __call__(self, results: Results) -> Evidence:
-        by_task = _by_arm(results, self.measure, self.arm)
-        return together({task: self.rule(one[0].to_numpy(), **self.options) for task, one in by_task})
+        return together({task: self.rule(*arrays, **self.options) for task, arrays in self.samples(results).items()})
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,28 @@ class GapTest:
     def arms(self) -> tuple[Arm, ...]:
         return (f"{self.treated} *", f"{self.reference} *")
 
+    @property
+    def rule(self) -> Callable[..., Evidence]:
+        return decision_rules.difference
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        return {}
+
+    def samples(self, results: Results) -> dict[str, tuple[Vector, ...]]:
+        """Returns by task the gaps in the shortest and in the longest runs, in the order of the seeds."""
+        return {task: gaps for task, _, gaps in self._gaps(results)}
+
     def __call__(self, results: Results) -> Evidence:
-        frame = training_lengths(results)
         by_task: dict[str, Evidence] = {}
+        for task, (shortest, longest), gaps in self._gaps(results):
+            one = decision_rules.difference(*gaps)
+            by_task[task] = replace(one, found=f"gap after {shortest} and after {longest} steps: {one.found}")
+        return together(by_task)
+
+    def _gaps(self, results: Results) -> Iterator[tuple[str, tuple[int, int], tuple[Vector, Vector]]]:
+        """Yields each task, its least and greatest number of steps, and the gaps at both."""
+        frame = training_lengths(results)
         for task, of_task in frame.groupby("task", sort=False, observed=True):
             lengths = sorted(of_task["steps"].unique())
             if len(lengths) < 2:
@@ -137,10 +162,10 @@ class GapTest:
             if wide.empty:
                 both = f"{self.treated} and {self.reference}"
                 raise MissingInput(f"no seed on {task} that all of these have: {both} at every length")
-            gaps = [(wide[self.treated, steps] - wide[self.reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1])]
-            one = decision_rules.difference(*gaps)
-            by_task[str(task)] = replace(one, found=f"gap after {lengths[0]} and after {lengths[-1]} steps: {one.found}")
-        return together(by_task)
+            early, late = (
+                (wide[self.treated, steps] - wide[self.reference, steps]).to_numpy() for steps in (lengths[0], lengths[-1])
+            )
+            yield str(task), (lengths[0], lengths[-1]), (early, late)
 
 
 def greater(treated: Arm, reference: Arm, measure: Measure = score_measure, margin: float = 0.0, *, pooled: bool = False) -> Test:

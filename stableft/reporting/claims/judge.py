@@ -15,7 +15,9 @@ from stableft.core.grid import Grid, Protocol
 from stableft.reporting.artifact_metadata import encoder_name
 from stableft.reporting.claims.arms import Arm, matching
 from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgement
+from stableft.reporting.claims.confirmation import confirm
 from stableft.reporting.claims.setting import unmet
+from stableft.reporting.claims.thresholds import Threshold, current
 from stableft.reporting.pooling import COLLECTED_IN, further_seeds, load_pooled, run_tables
 from stableft.storage.evidence import stored_grid
 from stableft.storage.records import Results
@@ -36,13 +38,16 @@ def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
     return [protocol for protocol in protocols if protocol.name in collected or protocol.name == SOURCE_PROTOCOL]
 
 
-def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store) -> list[Judgement]:
+def judge_all(
+    experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store, thresholds: Iterable[Threshold] = ()
+) -> list[Judgement]:
     """Judges the ``CLAIMS`` of experiments, by name, at each of the protocols, in this order.
 
     Results are pooled with equal configurations of other experiments, without stale runs; see
-    `stableft.reporting.pooling`.
+    `stableft.reporting.pooling`. The verdict is of all seeds; with ``thresholds``, that of fresh seeds
+    alone stands beside.
     """
-    collected = set(store.collected())
+    collected, last = set(store.collected()), current(thresholds)
     judgements: list[Judgement] = []
     for protocol in protocols:
         tables = run_tables(store, protocol.name)
@@ -55,7 +60,11 @@ def judge_all(experiments: Mapping[str, ModuleType], protocols: Iterable[Protoco
                 except Stale as error:
                     absent = str(error)
             if grid := grid_at(name, module, protocol, results):
-                judgements += judge(module.CLAIMS, grid, results, absent)
+                of_grid = judge(module.CLAIMS, grid, results, absent)
+                if last and results is not None and not protocol.imported:
+                    by_fresh = [confirm(j.claim, grid, results, last.get((name, j.claim.name))).sentence for j in of_grid]
+                    of_grid = [replace(j, fresh=said) for j, said in zip(of_grid, by_fresh, strict=True)]
+                judgements += of_grid
     return judgements
 
 

@@ -1,7 +1,7 @@
-"""Markdown page of all verdicts, ``CLAIMS.md``: the same judgements give the same bytes.
+"""Markdown page of all verdicts, ``CLAIMS.md``; the same judgements give the same bytes.
 
-One matrix per question answers first: a row per claim, a column per kind of evidence. The details of
-each claim follow, by anchor.
+One matrix per question answers first: a row per claim, a column per kind of evidence. The details
+of each claim follow, by anchor.
 """
 
 from collections import Counter
@@ -30,7 +30,8 @@ The number after the sign is n, the seeds of each arm; then the effect. A claim 
 
 - **A column is evidence on its own.** A claim is about an encoder, and only runs of that encoder in the source's setting confirm or
   contradict it. Runs of small encoders say what holds for them ("here"): whether the effect is there at this size.
-- **Thresholds** were fixed before the seeds that decide: each claim says when, and which seeds had been seen by then.
+- **Thresholds** were fixed before the seeds that decide: each claim says when, and which seeds had been seen by then. A verdict "on
+  fresh seeds" is of later seeds alone, looked at after every fifth one up to 60, at the level of one test for all looks.
 - **Equal configurations are one sample**, whichever experiment ran them. Stale runs decide nothing and are named.
 - Differences are paired by seed: a 95 % BCa interval that excludes the threshold, and a sign-flip test with p <= 0.05, for which
   six pairs are the fewest. Every claim is tested for itself, with no correction for their number.
@@ -151,7 +152,8 @@ def _details(claim: Mapping[str, Judgement], threshold: Threshold | None) -> str
             f"; {task} is outside the setting: {why}" for task, why in j.outside.items() if j.verdict != "not applicable"
         )
         rests = f"{j.runs}: {'; '.join(j.rests_on)}" if j.runs else ""
-        lines.append([j.protocol, f"**{j.wording}**", str(j.n or ""), j.found + outside, j.needs, rests])
+        fresh = f"; **{j.fresh}**" if j.fresh else ""
+        lines.append([j.protocol, f"**{j.wording}**", str(j.n or ""), j.found + outside + fresh, j.needs, rests])
     return f"{head}\n{_table(lines)}"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.helpers.worlds import World, results
 CLAIM = Claim("yes", "It is so.", "Table 1", "always | ever", "bert-large-uncased", 6, lambda _: Evidence("confirmed", "it is", 8))
 
 
-def judgement(verdict: str, protocol: str = "laptop", **changes: object) -> Judgement:
+def judgement(verdict: str, protocol: str = "laptop", **changes: Any) -> Judgement:
     claim = replace(CLAIM, **{k: v for k, v in changes.items() if hasattr(CLAIM, k)})
     rest = {k: v for k, v in changes.items() if not hasattr(CLAIM, k)}
     values = {
@@ -71,7 +72,7 @@ def test_every_row_of_the_matrix_links_to_its_details() -> None:
         ("confirmed", {"kind": "arithmetic"}, "= 8"),
     ],
 )
-def test_a_cell_has_verdict_n_and_effect(verdict: str, changes: dict[str, object], cell: str) -> None:
+def test_a_cell_has_verdict_n_and_effect(verdict: str, changes: dict[str, Any], cell: str) -> None:
     assert f"| [It is so](#adam-yes) | {cell} |\n" in page([judgement(verdict, **changes)])
 
 
