@@ -20,6 +20,7 @@ from stableft.reporting.claims import decision_rules
 from stableft.reporting.claims.claim import Evidence, Verdict
 from stableft.reporting.claims.decision_rules import ALPHA
 from stableft.reporting.claims.measures import TunedScore
+from stableft.reporting.rounding import exact
 from stableft.statistics import Vector
 from stableft.statistics.group_sequential import GENERATORS
 from stableft.storage.records import Results
@@ -135,7 +136,7 @@ def expected_seeds(test: SampledTest, known: Sequence[Vector], fresh: Sequence[V
 
 
 def _mean_above(samples: Sequence[Vector], options: dict[str, float], generators: int) -> Looked | None:
-    signed = np.round(options.get("sign", 1) * _difference(samples), 12) - options.get("margin", 0.0)
+    signed = exact(options.get("sign", 1) * _difference(samples)) - options.get("margin", 0.0)
     n, sign = statistics.sequential_sign_flip(signed, LOOKS, statistics.resampling(), ALPHA, generators)
     return Looked("confirmed" if sign > 0 else "contradicted", n) if n else None
 
@@ -165,9 +166,10 @@ def _equality(samples: Sequence[Vector], options: dict[str, float], generators: 
     for n in _due(samples):
         d = _difference(samples)[:n]
         half = float(stats.t.isf(SHARE / 2, n - 1)) * float(d.std(ddof=1)) / math.sqrt(n)
-        if abs(d.mean()) + half <= options["margin"]:
+        nearest, farthest = exact((float(abs(d.mean()) - half), float(abs(d.mean()) + half)))
+        if farthest <= options["margin"]:
             return Looked("confirmed", n)
-        if abs(d.mean()) - half > options["margin"]:
+        if nearest > options["margin"]:
             return Looked("contradicted", n)
     return None
 
@@ -175,9 +177,9 @@ def _equality(samples: Sequence[Vector], options: dict[str, float], generators: 
 def _spread(samples: Sequence[Vector], options: dict[str, float], generators: int) -> Looked | None:
     for n in _due(samples):
         treated, reference = (part[:n] for part in samples)
-        if statistics.brown_forsythe_p(treated, reference) <= SHARE:
-            narrower = _from_median(treated).mean() < _from_median(reference).mean()
-            return Looked("confirmed" if narrower else "contradicted", n)
+        if exact(statistics.brown_forsythe_p(treated, reference)) <= SHARE:
+            wider = exact(float(_from_median(treated).mean() - _from_median(reference).mean()))
+            return Looked("confirmed" if wider < 0 else "contradicted", n)
     return None
 
 
@@ -205,4 +207,4 @@ def _from_median(values: Vector) -> Vector:
 
 def _excluded(failed: Vector, n: int, rate: float, alpha: float) -> bool:
     """Tells whether the Wilson interval of n runs lies below a rate, if no further ones fail."""
-    return statistics.wilson_interval(failed.sum() / n, n, 1 - alpha).high < rate
+    return exact(statistics.wilson_interval(failed.sum() / n, n, 1 - alpha).high) < rate
