@@ -5,7 +5,8 @@ import inspect
 import itertools
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -95,15 +96,36 @@ def test_it_is_part_of_the_identity(kind: type[Technique], toy_config: ConfigFac
     assert len({identity(toy_config(techniques=techniques)) for techniques in settings}) == 3
 
 
+@pytest.fixture(scope="module")
+def baselines(
+    toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, tagged_data: Data
+) -> Callable[[bool | str], trials.Trial]:
+    """A run without techniques, done once: packed (True) or padded of the toy task, or of words with a head."""
+
+    @cache
+    def baseline(which: bool | str) -> trials.Trial:
+        if isinstance(which, bool):
+            return trials.run(trials.prepare(toy_config(FEW_STEPS), lively_encoder, toy_data, packed=which), toy_data, packed=which)
+        config = toy_config(PAIR_STEPS, task="toytags", head=which)
+        return trials.run(trials.prepare(config, lively_encoder, tagged_data), tagged_data)
+
+    return baseline
+
+
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
 def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
-    kind: type[Technique], packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data
+    kind: type[Technique],
+    packed: bool,
+    toy_config: ConfigFactory,
+    lively_encoder: Encoder,
+    toy_data: Data,
+    baselines: Callable[[bool], trials.Trial],
 ) -> None:
     def trial(*techniques: Technique) -> trials.Trial:
         config = toy_config(FEW_STEPS, techniques=techniques)
         return trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), toy_data, packed=packed)
 
-    baseline = trial()
+    baseline = baselines(packed)
     assert trials.same(trial(kind.null()), baseline)
     changed = trial(example(kind))
     assert not trials.same(changed, baseline)
@@ -114,13 +136,18 @@ def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
 
 @pytest.mark.parametrize("head", ["linear", "bilstm_crf"])
 def test_on_a_tagging_model_too(
-    kind: type[Technique], head: str, toy_config: ConfigFactory, lively_encoder: Encoder, tagged_data: Data
+    kind: type[Technique],
+    head: str,
+    toy_config: ConfigFactory,
+    lively_encoder: Encoder,
+    tagged_data: Data,
+    baselines: Callable[[str], trials.Trial],
 ) -> None:
     def trial(*techniques: Technique) -> trials.Trial:
         config = toy_config(PAIR_STEPS, task="toytags", head=head, techniques=techniques)
         return trials.run(trials.prepare(config, lively_encoder, tagged_data), tagged_data)
 
-    baseline = trial()
+    baseline = baselines(head)
     assert trials.same(trial(kind.null()), baseline)
     changed = trial(example(kind))
     assert not trials.same(changed, baseline)

@@ -42,6 +42,7 @@ from tests.conftest import TOY, ConfigFactory, wait_for
 from tests.helpers import trials
 
 EXAMPLE = Intermediate(task="toyscore", num_steps=4)
+FEW_STEPS = {"schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 4}
 FIRST = Intermediate(task="toyscore", num_train=24, num_epochs=2, lr=1e-3, batch_size=4)
 
 
@@ -143,7 +144,7 @@ def test_tensor_by_tensor_it_is_what_the_first_run_left(
 
 def test_nothing_else_of_the_run_changes(built: Built, toy_config: ConfigFactory, toy_data: Data) -> None:
     """Head, examples, schedule, groups, data order and dropout masks are those of the standard arm."""
-    standard, setup = built(), built(FIRST)
+    standard, setup = built(**FEW_STEPS), built(FIRST, **FEW_STEPS)
     for field in ("num_steps", "warmup_steps", "evaluation_steps", "fresh"):
         assert getattr(standard, field) == getattr(setup, field)
     assert np.array_equal(standard.train_indices, setup.train_indices)
@@ -262,7 +263,7 @@ def test_weights_of_another_shape(
 
 @pytest.fixture
 def job(toy_config: ConfigFactory, tiny_encoder: Encoder, tmp_path: Path) -> Job:
-    return make(toy_config(techniques=(EXAMPLE,)), tiny_encoder, tmp_path)
+    return make(toy_config(FEW_STEPS, techniques=(EXAMPLE,)), tiny_encoder, tmp_path)
 
 
 def make(config: RunConfig, encoder: Encoder, results: Path) -> Job:
@@ -284,8 +285,8 @@ def test_the_first_run_is_done_stored_and_told_of(job: Job) -> None:
     finally:
         run_job.PROGRESS_SECONDS = before
     store, first = Store(job.results), job.sources["intermediate"]
-    assert [step for step, _, _ in told] == list(range(1, 4 + 24 + 1))
-    assert {total for _, total, _ in told} == {28}
+    assert [step for step, _, _ in told] == list(range(1, 4 + 8 + 1))
+    assert {total for _, total, _ in told} == {4 + 8}
     assert record.facts["sources"] == first.run_id
     stored = store.read(first.run_id)
     assert (stored.outcome, stored.config["task"], stored.facts["num_steps"]) == ("ok", "toyscore", 4)
