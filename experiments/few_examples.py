@@ -7,8 +7,8 @@ Source: none draws this. Zhang et al. (2021) have 1,000 examples (Table 1, Figur
 full sets. Public runs of BERT-large with 1 to 1,000 examples (experiments/replication) were never
 drawn.
 
-Prediction (from protocol section 3.4, whose means of the public runs were known): on 1,000 examples
-both remedies help. Re-initialised blocks need steps to learn: on 10 and fewer they do not help.
+Prediction: on 1,000 examples both remedies help (from protocol section 3.4, whose means of the
+public runs were known). Re-initialised blocks need steps to learn: on 10 and fewer they do not help.
 Without correction the first updates are larger, which helps where there are few.
 
 Found (public runs, BERT-large): from 1,000 examples on, correction and re-initialisation raise the

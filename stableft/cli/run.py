@@ -72,7 +72,7 @@ def run_until_decided(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Adds seeds to the arms and tasks whose claims are open, batch by batch, and shows what became of the claims."""
+    """Adds seeds where claims are open, batch by batch, and shows what became of the claims."""
     refuse_other_settings(context)
     execution = dataclasses.replace(execution, again=command(context, "run"))
     workers, before = runner.runs_at_a_time(execution), None

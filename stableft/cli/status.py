@@ -58,7 +58,7 @@ def imported_view(grid: Grid, store: Store) -> View:
     """Shows the numbers of imported runs by task and arm; all of them are done."""
     runs = store.load_runs(grid.protocol.name, grid.name)
     runs = runs[runs["task"].isin(grid.tasks) & runs["arm"].isin(grid.arms) & runs["seed"].isin(grid.seeds)]
-    names = [*STATES, "diverged", "only_collected"]
+    names = [*STATES, "diverged", "only_collected", "cached", "will_run"]
     cells = []
     for (task, arm), of_cell in runs.groupby(["task", "arm"], sort=False):
         counted = {"done": len(of_cell), "diverged": int((of_cell["outcome"] == "diverged").sum()), "only_collected": len(of_cell)}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.core.errors import MissingInput
+from stableft.core.errors import NotLogged
 from stableft.reporting import majority_scores, run_scores, training_curves
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import CELL, Results
@@ -54,7 +54,8 @@ def mean_curves(
         and majority_score (of that split; NaN unless the metric is the score, or if it is unknown).
 
     Raises:
-        MissingInput: no runs, no such series, or no run of the arms.
+        MissingInput: no runs, or no run of the arms.
+        NotLogged: no such series, as where all runs diverged at once.
     """
     results = run_scores.of_arms(results, arms)
     scores = run_scores.final_scores(results)
@@ -73,7 +74,7 @@ def mean_curves(
         parts = _of_arm(here, runs, lines.get(str(task), np.nan), band, published, about) if len(here) else []
         frames += [part.assign(task=str(task), arm=str(arm)) for part in parts if len(part)]
     if not frames:
-        raise MissingInput(f"the results hold no metric {metric!r} on split {split!r}")
+        raise NotLogged(f"the results hold no metric {metric!r} on split {split!r}")
     return pd.concat(frames, ignore_index=True)[COLUMNS].astype({"seed": "Int64", "step": "int64"})
 
 

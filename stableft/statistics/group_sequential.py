@@ -32,7 +32,7 @@ def sequential_sign_flip(
     The statistic is the absolute sum. At look k of K the level spent so far may reach alpha * k / K:
     among the sign patterns that crossed at no earlier look, those with the largest sums cross. The
     boundary of a look depends on the differences up to it alone, so more differences never change an
-    earlier decision, and it is equally valid to stop there or to go on.
+    earlier decision, and it is equally valid to stop there or to continue.
 
     The patterns form a group, so the level is exact: all patterns of the first ``generators``
     differences, each continued by one pattern of the others (Koning and Hemerik 2024). With up to

@@ -52,9 +52,9 @@ def test_a_page_of_every_claim(verify: Verify, tmp_path: Path) -> None:
     assert "confirmed here" in out
     assert "written: CLAIMS.md" in out
     page = (tmp_path / "CLAIMS.md").read_bytes()
-    assert b"## laptop" in page
-    assert b"## paper" in page
-    assert b"## small" not in page
+    assert b"| laptop: small encoder, small tasks |" in page
+    assert b"--protocol paper`): no results" in page
+    assert b"--protocol small`" not in page
     assert verify() == (code, out)
     assert (tmp_path / "CLAIMS.md").read_bytes() == page
 

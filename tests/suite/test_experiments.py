@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import fields
+from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -48,12 +49,20 @@ def test_no_learning_rate_lies_at_the_edge_of_its_grid(project: Path, protocol: 
         assert (swept.groupby("lr")["seed"].nunique() >= 3).all()
 
 
+# Not run at laptop yet, in whole or these arms; an entry goes when its results come.
+NOT_RUN = {"few_examples": "*", "mosbach": "*", "slower": "*", "head_lr": "article *", "techniques": "no dropout"}
+
+
 @pytest.mark.parametrize("name", list(all_experiments()))
 def test_committed_results_are_complete_pairs(project: Path, name: str):
-    runs = committed(project, "laptop", name).runs
     grid = get_experiment(name).grid(LAPTOP)
+    arms = {arm for arm in grid.arms if name not in NOT_RUN or not fnmatchcase(arm, NOT_RUN[name])}
+    if not arms:
+        assert not Store(project / "results").folder("laptop", name).exists()
+        return
+    runs = committed(project, "laptop", name).runs
     counts = runs.groupby(["task", "arm"])["seed"].nunique().unstack()
-    assert set(counts.columns) == set(grid.arms)
+    assert set(counts.columns) == arms
     assert (counts == len(grid.seeds)).all(axis=None)
     assert not runs["run_id"].duplicated().any()
 

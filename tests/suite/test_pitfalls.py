@@ -334,7 +334,7 @@ def test_p16_no_arm_is_tuned_to_a_task(grid: Grid) -> None:
     assert all(len(of_arm) == 1 for of_arm in values.values())
 
 
-def test_p16_baselines_are_their_sources_but_for_the_learning_rate() -> None:
+def test_baselines_are_their_sources_but_for_the_learning_rate() -> None:
     """The exception: at laptop and small the rate is the corrected arm's best for each task. `docs/pitfalls.md` says so."""
     for names, source in ((GLUE_SMALL, RTE), (GLUE_1K, RTE), (GLUE_DEV, MOSBACH)):
         assert all(PAPER.configs[name] == source.model_copy(update={"task": name}) for name in names)

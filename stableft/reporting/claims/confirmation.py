@@ -42,8 +42,8 @@ class Confirmation:
         arms: The arms to run.
         open: Tasks to run, with the expected number of further seeds.
         seen: Seeds that do not count.
-        needed: Seeds of a single look that would decide it with 80 % probability, by all known seeds, if it is
-            hopeless or at the maximum; None: unknown, or none up to a million.
+        needed: Seeds of a single look that would decide it with 80 % probability, by all known seeds, if
+            it is hopeless or at the maximum; None: unknown, or none up to a million.
     """
 
     claim: Claim
@@ -58,7 +58,7 @@ class Confirmation:
 
     @property
     def sentence(self) -> str:
-        """What the fresh seeds say; empty if there are none."""
+        """Verdicts of the fresh seeds in words; empty if there are none."""
         said = [
             f"{task} {one.verdict} at n = {one.n} of seeds {join_spans(self.fresh.get(task) or _all(self.fresh))}"
             for task, one in self.by_task.items()
@@ -66,7 +66,7 @@ class Confirmation:
         return f"on fresh seeds {self.verdict} ({'; '.join(said)})" if said else ""
 
 
-class Batch(NamedTuple):
+class SeedBatch(NamedTuple):
     """Runs to add: each of the arms on a task at the seeds."""
 
     task: str
@@ -124,7 +124,7 @@ def confirm(claim: Claim, grid: Grid, results: Results | None, threshold: Thresh
     return replace(found, state="open", open=further)
 
 
-def next_batches(found: Iterable[Confirmation], grid: Grid, batch: int, most: int = MOST) -> list[Batch]:
+def next_batches(found: Iterable[Confirmation], grid: Grid, batch: int, most: int = MOST) -> list[SeedBatch]:
     """Returns the runs to add next for the open claims, without repeats.
 
     Args:
@@ -141,7 +141,7 @@ def next_batches(found: Iterable[Confirmation], grid: Grid, batch: int, most: in
             unused = (seed for seed in count() if seed not in one.seen and seed not in have)
             if number > 0:
                 wanted.setdefault((task, tuple(islice(unused, number))), set()).update(one.arms)
-    return [Batch(task, tuple(arm for arm in grid.arms if arm in arms), seeds) for (task, seeds), arms in wanted.items()]
+    return [SeedBatch(task, tuple(arm for arm in grid.arms if arm in arms), seeds) for (task, seeds), arms in wanted.items()]
 
 
 def expected_runs(found: Iterable[Confirmation], most: int = MOST) -> dict[tuple[str, str], float]:

@@ -44,8 +44,8 @@ def judge_all(
     """Judges the ``CLAIMS`` of experiments, by name, at each of the protocols, in this order.
 
     Results are pooled with equal configurations of other experiments, without stale runs; see
-    `stableft.reporting.pooling`. The verdict is of all seeds; with ``thresholds``, that of fresh seeds
-    alone stands beside.
+    `stableft.reporting.pooling`. The verdict is of all seeds; with ``thresholds`` there is
+    also one of fresh seeds alone.
     """
     collected, last = set(store.collected()), current(thresholds)
     judgements: list[Judgement] = []

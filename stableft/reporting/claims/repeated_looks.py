@@ -2,9 +2,10 @@
 
 All looks are planned, at every fifth seed up to 60, and together they have the level of one test.
 A difference, and the failed runs of two arms, are decided by `sequential_sign_flip`, whose level is
-exact. The other rules share the level equally among the planned looks (Bonferroni): with an interval
-at each, of Student's t instead of a bootstrap, which is too narrow for few seeds. That no run fails
-needs no share: it can be confirmed at one number of seeds only, the first that excludes the rate.
+exact. The other rules share the level equally among the planned looks (Bonferroni): with an
+interval at each, of Student's t instead of a bootstrap, which is too narrow for few seeds. That no
+run fails needs no share: it can be confirmed at one number of seeds only, the first that excludes
+the rate.
 """
 
 import math

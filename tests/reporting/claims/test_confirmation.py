@@ -8,7 +8,7 @@ from experiments import adam
 from experiments.protocol import LAPTOP
 from stableft.core.grid import Grid, select
 from stableft.reporting.claims import Claim
-from stableft.reporting.claims.confirmation import Batch, Confirmation, confirm, expected_runs, next_batches, seen_at
+from stableft.reporting.claims.confirmation import Confirmation, SeedBatch, confirm, expected_runs, next_batches, seen_at
 from stableft.reporting.claims.hypotheses import equal, greater, none_failed
 from stableft.reporting.claims.thresholds import Threshold, digest
 from stableft.storage.records import Results
@@ -50,7 +50,7 @@ def test_seeds_are_added_up_to_the_next_look_and_where_arms_lack_them() -> None:
     arms = tuple(GRID.arms)
     assert none.state == "open"
     fives = (4, 5, 6, 8, 9)
-    assert next_batches([none, none], GRID, 5) == [Batch(task, arms, fives) for task in GRID.tasks]
+    assert next_batches([none, none], GRID, 5) == [SeedBatch(task, arms, fives) for task in GRID.tasks]
     assert [batch.seeds for batch in next_batches([none], GRID, 3)] == [(4, 5, 6)] * 2
     assert [batch.seeds for batch in next_batches([none], GRID, 10, most=4)] == [(4, 5, 6, 8)] * 2
     some = found(replace(CLEAR, seeds=6))  # fresh: 4 and 5

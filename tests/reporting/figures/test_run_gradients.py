@@ -39,8 +39,10 @@ def test_a_line_is_the_blocks_norm_in_that_run() -> None:
     rows = results.metrics.query(
         "task == 'rte' and arm == 'uncorrected' and seed == 1 and metric == 'block_grad_norm' and scope == 'layer.02'"
     )
-    np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), rows["value"])
-    np.testing.assert_array_equal(frame.query("task == 'rte' and outcome == 'failed' and depth == 2")["value"], rows["value"])
+    drawn = np.asarray(figure.axes[0].lines[1].get_ydata())
+    np.testing.assert_allclose(drawn, rows["value"], rtol=1e-6)  # figures have six digits
+    of_line = frame.query("task == 'rte' and outcome == 'failed' and depth == 2")["value"]
+    np.testing.assert_allclose(of_line, rows["value"], rtol=1e-6)
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
 
 
