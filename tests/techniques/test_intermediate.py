@@ -409,7 +409,7 @@ def test_an_unknown_first_task_is_refused_when_planned(tmp_path: Path) -> None:
 def test_killed_in_the_first_run_and_after_it(job: Job) -> None:
     """The same command goes on: nothing half written is taken for whole, and no lock stays behind."""
     long = Intermediate(task="toyscore", num_steps=150)
-    job = make(with_overrides(job.config, {"techniques": (long,), "schedule.num_epochs": 20}), job.encoder, job.results)
+    job = make(with_overrides(job.config, {"techniques": (long,), "schedule.num_steps": 160}), job.encoder, job.results)
     store, source = Store(job.results), job.sources["intermediate"].run_id
     path = store.weights_path(source)
     kill_when(job, path.with_suffix(".lock").exists)
