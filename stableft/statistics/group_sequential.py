@@ -42,7 +42,7 @@ def sequential_sign_flip(
     permutes the runs of both arms of a block; one comparison, without step-down; ties never cross.
     With one pair in each block it decides as AdaStop does at half the level: AdaStop compares an
     absolute sum with a boundary for signed ones. The package adastop (0.1.3) is therefore not used: at
-    a level of 0.05 it told 9 % of equal arms apart (5 looks of 5 runs, 400 simulations).
+    a level of 0.05 it called 9 % of equal arms different (5 looks of 5 runs, 400 simulations).
 
     Args:
         difference: (S,) paired differences in the order in which they were added, S >= 1.

@@ -130,7 +130,7 @@ def test_twelve_looks_decide_falsely_in_five_percent(tied: bool) -> None:
 
 @pytest.mark.slow
 def test_twelve_looks_decide_falsely_in_five_percent_of_thousands() -> None:
-    false = np.count_nonzero(simulated(0.0, 4000, 13, 2))
+    false = np.count_nonzero(simulated(0.0, 4000, 10, 2))
     assert 0.04 * 4000 < false <= too_many(4000)
     d = np.random.default_rng(2).normal(0, 1, (1000, 60))
     uncorrected = np.mean([any(sign_flip_p(row[:n], resampling()) <= 0.05 for n in LOOKS) for row in d[:200]])

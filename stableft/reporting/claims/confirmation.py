@@ -42,8 +42,8 @@ class Confirmation:
         arms: The arms to run.
         open: Tasks to run, with the expected number of further seeds.
         seen: Seeds that do not count.
-        needed: Seeds of a single look that would decide it with 80 % probability, by all known seeds, if
-            it is hopeless or at the maximum; None: unknown, or none up to a million.
+        needed: Seeds of a single look that would decide a hopeless claim, or one at the maximum, with
+            80 % probability; None: unknown, or none up to a million.
     """
 
     claim: Claim
