@@ -1,0 +1,41 @@
+"""OwnData: how a user's own file is read, and whose settings its runs have; a part of a configuration."""
+
+from typing import Literal
+
+from stableft.core.technique import Frozen
+
+
+class OwnData(Frozen):
+    """A user's own file and the choices made for it.
+
+    Runs record it, so that results say what they are. It is no part of a run's identity, which holds
+    the content that was read (`stableft.core.config.run_id`).
+
+    Attributes:
+        source: Format and name of the file or folder, without the folders above it: ``csv:reviews.csv``.
+        like: The protocol's task whose settings the runs have; "" before it is chosen.
+        text: Column of the text, in tagged files a number from 1; None: ``text``, or the first one.
+        pair: Column of the second text; None: ``pair``, if there is one.
+        label: Column of the class, in tagged files of the tag, as ``text``; None: ``label``, or the last.
+        score: Column of the number to predict; None: ``score``.
+        split: Column of the split's name; None: ``split``, if there is one.
+        encoding: Encoding of the file; None: UTF-8, or what its byte-order mark says.
+        on_duplicates: An input that occurs twice, see `stableft.tasks.user_splits`: stop, keep or drop.
+        on_variants: Labels that differ only by space, case or quotes: stop, merge or keep.
+    """
+
+    source: str = ""
+    like: str = ""
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    score: str | None = None
+    split: str | None = None
+    encoding: str | None = None
+    on_duplicates: Literal["stop", "keep", "drop"] = "stop"
+    on_variants: Literal["stop", "merge", "keep"] = "stop"
+
+    def flags(self) -> list[str]:
+        """Returns the options of a command that reads the file in the same way."""
+        chosen = self.model_dump(exclude_defaults=True, exclude={"source", "like"})
+        return [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
