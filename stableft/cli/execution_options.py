@@ -42,6 +42,9 @@ def read_execution_options(
     checkpoint_minutes: Annotated[
         float, option("Minutes between checkpoints, from which a stopped run resumes; 0: none.", panel=FAILURES, min=0)
     ] = 10,
+    allow_unknown: Annotated[
+        bool, option("Accept data of which the encoder does not know every fifth piece.", "--allow-unknown")
+    ] = False,
     identify: Annotated[bool, option("Record host and user in provenance; otherwise never recorded.", "--identify")] = False,
 ) -> ExecutionOptions:
     """Checks the options of a command, and returns them as `ExecutionOptions`.
@@ -76,6 +79,7 @@ def read_execution_options(
         checkpoint_minutes=checkpoint_minutes,
         identify=identify,
         force_bf16=force_bf16,
+        allow_unknown=allow_unknown,
     )
 
 

@@ -1,6 +1,7 @@
 """Plan: shows the missing runs of a grid and their cost, without starting anything."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 from rich.console import RenderableType
@@ -8,8 +9,11 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb, with_options
 from stableft.cli.formatting import VIEW_SCHEMA, View, table
 from stableft.cli.selection import Selection, read_selection
+from stableft.core.errors import UsageError
 from stableft.execution import planning
 from stableft.execution.backends.base import default_workers
+from stableft.execution.input_quality import qualities, refuse_unreadable
+from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.storage.store import Store
 
@@ -28,11 +32,20 @@ def plan(
     Counts the runs and the missing ones, and estimates time and disk. Starts nothing.
     """
     store = Store(results)
-    show(plan_view(planning.plan(selected.grid, store, selected.inputs), store, jobs or default_workers()), as_json)
+    planned = planning.plan(selected.grid, store, selected.inputs)
+    show(plan_view(planned, store, jobs or default_workers(), selected.inputs), as_json)
 
 
-def plan_view(planned: Plan, store: Store, workers: int) -> View:
-    """Shows the runs of a grid by task, and the cost of the missing ones."""
+def plan_view(planned: Plan, store: Store, workers: int, inputs: Inputs, allow_unknown: bool = False) -> View:
+    """Shows the runs of a grid by task, the cost of the missing ones, and what encoders can read of their data."""
+    configs = [p.cell.config for p in planned.cells if p.run_id]
+    found = qualities([*configs, *planned.sources.values()], inputs)
+    problems = list(planned.problems)
+    try:
+        if not allow_unknown and planned.missing:
+            refuse_unreadable(found)
+    except UsageError as error:
+        problems.append(str(error))
     seconds, size = planning.estimate(planned, store, workers)
     grid = planned.grid
     missing = planned.missing
@@ -56,13 +69,14 @@ def plan_view(planned: Plan, store: Store, workers: int) -> View:
         "workers": workers,
         "estimated_seconds": seconds,
         "estimated_bytes": size,
-        "problems": list(planned.problems),
+        "problems": problems,
+        "inputs": [each.facts for each in found],
         "first": Counter(source.task for source in planned.sources.values()),
     }
-    return View(_text(planned, data), data)
+    return View(_text(planned, data, [line for each in found for line in each.lines]), data)
 
 
-def _text(planned: Plan, data: dict) -> list[RenderableType]:
+def _text(planned: Plan, data: dict, quality: Sequence[str]) -> list[RenderableType]:
     grid = planned.grid
     counts = table("task", "arms", "seeds", "runs", "missing")
     for task, of_task in data["by_task"].items():
@@ -78,5 +92,6 @@ def _text(planned: Plan, data: dict) -> list[RenderableType]:
         f"time: {cost}; disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *([recomputed] if data["only_collected"] else []),
-        *(f"can't start yet: {problem}" for problem in planned.problems),
+        *quality,
+        *(f"can't start yet: {problem}" for problem in data["problems"]),
     ]

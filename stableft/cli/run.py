@@ -1,6 +1,7 @@
 """Run: executes the missing runs of a grid, collects them, and prints the next command."""
 
 import dataclasses
+import shlex
 import signal
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, printable, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options, runs_at_a_time
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name
 from stableft.cli.plan import plan_view
@@ -17,6 +18,8 @@ from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
 from stableft.core.errors import NothingSelected
 from stableft.execution import collect, planning, runner
+from stableft.execution.input_quality import qualities, refuse_unreadable
+from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import Status
@@ -48,10 +51,24 @@ def run(
         collect.set_aside_cut_short(store, err.print)
     planned = planning.plan(selected.grid, store, selected.inputs)
     if dry_run:
-        return show(plan_view(planned, store, runs_at_a_time(execution)), as_json)
+        return show(plan_view(planned, store, runs_at_a_time(execution), selected.inputs, execution.allow_unknown), as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {selected.grid.name} is selected")
+    say_quality(planned, selected.inputs, execution)
     perform(context, selected, planned, store, execution, as_json)
+
+
+def say_quality(planned: Plan, inputs: Inputs, execution: ExecutionOptions) -> None:
+    """Prints how the data of missing runs are read, and what their encoders can read of them.
+
+    Raises:
+        UsageError: too many pieces are unknown, and that is not accepted.
+    """
+    found = qualities([*planned.jobs.values(), *planned.sources.values()], inputs)
+    for line in (line for each in found for line in each.lines):
+        err.print(printable(line), markup=False)
+    if not execution.allow_unknown:
+        refuse_unreadable(found)
 
 
 def perform(
@@ -122,7 +139,8 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
             text.append(markup.to_markdown(score_summary.table(collected)))
         text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
-    draw = "make report" if store.root == RESULTS else f"python -m stableft figures --results {store.root}"
+    figures = shlex.join(["python", "-m", "stableft", "figures", "--results", str(store.root)])
+    draw = "make report" if store.root == RESULTS else figures
     text += failed(planned, store, failures, again) if failures else [f"next: `{draw}` draws them"]
     places = {p.run_id: cell_data(p) for p in reversed(planned.cells)}
     data = {

@@ -54,7 +54,7 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     ids = sorted(runs["run_id"])
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
-    command = f"python -m stableft run {origin.experiment} --protocol {origin.protocol}"
+    command = reproduce.run_again(runs.to_dict("records"))
     groups = experiment_summary.run_groups(runs)
     rebuilt = reproduce.reproductions(runs.to_dict("records"), store)
     data = {

@@ -40,8 +40,10 @@ def merged(path: object, labels: Iterable[str], rule: str) -> tuple[dict[str, st
         groups.setdefault(plain(label), []).append(label)
     several = [group for group in groups.values() if len(group) > 1]
     same = {label: label for label in counts}
-    if not several or rule == "keep":
-        return same, [f"labels that differ only by space, case or quotes are kept apart: {_said(several, counts)}"] if several else []
+    if not several:
+        return same, []
+    if rule == "keep":
+        return same, [f"labels that differ only by space, case or quotes are kept apart: {_said(several, counts)}"]
     if rule == "stop":
         raise MissingInput(
             f"{path}: labels differ only by space, case or quotes: {_said(several, counts)}; type --on-variants merge to make "

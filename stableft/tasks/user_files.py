@@ -38,7 +38,11 @@ LONGEST_NAME = 40
 LONGEST_PATH = 4096
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 FORMS = (*READERS, user_tags.FORM)
-ENDINGS: Mapping[str, str] = {**{form: form for form in READERS}, "ndjson": "jsonl", **dict.fromkeys(user_tags.ENDINGS, user_tags.FORM)}
+ENDINGS: Mapping[str, str] = {
+    **{form: form for form in READERS},
+    "ndjson": "jsonl",
+    **dict.fromkeys(user_tags.ENDINGS, user_tags.FORM),
+}
 """Ending of a file's name -> its format."""
 
 RecordSplits = Mapping[str, Sequence[Record]]
@@ -71,7 +75,7 @@ def _unpacked(name: str) -> str:
 
 def unread(name: str) -> str:
     """Returns what to type for a name that looks like a file and is none of a known format; "" for another name."""
-    form, colon, path = name.partition(":")
+    form, colon, _ = name.partition(":")
     forms = ", ".join(f"{form}:PATH" for form in FORMS)
     if colon and form.isalpha():
         return f"own files are {forms}; write a sheet or table of another format as CSV first"
@@ -106,7 +110,8 @@ def read(name: str, own: OwnData | None = None) -> Task:
     short = task_name(form, path)
     if not (os.path.isdir(path) or os.path.isfile(path)):  # Path.is_dir raises an error for a name that is too long
         raise MissingInput(f"{path}: no such file or folder")
-    own = own.model_copy(update={"source": f"{form}:{path.name}"})
+    plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", path.name)  # another name could break out of what it is printed in
+    own = own.model_copy(update={"source": f"{form}:{path.name if plain else 'PATH'}"})
     return user_tags.read(short, path, own) if form == user_tags.FORM else _table_task(short, form, path, own)
 
 
@@ -193,7 +198,10 @@ def _by_split(path: Path, records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _read_folder(form: str, folder: Path, own: OwnData) -> tuple[dict[str, list[Record]], list[str]]:
-    forms = (form, *(ending for ending, of in ENDINGS.items() if ending != form and (of == form or {of, form} == {"json", "jsonl"})))
+    forms = (
+        form,
+        *(ending for ending, of in ENDINGS.items() if ending != form and (of == form or {of, form} == {"json", "jsonl"})),
+    )
     paths = split_files(folder, forms)
     notes: list[str] = []
     splits: dict[str, list[Record]] = {}
@@ -232,10 +240,9 @@ def _rules(own: OwnData, records: Sequence[Record]) -> Rules[Record]:
 def _check_variety(path: Path, data: Mapping[str, Sequence[Example]]) -> None:
     for split, examples in data.items():
         if len({example.label for example in examples}) < 2:
-            raise MissingInput(
-                f"{path}: {split} has {len(examples)} rows, all of one label; two different labels are needed; "
-                "give each split more rows of the others, if need be by a column 'split'"
-            )
+            few = f"{len(examples)} rows, all of one label" if examples else "no rows, since too few labels have three rows or more"
+            ways = "give the others more rows, or divide the rows yourself by a column 'split'"
+            raise MissingInput(f"{path}: {split} has {few}; two different labels are needed; {ways}")
 
 
 def _input(record: Record) -> tuple[str, str | None]:

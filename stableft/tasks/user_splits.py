@@ -83,7 +83,8 @@ def split_files(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
         paths = [there[f] for name in names for form in forms for f in (f"{name}.{form}", f"{name}.{form}.gz") if f in there]
         if len(paths) > 1:
             raise MissingInput(f"{folder}: {paths[0].name} and {paths[1].name} could both be {split}; move one away")
-        found.update({split: path for path in paths})
+        if paths:
+            found[split] = paths[0]
     absent = [split for split in ("train", "validation") if split not in found]
     if "train" in absent or (absent and "test" not in found):
         ways = "validation may also be called valid, val or dev"
@@ -136,10 +137,8 @@ def divided(path: Path, rows: Sequence[R], rules: Rules[R], way_out: str) -> tup
         MissingInput: There are too few rows, or an input occurs twice and that stops the reading.
     """
     if len(rows) < MIN_ROWS:
-        raise MissingInput(
-            f"{path}: {len(rows)} {'rows' if rules.what == 'input' else 'sentences'}; at least {MIN_ROWS} are needed to split them; "
-            f"or {way_out}"
-        )
+        what = "rows" if rules.what == "input" else "sentences"
+        raise MissingInput(f"{path}: {len(rows)} {what}; at least {MIN_ROWS} are needed to split them; or {way_out}")
     groups: dict[Hashable, list[R]] = {}
     for row in rows:
         groups.setdefault(rules.key(row), []).append(row)
@@ -206,14 +205,18 @@ def with_validation(path: Path, splits: Mapping[str, Sequence[R]], rules: Rules[
     groups = _grouped(splits["train"], rules)
     labels = [rules.label(rows[0]) for rows in groups.values()] if rules.label else None
     if len(groups) < MIN_ROWS:
-        raise MissingInput(f"{path}: no row of split 'validation', and fewer than {MIN_ROWS} different ones of train to draw it from")
+        raise MissingInput(
+            f"{path}: no row of split 'validation', and fewer than {MIN_ROWS} different ones of train to draw it from"
+        )
     drawn = ["validation" if name == "validation" else "train" for name in divide(labels, len(groups))]
     if labels:
         _repair(drawn, labels, held_out=("validation",))
     names = dict(zip(groups, drawn, strict=True))
     train, validation = ([row for row in splits["train"] if names[rules.key(row)] == split] for split in ("train", "validation"))
     rest = {split: rows for split, rows in splits.items() if split != "train"}
-    note = f"no validation split: {len(validation)} of {len(splits['train'])} rows of train are taken for it, the same for every run"
+    note = (
+        f"no validation split: {len(validation)} of {len(splits['train'])} rows of train are taken for it, the same for every run"
+    )
     return {"train": train, "validation": validation, **rest}, [note]
 
 

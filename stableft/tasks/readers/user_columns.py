@@ -154,7 +154,7 @@ def _row(place: str, line: str, cells: Sequence[str], layout: Layout) -> tuple[s
 def _expected(tag: str) -> str:
     said = "expected O, or B-, I-, M-, E- or S- and the kind of the entity"
     if tag.isalpha() and tag.isupper():
-        return said + "; if a tag is the kind alone, put I- before it: awk '$NF ~ /./ && $NF != \"O\" {$NF = \"I-\" $NF} 1' FILE"
+        return said + '; if a tag is the kind alone, put I- before it: awk \'$NF ~ /./ && $NF != "O" {$NF = "I-" $NF} 1\' FILE'
     return said + "; if the tag is in another column, name its number by --label, such as --label 2"
 
 

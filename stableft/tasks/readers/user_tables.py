@@ -185,7 +185,7 @@ def _read_json(path: Path, own: OwnData, labelled: bool) -> Rows:
     for place, row in objects:
         asked = [name for role in COLUMNS if (name := getattr(own, role)) is not None and _has(row, name)]
         if not columns:
-            columns = find_columns(place, list(dict.fromkeys([*row, *asked])), own, labelled=labelled)
+            columns = find_columns(place, list(dict.fromkeys([*_leaves(row), *asked])), own, labelled=labelled)
             roles = set(columns)
         found = {role for role, name in columns.items() if _has(row, name)}
         found |= {role for role in COLUMNS if role in row and getattr(own, role) is None} - {"label", "score"}
@@ -234,7 +234,9 @@ def _array(path: Path, text: str) -> Iterator[tuple[str, dict[str, object]]]:
         try:
             row, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            raise MissingInput(f"{path}:{line}: bad JSON ({str(error).split(': line')[0]} in the object that begins here)") from error
+            raise MissingInput(
+                f"{path}:{line}: bad JSON ({str(error).split(': line')[0]} in the object that begins here)"
+            ) from error
         yield _an_object(f"{path}:{line}", row)
         opened = False
 
@@ -243,6 +245,17 @@ def _an_object(place: str, row: object) -> tuple[str, dict[str, object]]:
     if not isinstance(row, dict):
         raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
     return place, row
+
+
+def _leaves(value: object, name: str = "") -> Iterator[str]:
+    """Yields the keys of an object, those of nested ones with dots; of a list only the first item's."""
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            yield from _leaves(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and value and name.count(".") < 5:
+        yield from _leaves(value[0], f"{name}.0")
+    else:
+        yield name
 
 
 def _has(row: Mapping[str, object], name: str) -> bool:
@@ -293,4 +306,3 @@ READERS: Mapping[str, Callable[[Path, OwnData, bool], Rows]] = {
     "json": _read_json,
 }
 """Format -> function of the file, the user's choices, and whether the label is needed."""
-

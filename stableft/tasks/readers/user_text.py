@@ -89,7 +89,9 @@ def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
         ways = f"name the encoding of the file, such as --encoding {USUAL}, or save it as UTF-8"
         raise MissingInput(f"{path}:{line}: not {chosen.upper()} ({byte}); {ways}") from error
     except UnicodeError as error:  # such as an odd end of UTF-16
-        raise MissingInput(f"{path}: not {chosen.upper()} ({error}); name its encoding by --encoding, or save it as UTF-8") from error
+        raise MissingInput(
+            f"{path}: not {chosen.upper()} ({error}); name its encoding by --encoding, or save it as UTF-8"
+        ) from error
     if text.count("\0") * 4 > len(text):
         likely = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
         raise MissingInput(f"{path}:1: every other byte is 0, as in UTF-16 without its mark; type --encoding {likely}")
