@@ -76,6 +76,6 @@ def refuse_unreadable(found: Iterable[Quality]) -> None:
         if each.coverage and each.coverage.is_refused:
             share = each.coverage.shares["unknown"]
             raise UsageError(
-                f"{each.task.name}: {100 * share:.0f} % of its pieces are unknown to {each.encoder}, more than {100 * REFUSED:.0f} %: "
+                f"{each.task.name}: {100 * share:.0f} % of its pieces are unknown to {each.encoder}, above {100 * REFUSED:.0f} %: "
                 "a model would hardly see the texts. Choose an encoder of their language by --encoder, or type --allow-unknown"
             )

@@ -31,7 +31,7 @@ from stableft.core.own_data import OwnData
 from stableft.tasks import Example, Task, TaskData, label_variants, user_tags
 from stableft.tasks.readers.corpus_files import Record, text
 from stableft.tasks.readers.user_tables import READERS
-from stableft.tasks.readers.user_text import check_encoding
+from stableft.tasks.readers.user_text import PLAIN, check_encoding
 from stableft.tasks.user_splits import SPLITS, Rules, divided, joined, split_at, split_files, with_validation
 
 LONGEST_NAME = 40
@@ -110,8 +110,7 @@ def read(name: str, own: OwnData | None = None) -> Task:
     short = task_name(form, path)
     if not (os.path.isdir(path) or os.path.isfile(path)):  # Path.is_dir raises an error for a name that is too long
         raise MissingInput(f"{path}: no such file or folder")
-    plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", path.name)  # another name could break out of what it is printed in
-    own = own.model_copy(update={"source": f"{form}:{path.name if plain else 'PATH'}"})
+    own = own.model_copy(update={"source": f"{form}:{path.name if PLAIN.fullmatch(path.name) else 'PATH'}"})
     return user_tags.read(short, path, own) if form == user_tags.FORM else _table_task(short, form, path, own)
 
 
@@ -176,11 +175,13 @@ def _read_splits(form: str, path: Path, own: OwnData) -> tuple[dict[str, list[Re
         given, notes = _read_folder(form, path, own)
     else:
         records, notes = READERS[form](path, own, True)
-        _check_filled(records)
         if "split" not in records[0].values:
+            _check_filled("train", records)
             splits, said = divided(path, records, _rules(own, records), "add a column 'split'")
             return splits, notes + said
         given = _by_split(path, records)
+    for split, records in given.items():
+        _check_filled(split, records)
     rules = _rules(own, given["train"])
     splits, said = with_validation(path, given, rules)
     splits, more = joined({split: splits[split] for split in SPLITS if split in splits}, rules)
@@ -216,16 +217,18 @@ def _read_folder(form: str, folder: Path, own: OwnData) -> tuple[dict[str, list[
         differ = set(names) ^ set(columns)
         if differ and not (split == "test" and differ < {"label", "score"} and not differ & set(names)):
             raise MissingInput(f"{paths[split]}:1: columns {', '.join(names)}; {paths['train']} has {', '.join(columns)}")
-        _check_filled(records)
     return splits, notes
 
 
-def _check_filled(records: Sequence[Record]) -> None:
-    """Refuses empty texts, before anything else could be said of them."""
+def _check_filled(split: str, records: Sequence[Record]) -> None:
+    """Refuses empty texts and labels, before anything else could be said of them."""
+    labelled = "label" in records[0].values and not _is_unlabelled(split, records)
     for record in records:
         for name in ("text", "pair"):
             if name in record.values:
                 text(record, name)
+        if labelled:
+            _class(record)
 
 
 def _is_unlabelled(split: str, records: Sequence[Record]) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 
 from stableft.core.errors import MissingInput, quoted
 from stableft.core.seeds import stream
+from stableft.tasks.readers.user_text import short
 
 SPLITS = ("train", "validation", "test")
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -186,7 +187,7 @@ def joined(splits: Mapping[str, Sequence[R]], rules: Rules[R]) -> tuple[dict[str
         said = f"this {rules.what} of {split} is also in {other}, at {rules.place(origin)}"
         if rules.on_duplicates == "stop":
             raise MissingInput(f"{rules.place(row)}: {said}; {more}: remove them, or type a rule: {WAYS}")
-        notes.append(f"{len(again)} rows have an {rules.what} of an earlier split too, first {rules.place(row)}")
+        notes.append(f"{len(again)} rows have the {rules.what} of an earlier split, first at {short(rules.place(row))}")
     groups = {split: _grouped(rows, rules) for split, rows in splits.items()}
     for split, of_split in groups.items():
         notes += [f"{split}: {note}" for note in _repeats(of_split.values(), rules, "", stop=False)]
@@ -214,9 +215,7 @@ def with_validation(path: Path, splits: Mapping[str, Sequence[R]], rules: Rules[
     names = dict(zip(groups, drawn, strict=True))
     train, validation = ([row for row in splits["train"] if names[rules.key(row)] == split] for split in ("train", "validation"))
     rest = {split: rows for split, rows in splits.items() if split != "train"}
-    note = (
-        f"no validation split: {len(validation)} of {len(splits['train'])} rows of train are taken for it, the same for every run"
-    )
+    note = f"no validation split: {len(validation)} of {len(splits['train'])} rows of train are it, the same in every run"
     return {"train": train, "validation": validation, **rest}, [note]
 
 
@@ -234,11 +233,14 @@ def _repeats(groups: Iterable[Sequence[R]], rules: Rules[R], ways: str, *, stop:
         return []
     again = [row for group in several for row in group[1:]]
     conflicts = sum(len({rules.label(row) for row in group}) > 1 for group in several) if rules.label else 0
-    first = several[0]
-    more = _more([rules.place(row) for row in again]) + (f", {conflicts} inputs with more than one label" if conflicts else "")
     if stop:
-        raise MissingInput(f"{rules.place(first[1])}: repeats the {rules.what} of {rules.place(first[0])}; {more}: {ways}")
-    return [f"repeated {rules.what}s: {more}"]
+        more = _more([rules.place(row) for row in again])
+        more += f", {conflicts} inputs with more than one label" if conflicts else ""
+        first, second = several[0][:2]
+        raise MissingInput(f"{rules.place(second)}: repeats the {rules.what} of {rules.place(first)}; {more}: {ways}")
+    places = ", ".join(short(rules.place(row)) for row in again[:SHOWN])
+    differ = f"; {conflicts} inputs have more than one label" if conflicts else ""
+    return [f"{len(again)} rows repeat an earlier {rules.what}, first at {places}{differ}"]
 
 
 def _more(places: Sequence[str]) -> str:

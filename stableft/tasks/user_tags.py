@@ -20,6 +20,7 @@ from stableft.core.own_data import OwnData
 from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_labels, label_variants
 from stableft.tasks.readers.tag_columns import Sentence, kind_of, to_bio2, to_examples
 from stableft.tasks.readers.user_columns import read_tagged_file
+from stableft.tasks.readers.user_text import short
 from stableft.tasks.user_splits import SHOWN, SPLITS, Rules, divided, joined, split_files, with_validation
 
 FORM = "bio"
@@ -45,8 +46,8 @@ def read(name: str, path: Path, own: OwnData) -> Task:
     converted, broken = to_bio2(list(tagged.values()))
     given: dict[str, Sequence[Sentence]] = {**files, **dict(zip(tagged, converted, strict=True))}
     if broken:
-        more = ", ..." if len(broken) > SHOWN else ""
-        notes.append(f"{len(broken)} tags do not fit the one before and begin an entity, at {', '.join(broken[:SHOWN])}{more}")
+        places = ", ".join(map(short, broken[:SHOWN])) + ", ..." * (len(broken) > SHOWN)
+        notes.append(f"{len(broken)} tags do not fit the one before and begin an entity, at {places}")
     # Divide or join the splits.
     rules: Rules[Sentence] = Rules("sentence", own.on_duplicates, lambda s: s.words, lambda s: s.place())
     if path.is_dir():

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from stableft.core.errors import MissingInput, UsageError, quoted
 from stableft.core.own_data import OwnData
 from stableft.tasks.readers.tag_columns import TAG, Sentence
-from stableft.tasks.readers.user_text import read_lines
+from stableft.tasks.readers.user_text import read_lines, short
 
 DOCUMENT = "-DOCSTART-"
 BILOU = {"L": "E", "U": "S"}
@@ -83,9 +83,9 @@ def read_tagged_file(path: Path, own: OwnData, *, tagged: bool = True) -> Tagged
     if not sentences:
         raise MissingInput(f"{path}:1: the file has no sentences")
     counts = ((comments, "comment lines"), (documents, f"{DOCUMENT} lines"))
-    notes = [f"{path.name}: {count} {what} are left out" for count, what in counts if count]
+    notes = [f"{short(path)}: {count} {what} are left out" for count, what in counts if count]
     if (layout.count or 2) > 2:
-        notes.append(f"{path.name}: of {layout.count} columns the word is {_place(layout.word)} and the tag {_place(layout.tag)}")
+        notes.append(f"{short(path)}: of {layout.count} columns the word is {_place(layout.word)} and the tag {_place(layout.tag)}")
     return TaggedFile(_with_kinds(sentences), notes)
 
 

@@ -19,11 +19,12 @@ from typing import NamedTuple
 from stableft.core.errors import MissingInput, quoted
 from stableft.core.own_data import OwnData
 from stableft.tasks.readers.corpus_files import Record
-from stableft.tasks.readers.user_text import read_lines
+from stableft.tasks.readers.user_text import read_lines, short
 
 COLUMNS = ("text", "pair", "label", "score", "split")
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_CELL = 2**31 - 1
+JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*\[\s*$')
 WHITESPACE = re.compile(r"[ \t\n\r]*")
 
 Columns = Mapping[str, str]  # role, such as text -> the column's own name
@@ -101,6 +102,8 @@ def _read_csv(path: Path, own: OwnData, labelled: bool) -> Rows:
     lines = read_lines(path, own.encoding)
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     separators, named = list(SEPARATORS), lines[first : first + 1]
+    if named and JSON.match(named[0]):
+        raise MissingInput(f"{path}:{first + 1}: this is JSON, not CSV: write jsonl: before the path")
     if named and named[0].lower().startswith("sep=") and len(named[0]) == 5:  # Excel reads and writes it
         separators, first = [named[0][4]], first + 1
     tried: list[tuple[int, MissingInput]] = []
@@ -113,7 +116,7 @@ def _read_csv(path: Path, own: OwnData, labelled: bool) -> Rows:
         except MissingInput as error:
             tried.append((-len(names), error))
             continue
-        notes = [] if separator == "," else [f"{path.name}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
+        notes = [] if separator == "," else [f"{short(path)}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
         return Rows(list(_table(path, names, columns, rows, separator)), notes)
     raise min(tried, key=lambda each: each[0])[1]  # by the separator that gives most columns
 

@@ -7,6 +7,7 @@ no LF.
 
 import codecs
 import gzip
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+PLACE = re.compile(r"(.*?)(:\d+)?", re.DOTALL)
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}")  # another name could name a person, or break out of a page
 GZIP = b"\x1f\x8b"
 NO_TEXT: Mapping[bytes, str] = {
     b"PK\x03\x04": "a spreadsheet or ZIP archive: save the sheet as CSV, or unpack the archive",
@@ -34,6 +37,13 @@ NO_TEXT: Mapping[bytes, str] = {
 USUAL = "cp1252 (Western Europe), cp1250 (Central Europe), cp1251 (Cyrillic), gb18030 (Chinese), big5, shift_jis or euc_kr"
 
 
+def short(place: Path | str) -> str:
+    """Returns a file's name or ``path:line`` for remarks that results keep: without folders, and no odd name."""
+    name, line = PLACE.fullmatch(str(place)).group(1, 2)  # pyright: ignore[reportOptionalMemberAccess]
+    plain = PLAIN.fullmatch(name.rpartition("/")[2])
+    return f"{plain[0] if plain else 'the file'}{line or ''}"
+
+
 def check_encoding(name: str | None) -> None:
     """Checks the name of an encoding; None is always right.
 
@@ -42,8 +52,10 @@ def check_encoding(name: str | None) -> None:
     """
     try:
         if name is not None:
-            b"".decode(name)
-    except LookupError:
+            b"a".decode(name)
+    except UnicodeError:  # UTF-16 and the like, of which one byte is no text
+        return
+    except (LookupError, ValueError):  # ValueError: a null in the name
         raise UsageError(f"--encoding {quoted(name)}: no such encoding; usual ones are utf-8, utf-16, {USUAL}") from None
 
 
@@ -81,6 +93,9 @@ def _content(path: Path) -> bytes:
 
 def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
     chosen = encoding or next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
+    if chosen == "utf-8" and encoding is None and content.count(0) * 4 > len(content):
+        likely = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+        raise MissingInput(f"{path}:1: every other byte is 0, as in UTF-16 without its mark; type --encoding {likely}")
     try:
         text = content.decode(chosen).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -92,7 +107,4 @@ def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
         raise MissingInput(
             f"{path}: not {chosen.upper()} ({error}); name its encoding by --encoding, or save it as UTF-8"
         ) from error
-    if text.count("\0") * 4 > len(text):
-        likely = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
-        raise MissingInput(f"{path}:1: every other byte is 0, as in UTF-16 without its mark; type --encoding {likely}")
     return text
