@@ -7,11 +7,12 @@ merge them or to keep them apart.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from stableft.core.errors import MissingInput, listed, quoted
+from stableft.core.errors import MissingInput, quoted
 
 QUOTES = "\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb\u201e"
+SHOWN = 8
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
@@ -56,5 +57,6 @@ def merged(path: object, labels: Iterable[str], rule: str) -> tuple[dict[str, st
     return same, [f"labels merged: {_said(several, counts)}"]
 
 
-def _said(groups: Iterable[list[str]], counts: Counter[str]) -> str:
-    return listed((" = ".join(f"{quoted(label, 30)} ({counts[label]} rows)" for label in group) for group in groups), 5)
+def _said(groups: Sequence[list[str]], counts: Counter[str]) -> str:
+    said = [" = ".join(f"{quoted(label, 30)} ({counts[label]} rows)" for label in group[:SHOWN]) for group in groups]
+    return ", ".join(said[:SHOWN]) + (f" and {len(said) - SHOWN} more groups" if len(said) > SHOWN else "")

@@ -12,7 +12,8 @@ from experiments import adam, lr_grid
 from experiments.protocol import PROTOCOLS
 from stableft.core.config import field_names, run_id
 from stableft.core.errors import UsageError
-from stableft.core.grid import Cell, Grid, on_tasks, parse_seeds, select
+from stableft.core.grid import LONGEST_FOLDER, Cell, Grid, on_tasks, own_protocol, parse_seeds, run_command, select
+from stableft.core.own_data import OwnData
 
 SMALL = PROTOCOLS["small"]
 
@@ -193,3 +194,31 @@ def test_more_seeds_than_can_be_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"more than 100,000|write single seeds") as caught:
         parse_seeds(text)
     assert len(str(caught.value)) < 250
+
+
+def test_own_tasks_get_the_settings_that_are_chosen_for_them() -> None:
+    readings = {name: OwnData(like=like) for name, like in (("a.csv", "tnews"), ("b.csv", "resume_ner"))}
+    grid = on_tasks(adam.grid(SMALL), ["b.csv", "a.csv"], readings, {"a.csv": "why"})
+    assert grid.protocol.configs["a.csv"].adam == SMALL.configs["tnews"].adam
+    tags = grid.protocol.configs["b.csv"]
+    assert (tags.head, tags.num_train, tags.sample_seed, tags.own_data) == ("bilstm_crf", None, None, readings["b.csv"])
+    assert (
+        grid.protocol.summary == "a.csv with the settings of tnews at small (why); b.csv with the settings of resume_ner at small"
+    )
+    with pytest.raises(UsageError, match="own_data is no setting but a part of the grid: choose it with --text"):
+        select(grid, overrides={"own_data": None})
+
+
+def test_the_name_of_many_tasks_is_bounded_and_their_own() -> None:
+    names = [f"{'x' * 39}{i}.csv" for i in range(9)]
+    assert own_protocol("small", names[:2]) == f"small+{names[0]}+{names[1]}"
+    whole = own_protocol("small", names)
+    assert len(whole) <= LONGEST_FOLDER
+    assert whole.startswith(f"small+{names[0]}+8-more-")
+    assert own_protocol("small", names[:8]) != whole
+
+
+def test_the_command_of_own_tasks() -> None:
+    assert run_command("adam", "small") == "python -m stableft run adam --protocol small"
+    assert run_command("adam", "small+my.csv+b.bio").endswith("--protocol small --tasks csv:my.csv,bio:b.bio")
+    assert run_command("adam", "small+my.csv", ["csv:a b.csv"]).endswith("--tasks 'csv:a b.csv'")
