@@ -12,7 +12,7 @@ from stableft.cli.selection import Selection, read_selection
 from stableft.core.errors import UsageError
 from stableft.execution import planning
 from stableft.execution.backends.base import default_workers
-from stableft.execution.input_quality import qualities, refuse_unreadable
+from stableft.execution.input_quality import Quality, qualities, refuse_unreadable
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.storage.store import Store
@@ -33,13 +33,17 @@ def plan(
     """
     store = Store(results)
     planned = planning.plan(selected.grid, store, selected.inputs)
-    show(plan_view(planned, store, jobs or default_workers(), selected.inputs), as_json)
+    show(plan_view(planned, store, jobs or default_workers(), quality(planned, selected.inputs)), as_json)
 
 
-def plan_view(planned: Plan, store: Store, workers: int, inputs: Inputs, allow_unknown: bool = False) -> View:
-    """Shows the runs of a grid by task, the cost of the missing ones, and what encoders can read of their data."""
+def quality(planned: Plan, inputs: Inputs) -> list[Quality]:
+    """Returns what the encoders of a grid's runs can read of their data."""
     configs = [p.cell.config for p in planned.cells if p.run_id]
-    found = qualities([*configs, *planned.sources.values()], inputs)
+    return qualities([*configs, *planned.sources.values()], inputs)
+
+
+def plan_view(planned: Plan, store: Store, workers: int, found: Sequence[Quality] = (), *, allow_unknown: bool = False) -> View:
+    """Shows the runs of a grid by task, the cost of the missing ones, and what encoders can read of their data."""
     problems = list(planned.problems)
     try:
         if not allow_unknown and planned.missing:
@@ -76,7 +80,7 @@ def plan_view(planned: Plan, store: Store, workers: int, inputs: Inputs, allow_u
     return View(_text(planned, data, [line for each in found for line in each.lines]), data)
 
 
-def _text(planned: Plan, data: dict, quality: Sequence[str]) -> list[RenderableType]:
+def _text(planned: Plan, data: dict, inputs: Sequence[str]) -> list[RenderableType]:
     grid = planned.grid
     counts = table("task", "arms", "seeds", "runs", "missing")
     for task, of_task in data["by_task"].items():
@@ -92,6 +96,6 @@ def _text(planned: Plan, data: dict, quality: Sequence[str]) -> list[RenderableT
         f"time: {cost}; disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *([recomputed] if data["only_collected"] else []),
-        *quality,
+        *inputs,
         *(f"can't start yet: {problem}" for problem in data["problems"]),
     ]

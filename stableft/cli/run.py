@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, printable, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options, runs_at_a_time
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name
-from stableft.cli.plan import plan_view
+from stableft.cli.plan import plan_view, quality
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
 from stableft.core.errors import NothingSelected
@@ -51,7 +51,9 @@ def run(
         collect.set_aside_cut_short(store, err.print)
     planned = planning.plan(selected.grid, store, selected.inputs)
     if dry_run:
-        return show(plan_view(planned, store, runs_at_a_time(execution), selected.inputs, execution.allow_unknown), as_json)
+        found = quality(planned, selected.inputs)
+        view = plan_view(planned, store, runs_at_a_time(execution), found, allow_unknown=execution.allow_unknown)
+        return show(view, as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {selected.grid.name} is selected")
     say_quality(planned, selected.inputs, execution)

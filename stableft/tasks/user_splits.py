@@ -177,7 +177,7 @@ def joined(splits: Mapping[str, Sequence[R]], rules: Rules[R]) -> tuple[dict[str
         MissingInput: An input occurs in two splits, and that stops the reading.
     """
     last = {rules.key(row): split for split, rows in splits.items() for row in rows}  # a later split replaces an earlier one
-    first = {rules.key(row): (split, row) for split, rows in reversed(splits.items()) for row in reversed(rows)}
+    first = {rules.key(row): (split, row) for split, rows in reversed(list(splits.items())) for row in reversed(rows)}
     again = [(split, row) for split, rows in splits.items() for row in rows if first[rules.key(row)][0] != split]
     notes: list[str] = []
     if again:

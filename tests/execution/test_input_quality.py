@@ -24,7 +24,7 @@ CONFIG = SMOKE.configs["toy"].model_copy(update={"task": "my.csv"})
 
 def test_each_task_encoder_and_length_is_measured_once() -> None:
     configs = [CONFIG, CONFIG.model_copy(update={"seed": 1}), CONFIG.model_copy(update={"max_length": 8})]
-    found = qualities(configs, inputs("alin dorn", "mib"))
+    found = qualities(configs, inputs("alin dorn", "alin"))
     assert [each.max_length for each in found] == [32, 8]
     assert found[0].lines[0] == "my.csv: a remark"
     assert found[0].lines[1].startswith("my.csv: tiny-random: none of the pieces unknown; none of the texts cut at 32 pieces")

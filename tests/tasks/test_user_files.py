@@ -510,7 +510,11 @@ def test_a_test_split_without_labels_is_predicted_only(form: str, tmp_path: Path
     write(tmp_path / "my" / f"test.{form}", tests)
     for split, texts in (("train", "ab"), ("validation", "cd")):
         rows = [{"text": text, "label": label} for text, label in zip(texts, "xy", strict=True)]
-        table = as_csv([("text", "label"), *(row.values() for row in rows)]) if form == "csv" else "\n".join(map(json.dumps, rows))
+        table = (
+            as_csv([("text", "label"), *(list(row.values()) for row in rows)])
+            if form == "csv"
+            else "\n".join(map(json.dumps, rows))
+        )
         write(tmp_path / "my" / f"{split}.{form}", table)
     task = user_files.read(f"{form}:{tmp_path / 'my'}")
     assert (task.load().test, [e.text for e in task.load().unlabelled]) == ((), ["e", "f"])

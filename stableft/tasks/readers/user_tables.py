@@ -59,11 +59,7 @@ def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bo
         if name not in names and not (role in ("label", "score", "split") and not labelled):
             raise MissingInput(f"{place}: no column {quoted(name)}, which --{role} names; there are: {_there(names)}")
     exact = {role: asked.get(role, role) for role in COLUMNS if asked.get(role, role) in names}
-    loose = {
-        role: exact.get(role) or found[0]
-        for role in COLUMNS
-        if role in exact or (found := [name for name in names if name.strip().casefold() == role])
-    }
+    loose = {role: name for name in reversed(names) for role in COLUMNS if name.strip().casefold() == role} | exact
     columns = exact if "text" in exact and ("label" in exact or "score" in exact) else loose
     for role, name in columns.items():
         alike = [other for other in names if other == name or (role not in exact and other.strip().casefold() == role)]
