@@ -49,7 +49,7 @@ OnlyProtocol = Annotated[str | None, option("Only this scale; by default all.", 
 
 
 def folder(name: str | Path) -> Path:
-    """Returns a folder as typed; ``~`` is the user's, also where the shell leaves it, as in ``--results=~/out``."""
+    """Returns a folder as typed, with ``~`` replaced: the shell leaves it in ``--results=~/out``."""
     return Path(name).expanduser()
 
 

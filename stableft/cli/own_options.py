@@ -10,12 +10,12 @@ PANEL = "Own files"
 DUPLICATES = ("stop", "keep", "drop")
 VARIANTS = ("stop", "merge", "keep")
 
-Text = Annotated[str | None, option("Column of the text (bio: a number).", "--text", panel=PANEL)]
-Pair = Annotated[str | None, option("Column of the second text.", "--pair", panel=PANEL)]
-Label = Annotated[str | None, option("Column of the class (bio: of the tag, a number).", "--label", panel=PANEL)]
-Score = Annotated[str | None, option("Column of the number to predict.", "--score", panel=PANEL)]
-Split = Annotated[str | None, option("Column of the split's name.", "--split", panel=PANEL)]
-Encoding = Annotated[str | None, option("Such as cp1252 or gb18030; by default UTF-8.", "--encoding", panel=PANEL)]
+TextColumn = Annotated[str | None, option("Column of the text (bio: a number).", "--text", panel=PANEL)]
+PairColumn = Annotated[str | None, option("Column of the second text.", "--pair", panel=PANEL)]
+LabelColumn = Annotated[str | None, option("Column of the class (bio: of the tag, a number).", "--label", panel=PANEL)]
+ScoreColumn = Annotated[str | None, option("Column of the number to predict.", "--score", panel=PANEL)]
+SplitColumn = Annotated[str | None, option("Column of the split's name.", "--split", panel=PANEL)]
+EncodingName = Annotated[str | None, option("Such as cp1252 or gb18030; by default UTF-8.", "--encoding", panel=PANEL)]
 OnDuplicates = Annotated[str, option("Inputs that occur twice: stop, keep or drop.", "--on-duplicates", panel=PANEL)]
 OnVariants = Annotated[
     str, option("Labels that differ by space, case or quotes: stop, merge or keep.", "--on-variants", panel=PANEL)
@@ -23,12 +23,12 @@ OnVariants = Annotated[
 
 
 def read_own_data(
-    text: Text = None,
-    pair: Pair = None,
-    label: Label = None,
-    score: Score = None,
-    split: Split = None,
-    encoding: Encoding = None,
+    text: TextColumn = None,
+    pair: PairColumn = None,
+    label: LabelColumn = None,
+    score: ScoreColumn = None,
+    split: SplitColumn = None,
+    encoding: EncodingName = None,
     on_duplicates: OnDuplicates = "stop",
     on_variants: OnVariants = "stop",
 ) -> OwnData:

@@ -43,7 +43,7 @@ def quality(planned: Plan, inputs: Inputs) -> list[Quality]:
 
 
 def plan_view(planned: Plan, store: Store, workers: int, found: Sequence[Quality] = (), *, allow_unknown: bool = False) -> View:
-    """Shows the runs of a grid by task, the cost of the missing ones, and what encoders can read of their data."""
+    """Shows the runs of a grid by task, the cost of the missing ones, and the quality of inputs."""
     problems = list(planned.problems)
     try:
         if not allow_unknown and planned.missing:

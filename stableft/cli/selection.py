@@ -49,12 +49,12 @@ def read_selection(
     overrides: Annotated[
         list[str] | None, option("Override a setting of every run, such as adam.lr=3e-5; repeatable.", "--set", panel=PANEL)
     ] = None,
-    text: own_options.Text = None,
-    pair: own_options.Pair = None,
-    label: own_options.Label = None,
-    score: own_options.Score = None,
-    split: own_options.Split = None,
-    encoding: own_options.Encoding = None,
+    text: own_options.TextColumn = None,
+    pair: own_options.PairColumn = None,
+    label: own_options.LabelColumn = None,
+    score: own_options.ScoreColumn = None,
+    split: own_options.SplitColumn = None,
+    encoding: own_options.EncodingName = None,
     on_duplicates: own_options.OnDuplicates = "stop",
     on_variants: own_options.OnVariants = "stop",
 ) -> Selection:

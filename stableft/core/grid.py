@@ -183,7 +183,7 @@ def run_command(experiment: str, protocol: str, sources: Sequence[str] = ()) -> 
     Args:
         experiment: Its name.
         protocol: Name of the protocol, also as `own_protocol` makes it.
-        sources: The user's files as written on the command line; PATH stands for a file if unknown.
+        sources: The user's files as written on the command line; PATH replaces an unknown one.
     """
     scale, *own = protocol.split("+")
     words = ["python", "-m", "stableft", "run", experiment, "--protocol", scale]

@@ -153,7 +153,7 @@ def _own_data(row: Row) -> OwnData | None:
 
 
 def _sources(rows: Sequence[Row]) -> list[str]:
-    """Returns the user's files of runs as written on the command line; PATH stands for an unknown name."""
+    """Returns the user's files of runs as on the command line, with PATH for an unknown name."""
     own = {row["task"]: _own_data(row) for row in rows}
     return [reading.source if reading else f"{Path(task).suffix[1:]}:PATH" for task, reading in own.items()]
 

@@ -50,7 +50,7 @@ class Coverage:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Shares in [0, 1]: ``unknown`` of the pieces, ``cut`` and ``empty`` of the examples, ``cut_units`` of the units."""
+        """Shares in [0, 1] by name; ``cut`` and ``empty`` are of the examples."""
         return {
             "unknown": self.unknown / max(1, self.pieces),
             "cut": self.cut / max(1, self.examples),
@@ -98,7 +98,7 @@ def measure(data: TaskData, encoder: Encoder, max_length: int) -> Coverage | Non
 
 
 def open_tokenizer(encoder: Encoder) -> tuple[Tokenizer, int | None] | None:
-    """Returns an encoder's tokenizer and the id of its unknown token, if its files suffice without transformers.
+    """Returns an encoder's tokenizer and the id of its unknown token; None: transformers must open it.
 
     Raises:
         MissingInput: The files can't be read.

@@ -1,8 +1,9 @@
 """Tasks from the user's own files: ``csv:PATH``, ``tsv:PATH``, ``jsonl:PATH`` or ``json:PATH``.
 
 ``bio:PATH`` is in `stableft.tasks.user_tags`. Without the format and colon it is that of the path's
-ending. PATH is one file, or a folder with a file of that format for each split. Columns (or the keys
-of JSON objects) are found by name, see `stableft.tasks.readers.user_tables`; others are ignored:
+ending. PATH is one file, or a folder with a file of that format for each split. Columns (or the
+keys of JSON objects) are found by name, see `stableft.tasks.readers.user_tables`; others are
+ignored:
 
 - ``text``, and ``pair`` for a second text.
 - ``label``: a class, any text; classes are numbered in sorted order. Or ``score``: a number,
@@ -11,8 +12,8 @@ of JSON objects) are found by name, see `stableft.tasks.readers.user_tables`; ot
 
 Names of splits, the draw for a file without them, and inputs that occur twice are the matter of
 `stableft.tasks.user_splits`; labels that are nearly equal that of `stableft.tasks.label_variants`.
-The labels of a test split may be absent: all of them, by a missing column or empty cells. It is then
-predicted and not scored.
+The labels of a test split may be absent: all of them, by a missing column or empty cells. It is
+then predicted and not scored.
 
 The first malformed row stops the load; the error names its place and the reason. Every split with
 labels must have at least two different ones: otherwise no score could detect learning.
@@ -74,7 +75,7 @@ def _unpacked(name: str) -> str:
 
 
 def unread(name: str) -> str:
-    """Returns what to type for a name that looks like a file and is none of a known format; "" for another name."""
+    """Returns what to type for a name that looks like a file of no known format; else ""."""
     form, colon, _ = name.partition(":")
     forms = ", ".join(f"{form}:PATH" for form in FORMS)
     if colon and form.isalpha():
@@ -221,7 +222,7 @@ def _read_folder(form: str, folder: Path, own: OwnData) -> tuple[dict[str, list[
 
 
 def _check_filled(split: str, records: Sequence[Record]) -> None:
-    """Refuses empty texts and labels, before anything else could be said of them."""
+    """Refuses empty texts and labels, before any other check."""
     labelled = "label" in records[0].values and not _is_unlabelled(split, records)
     for record in records:
         for name in ("text", "pair"):

@@ -1,16 +1,17 @@
-"""Splits of a user's files: their names, the draw for a file without them, and inputs that occur twice.
+"""Splits of a user's files: their names, their draw, and inputs that occur twice.
 
 A split is called ``train`` or ``training``; ``validation``, ``valid``, ``val``, ``dev`` or
 ``development``; or ``test``. If only validation is absent, a tenth of train becomes validation.
 
-Rows without splits get fixed ones, independent of the run's seed: a tenth for validation, a tenth for
-test, the rest for training. They are drawn by a stream of seed 0, stratified by class. Equal inputs
-stay together. A class that would be absent from train stays in train as a whole. If validation or
-test would have one class only, each absent class with three rows or more in train gives it one.
+Rows without splits get fixed ones, independent of the run's seed: a tenth for validation, a tenth
+for test, the rest for training. They are drawn by a stream of seed 0, stratified by class. Equal
+inputs stay together. A class that would be absent from train stays in train as a whole. If
+validation or test would have one class only, each absent class with three rows or more in train
+gives it one.
 
 An input that occurs in two splits, or twice without splits, stops the reading. ``keep`` leaves all
-rows as they are. ``drop`` leaves each input once: its first row in the last of train, validation and
-test that has it. Repeats within a given split stay, unless dropped.
+rows as they are. ``drop`` leaves each input once: its first row in the last of train, validation
+and test that has it. Repeats within a given split stay, unless dropped.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -39,7 +40,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Rules(Generic[R]):
-    """What splitting has to know of a user's rows.
+    """Rules for the splits of a user's rows, and functions of a row.
 
     Attributes:
         what: A row in messages: ``input`` or ``sentence``.
@@ -57,7 +58,7 @@ class Rules(Generic[R]):
 
 
 def split_named(name: str) -> str | None:
-    """Returns the split that a name means, without regard to case and surrounding space; None: no one."""
+    """Returns the split that a name means, in any case; None: there is none."""
     plain = name.strip().casefold()
     return next((split for split, names in NAMES.items() if plain in names), None)
 
@@ -70,7 +71,7 @@ def split_files(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
         forms: Accepted ends of the file's name, the first one preferred.
 
     Raises:
-        MissingInput: There is no train, or two files could be one split, or neither validation nor test.
+        MissingInput: There is no train, neither validation nor test, or two files for one split.
     """
     try:
         there = {path.name.casefold(): path for path in sorted(folder.iterdir()) if path.is_file()}
@@ -200,7 +201,7 @@ def joined(splits: Mapping[str, Sequence[R]], rules: Rules[R]) -> tuple[dict[str
 
 
 def with_validation(path: Path, splits: Mapping[str, Sequence[R]], rules: Rules[R]) -> tuple[dict[str, Sequence[R]], list[str]]:
-    """Returns splits with validation; if only that is absent, a tenth of train, drawn as for a file without splits."""
+    """Returns splits with validation, if need be drawn from train, and remarks."""
     if "validation" in splits:
         return dict(splits), []
     groups = _grouped(splits["train"], rules)

@@ -2,12 +2,12 @@
 
 The files are those of `stableft.tasks.readers.user_columns`. PATH is one file, or a folder with a
 file for each split (``train.bio``, or another of `ENDINGS`), all in one scheme. A single file gets
-fixed random splits, see `stableft.tasks.user_splits`; unlike in `stableft.tasks.user_files` they are
-not stratified. A test file may have words only: it is then predicted and not scored.
+fixed random splits, see `stableft.tasks.user_splits`; unlike in `stableft.tasks.user_files` they
+are not stratified. A test file may have words only: it is then predicted and not scored.
 
-The labels are made of the kinds of entities in train; another kind elsewhere is an error. A tag that
-its scheme forbids is read as conlleval and seqeval read it, and counted. It is an error if a split
-has no entity: no score could then detect learning.
+The labels are made of the kinds of entities in train; another kind elsewhere is an error. A tag
+that its scheme forbids is read as conlleval and seqeval read it, and counted. It is an error if a
+split has no entity: no score could then detect learning.
 """
 
 from collections.abc import Mapping, Sequence

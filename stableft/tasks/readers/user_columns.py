@@ -1,9 +1,9 @@
-"""Column files of tagged words, as users have them: CoNLL with more columns, comments and document marks.
+"""Column files of tagged words, as users have them: with more columns, comments, document marks.
 
-A line has a word, which is its first column, and a tag, its last one; other columns are ignored. Tabs
-separate columns, or else spaces, any number of them. A blank line ends a sentence, and so does a
-line whose word is ``-DOCSTART-``, which is dropped. A line that begins with ``#`` is a comment, unless
-it has the columns of a tagged word.
+A line has a word, which is its first column, and a tag, its last one; other columns are ignored.
+Tabs separate columns, or else spaces, any number of them. A blank line ends a sentence, and so does
+a line whose word is ``-DOCSTART-``, which is dropped. A line that begins with ``#`` is a comment,
+unless it has the columns of a tagged word.
 
 The schemes are those of `stableft.tasks.readers.tag_columns`, and with other letters BILOU. Tags
 without a kind (``B``, ``I``) are of the kind ``entity``.
@@ -25,10 +25,13 @@ PLAIN_KIND = "entity"
 
 
 @dataclass
-class Layout:
-    """The columns of a file: numbers of word and tag from 0, -1 for the last, and the number of columns.
+class ColumnLayout:
+    """The columns of a file.
 
-    ``tag`` is None in a file without tags, ``count`` before the first line.
+    Attributes:
+        word: Number of the word's column from 0; -1: the last.
+        tag: That of the tag's; None in a file without tags.
+        count: Number of columns; None before the first line.
     """
 
     word: int
@@ -61,7 +64,7 @@ def read_tagged_file(path: Path, own: OwnData, *, tagged: bool = True) -> Tagged
         UsageError: A column is no number.
     """
     lines = read_lines(path, own.encoding)
-    layout = Layout(_number("--text", own.text, 0), _number("--label", own.label, -1))
+    layout = ColumnLayout(_number("--text", own.text, 0), _number("--label", own.label, -1))
     if not tagged and not any(_is_tagged(line, layout) for line in lines):
         layout.tag = None
     sentences: list[Sentence] = []
@@ -110,19 +113,19 @@ def _cells(line: str) -> list[str]:
     return cells
 
 
-def _is_word(cells: Sequence[str], layout: Layout) -> bool:
+def _is_word(cells: Sequence[str], layout: ColumnLayout) -> bool:
     """Tells whether a line that begins with # has the columns of a tagged word."""
     if layout.tag is None:
         return len(cells) == 1
     return len(cells) == (layout.count or len(cells)) and len(cells) > 1 and _is_tag(cells, layout)
 
 
-def _is_tagged(line: str, layout: Layout) -> bool:
+def _is_tagged(line: str, layout: ColumnLayout) -> bool:
     cells = _cells(line)
     return len(cells) > 1 and _is_tag(cells, layout)
 
 
-def _is_tag(cells: Sequence[str], layout: Layout) -> bool:
+def _is_tag(cells: Sequence[str], layout: ColumnLayout) -> bool:
     return layout.tag is not None and layout.tag < len(cells) and bool(_known(cells[layout.tag].strip()))
 
 
@@ -132,7 +135,7 @@ def _known(tag: str) -> str:
     return prefix if tag.isprintable() and (TAG.fullmatch(prefix) or prefix in set("BIMES")) else ""
 
 
-def _row(place: str, line: str, cells: Sequence[str], layout: Layout) -> tuple[str, str]:
+def _row(place: str, line: str, cells: Sequence[str], layout: ColumnLayout) -> tuple[str, str]:
     expected = layout.count or max(2, len(cells)) if layout.tag is not None else layout.count or len(cells)
     if len(cells) != expected or not cells[0].strip():
         filled = sum(bool(cell.strip()) for cell in cells)
@@ -158,7 +161,7 @@ def _expected(tag: str) -> str:
     return said + "; if the tag is in another column, name its number by --label, such as --label 2"
 
 
-def _sentence(path: Path, rows: Sequence[tuple[int, str, str]], layout: Layout) -> Sentence:
+def _sentence(path: Path, rows: Sequence[tuple[int, str, str]], layout: ColumnLayout) -> Sentence:
     numbers, words, tags = zip(*rows, strict=True)
     gaps = numbers[-1] - numbers[0] + 1 != len(numbers)
     return Sentence(path, numbers[0], words, () if layout.tag is None else tags, numbers if gaps else ())

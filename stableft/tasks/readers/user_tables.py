@@ -1,4 +1,4 @@
-"""Rows of a user's file: CSV, TSV or JSON objects.
+"""TableRows of a user's file: CSV, TSV or JSON objects.
 
 CSV may quote, as Python's csv module reads it. Its separator is the first of comma, semicolon, tab
 and bar by which the header has the needed columns; a first line ``sep=;`` names it. TSV has no
@@ -27,10 +27,10 @@ LONGEST_CELL = 2**31 - 1
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*\[\s*$')
 WHITESPACE = re.compile(r"[ \t\n\r]*")
 
-Columns = Mapping[str, str]  # role, such as text -> the column's own name
+RoleColumns = Mapping[str, str]  # role, such as text -> the column's own name
 
 
-class Rows(NamedTuple):
+class TableRows(NamedTuple):
     """The rows of a file.
 
     Attributes:
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     notes: list[str]
 
 
-def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bool = True) -> Columns:
+def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bool = True) -> RoleColumns:
     """Returns the column of each role that a file has.
 
     Args:
@@ -70,7 +70,7 @@ def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bo
     return _complete(place, names, columns, labelled)
 
 
-def _complete(place: str, names: Sequence[str], columns: Columns, labelled: bool) -> Columns:
+def _complete(place: str, names: Sequence[str], columns: RoleColumns, labelled: bool) -> RoleColumns:
     free = [name for name in names if name not in columns.values()]
     if "text" not in columns:
         example = f", such as --text {_word(free[0])}" if free else ""
@@ -94,7 +94,7 @@ def _word(name: str) -> str:
     return name if name.isidentifier() else quoted(name, 40)
 
 
-def _read_csv(path: Path, own: OwnData, labelled: bool) -> Rows:
+def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:
     lines = read_lines(path, own.encoding)
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     separators, named = list(SEPARATORS), lines[first : first + 1]
@@ -113,7 +113,7 @@ def _read_csv(path: Path, own: OwnData, labelled: bool) -> Rows:
             tried.append((-len(names), error))
             continue
         notes = [] if separator == "," else [f"{short(path)}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
-        return Rows(list(_table(path, names, columns, rows, separator)), notes)
+        return TableRows(list(_table(path, names, columns, rows, separator)), notes)
     raise min(tried, key=lambda each: each[0])[1]  # by the separator that gives most columns
 
 
@@ -144,15 +144,15 @@ def _plain(error: csv.Error) -> str:
     return said
 
 
-def _read_tsv(path: Path, own: OwnData, labelled: bool) -> Rows:
+def _read_tsv(path: Path, own: OwnData, labelled: bool) -> TableRows:
     rows = ((number, line.split("\t") if line else []) for number, line in enumerate(read_lines(path, own.encoding), start=1))
     line, names = next((row for row in rows if row[1]), (1, []))
     columns = find_columns(f"{path}:{line}", names, own, labelled=labelled)
-    return Rows(list(_table(path, names, columns, rows, "\t")), [])
+    return TableRows(list(_table(path, names, columns, rows, "\t")), [])
 
 
 def _table(
-    path: Path, names: Sequence[str], columns: Columns, rows: Iterator[tuple[int, list[str]]], separator: str
+    path: Path, names: Sequence[str], columns: RoleColumns, rows: Iterator[tuple[int, list[str]]], separator: str
 ) -> Iterator[Record]:
     index = {role: names.index(name) for role, name in columns.items()}
     blank: int | None = None  # a row without any text, allowed at the end only
@@ -174,11 +174,11 @@ def _table(
         raise MissingInput(f"{path}:1: the file has no rows")
 
 
-def _read_json(path: Path, own: OwnData, labelled: bool) -> Rows:
+def _read_json(path: Path, own: OwnData, labelled: bool) -> TableRows:
     lines = read_lines(path, own.encoding)
     is_array = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
     objects = _array(path, "\n".join(lines)) if is_array else _json_lines(path, lines)
-    columns: Columns = {}
+    columns: RoleColumns = {}
     roles: set[str] = set()
     records: list[Record] = []
     for place, row in objects:
@@ -198,7 +198,7 @@ def _read_json(path: Path, own: OwnData, labelled: bool) -> Rows:
         records.append(Record(place, written))
     if not records:
         raise MissingInput(f"{path}:1: the file has no rows")
-    return Rows(records, [])
+    return TableRows(records, [])
 
 
 def _json_lines(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -298,7 +298,7 @@ def _written(place: str, role: str, value: object) -> str:
     return str(value)
 
 
-READERS: Mapping[str, Callable[[Path, OwnData, bool], Rows]] = {
+READERS: Mapping[str, Callable[[Path, OwnData, bool], TableRows]] = {
     "csv": _read_csv,
     "tsv": _read_tsv,
     "jsonl": _read_json,

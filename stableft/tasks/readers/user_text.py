@@ -38,7 +38,7 @@ USUAL = "cp1252 (Western Europe), cp1250 (Central Europe), cp1251 (Cyrillic), gb
 
 
 def short(place: Path | str) -> str:
-    """Returns a file's name or ``path:line`` for remarks that results keep: without folders, and no odd name."""
+    """Returns a file's place for remarks that results keep: without folders, and no odd name."""
     name, line = PLACE.fullmatch(str(place)).group(1, 2)  # pyright: ignore[reportOptionalMemberAccess]
     plain = PLAIN.fullmatch(name.rpartition("/")[2])
     return f"{plain[0] if plain else 'the file'}{line or ''}"
