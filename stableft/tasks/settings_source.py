@@ -33,7 +33,7 @@ def settings_source(task: Task, data: TaskData, known: Sequence[Task]) -> tuple[
     differs += [f"{LANGUAGES.get(chosen.language, chosen.language)}, not {LANGUAGES[language]}"] if other_language else []
     differs += ["text pairs" if chosen.pairs else "single texts"] if pairs else []
     wanted = f"{'text pairs' if task.pairs else 'texts'} with {KINDS[task.kind]}"
-    return chosen.name, f"{wanted}, as {task.name}" if not differs else f"the nearest to {wanted}; it has {', '.join(differs)}"
+    return chosen.name, f"for {wanted}" if not differs else f"the nearest to {wanted}; it has {', '.join(differs)}"
 
 
 def language_of(data: TaskData) -> str:

@@ -48,7 +48,7 @@ def test_the_task_most_like_it(protocol: Protocol, kind: str, pair: bool, text: 
 
 
 def test_the_reason_says_what_differs() -> None:
-    assert chosen(LAPTOP, "classification", True, ENGLISH)[1] == "text pairs with classes, as my.csv"
+    assert chosen(LAPTOP, "classification", True, ENGLISH)[1] == "for text pairs with classes"
     assert chosen(LAPTOP, "classification", False, CHINESE)[1] == "the nearest to texts with classes; it has English, not Chinese"
     assert chosen(SMALL, "tagging", False, ENGLISH)[1] == "the nearest to texts with tags; it has Chinese, not English"
 
