@@ -46,8 +46,15 @@ def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> A
 
 Experiments = Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")]
 OnlyProtocol = Annotated[str | None, option("Only this scale; by default all.", "--protocol")]
-FiguresFolder = Annotated[Path, option("Folder of figures and tables.", "--figures")]
-ResultsFolder = Annotated[Path, option("Folder of results.", "--results")]
+
+
+def folder(name: str | Path) -> Path:
+    """Returns a folder as typed, with ``~`` replaced: the shell leaves it in ``--results=~/out``."""
+    return Path(name).expanduser()
+
+
+FiguresFolder = Annotated[Path, option("Folder of figures and tables.", "--figures", parser=folder, metavar="PATH")]
+ResultsFolder = Annotated[Path, option("Folder of results.", "--results", parser=folder, metavar="PATH")]
 AsJson = Annotated[bool, option("Print JSON.", "--json")]
 
 

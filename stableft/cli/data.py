@@ -1,5 +1,6 @@
 """Data: summarises a task's data, and downloads corpora and encoders."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -9,26 +10,66 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import AsJson, Exit, err, option, show, verb
+from stableft.cli.common import AsJson, Exit, err, option, show, verb, with_options
 from stableft.cli.formatting import VIEW_SCHEMA, View, table
+from stableft.cli.own_options import read_own_data
+from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
+from stableft.core.experiments import get_protocol
+from stableft.core.own_data import OwnData
+from stableft.execution.input_quality import qualities
+from stableft.execution.inputs import Inputs
 from stableft.models.encoders import fetch_encoder
 from stableft.tasks import Task, download
 from stableft.tasks.catalog import get_task
 from stableft.tasks.data_summary import QUANTILES, summarise
 from stableft.tasks.download import Fetched
+from stableft.tasks.settings_source import settings_source
+
+SCALES = ("laptop", "small", "paper", "smoke")
 
 
 @verb
+@with_options(own=read_own_data)
 def check(
+    *,
     task: Annotated[str, typer.Argument(help="A task, as `ls tasks` lists it, or own files, such as csv:PATH.")],
+    own: OwnData,
+    encoder: Annotated[str | None, option("Encoder to read it; by default that of a run.", "--encoder")] = None,
+    protocol: Annotated[str | None, option("Scale of the run; by default the first one with such a task.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Summarise the data of a task.
 
-    Shows sizes, labels, lengths, repeats and the fingerprint.
+    Shows sizes, labels, lengths, repeats, the fingerprint, and what an encoder can read of it.
     """
-    show(data_summary(get_task(task)), as_json)
+    found = get_task(task, own)
+    config = run_of(found, protocol)
+    if encoder:
+        config = config.model_copy(update={"encoder": os.path.expanduser(encoder)})
+    show(data_summary(found, config), as_json)
+
+
+def run_of(task: Task, protocol: str | None) -> RunConfig:
+    """Returns the settings of a run on a task; for a user's own task those of the task most like it.
+
+    Args:
+        task: The task.
+        protocol: Name of the scale; None: the first one of laptop, small, paper and smoke that has the
+            task.
+
+    Raises:
+        UsageError: there is no such scale, or it hasn't the task.
+    """
+    scales = [get_protocol(name) for name in ([protocol] if protocol else SCALES)]
+    if task.own is not None:
+        known = [get_task(name) for name in dict.fromkeys([*scales[0].tasks, *scales[0].configs])]
+        like = settings_source(task, task.load(), known)[0]
+        return scales[0].configs[like].model_copy(update={"task": task.name})
+    for scale in scales:
+        if task.name in scale.configs:
+            return scale.configs[task.name]
+    raise UsageError(f"{task.name} is no task of {protocol or 'any protocol'}; leave out --protocol")
 
 
 @verb
@@ -77,8 +118,12 @@ def _fetch_encoder(name: str) -> str:
     return f"in the hub's cache, fingerprint {fetch_encoder(name).fingerprint}"
 
 
-def data_summary(task: Task) -> View:
+def data_summary(task: Task, config: RunConfig) -> View:
     """Shows a summary of a task's data; see `stableft.tasks.data_summary`.
+
+    Args:
+        task: The task.
+        config: Settings with the encoder to read it.
 
     Raises:
         MissingInput: the data are absent or malformed.
@@ -90,11 +135,17 @@ def data_summary(task: Task) -> View:
     for name in columns[0]:
         counts.add_row(name, *(column[name] for column in columns))
     inputs = "sentences" if task.kind == "tagging" else "text pairs" if facts["pairs"] else "texts"
-    data = {"schema": VIEW_SCHEMA, "task": task.name, "kind": task.kind, "score": task.score, "language": task.language, **facts}
+    (quality,) = qualities([config], Inputs([task]))
+    data = {
+        "schema": VIEW_SCHEMA, "task": task.name, "kind": task.kind, "score": task.score, "language": task.language, **facts,
+        "inputs": quality.facts,
+    }  # fmt: skip
     text: list[RenderableType] = [
         f"{task.name}: {task.kind} of {inputs}, judged by {task.score}",
         counts,
         f"words, characters: {', '.join(QUANTILES)} of an example; conflicts: inputs that have another label too",
+        *([f"unlabelled: {facts['unlabelled']} examples, predicted and not scored"] if facts["unlabelled"] else []),
+        *quality.lines,
         f"fingerprint {facts['fingerprint']}",
     ]
     return View(text, data)
@@ -104,7 +155,7 @@ def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> di
     constant = split["constant_score"]
     return {
         "examples": str(split["examples"]),
-        **{f"  {label}": str(count) for label, count in split.get("labels", {}).items()},
+        **{f"  {_shown(label)}": str(count) for label, count in split.get("labels", {}).items()},
         **{f"  {kind} entities": str(count) for kind, count in split.get("entities", {}).items()},
         **{f"  {name} score": f"{value:.4g}" for name, value in split.get("scores", {}).items()},
         f"constant {task.score}": "undefined" if constant is None else f"{constant:.4f}",
@@ -113,6 +164,11 @@ def _split_facts(task: Task, split: dict[str, Any], splits: Iterable[str]) -> di
         "conflicts": str(split["conflicts"]),
         **{f"in {other} too": str(split["shared"].get(other, "")) for other in splits},
     }
+
+
+def _shown(label: str) -> str:
+    """Returns a label, in quotes if it would otherwise look like another one."""
+    return label if label == " ".join(label.split()).strip("'\"") else repr(label)
 
 
 def fetched(downloads: Sequence[Fetched], folder: Path) -> View:

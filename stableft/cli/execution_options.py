@@ -15,6 +15,7 @@ from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import retries
 
 PROCESSES, DASK, FAILURES = "Processes", "Dask", "Failures"
+MaxRetries = Annotated[str, option("Further tries of a failed run: a number, or by kind, such as oom=0,killed=3.", panel=FAILURES)]
 
 
 def read_execution_options(
@@ -34,14 +35,13 @@ def read_execution_options(
     tls_ca: Annotated[Path | None, option("The authority that both sides trust.", panel=DASK)] = None,
     tls_cert: Annotated[Path | None, option("Certificate of this command.", panel=DASK)] = None,
     tls_key: Annotated[Path | None, option("Key of this command.", panel=DASK)] = None,
-    max_retries: Annotated[
-        str, option("Further tries of a failed run: a number, or by kind, such as oom=0,killed=3.", panel=FAILURES)
-    ] = "1",
+    max_retries: MaxRetries = "1",
     timeout: Annotated[float | None, option("Seconds that a run may take.", panel=FAILURES, min=1)] = None,
     fail_fast: Annotated[bool, option("Stop at the first failed run.", "--fail-fast/--keep-going", panel=FAILURES)] = False,
     checkpoint_minutes: Annotated[
         float, option("Minutes between checkpoints, from which a stopped run resumes; 0: none.", panel=FAILURES, min=0)
     ] = 10,
+    allow_unknown: Annotated[bool, option("Accept data mostly unknown to the encoder.", "--allow-unknown")] = False,
     identify: Annotated[bool, option("Record host and user in provenance; otherwise never recorded.", "--identify")] = False,
 ) -> ExecutionOptions:
     """Checks the options of a command, and returns them as `ExecutionOptions`.
@@ -76,4 +76,5 @@ def read_execution_options(
         checkpoint_minutes=checkpoint_minutes,
         identify=identify,
         force_bf16=force_bf16,
+        allow_unknown=allow_unknown,
     )

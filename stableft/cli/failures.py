@@ -35,7 +35,11 @@ def failures(
 
 def select_failures(store: Store, experiment: str | None, protocol: str | None) -> list[Failure]:
     """Returns the failures of an experiment at a scale; None: of all."""
-    return [f for f in run_state.failures(store) if experiment in (None, f.experiment) and protocol in (None, f.protocol)]
+    return [
+        f
+        for f in run_state.failures(store)
+        if experiment in (None, f.experiment) and protocol in (None, f.protocol, f.protocol.partition("+")[0])
+    ]
 
 
 def failures_view(failed: Sequence[Failure], store: Store) -> View:

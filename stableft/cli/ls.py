@@ -36,8 +36,8 @@ def listing(what: str) -> View:
         "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in all_techniques().items()},
         "tasks": lambda: {
             **{name: task.summary for name, task in all_tasks().items()},
-            "csv:PATH, tsv:PATH or jsonl:PATH": "your own file or folder, with columns text, pair, label or score, split",
-            "bio:PATH": "your own tagged words, a word and its tag a line (BIO, BIOES or BMES), or a folder of splits",
+            "csv:PATH, tsv:PATH, jsonl:PATH or json:PATH": "your own file or folder: columns text, pair, label or score, split",
+            "bio:PATH": "your own tagged words, a word and its tag a line (BIO, BIOES, BILOU or BMES), or a folder of splits",
         },
         "encoders": lambda: {
             **{name: f"{e.distribution}=={e.version}; `{e.setup}` installs it" for name, e in EMBEDDED.items()},

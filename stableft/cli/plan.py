@@ -1,6 +1,7 @@
 """Plan: shows the missing runs of a grid and their cost, without starting anything."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import typer
 from rich.console import RenderableType
@@ -11,8 +12,11 @@ from stableft.cli.expected_time import time_data, time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, collected_lines, table
 from stableft.cli.selection import Selection, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, read_deciding, refuse_other_settings
+from stableft.core.errors import UsageError
 from stableft.execution import forecast, planning, runner
 from stableft.execution.forecast import Forecast
+from stableft.execution.input_quality import Quality, qualities, refuse_unreadable
+from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
 from stableft.storage.store import Store
@@ -40,7 +44,14 @@ def plan(
         refuse_other_settings(context)
         return show(deciding_view(selected, store, deciding, runner.runs_at_a_time(execution)), as_json)
     planned = planning.plan(selected.grid, store, selected.inputs)
-    show(plan_view(planned, store, expected_time(planned, store, selected, execution)), as_json)
+    found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
+    show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
+
+
+def quality(planned: Plan, inputs: Inputs) -> list[Quality]:
+    """Returns what the encoders of a grid's runs can read of their data."""
+    configs = [p.cell.config for p in planned.cells if p.run_id]
+    return qualities([*configs, *planned.sources.values()], inputs)
 
 
 def expected_time(planned: Plan, store: Store, selected: Selection, execution: ExecutionOptions) -> Forecast:
@@ -54,8 +65,16 @@ def expected_time(planned: Plan, store: Store, selected: Selection, execution: E
         return forecast.forecast(planned, store, selected.inputs, execution)
 
 
-def plan_view(planned: Plan, store: Store, expected: Forecast) -> View:
-    """Shows the runs of a grid by task, and the cost of the missing ones."""
+def plan_view(
+    planned: Plan, store: Store, expected: Forecast, found: Sequence[Quality] = (), *, allow_unknown: bool = False
+) -> View:
+    """Shows the runs of a grid by task, the cost of the missing ones, and the quality of inputs."""
+    problems = list(planned.problems)
+    try:
+        if not allow_unknown and planned.missing:
+            refuse_unreadable(found)
+    except UsageError as error:
+        problems.append(str(error))
     grid = planned.grid
     missing = planned.missing
     by_task = {task: _counts(planned, task) for task in grid.tasks}
@@ -74,10 +93,11 @@ def plan_view(planned: Plan, store: Store, expected: Forecast) -> View:
         "workers": expected.workers,
         **time_data(planned, expected),
         "estimated_bytes": planning.estimated_bytes(planned, store),
-        "problems": list(planned.problems),
+        "problems": problems,
+        "inputs": [each.facts for each in found],
         "first": Counter(source.task for source in planned.sources.values()),
     }
-    return View(_text(planned, data, expected), data)
+    return View(_text(planned, data, expected, [line for each in found for line in each.lines]), data)
 
 
 def _counts(planned: Plan, task: str) -> dict[str, int]:
@@ -86,7 +106,7 @@ def _counts(planned: Plan, task: str) -> dict[str, int]:
     return {"runs": len(cells), "missing": missing, "cached": len(cells) - missing, "will_run": missing}
 
 
-def _text(planned: Plan, data: dict, expected: Forecast) -> list[RenderableType]:
+def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) -> list[RenderableType]:
     grid = planned.grid
     counts = table("task", "arms", "seeds", "runs", "cached", "will run")
     for task, of_task in data["by_task"].items():
@@ -100,5 +120,6 @@ def _text(planned: Plan, data: dict, expected: Forecast) -> list[RenderableType]
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *time_lines(planned, expected),
         f"disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
-        *(f"can't start yet: {problem}" for problem in planned.problems),
+        *inputs,
+        *(f"can't start yet: {problem}" for problem in data["problems"]),
     ]

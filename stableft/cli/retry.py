@@ -10,7 +10,7 @@ import typer
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import VIEW_SCHEMA, View
-from stableft.cli.run import DryRun, perform
+from stableft.cli.run import DryRun, perform, say_quality
 from stableft.cli.selection import PANEL, Selection, command, read_selection
 from stableft.execution import planning
 from stableft.execution.planning import Plan
@@ -47,6 +47,7 @@ def retry(
     if dry_run or not planned.cells:
         return show(view, as_json)
     err.print(*view.text)
+    say_quality(planned, selected.inputs, execution)
     perform(context, selected, planned, store, execution, as_json)
 
 

@@ -11,11 +11,11 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, printable, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
-from stableft.cli.plan import expected_time, plan_view
+from stableft.cli.plan import expected_time, plan_view, quality
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
@@ -23,6 +23,8 @@ from stableft.core.errors import NothingSelected, StableftError
 from stableft.core.grid import join_spans
 from stableft.execution import collect, planning, runner
 from stableft.execution.forecast import Forecast
+from stableft.execution.input_quality import qualities, refuse_unreadable
+from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import Status
@@ -57,9 +59,11 @@ def run(
         collect.set_aside_cut_short(store, err.print)
     planned = planning.plan(selected.grid, store, selected.inputs)
     if dry_run:
-        return show(plan_view(planned, store, expected_time(planned, store, selected, execution)), as_json)
+        found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
+        return show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {selected.grid.name} is selected")
+    say_quality(planned, selected.inputs, execution)
     perform(context, selected, planned, store, execution, as_json)
 
 
@@ -84,6 +88,19 @@ def run_until_decided(
             with contextlib.redirect_stdout(sys.stderr):  # the outcome of a batch is not that of the command
                 perform(context, part, planned, store, execution, False)
     show(deciding_view(selected, store, deciding, workers), as_json)
+
+
+def say_quality(planned: Plan, inputs: Inputs, execution: ExecutionOptions) -> None:
+    """Prints how the data of missing runs are read, and what their encoders can read of them.
+
+    Raises:
+        UsageError: too many pieces are unknown, and that is not accepted.
+    """
+    found = qualities([*planned.jobs.values(), *planned.sources.values()], inputs)
+    for line in (line for each in found for line in each.lines):
+        err.print(printable(line), markup=False)
+    if not execution.allow_unknown:
+        refuse_unreadable(found)
 
 
 def perform(

@@ -1,6 +1,7 @@
 """Selection: options that choose runs of an experiment, and commands with the same options."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Annotated, Any, NamedTuple
 import click
 import typer
 
+from stableft.cli import own_options
 from stableft.cli.common import RESULTS, option
 from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import get_experiment
 from stableft.core.grid import Grid, on_tasks, parse_seeds, select
+from stableft.core.own_data import OwnData
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.storage.evidence import find_protocol, stored_grid
 from stableft.storage.store import Store
-from stableft.tasks.catalog import own_tasks
+from stableft.tasks import Task
+from stableft.tasks.catalog import get_task, own_tasks
+from stableft.tasks.settings_source import settings_source
 
 PANEL = "Selection"
 
@@ -47,6 +52,14 @@ def read_selection(
     overrides: Annotated[
         list[str] | None, option("Override a setting of every run, such as adam.lr=3e-5; repeatable.", "--set", panel=PANEL)
     ] = None,
+    text: own_options.TextColumn = None,
+    pair: own_options.PairColumn = None,
+    label: own_options.LabelColumn = None,
+    score: own_options.ScoreColumn = None,
+    split: own_options.SplitColumn = None,
+    encoding: own_options.EncodingName = None,
+    on_duplicates: own_options.OnDuplicates = "stop",
+    on_variants: own_options.OnVariants = "stop",
 ) -> Selection:
     """Returns the runs selected by the options.
 
@@ -57,12 +70,13 @@ def read_selection(
     whole = _whole(experiment, protocol_name, Store(_results_folder()))
     changes = parse_overrides(overrides or [])
     if encoder:
-        changes["encoder"] = encoder
+        changes["encoder"] = os.path.expanduser(encoder)
     if precision:
         changes["precision"] = precision
     chosen = names(tasks)
-    if own := own_tasks(chosen or []):
-        whole, chosen = on_tasks(whole, [task.name for task in own]), None
+    reading = own_options.read_own_data(text, pair, label, score, split, encoding, on_duplicates, on_variants)
+    if own := own_tasks(chosen or [], reading):
+        whole, chosen = with_own_tasks(whole, own), None
     whole = select(whole, seeds=parse_seeds(seeds) if seeds else None, overrides=changes)
     return Selection(select(whole, arms=names(arms), tasks=chosen), whole, Inputs(own))
 
@@ -81,6 +95,15 @@ def _results_folder() -> Path:
     """Returns the command's results folder, whose evidence sets are protocols too."""
     context = click.get_current_context(silent=True)
     return Path(context.params.get("results") or RESULTS) if context else RESULTS
+
+
+def with_own_tasks(whole: Grid, own: Sequence[Task]) -> Grid:
+    """Returns the grid on a user's own tasks, each with the settings of the protocol's task most like it."""
+    names = dict.fromkeys([*whole.tasks, *whole.protocol.tasks, *whole.protocol.configs])
+    known = [get_task(name) for name in names if name in whole.protocol.configs]
+    found = {task.name: settings_source(task, task.load(), known) for task in own}
+    readings = {task.name: (task.own or OwnData()).model_copy(update={"like": found[task.name][0]}) for task in own}
+    return on_tasks(whole, [task.name for task in own], readings, {name: reason for name, (_, reason) in found.items()})
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
     imported = any(json.loads(text).get("imported") for text in runs["provenance"].drop_duplicates())
-    command = f"python -m stableft {'verify' if imported else 'run'} {origin.experiment} --protocol {origin.protocol}"
+    verify = f"python -m stableft verify {origin.experiment} --protocol {origin.protocol}"
+    command = verify if imported else reproduce.run_again(runs.to_dict("records"))
     groups = experiment_summary.run_groups(runs)
     rebuilt = reproduce.reproductions(runs.to_dict("records"), store)
     data = {

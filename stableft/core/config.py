@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from stableft.core.errors import UsageError, quoted
+from stableft.core.own_data import OwnData
 from stableft.core.technique import Frozen, PositiveInt, Seed, Technique, get_technique
 
 # Raised when the same configuration starts to give another result.
@@ -192,6 +193,8 @@ class RunConfig(Frozen):
         techniques: Kept in order of stage, then name, each at most once; none at all is None.
         surface: After the last step, evaluate a plane of weights too. It changes nothing else. None: no
             plane.
+        own_data: How a user's own file was read. Not part of the identity: the content is. None: the
+            task is a registered one.
     """
 
     task: str
@@ -214,6 +217,7 @@ class RunConfig(Frozen):
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     techniques: tuple[Annotated[SerializeAsAny[Technique], BeforeValidator(_read_technique)], ...] | None = None
     surface: SurfaceConfig | None = None
+    own_data: OwnData | None = None
 
     @field_validator("techniques")
     @classmethod
@@ -249,7 +253,11 @@ class RunConfig(Frozen):
         """
         needed = {technique.name: technique.source_overrides() for technique in self.techniques or ()}
         needed["surface"] = self.surface and self.surface.source_overrides()
-        return {name: with_overrides(self, overrides) for name, overrides in needed.items() if overrides is not None}
+        sources = {name: with_overrides(self, overrides) for name, overrides in needed.items() if overrides is not None}
+        return {
+            name: source if source.task == self.task else source.model_copy(update={"own_data": None})
+            for name, source in sources.items()
+        }
 
 
 def canonical_json(value: object) -> str:
@@ -266,7 +274,7 @@ def run_id(config: RunConfig, *, data: str, weights: str, sources: Sequence[str]
 
     It covers all scientific fields and the content that the run starts from. Unset fields are absent
     from the hashed text, so a new optional field leaves old identities as they are. The encoder's name
-    or path is replaced by the content of its files.
+    or path is replaced by the content of its files, and what is known of a user's own file by its data.
 
     Args:
         config: The resolved configuration.
@@ -275,7 +283,7 @@ def run_id(config: RunConfig, *, data: str, weights: str, sources: Sequence[str]
         sources: Identities of the runs whose weights it needs (`RunConfig.sources`). Absent from the
             text if there are none.
     """
-    fields = config.model_dump(mode="json", exclude_none=True, exclude={"encoder"})
+    fields = config.model_dump(mode="json", exclude_none=True, exclude={"encoder", "own_data"})
     content = {"schema": IDENTITY_SCHEMA, "config": fields, "data": data, "weights": weights}
     if sources:
         content["sources"] = list(sources)

@@ -1,6 +1,8 @@
 """Grids as data: arms x tasks x seeds, resolved to cells. Pure."""
 
+import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -8,10 +10,12 @@ from typing import Any
 
 from stableft.core.config import RunConfig, with_overrides
 from stableft.core.errors import UsageError, quoted
+from stableft.core.own_data import OwnData
 
 Override = Mapping[str, Any]
 SEED = re.compile(r"[0-9]{1,18}")
 MAX_SEEDS = 100_000
+LONGEST_FOLDER = 140  # bytes; some encrypted file systems take 143
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def select(
                 raise UsageError(
                     f"{grid.name} at protocol {grid.protocol.name} has no {kind} {quoted(name)}; it has: {', '.join(known)}"
                 )
-    for coordinate, option in (("task", "--tasks"), ("seed", "--seeds")):
+    for coordinate, option in (("task", "--tasks"), ("seed", "--seeds"), ("own_data", "--text, --label and the like")):
         if coordinate in (overrides or {}):  # results would name another task or seed than the run's
             raise UsageError(f"{coordinate} is no setting but a part of the grid: choose it with {option}")
     # Apply overrides to the baselines, and keep the selected arms, tasks and seeds.
@@ -164,40 +168,79 @@ def select(
     )
 
 
-def on_tasks(grid: Grid, names: Sequence[str]) -> Grid:
-    """Returns the same arms and seeds on other tasks, with the settings of the grid's first task.
+def on_tasks(
+    grid: Grid, names: Sequence[str], own: Mapping[str, OwnData] | None = None, reasons: Mapping[str, str] | None = None
+) -> Grid:
+    """Returns the same arms and seeds on a user's own tasks, with settings of the protocol's tasks.
 
     Overrides of an arm on a single task are left out. The protocol gets a name of its own, so that
-    these results are collected apart from the protocol's.
+    these results are collected apart from the protocol's. All of a user's training examples are used.
 
     Args:
         grid: Source of arms, seeds and settings.
         names: The other tasks.
+        own: Task -> how it is read, and the protocol's task whose settings it gets; without one these
+            are the settings of the grid's first task.
+        reasons: Task -> why these settings, for the summary.
 
     Raises:
         UsageError: two tasks of one name.
     """
     if len(set(names)) < len(names):
         raise UsageError(f"two tasks would be called the same: {', '.join(names)}; rename a file")
-    # Give the new tasks the baseline of the grid's first task.
     names = sorted(names)
-    first, protocol = grid.tasks[0], grid.protocol
+    own, reasons, protocol = own or {}, reasons or {}, grid.protocol
+    like = {name: (own[name].like if name in own else "") or grid.tasks[0] for name in names}
+    known = [name for name in names if like[name] in protocol.configs]
+    configs = {name: protocol.configs[like[name]].model_copy(update=_of_own(name, own.get(name))) for name in known}
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(f"{like[name]} at {protocol.name}" + (f" ({reasons[name]})" if name in reasons else ""), []).append(name)
     return replace(
         grid,
         protocol=Protocol(
-            name="+".join([protocol.name, *names]),
-            configs={
-                name: protocol.configs[first].model_copy(update={"task": name}) for name in names if first in protocol.configs
-            },
+            name=own_protocol(protocol.name, names),
+            configs=configs,
             tasks=names,
             seeds=protocol.seeds,
             learning_rates=protocol.learning_rates,
-            summary=f"{', '.join(names)} with the settings of {first} at {protocol.name}",
+            summary="; ".join(f"{', '.join(members)} with the settings of {of}" for of, members in alike.items()),
             imported=protocol.imported,
         ),
         tasks=names,
         on_task={},
     )
+
+
+def _of_own(name: str, own: OwnData | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {"task": name, "own_data": own}
+    return changes if own is None else {**changes, "num_train": None, "sample_seed": None}
+
+
+def own_protocol(protocol: str, names: Sequence[str]) -> str:
+    """Returns the name under which results of a user's own tasks are collected.
+
+    It is a folder's name, so many or long names are replaced by their number and a hash.
+    """
+    whole = "+".join([protocol, *names])
+    if len(whole) <= LONGEST_FOLDER:
+        return whole
+    return f"{protocol}+{names[0]}+{len(names) - 1}-more-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def run_command(experiment: str, protocol: str, sources: Sequence[str] = ()) -> str:
+    """Returns the shell command to run an experiment at a protocol, or on a user's own tasks.
+
+    Args:
+        experiment: Its name.
+        protocol: Name of the protocol, also as `own_protocol` makes it.
+        sources: The user's files as written on the command line; PATH replaces an unknown one.
+    """
+    scale, *own = protocol.split("+")
+    words = ["python", "-m", "stableft", "run", experiment, "--protocol", scale]
+    if own:
+        words += ["--tasks", ",".join(sources or (f"{name.rpartition('.')[2]}:{name}" for name in own))]
+    return shlex.join(words)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any
 from stableft.core.config import RunConfig, run_id
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.feasibility import check, outline
+from stableft.models.coverage import Coverage, measure
 from stableft.models.encoders import Encoder, resolve
 from stableft.tasks import Task, TaskData
 from stableft.tasks.catalog import get_task
@@ -22,6 +23,7 @@ class Inputs:
         self.own = {task.name: task for task in own}
         self._data: dict[str, TaskData | MissingInput] = {}
         self._encoders: dict[str, Encoder | MissingInput] = {}
+        self._coverages: dict[tuple[str, str, int], Coverage | None] = {}
 
     def task(self, name: str) -> Task:
         return self.own.get(name) or get_task(name)
@@ -33,6 +35,17 @@ class Inputs:
         from stableft.tasks.toy import VOCABULARY
 
         return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
+
+    def coverage(self, config: RunConfig) -> Coverage | None:
+        """Returns how much of a run's data its encoder can read; None if that can't be measured here.
+
+        Raises:
+            MissingInput: Data or weights are absent, or the tokenizer can't be read.
+        """
+        key = config.task, config.encoder, config.max_length
+        if key not in self._coverages:
+            self._coverages[key] = measure(self.data(config.task), self.encoder(config.encoder), config.max_length)
+        return self._coverages[key]
 
     def run_id(self, config: RunConfig) -> str:
         """Returns the identity of a run.

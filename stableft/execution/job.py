@@ -35,6 +35,8 @@ class Job:
             command starts, since files may be edited meanwhile. None: the training process asks git.
         attempts: Number of starts of this run, including this one; for its provenance.
         identify: True if its provenance names host and user.
+        coverage: How much of the data the encoder can read, `stableft.models.coverage.Coverage.facts`;
+            None: not measured.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class Job:
     code: Mapping[str, Any] | None = None
     attempts: int = 1
     identify: bool = False
+    coverage: Mapping[str, Any] | None = None
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:

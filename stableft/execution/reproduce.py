@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from stableft.core.config import run_id
 from stableft.core.errors import UsageError
 from stableft.core.experiments import get_experiment, get_protocol
-from stableft.core.grid import Grid, join_spans, on_tasks, select
+from stableft.core.grid import Grid, join_spans, on_tasks, run_command, select
+from stableft.core.own_data import OwnData
 from stableft.execution import checkout, worker_environment
 from stableft.storage.store import Store
 
@@ -85,8 +88,11 @@ def _reproduction(rows: Sequence[Row], store: Store) -> Reproduction:
     prefix = " ".join(f"{name}={shlex.quote(value)}" for name, value in _variables(provenance).items())
     commands = [_command(group, prefix, _options(provenance)) for group in _products(selected)]
     # Inputs that the user has to provide.
-    own = {row["task"]: row["data_fingerprint"] for row in rows if "+" in row["protocol"]}
-    notes += [f"PATH is the file of {task}: the fingerprint of its data is {data}" for task, data in own.items()]
+    own = [row for row in {row["task"]: row for row in rows if "+" in row["protocol"]}.values()]
+    for row, source in zip(own, _sources(own), strict=True):
+        name = source.partition(":")[2]
+        what = f"PATH is the file of {row['task']}" if name == "PATH" else f"{name} is a file for you to put there"
+        notes.append(f"{what}: the fingerprint of its data is {row['data_fingerprint']}")
     folders = {json.loads(row["config"]).get("encoder", ""): row["weights_fingerprint"] for row in rows}
     notes += [f"{name} is a folder for you to provide: its fingerprint is {of}" for name, of in folders.items() if name[:2] == "./"]
     exact = all(each.exact for each in selected)
@@ -134,14 +140,42 @@ def _grid(row: Row) -> Grid | None:
     scale, *own = row["protocol"].split("+")
     try:
         whole = get_experiment(row["experiment"]).grid(get_protocol(scale))
-        return on_tasks(whole, own) if own else whole
+        reading = _own_data(row)
+        if reading and reading.like not in whole.protocol.configs:
+            return None
+        return on_tasks(whole, [row["task"]], {row["task"]: reading} if reading else None) if own else whole
     except UsageError:
         return None
 
 
+def _own_data(row: Row) -> OwnData | None:
+    """Returns how the user's file of a run was read; None for a registered task, and in older results."""
+    try:
+        return OwnData.model_validate(json.loads(row["config"]).get("own_data"))
+    except ValidationError:
+        return None
+
+
+def _sources(rows: Sequence[Row]) -> list[str]:
+    """Returns the user's files of runs as on the command line, with PATH for an unknown name."""
+    own = {row["task"]: _own_data(row) for row in rows}
+    return [reading.source if reading else f"{Path(task).suffix[1:]}:PATH" for task, reading in own.items()]
+
+
+def run_again(rows: Sequence[Row]) -> str:
+    """Returns the shell command to run an experiment, given its collected runs, in this checkout."""
+    row = rows[0]
+    if "+" not in row["protocol"]:
+        return run_command(row["experiment"], row["protocol"])
+    reading = _own_data(row)
+    return " ".join(
+        [run_command(row["experiment"], row["protocol"], _sources(rows)), *map(shlex.quote, reading.flags() if reading else ())]
+    )
+
+
 def _select(row: Row, grid: Grid | None) -> _Selected:
     """Returns a run with the overrides that turn its cell of the grid into its configuration."""
-    config = json.loads(row["config"])
+    config = {name: value for name, value in json.loads(row["config"]).items() if name != "own_data"}
     try:
         if grid is None:
             raise UsageError("no such grid")
@@ -157,7 +191,8 @@ def _select(row: Row, grid: Grid | None) -> _Selected:
         )
     except UsageError:
         return _Selected(row, (), exact=False)
-    return _Selected(row, tuple(_flags(changes)), identity == row["run_id"])
+    reading = _own_data(row)
+    return _Selected(row, (*(reading.flags() if reading else ()), *_flags(changes)), identity == row["run_id"])
 
 
 def _seeds(grid: Grid | None, rows: Sequence[Row]) -> list[int]:
@@ -216,7 +251,7 @@ def _command(group: Sequence[_Selected], prefix: str, execution: Sequence[str]) 
     scale, *own = row["protocol"].split("+")
     arms, tasks = (list(dict.fromkeys(each.row[name] for each in group)) for name in ("arm", "task"))
     if own:
-        tasks = [f"{Path(task).suffix[1:]}:PATH" for task in tasks]
+        tasks = _sources([each.row for each in group])
     seeds = join_spans(_seeds(_grid(row), [each.row for each in group])).replace(" ", "")
     words = ["run", row["experiment"], "--protocol", scale, "--arms", ",".join(arms), "--tasks", ",".join(tasks), "--seeds", seeds]
     line = shlex.join([".venv/bin/python", "-m", "stableft", *words, *group[0].options, *execution, "--results", REBUILT])

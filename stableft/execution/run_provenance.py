@@ -41,7 +41,9 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
 
     Returns:
         JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``,
-        ``lock``, ``hardware``, ``environment``, ``torch``, ``execution``, ``samples``; the fields
+        ``lock``, ``hardware``, ``environment``, ``torch``, ``execution``, ``samples``;
+        ``coverage`` (`stableft.models.coverage.Coverage.facts`); ``data_notes``, if a user's file was
+        not read as it is; the fields
         of `stableft.training.checkpointing.RunCost`; ``started_utc``, ``ended_utc`` (ISO 8601);
         ``attempts``: number of starts; ``identity`` only if the job asks for it.
     """
@@ -58,6 +60,8 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
             **({"forced_bf16": True} if _forces_bf16(job) else {}),
         },
         "samples": samples(job, setup, data),
+        **({"coverage": dict(job.coverage)} if job.coverage else {}),
+        **({"data_notes": list(job.task.notes)} if job.task and job.task.notes else {}),
         **asdict(cost),
         "resumed_at": list(cost.resumed_at),
         "started_utc": _utc(cost.started),

@@ -50,6 +50,7 @@ class ExecutionOptions:
             none are written or read.
         identify: True if provenance names host and user.
         force_bf16: True if precision bf16 is accepted on a CPU without bf16 instructions.
+        allow_unknown: True if data are accepted whose pieces the encoder mostly doesn't know.
     """
 
     backend: str = "local"
@@ -67,6 +68,7 @@ class ExecutionOptions:
     checkpoint_minutes: float = 10.0
     identify: bool = False
     force_bf16: bool = False
+    allow_unknown: bool = False
 
 
 def run_grid(
@@ -217,10 +219,19 @@ def job(
         checkpoint_minutes=options.checkpoint_minutes,
         code=code,
         identify=options.identify,
+        coverage=_coverage(config, inputs),
         sources={
             name: job(inputs.run_id(source), source, store, inputs, options, code) for name, source in config.sources().items()
         },
     )
+
+
+def _coverage(config: RunConfig, inputs: Inputs) -> Mapping[str, Any] | None:
+    try:
+        found = inputs.coverage(config)
+    except MissingInput:  # the training process says so
+        return None
+    return found.facts if found else None
 
 
 @contextlib.contextmanager

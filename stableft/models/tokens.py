@@ -15,6 +15,8 @@ from stableft.models.encoders import Encoder
 from stableft.models.loading import load_tokenizer
 from stableft.tasks import Example, TaggedExample, Task, TaskData
 
+UNLABELLED = "unlabelled"  # the split that is predicted and never scored
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -128,7 +130,7 @@ class Batch:
 def encode(task: Task, data: TaskData, encoder: Encoder, max_length: int) -> Data:
     """Tokenises the splits of a task and renumbers the pieces that occur in them."""
     tokenizer = load_tokenizer(encoder, tagging=task.kind == "tagging")
-    raw = {"train": data.train, "validation": data.validation, "test": data.test}
+    raw = {"train": data.train, "validation": data.validation, "test": data.test, UNLABELLED: data.unlabelled}
     splits = {
         name: tokenise(examples, tokenizer, max_length=max_length, lower_case=encoder.lower_case)
         for name, examples in raw.items()

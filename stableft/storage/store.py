@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from stableft.core.errors import Damaged, MissingInput
 from stableft.core.files import drop_drafts, folder_locked, try_lock
+from stableft.core.grid import run_command
 from stableft.storage import schema, table_files
 from stableft.storage.frames import (
     METRIC_COLUMNS,
@@ -247,9 +248,7 @@ class Store:
     def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
         folder = self.folder(protocol, experiment)
         if not (folder / "runs.parquet").is_file():
-            raise MissingInput(
-                f"no collected results in {folder}: type `python -m stableft run {experiment} --protocol {protocol}`"
-            )
+            raise MissingInput(f"no collected results in {folder}: type `{run_command(experiment, protocol)}`")
         tables = table_files.read(folder, names)
         for name, table in tables.items():
             schema.check(table, folder / f"{name}.parquet")

@@ -25,7 +25,8 @@ def summarise(task: Task, data: TaskData) -> dict[str, Any]:
         data: The data of this task.
 
     Returns:
-        ``pairs`` (True if there are second texts), ``fingerprint``, and ``splits``. For each split
+        ``pairs`` (True if there are second texts), ``fingerprint``, ``unlabelled`` (number of examples
+        without a label), and ``splits``. For each split
         that is not empty it has:
 
         - ``examples``: their number.
@@ -49,6 +50,7 @@ def summarise(task: Task, data: TaskData) -> dict[str, Any]:
     return {
         "pairs": any(isinstance(example, Example) and example.pair is not None for example in data.train),
         "fingerprint": data.fingerprint,
+        "unlabelled": len(data.unlabelled),
         "splits": {
             name: {
                 "examples": len(rows),

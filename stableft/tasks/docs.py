@@ -351,5 +351,6 @@ TASKS = (
         language="en",
         summary="Does this one-line summary describe this function? 2,490 training examples, no download",
         load=kept("docpair", load_docpair),
+        pairs=True,
     ),
 )

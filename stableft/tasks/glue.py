@@ -287,6 +287,7 @@ def _task(entry: GlueTask, name: str, sizes: str, read: Callable[[GlueTask], Tas
         summary=f"{entry.title}: {sizes}",
         load=partial(read, entry),
         metrics=entry.metrics,
+        pairs=entry.source.local.pair is not None,
     )
 
 

@@ -138,6 +138,29 @@ def mcc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     return (tp * tn - fp * fn) / math.sqrt(product) if product else 0.0
 
 
+def macro_f1(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
+    """Computes the mean F1 over all classes that occur among labels or predictions.
+
+    NaN is no class; it counts as a miss of its label's class.
+    """
+    classes = np.unique(np.concatenate([labels, predictions[~np.isnan(predictions)]]))
+    found = [f1((labels == c).astype(float), (predictions == c).astype(float)) for c in classes]
+    return float(np.mean(found))
+
+
+def multiclass_mcc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
+    """Computes the correlation coefficient R_K of any number of classes (Gorodkin, 2004), in [-1, 1].
+
+    For two classes it is `mcc`. 0 if it is undefined: labels or predictions have a single class. NaN
+    counts as a class of its own.
+    """
+    _, codes = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
+    true, guess = (np.bincount(part, minlength=int(codes.max()) + 1).tolist() for part in np.split(codes, 2))
+    n, correct = labels.size, int(np.count_nonzero(labels == predictions))
+    spread = (n * n - sum(t * t for t in true)) * (n * n - sum(g * g for g in guess))
+    return (correct * n - sum(t * g for t, g in zip(true, guess, strict=True))) / math.sqrt(spread) if spread else 0.0
+
+
 def pearson(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Computes Pearson's correlation, in [-1, 1].
 
@@ -215,6 +238,8 @@ METRICS: Mapping[str, Metric] = {
     **{
         metric.name: metric
         for metric in (
+            Metric("macro_f1", "mean over the classes of F1", macro_f1),
+            Metric("multiclass_mcc", "Matthews correlation coefficient of any number of classes", multiclass_mcc),
             Metric("rmse", "root mean squared error", rmse),
             Metric("batch_rmse", "mean over batches of 64 of the root mean squared error", batch_rmse),
         )

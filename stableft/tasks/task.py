@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 from stableft.core.errors import UsageError
+from stableft.core.own_data import OwnData
 
 TAGGING_METRICS = ("entity_precision", "entity_recall", "accuracy")
 """Metrics logged next to the score of every tagging task; accuracy is that of words."""
@@ -54,14 +55,16 @@ E = TypeVar("E", Example, TaggedExample)
 
 @dataclass(frozen=True)
 class TaskData(Generic[E]):
-    """The splits of a task, each in a fixed order; ``test`` may be empty.
+    """The splits of a task, each in a fixed order; ``test`` and ``unlabelled`` may be empty.
 
-    All examples are of one type: `TaggedExample` for tagging, else `Example`.
+    All examples are of one type: `TaggedExample` for tagging, else `Example`. The labels of
+    ``unlabelled`` mean nothing: it is predicted, never scored.
     """
 
     train: tuple[E, ...]
     validation: tuple[E, ...]
     test: tuple[E, ...] = ()
+    unlabelled: tuple[E, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -71,6 +74,8 @@ class TaskData(Generic[E]):
         """
         digest = hashlib.sha256()
         for split in fields(self):
+            if split.name == "unlabelled" and not self.unlabelled:  # younger than most fingerprints
+                continue
             rows = [example.row for example in getattr(self, split.name)]
             digest.update(json.dumps([split.name, rows], ensure_ascii=False).encode())
         return digest.hexdigest()
@@ -95,6 +100,9 @@ class Task:
         metrics: Names of the metrics logged next to the score at every evaluation, in
             `stableft.tasks.scores.METRICS`, or for tagging also in
             `stableft.tasks.scores.TAGGING_METRICS`.
+        pairs: True if an example is a pair of texts.
+        own: How the user's file was read; None for a registered task.
+        notes: Remarks on the user's file: what was left out, merged or taken leniently.
     """
 
     name: str
@@ -105,6 +113,9 @@ class Task:
     summary: str
     load: Callable[[], TaskData]
     metrics: tuple[str, ...] = ()
+    pairs: bool = False
+    own: OwnData | None = None
+    notes: tuple[str, ...] = ()
 
     def refuse_head(self, head: str) -> None:
         """Refuses heads that this kind of task can't have.

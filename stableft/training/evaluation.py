@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stableft.core.config import RunConfig
 from stableft.core.seeds import stream
 from stableft.models.model import Model
-from stableft.models.tokens import Batch, Data, Tokens, by_length, ranges
+from stableft.models.tokens import UNLABELLED, Batch, Data, Tokens, by_length, ranges
 from stableft.tasks import Task, scores
 from stableft.training.runtime import Runtime, arithmetic
 from stableft.training.tag_evaluation import OUTSIDE, evaluate_sentences, tag_losses
@@ -152,6 +152,10 @@ class Scorer:
                     yield MetricRow(step, split, name, scope, part.score(name, task))
             if last and not of:
                 yield Predictions(split, outputs.labels, outputs.predictions, outputs.probabilities, outputs.offsets)
+        if last and not of and UNLABELLED in self._data.splits:
+            outputs = self.run_split(model, UNLABELLED, np.arange(len(self._data.splits[UNLABELLED])))
+            nothing = np.full(len(outputs.labels), np.nan)
+            yield Predictions(UNLABELLED, nothing, outputs.predictions, outputs.probabilities, outputs.offsets)
 
     def loss_and_score(self, model: Model, split: str, indices: NDArray[np.int64]) -> tuple[float, float]:
         """Returns mean loss and score of the split's examples at ``indices`` (M,)."""

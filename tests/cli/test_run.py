@@ -6,6 +6,7 @@ A process of its own takes 1 s to start, and 5 s more if it trains: it is for wh
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import adam
-from stableft.execution import collect, runner
+from experiments.protocol import SMOKE as PROTOCOL
+from stableft.cli.selection import with_own_tasks
+from stableft.core.grid import select
+from stableft.execution import collect, planning, runner
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
@@ -26,6 +30,7 @@ from stableft.execution.supervisor import Status
 from stableft.reporting import captions
 from stableft.storage import run_state
 from stableft.storage.store import Store
+from stableft.tasks.catalog import own_tasks
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, start, status_counts, wait_for_a_run, write_own
 from tests.storage.test_store import record
@@ -53,7 +58,7 @@ def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path, quick: Quick)
     if not os.environ.get("STABLEFT_DATA"):
         pytest.skip("set STABLEFT_DATA to a folder with GLUE's RTE")
     few = ("--set", "schedule.num_epochs=null", "--set", "schedule.num_steps=2", "--set", "max_length=64")
-    options = ("--tasks", "rte", "--encoder", "tiny-random", "--seeds", "0", "--results", "out", *few)
+    options = ("--tasks", "rte", "--encoder", "tiny-random", "--allow-unknown", "--seeds", "0", "--results", "out", *few)
     code, _, err = quick(tmp_path, "run", "adam", "--protocol", "paper", *options)
     assert code == 0, err
     runs = Store(tmp_path / "out").load("paper", "adam").runs
@@ -61,7 +66,8 @@ def test_the_paper_protocol_starts_on_the_real_rte(tmp_path: Path, quick: Quick)
     assert runs["majority_score"].round(3).tolist() == [0.525, 0.525]  # 73 of the 139 test examples
 
 
-OWN = ("--seeds", "0", "--results", "out", "--jobs", "1", "--set", "schedule.num_epochs=1")
+OWN = ("--seeds", "0", "--results", "out", "--jobs", "1", "--set", "schedule.num_epochs=1", "--allow-unknown")
+PLANNED = (*OWN[:4], *OWN[6:8])  # of them those of a command that starts nothing
 
 
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +126,12 @@ def test_own_files_leave_the_protocols_results_alone_and_may_move_but_not_change
     moved = tmp_path / "b" / "my.csv"
     moved.parent.mkdir()
     path.rename(moved)
-    code, out, _ = quick(tmp_path, "status", *SMOKE, "--tasks", "csv:b/my.csv", *OWN[:4], *OWN[6:], "--json")
+    code, out, _ = quick(tmp_path, "status", *SMOKE, "--tasks", "csv:b/my.csv", *PLANNED, "--json")
     assert (code, json.loads(out)["done"], json.loads(out)["pending"]) == (0, 2, 0)
     assert quick(tmp_path, "run", *SMOKE, "--tasks", f"csv:{moved}", *OWN)[0] == 0
     pd.testing.assert_frame_equal(Store(tmp_path / "out").load("smoke+my.csv", "adam").runs, before.runs)
     moved.write_text(moved.read_text().replace("mib", "mip"))
-    _, out, _ = quick(tmp_path, "plan", *SMOKE, "--tasks", f"csv:{moved}", *OWN[:4], *OWN[6:], "--json")
+    _, out, _ = quick(tmp_path, "plan", *SMOKE, "--tasks", f"csv:{moved}", *PLANNED, "--json")
     assert (json.loads(out)["protocol"], json.loads(out)["missing"]) == ("smoke+my.csv", 2)
 
 
@@ -138,14 +144,17 @@ def test_own_files_leave_the_protocols_results_alone_and_may_move_but_not_change
         ("toy,csv:my.csv", 2, "own files are run on their own"),
         ("csv:my.csv,csv:./my.csv", 2, "two tasks would be called the same"),
         ("csv:bad.csv", 4, "bad.csv:1: no column 'text'"),
-        ("my.csv", 2, "has no task 'my.csv'; it has: toy"),
+        ("my.xlsx", 2, "unknown task 'my.xlsx'; if it is a file or folder of your own, write its format before it: csv:PATH"),
+        ("my.csv --text nope", 4, "my.csv:1: no column 'nope', which --text names; there are: 'text', 'label'"),
+        ("toy --text nope", 2, "--text is for files of your own"),
+        ("my.csv --on-duplicates none", 2, "--on-duplicates 'none': write stop, keep or drop"),
     ],
 )
 def test_own_files_that_cant_be_used(tmp_path: Path, quick: Quick, tasks: str, code: int, message: str):
     write_own(tmp_path / "my.csv")
     (tmp_path / "bad.csv").write_text("a,b\nc,d\n")
     for verb in ("run", "plan", "status"):
-        found, out, err = quick(tmp_path, verb, *SMOKE, "--tasks", tasks)
+        found, out, err = quick(tmp_path, verb, *SMOKE, "--tasks", *tasks.split(" "))
         assert (found, out) == (code, "")
         assert message in " ".join(err.split())
     assert {path.name for path in tmp_path.iterdir()} == {"my.csv", "bad.csv"}
@@ -324,3 +333,69 @@ def test_a_failed_run_is_not_tried_again_because_another_is_damaged(tmp_path: Pa
     assert out.splitlines()[0].startswith("1 failed (crashed): toy / corrected / 2")
     assert "were not run" not in out
     assert [note.attempts for note in run_state.failures(Store(tmp_path / "out"))] == [1]
+
+
+def test_texts_that_the_encoder_does_not_know_are_refused(tmp_path: Path, quick: Quick):
+    (tmp_path / "my.csv").write_text("text,label\n" + "".join(f"zzz {'qqq' * i},{'xy'[i % 2]}\n" for i in range(20)))
+    asked = (*SMOKE, "--tasks", "my.csv", *OWN[:-1])
+    code, _, err = quick(tmp_path, "run", *asked)
+    assert code == 2
+    assert "warning: my.csv: tiny-random: 100.0 % of the pieces unknown" in err
+    assert "my.csv: 100 % of its pieces are unknown to tiny-random, above 20 %" in " ".join(err.split())
+    assert not (tmp_path / "out" / "runs").exists()
+    code, out, _ = quick(tmp_path, "plan", *SMOKE, "--tasks", "my.csv", *PLANNED)
+    assert code == 0
+    assert "can't start yet: my.csv: 100 % of its pieces" in out
+    said = json.loads(quick(tmp_path, "run", *asked, "--allow-unknown", "--dry-run", "--json")[1])
+    assert (said["problems"], said["inputs"][0]["coverage"]["shares"]["unknown"]) == ([], 1.0)
+
+
+def test_own_files_tell_results_how_they_were_read(tmp_path: Path, quick: Quick):
+    """Columns by option, merged labels, a test split without labels; and the command that trace prints runs."""
+    rows = [("alin", "good"), ("dorn", "bad")] * 12
+    table = "review;mood;split\n" + "".join(
+        f"{word} mib {i};{mood.title() if i == 4 else mood};{'dev' if i > 15 else 'train'}\n" for i, (word, mood) in enumerate(rows)
+    )
+    (tmp_path / "my.csv").write_text(table + "alin tup;;test\ndorn tup;;test\n", encoding="utf-16")
+    reading = ("--text", "review", "--label", "mood", "--on-variants", "merge")
+    code, _, err = quick(tmp_path, "run", *SMOKE, "--tasks", "csv:my.csv", *reading, *OWN)
+    assert code == 0, err
+    assert "my.csv: labels merged: " in err
+    results = Store(tmp_path / "out").load("smoke+my.csv", "adam")
+    config, provenance = (json.loads(results.runs[name][0]) for name in ("config", "provenance"))
+    assert {name: config["own_data"][name] for name in ("source", "like", "text", "label", "on_variants")} == {
+        "source": "csv:my.csv", "like": "toy", "text": "review", "label": "mood", "on_variants": "merge",
+    }  # fmt: skip
+    assert provenance["coverage"]["examples"] == 26
+    assert any("test has no labels" in note for note in provenance["data_notes"])
+    assert set(results.runs["score_split"]) == {"validation"}
+    unscored = results.predictions[results.predictions["split"] == "unlabelled"]
+    assert (len(unscored), unscored["label"].isna().all(), unscored["prediction"].isin([0, 1]).all()) == (4, True, True)
+    assert {"macro_f1", "multiclass_mcc"} <= set(results.metrics["metric"])
+    assert quick(tmp_path, "tables", "--results", "out", "--figures", "figures")[0] == 0
+    traced = json.loads(quick(tmp_path, "trace", "figures/smoke+my.csv/adam/arms.csv", "--results", "out", "--json")[1])
+    command = shlex.split(traced["command"])
+    assert command[:4] == ["python", "-m", "stableft", "run"]
+    code, out, err = quick(tmp_path, "plan", *command[4:], *PLANNED, "--json")
+    assert code == 0, err
+    assert (json.loads(out)["runs"], json.loads(out)["missing"]) == (2, 0)
+    (rebuilt,) = traced["rebuild"]
+    assert rebuilt["exact"]
+    assert "--tasks csv:my.csv" in rebuilt["steps"][-1]
+    assert "--text review --label mood --on-variants merge" in rebuilt["steps"][-1]
+
+
+def test_many_long_names_are_collected_and_failures_are_found(tmp_path: Path, quick: Quick):
+    """Of seven names of 40 characters the folder would have more than a file system takes."""
+    paths = [write_own(tmp_path / f"customer_support_tickets_2024_quarter_{i}.csv") for i in range(7)]
+    asked = (*SMOKE, "--tasks", ",".join(map(str, paths)), "--arms", "corrected")
+    planned = json.loads(quick(tmp_path, "plan", *asked, *PLANNED, "--json")[1])
+    assert len(planned["protocol"]) < 140
+    store = Store(tmp_path / "out")
+    own = own_tasks(list(map(str, paths)))
+    grid = with_own_tasks(select(adam.grid(PROTOCOL), seeds=[0]), own)
+    for p in planning.plan(grid, store, Inputs(own)).cells:
+        store.write(record(p.run_id or ""))
+    collected = collect.collect(grid, store, Inputs(own))
+    assert collected is not None
+    assert set(collected.runs["protocol"]) == {planned["protocol"]}

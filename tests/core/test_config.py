@@ -95,6 +95,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "precision": {"precision": "bf16"},
     "techniques": {"techniques": [{"name": "reinit", "num_layers": 1}]},
     "surface": {"surface": {"bias_correction": False}},
+    "own_data": {"own_data": {"source": "csv:my.csv", "like": "toy"}},
 }
 
 
@@ -131,11 +132,14 @@ def test_the_hashed_text_by_hand(base: RunConfig) -> None:
     assert identity(base) == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+BY_CONTENT = ("encoder", "own_data")  # what they name is hashed by its content
+
+
 def test_changes_cover_every_field() -> None:
     assert list(CHANGES) == field_names()
 
 
-@pytest.mark.parametrize("field", [name for name in CHANGES if name != "encoder"])
+@pytest.mark.parametrize("field", [name for name in CHANGES if name not in BY_CONTENT])
 def test_every_scientific_field_changes_the_identity(base: RunConfig, field: str) -> None:
     changed = with_overrides(base, CHANGES[field])
     assert changed != base
@@ -143,7 +147,7 @@ def test_every_scientific_field_changes_the_identity(base: RunConfig, field: str
 
 
 def test_no_two_changes_collide(base: RunConfig) -> None:
-    identities = [identity(with_overrides(base, change)) for field, change in CHANGES.items() if field != "encoder"]
+    identities = [identity(with_overrides(base, change)) for field, change in CHANGES.items() if field not in BY_CONTENT]
     assert len(set(identities)) == len(identities)
 
 

@@ -13,7 +13,18 @@ from experiments.protocol import PROTOCOLS
 from experiments.seeds import grid as seed_grid
 from stableft.core.config import field_names, run_id
 from stableft.core.errors import UsageError
-from stableft.core.grid import Cell, Grid, join_spans, on_tasks, parse_seeds, select
+from stableft.core.grid import (
+    LONGEST_FOLDER,
+    Cell,
+    Grid,
+    join_spans,
+    on_tasks,
+    own_protocol,
+    parse_seeds,
+    run_command,
+    select,
+)  # fmt: skip
+from stableft.core.own_data import OwnData
 
 SMALL = PROTOCOLS["small"]
 
@@ -233,3 +244,31 @@ def test_a_grid_takes_up_the_seeds_of_earlier_runs() -> None:
     assert list(adam.grid(SMALL).at([1, 0, 1]).with_earlier(["corrected"], [7]).seeds) == [0, 1, 7]
     whole = seed_grid(PROTOCOLS["laptop"])
     assert whole.with_earlier(["standard init=5 order=0"], [0]).arms.keys() == select(whole, seeds=[0, 1, 2, 3, 5]).arms.keys()
+
+
+def test_own_tasks_get_the_settings_that_are_chosen_for_them() -> None:
+    readings = {name: OwnData(like=like) for name, like in (("a.csv", "tnews"), ("b.csv", "resume_ner"))}
+    grid = on_tasks(adam.grid(SMALL), ["b.csv", "a.csv"], readings, {"a.csv": "why"})
+    assert grid.protocol.configs["a.csv"].adam == SMALL.configs["tnews"].adam
+    tags = grid.protocol.configs["b.csv"]
+    assert (tags.head, tags.num_train, tags.sample_seed, tags.own_data) == ("bilstm_crf", None, None, readings["b.csv"])
+    assert (
+        grid.protocol.summary == "a.csv with the settings of tnews at small (why); b.csv with the settings of resume_ner at small"
+    )
+    with pytest.raises(UsageError, match="own_data is no setting but a part of the grid: choose it with --text"):
+        select(grid, overrides={"own_data": None})
+
+
+def test_the_name_of_many_tasks_is_bounded_and_their_own() -> None:
+    names = [f"{'x' * 39}{i}.csv" for i in range(9)]
+    assert own_protocol("small", names[:2]) == f"small+{names[0]}+{names[1]}"
+    whole = own_protocol("small", names)
+    assert len(whole) <= LONGEST_FOLDER
+    assert whole.startswith(f"small+{names[0]}+8-more-")
+    assert own_protocol("small", names[:8]) != whole
+
+
+def test_the_command_of_own_tasks() -> None:
+    assert run_command("adam", "small") == "python -m stableft run adam --protocol small"
+    assert run_command("adam", "small+my.csv+b.bio").endswith("--protocol small --tasks csv:my.csv,bio:b.bio")
+    assert run_command("adam", "small+my.csv", ["csv:a b.csv"]).endswith("--tasks 'csv:a b.csv'")

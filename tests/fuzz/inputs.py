@@ -25,6 +25,7 @@ SHARES = {
     "selections": 500,
     "options": 120,
     "own files": 1800,
+    "own files by options": 800,
     "own folders": 300,
     "glue": 1100,
     "tnews": 400,

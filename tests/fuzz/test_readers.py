@@ -1,5 +1,6 @@
 """Data files of every kind: read as what they say, or refused with their path and one clear message."""
 
+import gzip
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
+from stableft.core.own_data import OwnData
 from stableft.reporting.published import COLUMNS, NUMBERS, read_published
 from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner, user_files
 from tests.fuzz.inputs import answer, damaged, fuzz
@@ -57,6 +59,7 @@ OBJECTS = [{"text": text, "label": label, "split": split} for text, label, split
 SCORES = [{"text": f"text {i}", "pair": f"pair {i}", "score": i / 4} for i in range(24)]
 TAGGED = "\n\n".join(f"a{i} O\nb B-x\nc I-x\nd B-y\ne O" for i in range(22)) + "\n"
 BMES = "\n\n".join(f"a{i} O\nb B-x\nc M-x\nd E-x\ne S-y" for i in range(22)) + "\n"
+CONLL = "-DOCSTART- -X- O\n\n" + "\n\n".join(f"# {i}\na{i} NN O\nb NN U-x\nc NN B-y\nd NN L-y" for i in range(22)) + "\n"
 FILES: dict[str, list[bytes]] = {
     "csv": [
         (
@@ -65,8 +68,9 @@ FILES: dict[str, list[bytes]] = {
         ("text,pair,score\n" + "".join(f"text {i},pair {i},{i / 4}\n" for i in range(24))).encode(),
     ],
     "tsv": ["".join("\t".join(row) + "\n" for row in [("text", "label", "split"), *ROWS]).encode()],
+    "json": [json.dumps(OBJECTS, indent=1).encode(), json.dumps(SCORES).encode()],
     "jsonl": ["\n".join(map(json.dumps, OBJECTS)).encode(), "\n".join(map(json.dumps, SCORES)).encode() + b"\n"],
-    "bio": [TAGGED.encode(), BMES.encode()],
+    "bio": [TAGGED.encode(), BMES.encode(), CONLL.encode()],
 }
 
 
@@ -80,6 +84,36 @@ def test_own_files(tmp_path: Path) -> None:
 
     files = st.one_of(*(st.tuples(st.just(form), damaged(*valid)) for form, valid in FILES.items()))
     fuzz("own files", lambda file: read(*file), files)
+
+
+OWN = st.builds(
+    OwnData,
+    text=st.sampled_from([None, "pair", "1", "nope"]),
+    label=st.sampled_from([None, "label", "2", "a.b.0"]),
+    encoding=st.sampled_from([None, "utf-16", "utf-16-le", "cp1252", "gb18030", "idna", "rot13", "x\0"]),
+    on_duplicates=st.sampled_from(["stop", "keep", "drop"]),
+    on_variants=st.sampled_from(["stop", "merge", "keep"]),
+)
+WRITTEN: tuple[Callable[[bytes], bytes], ...] = (
+    bytes,
+    gzip.compress,
+    lambda content: content.decode().encode("utf-16"),
+    lambda content: content.replace(b"\n", b"\r"),
+    lambda content: content.replace(b",", b";"),
+)
+
+
+def test_own_files_in_other_forms_and_by_options(tmp_path: Path) -> None:
+    def read(form: str, content: bytes, own: OwnData) -> None:
+        path = tmp_path / f"mine.{form}"
+        path.write_bytes(content)
+        task = answer(tmp_path, lambda: user_files.read(f"{form}:{path}", own), path, "--text", "--label", "--encoding")
+        if not isinstance(task, StableftError):
+            check_task(task)
+
+    forms = [(form, write(content)) for form, contents in FILES.items() for content in contents for write in WRITTEN]
+    files = st.sampled_from(forms).flatmap(lambda file: st.tuples(st.just(file[0]), damaged(file[1]), OWN))
+    fuzz("own files by options", lambda file: read(*file), files)
 
 
 def test_own_folders(tmp_path: Path) -> None:

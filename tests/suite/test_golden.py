@@ -26,7 +26,7 @@ from stableft.models.tokens import Batch, Data, encode
 from stableft.storage.kept_probabilities import kept_examples
 from stableft.tasks import Example, TaggedExample, clue, doccode, docread, docs, ner
 from stableft.tasks.catalog import get_task
-from stableft.tasks.readers.user_tables import divide
+from stableft.tasks.user_splits import divide
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.intermediate import Intermediate

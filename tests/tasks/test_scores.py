@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from stableft.tasks import scores
 from stableft.tasks.scores import METRICS, SCORES, Score
 
 ACCURACY = SCORES["accuracy"]
@@ -205,3 +206,26 @@ def test_scores_and_tasks_need_neither_torch_nor_datasets() -> None:
         "assert not {'torch', 'datasets', 'transformers', 'pandas', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@settings(deadline=None)  # the first example imports sklearn
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=60))
+def test_scores_of_many_classes_equal_sklearns(pairs: list[tuple[int, int]]) -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    labels, predictions = (list(part) for part in zip(*pairs, strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = (
+            sklearn.f1_score(labels, predictions, average="macro", zero_division=0),
+            sklearn.matthews_corrcoef(labels, predictions),
+        )
+    found = [scores.evaluate(name, labels, predictions) for name in ("macro_f1", "multiclass_mcc")]
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_scores_of_many_classes_count_a_diverged_prediction_as_wrong() -> None:
+    labels, nothing = [0, 1, 2, 2], [math.nan] * 4
+    assert scores.evaluate("macro_f1", labels, nothing) == scores.evaluate("multiclass_mcc", labels, nothing) == 0
+    assert scores.evaluate("macro_f1", labels, [0, 1, 2, math.nan]) == pytest.approx((1 + 1 + 2 / 3) / 3)
+    two = [0, 1, 1, 0], [0, 1, 0, 0]
+    assert scores.evaluate("multiclass_mcc", *two) == pytest.approx(scores.evaluate("mcc", *two))

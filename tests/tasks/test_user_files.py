@@ -1,6 +1,8 @@
 """The user's own files: formats, layouts, names, and all kinds of malformed rows."""
 
+import codecs
 import csv
+import gzip
 import io
 import json
 import os
@@ -15,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stableft.core.errors import MissingInput, UsageError
-from stableft.tasks import Example, Task, TaskData, user_files
+from stableft.core.own_data import OwnData
+from stableft.tasks import Example, Task, TaskData, user_files, user_splits
 from stableft.tasks.catalog import all_tasks, get_task, own_tasks
 
 SPLIT = "text,label,split\na,x,train\nb,y,train\nc,x,validation\nd,y,validation\n"
@@ -152,6 +155,8 @@ def test_any_text_survives_quoted_csv_and_jsonl(texts: list[str]) -> None:
         ("a\nb\x1b[31m.csv", "a-b-31m.csv"),
         ("..a", "a.csv"),
         ("x" * 200 + ".csv", "x" * 40 + ".csv"),
+        ("my.csv.gz", "my.csv"),
+        ("评论.csv", "file-6849b825.csv"),
     ],
 )
 def test_a_name_is_safe_everywhere(path: str, name: str) -> None:
@@ -159,7 +164,7 @@ def test_a_name_is_safe_everywhere(path: str, name: str) -> None:
     assert name not in all_tasks()
 
 
-@pytest.mark.parametrize("path", ["评论.csv", "---.csv", "", "..", "/"])
+@pytest.mark.parametrize("path", ["---.csv", "", "..", "/"])
 def test_a_path_without_a_name_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="rename it"):
         user_files.task_name("csv", Path("/") / path)
@@ -218,7 +223,7 @@ def test_a_file_without_splits_is_split_by_class(tmp_path: Path) -> None:
 
 
 def held_out(labels: list[str] | None) -> list[list[int]]:
-    splits = user_files.divide(labels, 30)
+    splits = user_splits.divide(labels, 30)
     return [[i for i, name in enumerate(splits) if name == split] for split in ("validation", "test")]
 
 
@@ -230,7 +235,7 @@ def test_the_split_never_changes() -> None:
 
 @given(st.lists(st.sampled_from("abcd"), min_size=20, max_size=80))
 def test_the_split_keeps_each_classs_share(labels: list[str]) -> None:
-    splits = user_files.divide(labels, len(labels))
+    splits = user_splits.divide(labels, len(labels))
     tenth = len(labels) // 10
     assert Counter(splits) == {"validation": tenth, "test": tenth, "train": len(labels) - 2 * tenth}
     for label, n in Counter(labels).items():
@@ -252,14 +257,15 @@ REST = "b,y,train\nc,x,validation\nd,y,validation\n"
         ("", ":1", "no column 'text'; there are: none"),
         ("text,label\n", ":1", "no rows"),
         ("sentence,label\na,x\n", ":1", "no column 'text'; there are: 'sentence', 'label'"),
-        ("text;label\na;x\n", ":1", "no column 'text'; there are: 'text;label'"),
+        ("text;label\na;x\n", "", "1 rows; at least 20 are needed"),
+        ("text:label\na:x\n", ":1", "no column 'text'; there are: 'text:label'; name it by --text"),
         ("text,split\na,train\n", ":1", "'label' (classes) or 'score' (numbers) is needed"),
         ("text,label,score\na,x,1\n", ":1", "'label' (classes) or 'score' (numbers) is needed"),
         ("text,label,text\na,x,b\n", ":1", "column text more than once"),
         (HEAD + "b,y\n" + REST, ":3", "2 columns, expected 3"),
         (HEAD + "b,y,train,1\n", ":3", "4 columns, expected 3"),
-        (HEAD + "\n", ":3", "0 columns, expected 3"),
-        (HEAD + "b,y,dev\n", ":3", "unknown split 'dev', expected one of train, validation, test"),
+        (HEAD + ",,\n" + REST, ":3", "text is empty, and so is all of the row"),
+        (HEAD + "b,y,held\n", ":3", "unknown split 'held', expected one of train, validation, test"),
         (HEAD + " ,y,train\n" + REST, ":3", "text is empty"),
         (HEAD + "e,,train\n" + REST, ":3", "label is empty"),
         (HEAD + "e,z\x1b[31m,train\n" + REST, ":3", "label 'z\\x1b[31m' has unprintable characters"),
@@ -288,6 +294,7 @@ def test_a_malformed_table_is_named_and_stops(content: str, place: str, reason: 
 
 
 ROW = '{"text": "a", "label": "x", "split": "train"}\n'
+HELD = ROW.replace("train", "validation")
 
 
 @pytest.mark.parametrize(
@@ -296,15 +303,18 @@ ROW = '{"text": "a", "label": "x", "split": "train"}\n'
         ("", 1, "no rows"),
         (ROW + "{\n", 2, "bad JSON"),
         (ROW + "[" * 100_000 + "\n", 2, "bad JSON"),
-        (ROW + "\n", 2, "bad JSON"),
+        (ROW + "{\n}\n", 2, "write one object on each line, or an array [...] of them"),
+        ("[" + ROW + ROW + "]", 2, "bad JSON (expected a comma, or ] at the array's end)"),
+        ("[\n" + ROW + ",{]", 3, "bad JSON"),
         (ROW + "[1]\n", 2, "a JSON list, expected an object"),
         ('{"text": "a", "split": "train"}\n', 1, "one column 'label'"),
         (ROW + '{"text": "b", "split": "train"}\n', 2, "keys text, split; the first row has text, label, split"),
         (ROW + '{"text": "b", "pair": "c", "label": "y", "split": "train"}\n', 2, "keys text, pair, label, split; the first row"),
         (ROW + '{"text": 1, "label": "y", "split": "train"}\n', 2, "text holds int, expected a string"),
         (ROW + '{"text": null, "label": "y", "split": "train"}\n', 2, "text holds NoneType, expected a string"),
-        (ROW + '{"text": "b", "label": true, "split": "train"}\n', 2, "label holds bool"),
-        (ROW + '{"text": "b", "label": 1.0, "split": "train"}\n', 2, "label holds float"),
+        (ROW + '{"text": "b", "label": null, "split": "train"}\n' + HELD, 2, "label is empty"),
+        (ROW + '{"text": "b", "label": NaN, "split": "train"}\n' + HELD, 2, "label is empty"),
+        (ROW + '{"text": "b", "label": {"a": 1}, "split": "train"}\n', 2, "label holds dict, expected a string, a number, true"),
         ('{"text": "a", "score": "1", "split": "train"}\n', 1, "score holds str, expected a number"),
         ('{"text": "a", "score": NaN, "split": "train"}\n' + ROW.replace('label": "x', 'score": "x'), 2, "score holds str"),
     ],
@@ -340,7 +350,8 @@ def test_undecodable_bytes_are_named_by_line(tmp_path: Path) -> None:
 def test_folders_that_do_not_fit_together(tmp_path: Path) -> None:
     folder = tmp_path / "my"
     write(folder / "train.csv", "text,label\na,x\nb,y\n")
-    assert refusal(f"csv:{folder}") == f"not found: {folder / 'validation.csv'}"
+    assert refusal(f"csv:{folder}").startswith(f"not found: {folder / 'validation.csv'}; validation may also be called valid, val")
+    assert f"give that file: csv:{folder / 'train.csv'}" in refusal(f"csv:{folder}")
     write(folder / "validation.csv", "text,pair,label\na,b,x\nc,d,y\n")
     assert "columns text, pair, label" in refusal(f"csv:{folder}")
     write(folder / "validation.csv", "text,label,split\na,x,train\n")
@@ -373,3 +384,161 @@ def test_messages_quote_no_more_than_the_beginning(tmp_path: Path) -> None:
     said = refusal(f"csv:{write(tmp_path / 'my.csv', SPLIT.replace('d,y', 'd,' + 'z' * 50_000))}")
     assert "my.csv:5: label 'zzz" in said
     assert len(said) < len(str(tmp_path)) + 300
+
+
+# --- files as people have them ---
+
+
+def rows_of(spec: str, own: OwnData | None = None) -> list[Example]:
+    data = user_files.read(spec, own).load()
+    return [*data.train, *data.validation, *data.test]
+
+
+TABLE = as_csv([("text", "label"), *((f"caf\u00e9 {i}", "xy"[i % 2]) for i in range(20))])
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (TABLE.encode("utf-8-sig"), None),
+        (TABLE.encode("utf-16"), None),
+        (codecs.BOM_UTF16_BE + TABLE.encode("utf-16-be"), None),
+        (TABLE.encode("utf-32"), None),
+        (TABLE.encode("utf-16-le"), "utf-16-le"),
+        (TABLE.encode("cp1252"), "cp1252"),
+        (gzip.compress(TABLE.encode()), None),
+        (TABLE.replace("\n", "\r\n").encode(), None),
+        (TABLE.replace("\n", "\r").encode(), None),
+        ((TABLE + "\n\n").encode(), None),
+        ((TABLE + ",\n , \n").encode(), None),
+        (TABLE.replace("\ncaf\u00e9 7", "\n\ncaf\u00e9 7").encode(), None),
+        (TABLE.replace(",", ";").encode(), None),
+        (TABLE.replace(",", "\t").encode(), None),
+        (TABLE.replace(",", "|").encode(), None),
+        (("sep=;\n" + TABLE.replace(",", ";")).encode(), None),
+        (b'"text";"label"\n' + TABLE.replace(",", ";").partition("\n")[2].encode(), None),
+        (TABLE.replace("text,label", " Text ,LABEL").encode(), None),
+    ],
+)
+def test_a_table_says_the_same_however_it_is_written(content: bytes, encoding: str | None, tmp_path: Path) -> None:
+    usual = user_files.read(f"csv:{write(tmp_path / 'usual.csv', TABLE)}").load().fingerprint
+    path = write(tmp_path / "my.csv", content)
+    assert user_files.read(f"csv:{path}", OwnData(encoding=encoding)).load().fingerprint == usual
+
+
+def test_json_says_the_same_as_csv(tmp_path: Path) -> None:
+    """Labels are text by one rule: what Python and pandas write to CSV."""
+    values = [True, False, True, 1.0, 0.5, 7, "7", "x"]
+    objects = [{"text": f"t{i}", "label": values[i % 8]} for i in range(40)]
+    table = as_csv([("text", "label"), *((row["text"], str(row["label"])) for row in objects)])
+    usual = user_files.read(f"csv:{write(tmp_path / 'my.csv', table)}")
+    for name, content in {
+        "my.jsonl": "\n".join(map(json.dumps, objects)),
+        "blank.jsonl": "\n\n".join(map(json.dumps, objects)) + "\n\n",
+        "array.json": json.dumps(objects),
+        "pretty.json": json.dumps(objects, indent=1),
+    }.items():
+        task = user_files.read(str(write(tmp_path / name, content)))
+        assert (task.labels, task.load().fingerprint) == (usual.labels, usual.load().fingerprint)
+
+
+def test_cells_may_be_long(tmp_path: Path) -> None:
+    table = TABLE.replace("caf\u00e9 7", "a" * 200_000)
+    assert max(len(e.text) for e in rows_of(f"csv:{write(tmp_path / 'my.csv', table)}")) == 200_000
+
+
+def test_columns_are_named_by_options(tmp_path: Path) -> None:
+    rows = [("id", "review", "reply", "mood"), *((str(i), f"a {i}", f"b {i}", "xy"[i % 2]) for i in range(20))]
+    path = write(tmp_path / "my.csv", as_csv(rows))
+    assert refusal(f"csv:{path}").endswith("such as --text id --label mood; the first line must name the columns")
+    found = rows_of(f"csv:{path}", OwnData(text="review", pair="reply", label="mood"))
+    assert Example("a 3", "b 3", 1) in found
+    with pytest.raises(MissingInput, match=r"my.csv:1: no column 'nope', which --label names; there are: 'id'"):
+        rows_of(f"csv:{path}", OwnData(text="review", label="nope"))
+    nested = "\n".join(json.dumps({"data": {"body": f"t{i}"}, "notes": [{"mood": "xy"[i % 2]}]}) for i in range(20))
+    path = write(tmp_path / "my.jsonl", nested)
+    assert "--text 'data.body' --label 'notes.0.mood'" in refusal(str(path))
+    assert len(rows_of(str(path), OwnData(text="data.body", label="notes.0.mood"))) == 20
+    path = write(tmp_path / "both.csv", "text,label,score\n" + "".join(f"t{i},{'xy'[i % 2]},{i}\n" for i in range(20)))
+    assert user_files.read(f"csv:{path}", OwnData(score="score")).kind == "regression"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"PK\x03\x04....", "this is a spreadsheet or ZIP archive: save the sheet as CSV"),
+        (b"PAR1....", "this is a Parquet file"),
+        (gzip.compress(TABLE.encode())[:50], "packed by gzip and damaged"),
+        (TABLE.encode("utf-16-le"), "type --encoding utf-16-le"),
+        (TABLE.encode("cp1252"), "name the encoding of the file, such as --encoding cp1252"),
+        (b'{"text": "a"}\n', "this is JSON, not CSV: write jsonl: before the path"),
+        (b"text,label\na,x\rb,y\n", "a carriage return in a cell without quotes"),
+    ],
+)
+def test_what_is_no_table_says_what_to_do(content: bytes, reason: str, tmp_path: Path) -> None:
+    assert reason in refusal(f"csv:{write(tmp_path / 'my.csv', content)}")
+
+
+def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--encoding 'klingon': no such encoding; usual ones are utf-8"):
+        rows_of(f"csv:{write(tmp_path / 'my.csv', TABLE)}", OwnData(encoding="klingon"))
+
+
+def test_usual_names_of_splits(tmp_path: Path) -> None:
+    for name in ("Dev", "val", "valid", "development"):
+        path = write(tmp_path / f"{name}.csv", SPLIT.replace("validation", name))
+        assert user_files.read(f"csv:{path}").load() == EXPECTED
+        folder = tmp_path / f"folder-{name}"
+        write(folder / "train.csv", "text,label\na,x\nb,y\n")
+        write(folder / f"{name}.csv", "text,label\nc,x\nd,y\n")
+        assert user_files.read(str(folder)).load() == EXPECTED
+    write(folder / "val.csv", "text,label\ne,x\nf,y\n")
+    assert "val.csv and development.csv could both be validation" in refusal(f"csv:{folder}")
+
+
+def test_train_and_test_alone_get_a_validation_split(tmp_path: Path) -> None:
+    rows = [("text", "label", "split"), *((f"t{i}", "xy"[i % 2], "train" if i < 40 else "test") for i in range(50))]
+    task = user_files.read(f"csv:{write(tmp_path / 'my.csv', as_csv(rows))}")
+    data = task.load()
+    assert [len(data.train), len(data.validation), len(data.test)] == [36, 4, 10]
+    assert task.notes == ("no validation split: 4 of 40 rows of train are it, the same in every run",)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_test_split_without_labels_is_predicted_only(form: str, tmp_path: Path) -> None:
+    tests = "text\ne\nf\n" if form == "csv" else '{"text": "e"}\n{"text": "f"}\n'
+    write(tmp_path / "my" / f"test.{form}", tests)
+    for split, texts in (("train", "ab"), ("validation", "cd")):
+        rows = [{"text": text, "label": label} for text, label in zip(texts, "xy", strict=True)]
+        table = (
+            as_csv([("text", "label"), *(list(row.values()) for row in rows)])
+            if form == "csv"
+            else "\n".join(map(json.dumps, rows))
+        )
+        write(tmp_path / "my" / f"{split}.{form}", table)
+    task = user_files.read(f"{form}:{tmp_path / 'my'}")
+    assert (task.load().test, [e.text for e in task.load().unlabelled]) == ((), ["e", "f"])
+    assert task.load().fingerprint != EXPECTED.fingerprint
+    single = write(tmp_path / "single.csv", SPLIT + "e,,test\nf,,test\n")
+    assert user_files.read(f"csv:{single}").load() == task.load()
+    assert ":6: label is empty" in refusal(f"csv:{write(tmp_path / 'half.csv', SPLIT + 'e,,test' + chr(10) + 'f,x,test')}")
+
+
+def test_the_format_may_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "my.csv", SPLIT)
+    monkeypatch.chdir(tmp_path)
+    for spec in ("my.csv", "./my.csv", "CSV:my.csv", str(tmp_path / "my.csv")):
+        assert get_task(spec).load() == EXPECTED
+        assert own_tasks([spec])[0].name == "my.csv"
+    for spec, advice in (("my.xlsx", "write its format before it: csv:PATH"), ("parquet:my.parquet", "own files are csv:PATH")):
+        with pytest.raises(UsageError, match=advice):
+            get_task(spec)
+        with pytest.raises(UsageError, match=advice):
+            own_tasks([spec])
+    with pytest.raises(UsageError, match=r"--text is for files of your own"):
+        get_task("toy", OwnData(text="a"))
+
+
+def test_empty_texts_are_named_before_repeats(tmp_path: Path) -> None:
+    path = write(tmp_path / "my.csv", TABLE.replace("caf\u00e9 3", "").replace("caf\u00e9 7", ""))
+    assert refusal(f"csv:{path}") == f"{path}:5: text is empty"

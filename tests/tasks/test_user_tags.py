@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stableft.core.errors import MissingInput, UsageError
+from stableft.core.own_data import OwnData
 from stableft.tasks import TaggedExample, TaskData, user_files
 from stableft.tasks.catalog import get_task, own_tasks
 
@@ -77,7 +78,6 @@ def test_it_is_found_by_its_name_and_travels_without_its_file(tmp_path: Path) ->
         ({"train": TRAIN}, "not found: {path}/validation.bio"),
         ({"train": TRAIN, "validation": "Ada B-org\n"}, "{path}/validation.bio:1: entity of kind 'org', expected one of loc, per"),
         ({"train": TRAIN, "validation": "a O\nb\n"}, "{path}/validation.bio:2: 1 columns"),
-        ({"train": TRAIN, "validation": "a O\nb I-per\n"}, "{path}/validation.bio:2: I-per follows O, which BIO2 forbids"),
         ({"train": TRAIN, "validation": "a O\n"}, "{path}: validation has 1 sentences without any entity"),
         ({"train": "a O\n", "validation": "b O\n"}, "{path}: train has 1 sentences without any entity"),
         (
@@ -90,6 +90,63 @@ def test_it_is_found_by_its_name_and_travels_without_its_file(tmp_path: Path) ->
 def test_folders_that_cant_be_used(splits: dict[str, str], message: str, tmp_path: Path) -> None:
     path = folder(tmp_path / "my", **splits)
     assert refusal(path).startswith(message.format(path=path))
+
+
+def test_a_tag_that_fits_nothing_begins_an_entity_and_is_counted(tmp_path: Path) -> None:
+    """As conlleval and seqeval read it: the 'default' mode of seqeval."""
+    orphans = "a O\nb I-per\nc I-loc\n"
+    task = user_files.read(f"bio:{folder(tmp_path / 'my', train=TRAIN, validation=orphans)}")
+    assert task.load().validation == (TaggedExample(("a", "b", "c"), (0, 3, 1)),)
+    assert task.notes == ("2 tags do not fit the one before and begin an entity, at validation.bio:2, validation.bio:3",)
+    closed = folder(tmp_path / "closed", train="a B-x\nb M-x\n\nc M-x\nd E-x\n", validation="e S-x\n")
+    task = user_files.read(f"bio:{closed}")
+    assert [example.tags for example in task.load().train] == [(1, 2), (1, 2)]
+    assert task.notes[0].startswith("2 tags do not fit")
+
+
+def test_files_as_conll_has_them(tmp_path: Path) -> None:
+    train = "-DOCSTART- -X- O\n\n# id = 1\nAda NN U-per\nsang VB O\n\n-DOCSTART- -X- O\n\nNether NN B-loc\nWex NN L-loc\n"
+    path = tmp_path / "my"
+    path.mkdir()
+    (path / "train.conll").write_text(train)
+    (path / "dev.conll").write_text("Zolk NN U-per\n")
+    (path / "test.conll").write_text("Zolk NN\nsang VB\n")
+    task = user_files.read(f"bio:{path}")
+    data = task.load()
+    assert [example.words for example in data.train] == [("Ada", "sang"), ("Nether", "Wex")]
+    assert [example.tags for example in data.train] == [(3, 0), (1, 2)]
+    assert ([e.words for e in data.unlabelled], data.test) == ([("Zolk", "sang")], ())
+    said = " ".join(task.notes)
+    assert "train.conll: 1 comment lines are left out" in said
+    assert "train.conll: 2 -DOCSTART- lines are left out" in said
+    assert "of 3 columns the word is number 1 and the tag the last" in said
+    assert "test has no tags" in said
+
+
+def test_columns_are_chosen_by_number(tmp_path: Path) -> None:
+    rows = "".join(f"{i} w{i} B-x NN\n\n" for i in range(20))
+    (tmp_path / "my.bio").write_text(rows)
+    task = user_files.read(f"bio:{tmp_path / 'my.bio'}", OwnData(text="2", label="3"))
+    assert task.load().train[0].words == ("w0",)
+    with pytest.raises(UsageError, match="--text 'two': columns of tagged words have numbers"):
+        user_files.read(f"bio:{tmp_path / 'my.bio'}", OwnData(text="two"))
+    with pytest.raises(MissingInput, match=r"my.bio:1: tag 'NN', .* put I- before it"):
+        user_files.read(f"bio:{tmp_path / 'my.bio'}")
+
+
+def test_repeated_sentences_stop_stay_or_go(tmp_path: Path) -> None:
+    path = single(tmp_path / "my.bio", 20, "\nword3 O\nAda B-per\n")
+    assert "1 such row in all" in refusal(path)
+    kept, dropped = (
+        user_files.read(f"bio:{path}", own).load() for own in (OwnData(on_duplicates="keep"), OwnData(on_duplicates="drop"))
+    )
+    assert [len(data.train + data.validation + data.test) for data in (kept, dropped)] == [21, 20]
+
+
+def test_kinds_that_differ_by_case_stop(tmp_path: Path) -> None:
+    path = folder(tmp_path / "my", train=TRAIN + "\nZolk B-PER\n", validation=VALIDATION)
+    assert "'PER' (1 rows) = 'per' (1 rows)" in refusal(path)
+    assert user_files.read(f"bio:{path}", OwnData(on_variants="merge")).labels == ("O", "B-PER", "I-PER", "B-loc", "I-loc")
 
 
 def test_files_that_cant_be_used(tmp_path: Path) -> None:

@@ -31,17 +31,19 @@ class Sentence:
         path: The file.
         line: Line of the first word.
         words: At least one.
-        tags: One for each word.
+        tags: One for each word; none if the file has no tags.
+        lines: Line of each word, if other lines lie between; empty: one line after the other.
     """
 
     path: Path
     line: int
     words: tuple[str, ...]
     tags: tuple[str, ...]
+    lines: tuple[int, ...] = ()
 
     def place(self, word: int = 0) -> str:
         """Returns ``path:line`` of a word."""
-        return f"{self.path}:{self.line + word}"
+        return f"{self.path}:{self.lines[word] if self.lines else self.line + word}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,25 @@ def read_tagged(*paths: Path, cut: bool = False) -> tuple[list[Sentence], ...]:
     for sentence in everything:
         _check(sentence, scheme, cut=cut)
     return tuple([replace(s, tags=tuple(_to_bio2(s.tags, scheme))) for s in sentences] for sentences in files)
+
+
+def to_bio2(files: Sequence[Sequence[Sentence]]) -> tuple[tuple[list[Sentence], ...], list[str]]:
+    """Converts the tags of files of one scheme to BIO2, leniently as conlleval and seqeval read them.
+
+    A tag that continues no entity of its kind begins one, and an entity without an end ends there.
+
+    Returns:
+        The sentences of each file, and the places of the tags that the scheme forbids.
+
+    Raises:
+        MissingInput: No scheme has all the prefixes.
+    """
+    everything = [sentence for sentences in files for sentence in sentences]
+    scheme = _scheme(everything)
+    if scheme is BIO2 and _is_bio1(everything):
+        return tuple([replace(s, tags=tuple(_from_bio1(s.tags))) for s in sentences] for sentences in files), []
+    broken = [sentence.place(word) for sentence in everything for word in _forbidden(sentence.tags, scheme)]
+    return tuple([replace(s, tags=tuple(_leniently(s.tags, scheme))) for s in sentences] for sentences in files), broken
 
 
 def kind_of(tag: str) -> str:
@@ -171,6 +192,25 @@ def _to_bio2(tags: Sequence[str], scheme: Scheme) -> Iterator[str]:
         # After O an inside tag begins an entity: the second part of one cut by a sentence's end.
         continues = tag[0] in scheme.inside and last != "O"
         yield tag if tag == "O" else f"{'I' if continues else 'B'}-{kind_of(tag)}"
+
+
+def _fits(last: str, tag: str, scheme: Scheme) -> bool:
+    return last[0] in scheme.unfinished and kind_of(last) == kind_of(tag)
+
+
+def _leniently(tags: Sequence[str], scheme: Scheme) -> Iterator[str]:
+    for last, tag in _pairs(tags):
+        continues = tag[0] in scheme.inside and _fits(last, tag, scheme)
+        yield tag if tag == "O" else f"{'I' if continues else 'B'}-{kind_of(tag)}"
+
+
+def _forbidden(tags: Sequence[str], scheme: Scheme) -> Iterator[int]:
+    for word, (last, tag) in enumerate(_pairs(tags)):
+        inside = tag[0] in scheme.inside
+        if inside != _fits(last, tag, scheme) and (inside or (scheme.closed and last[0] in scheme.unfinished)):
+            yield word
+    if scheme.closed and tags and tags[-1][0] in scheme.unfinished:
+        yield len(tags) - 1
 
 
 def _check(sentence: Sentence, scheme: Scheme, *, cut: bool) -> None:

@@ -1,118 +1,307 @@
-"""Rows of a user's file: CSV, TSV or one JSON object a line.
+"""TableRows of a user's file: CSV, TSV or JSON objects.
 
-CSV may quote, as Python's csv module reads it; TSV has no quoting, like GLUE's. All files are
-UTF-8, with or without a byte-order mark. The first malformed row stops the reading; the error names
-its place and the reason. `divide` splits rows without a ``split``.
+CSV may quote, as Python's csv module reads it. Its separator is the first of comma, semicolon, tab
+and bar by which the header has the needed columns; a first line ``sep=;`` names it. TSV has no
+quoting, like GLUE's. JSON is one object a line, or one array of objects. Blank lines are skipped.
+
+Columns are found by their names: exactly, or if ``text`` or the label is not found so, without
+regard to case and surrounding space. The first malformed row stops the reading; the error names its
+place and the reason.
 """
 
 import csv
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
+from stableft.core.errors import MissingInput, quoted
+from stableft.core.own_data import OwnData
+from stableft.tasks.readers.corpus_files import Record
+from stableft.tasks.readers.user_text import read_lines, short
 
-from stableft.core.errors import MissingInput
-from stableft.core.seeds import stream
-from stableft.tasks.readers.corpus_files import Record, json_objects, read_lines
-
-SPLITS = ("train", "validation", "test")
-MIN_ROWS = 20  # of a file without splits: two rows for validation and two for test
 COLUMNS = ("text", "pair", "label", "score", "split")
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LONGEST_CELL = 2**31 - 1
+JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*\[\s*$')
+WHITESPACE = re.compile(r"[ \t\n\r]*")
+
+RoleColumns = Mapping[str, str]  # role, such as text -> the column's own name
 
 
-def divide(labels: Sequence[str] | None, count: int) -> list[str]:
-    """Returns the fixed split of rows without a ``split``, see `stableft.tasks.user_files`.
+class TableRows(NamedTuple):
+    """The rows of a file.
+
+    Attributes:
+        records: At least one, with the roles `COLUMNS` as names.
+        notes: Remarks for the user, one sentence each.
+    """
+
+    records: list[Record]
+    notes: list[str]
+
+
+def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bool = True) -> RoleColumns:
+    """Returns the column of each role that a file has.
 
     Args:
-        labels: (count,) classes to stratify by; None for a plain draw.
-        count: Number of rows.
+        place: Place of the names, for messages.
+        names: All columns.
+        own: Names of columns chosen by the user.
+        labelled: False if the label may be absent: of a test split.
 
-    Returns:
-        (count,) name of each row's split.
+    Raises:
+        MissingInput: A needed column is absent or not unique; says how to name it.
     """
-    # Sorts uniform numbers: numpy doesn't guarantee that permutation() never changes.
-    order = np.argsort(stream(0, "own").random(count), kind="stable")
-    if labels is not None:
-        # Spread the ranks within a class evenly over (0, 1): the smallest ones keep its share.
-        rank, classes = np.empty(count), np.array(labels)
-        for label in np.unique(classes):
-            members = order[classes[order] == label]
-            rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-        order = order[np.argsort(rank[order], kind="stable")]
-    tenth = count // 10
-    splits: list[str] = ["train"] * count
-    for position, row in enumerate(order[: 2 * tenth].tolist()):
-        splits[row] = "validation" if position < tenth else "test"
-    return splits
+    asked = {role: name for role in COLUMNS if (name := getattr(own, role)) is not None}
+    for role, name in asked.items():
+        if name not in names and not (role in ("label", "score", "split") and not labelled):
+            raise MissingInput(f"{place}: no column {quoted(name)}, which --{role} names; there are: {_there(names)}")
+    exact = {role: asked.get(role, role) for role in COLUMNS if asked.get(role, role) in names}
+    loose = {role: name for name in reversed(names) for role in COLUMNS if name.strip().casefold() == role} | exact
+    columns = exact if "text" in exact and ("label" in exact or "score" in exact) else loose
+    for role, name in columns.items():
+        alike = [other for other in names if other == name or (role not in exact and other.strip().casefold() == role)]
+        if len(alike) > 1:
+            raise MissingInput(f"{place}: column {quoted(name)[1:-1]} more than once; rename one, or name another by --{role}")
+    if "label" in asked or "score" in asked:  # the other one, if it was not asked for, is a column like any other
+        columns = {role: name for role, name in columns.items() if role not in ("label", "score") or role in asked}
+    return _complete(place, names, columns, labelled)
 
 
-def _read_csv(path: Path) -> Iterator[Record]:
-    return _table(path, _csv_rows(path))
+def _complete(place: str, names: Sequence[str], columns: RoleColumns, labelled: bool) -> RoleColumns:
+    free = [name for name in names if name not in columns.values()]
+    if "text" not in columns:
+        example = f", such as --text {_word(free[0])}" if free else ""
+        last = f" --label {_word(free[-1])}" if len(free) > 1 and not {"label", "score"} & columns.keys() else ""
+        ways = f"name it by --text{example}{last}; the first line must name the columns" if free else "write it into the first line"
+        raise MissingInput(f"{place}: no column 'text'; there are: {_there(names)}; {ways}")
+    labels = {"label", "score"} & columns.keys()
+    if len(labels) == 2 or (labelled and not labels):
+        which = "leave one out, or choose it by --label label or --score score" if labels else "name it by --label or --score"
+        example = f", such as --label {_word(free[-1])}" if free and not labels else ""
+        needed = "one column 'label' (classes) or 'score' (numbers) is needed"
+        raise MissingInput(f"{place}: {needed}; there are: {_there(names)}; {which}{example}")
+    return columns
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
-    line = 1
+def _there(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))[:200] or "none"
+
+
+def _word(name: str) -> str:
+    return name if name.isidentifier() else quoted(name, 40)
+
+
+def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:
+    lines = read_lines(path, own.encoding)
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    separators, named = list(SEPARATORS), lines[first : first + 1]
+    if named and JSON.match(named[0]):
+        raise MissingInput(f"{path}:{first + 1}: this is JSON, not CSV: write jsonl: before the path")
+    if named and named[0].lower().startswith("sep=") and len(named[0]) == 5:  # Excel reads and writes it
+        separators, first = [named[0][4]], first + 1
+    tried: list[tuple[int, MissingInput]] = []
+    for separator in separators:
+        rows = _csv_rows(path, lines, first, separator)
+        names: list[str] = []
+        try:
+            line, names = next(rows, (1, []))
+            columns = find_columns(f"{path}:{line}", names, own, labelled=labelled)
+        except MissingInput as error:
+            tried.append((-len(names), error))
+            continue
+        notes = [] if separator == "," else [f"{short(path)}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
+        return TableRows(list(_table(path, names, columns, rows, separator)), notes)
+    raise min(tried, key=lambda each: each[0])[1]  # by the separator that gives most columns
+
+
+def _csv_rows(path: Path, lines: Sequence[str], first: int, separator: str) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LONGEST_CELL)
+    reader = csv.reader((line + "\n" for line in lines[first:]), strict=True, delimiter=separator)
+    line = first + 1
     while True:
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise MissingInput(f"{path}:{line}: bad CSV ({error})") from error
+            raise MissingInput(f"{path}:{line}: bad CSV ({_plain(error)})") from error
         yield line, cells
-        line = reader.line_num + 1  # a quoted cell may span several lines
+        line = first + reader.line_num + 1  # a quoted cell may span several lines
 
 
-def _read_tsv(path: Path) -> Iterator[Record]:
-    return _table(path, ((number, line.split("\t")) for number, line in enumerate(read_lines(path), start=1)))
+def _plain(error: csv.Error) -> str:
+    """Returns the reason of an error of Python's csv module in words for a user."""
+    said = str(error)
+    if "new-line" in said:
+        return "a carriage return in a cell without quotes: quote the cell, or save the file with one kind of line ends"
+    if "unexpected end" in said:
+        return "a quote is opened here and never closed"
+    if "expected after" in said:
+        return f"{said}: within a quoted cell write a quote as two"
+    return said
 
 
-def _table(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record]:
-    _, names = next(rows, (1, []))
-    _check_columns(f"{path}:1", names)
-    number = 1
+def _read_tsv(path: Path, own: OwnData, labelled: bool) -> TableRows:
+    rows = ((number, line.split("\t") if line else []) for number, line in enumerate(read_lines(path, own.encoding), start=1))
+    line, names = next((row for row in rows if row[1]), (1, []))
+    columns = find_columns(f"{path}:{line}", names, own, labelled=labelled)
+    return TableRows(list(_table(path, names, columns, rows, "\t")), [])
+
+
+def _table(
+    path: Path, names: Sequence[str], columns: RoleColumns, rows: Iterator[tuple[int, list[str]]], separator: str
+) -> Iterator[Record]:
+    index = {role: names.index(name) for role, name in columns.items()}
+    blank: int | None = None  # a row without any text, allowed at the end only
+    found = False
     for number, cells in rows:
+        if not cells and len(names) > 1:
+            continue
+        if not any(cell.strip() for cell in cells):
+            blank = blank or number
+            continue
+        if blank is not None:
+            raise MissingInput(f"{path}:{blank}: text is empty, and so is all of the row; remove it")
         if len(cells) != len(names):
-            raise MissingInput(f"{path}:{number}: {len(cells)} columns, expected {len(names)}")
-        yield Record(f"{path}:{number}", {name: cell for name, cell in zip(names, cells, strict=True) if name in COLUMNS})
-    if number == 1:
+            more = f"; quote a cell that contains {quoted(separator)}" if len(cells) > len(names) and separator != "\t" else ""
+            raise MissingInput(f"{path}:{number}: {len(cells)} columns, expected {len(names)}{more}")
+        found = True
+        yield Record(f"{path}:{number}", {role: cells[place] for role, place in index.items()})
+    if not found:
         raise MissingInput(f"{path}:1: the file has no rows")
 
 
-def _read_jsonl(path: Path) -> Iterator[Record]:
-    columns: list[str] = []
-    for place, row in json_objects(path):
-        found = [name for name in COLUMNS if name in row]
+def _read_json(path: Path, own: OwnData, labelled: bool) -> TableRows:
+    lines = read_lines(path, own.encoding)
+    is_array = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
+    objects = _array(path, "\n".join(lines)) if is_array else _json_lines(path, lines)
+    columns: RoleColumns = {}
+    roles: set[str] = set()
+    records: list[Record] = []
+    for place, row in objects:
+        asked = [name for role in COLUMNS if (name := getattr(own, role)) is not None and _has(row, name)]
         if not columns:
-            _check_columns(place, list(row))
-            columns = found
-        if found != columns:
-            raise MissingInput(f"{place}: keys {', '.join(found)}; the first row has {', '.join(columns)}")
-        yield Record(place, {name: _written(place, name, row[name]) for name in columns})
+            columns = find_columns(place, list(dict.fromkeys([*_leaves(row), *asked])), own, labelled=labelled)
+            roles = set(columns)
+        found = {role for role, name in columns.items() if _has(row, name)}
+        found |= {role for role in COLUMNS if role in row and getattr(own, role) is None} - {"label", "score"}
+        written = {role: _written(place, role, _value(row, columns[role])) for role in columns if role in found}
+        if roles - found == {"label"} and written.get("split", "").strip().casefold() == "test":
+            found.add("label")
+            written["label"] = ""
+        if found != roles:
+            first, here = (", ".join(role for role in COLUMNS if role in each) for each in (roles, found))
+            raise MissingInput(f"{place}: keys {here}; the first row has {first}")
+        records.append(Record(place, written))
+    if not records:
+        raise MissingInput(f"{path}:1: the file has no rows")
+    return TableRows(records, [])
 
 
-def _written(place: str, name: str, value: object) -> str:
-    """Converts a JSON value to text: strings, class numbers, and scores as numbers.
+def _json_lines(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row: object = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            ways = "; write one object on each line, or an array [...] of them" if line.strip() in ("{", "}") else ""
+            raise MissingInput(f"{path}:{number}: bad JSON ({error}){ways}") from error
+        yield _an_object(f"{path}:{number}", row)
+
+
+def _array(path: Path, text: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yields the objects of an array with the lines where they begin."""
+    decoder, at, line = json.JSONDecoder(), text.index("[") + 1, 1
+    counted = 0
+    opened = True
+    while True:
+        at = WHITESPACE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess]
+        line, counted = line + text.count("\n", counted, at), at
+        if text[at : at + 1] == "]":
+            if text[at + 1 :].strip():
+                raise MissingInput(f"{path}:{line}: bad JSON (text after the array)")
+            return
+        if not opened and text[at : at + 1] == ",":
+            at, opened = at + 1, True
+            continue
+        if not opened:
+            raise MissingInput(f"{path}:{line}: bad JSON (expected a comma, or ] at the array's end)")
+        try:
+            row, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise MissingInput(
+                f"{path}:{line}: bad JSON ({str(error).split(': line')[0]} in the object that begins here)"
+            ) from error
+        yield _an_object(f"{path}:{line}", row)
+        opened = False
+
+
+def _an_object(place: str, row: object) -> tuple[str, dict[str, object]]:
+    if not isinstance(row, dict):
+        raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
+    return place, row
+
+
+def _leaves(value: object, name: str = "") -> Iterator[str]:
+    """Yields the keys of an object, those of nested ones with dots; of a list only the first item's."""
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            yield from _leaves(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and value and name.count(".") < 5:
+        yield from _leaves(value[0], f"{name}.0")
+    else:
+        yield name
+
+
+def _has(row: Mapping[str, object], name: str) -> bool:
+    return name in row or _walk(row, name) is not None
+
+
+def _value(row: Mapping[str, object], name: str) -> object:
+    return row[name] if name in row else _walk(row, name)
+
+
+def _walk(row: object, name: str) -> object:
+    """Returns the value below a dotted name, such as ``data.text`` or ``labels.0``; None if there is none."""
+    for part in name.split("."):
+        if isinstance(row, list) and part.isdecimal() and int(part) < len(row):
+            row = row[int(part)]
+        elif isinstance(row, dict) and part in row:
+            row = row[part]
+        else:
+            return None
+    return row
+
+
+def _written(place: str, role: str, value: object) -> str:
+    """Converts a JSON value to text, as Python and pandas would write it to CSV.
+
+    Texts must be strings and scores numbers. A class may also be a number or a boolean; null is empty.
 
     Raises:
         MissingInput: The value has another type.
     """
-    accepted = {"label": (str, int), "score": (int, float)}.get(name, (str,))
+    if role == "label":
+        if value is None or value != value:  # null, or NaN
+            return ""
+        if isinstance(value, str | bool | int | float):
+            return str(value)
+    accepted = (int, float) if role == "score" else (str,)
     if isinstance(value, bool) or not isinstance(value, accepted):
-        wanted = {"label": "a string or a whole number", "score": "a number"}.get(name, "a string")
-        raise MissingInput(f"{place}: {name} holds {type(value).__name__}, expected {wanted}")
+        wanted = {"label": "a string, a number, true or false", "score": "a number"}.get(role, "a string")
+        nested = f"; name a key within it, such as --{role} NAME.KEY" if isinstance(value, dict | list) else ""
+        raise MissingInput(f"{place}: {role} holds {type(value).__name__}, expected {wanted}{nested}")
     return str(value)
 
 
-def _check_columns(place: str, names: Sequence[str]) -> None:
-    there = ", ".join(map(repr, names))[:200]
-    if twice := sorted({name for name in names if names.count(name) > 1 and name in COLUMNS}):
-        raise MissingInput(f"{place}: column {', '.join(twice)} more than once")
-    if "text" not in names:
-        raise MissingInput(f"{place}: no column 'text'; there are: {there or 'none'}")
-    if ("label" in names) == ("score" in names):
-        raise MissingInput(f"{place}: one column 'label' (classes) or 'score' (numbers) is needed; there are: {there}")
-
-
-READERS: Mapping[str, Callable[[Path], Iterator[Record]]] = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
+READERS: Mapping[str, Callable[[Path, OwnData, bool], TableRows]] = {
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "jsonl": _read_json,
+    "json": _read_json,
+}
+"""Format -> function of the file, the user's choices, and whether the label is needed."""
