@@ -8,8 +8,8 @@ full sets. Public runs of BERT-large with 1 to 1,000 examples (experiments/repli
 drawn.
 
 Prediction: on 1,000 examples both remedies help (from protocol section 3.4, whose means of the
-public runs were known). Re-initialised blocks need steps to learn: on 10 and fewer they do not help.
-Without correction the first updates are larger, which helps where there are few.
+public runs were known). Re-initialised blocks need steps to learn: on 10 and fewer they do not
+help. Without correction the first updates are larger, which helps where there are few.
 
 Found (public runs, BERT-large): from 1,000 examples on, correction and re-initialisation raise the
 mean on all four tasks. On 100 examples (12 steps) the uncorrected runs score higher than the

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import NotLogged
 from stableft.reporting.grid_axes import learning_rates
 from stableft.reporting.rounding import exact
 from stableft.reporting.run_predictions import predictions
@@ -35,7 +35,7 @@ def tuned_scores(results: Results) -> pd.DataFrame:
         that of each half, such as ``5e-04 / 2e-04``), seed and value (the score).
 
     Raises:
-        MissingInput: predictions are absent, or the rates of an arm have no common seed.
+        NotLogged: predictions are absent, or the rates of an arm have no common seed.
         NotLogged: see `learning_rates`.
     """
     frame = learning_rates(results)
@@ -79,7 +79,7 @@ def _best(task: str, arm: str, chosen: pd.DataFrame) -> float:
     """Returns the rate with the best mean over the seeds that all rates have; of equal ones, the lowest."""
     common = chosen.dropna()
     if common.empty:
-        raise MissingInput(f"no seed on {task} that all learning rates of {arm} have")
+        raise NotLogged(f"no seed on {task} that all learning rates of {arm} have")
     return float(str(common.mean().map(exact).idxmax()))
 
 
@@ -92,7 +92,7 @@ def _half_scores(task: str, runs: pd.DataFrame, results: Results) -> pd.DataFram
     name = str(runs["score_name"].iloc[0])
     if found is None or name not in scores.SCORES:
         why = "no predictions" if found is None else f"a score of whole texts, {name}"
-        raise MissingInput(f"the learning rate on {task} can't be chosen on other examples than those reported: {why}")
+        raise NotLogged(f"the learning rate on {task} can't be chosen on other examples than those reported: {why}")
     columns: dict[str, list[float]] = {str(half): [] for half in range(HALVES)}
     for run in runs.itertuples():
         row = found.rows.get((names[str(run.run_id)], int(str(run.seed))))

@@ -64,7 +64,7 @@ def train(
         loss = batch_losses(model, outputs, batch, data.task.kind).mean()
         yield MetricRow(step, "train", "loss", "", value := loss.item())
         if not np.isfinite(value):
-            return _refuse_before_updates(done)
+            return _refuse_before_updates(setup, done)
         loss.backward()
 
         # Update of the weights and of their average.
@@ -85,8 +85,8 @@ def train(
         yield from _surface_rows(surface, setup.num_steps, scorer, state, checkpointer)
 
 
-def _refuse_before_updates(done: int) -> None:
-    if done == 0:
+def _refuse_before_updates(setup: Setup, done: int) -> None:
+    if done == 0 and not setup.config.sources():  # a run from another one's weights may inherit its divergence
         raise UsageError(
             "the loss is not finite before the first update, so no optimizer caused it: weights, inputs or precision do. "
             "Try --precision fp32, or other weights"

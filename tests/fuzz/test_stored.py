@@ -360,11 +360,13 @@ def test_weights_of_an_encoder(folder: Path, tmp_path: Path) -> None:
     whole = weights.read_bytes()
     settings = (folder / "config.json").read_bytes()
 
+    def load(encoder: Encoder) -> Any:
+        return read_body(encoder, read_settings(encoder))
+
     def read(header: bytes, content: bytes | None, config: bytes) -> None:
         weights.write_bytes(header + whole[length:] if content is None else content)
         (folder / "config.json").write_bytes(config)
-        encoder = resolve(str(folder))
-        found = answer(tmp_path, lambda: read_body(encoder, read_settings(encoder)), folder)
+        found = answer(tmp_path, lambda: load(resolve(str(folder))), folder)
         if not isinstance(found, StableftError):
             assert all(parameter.device.type == "cpu" for parameter in found[0].parameters())
 

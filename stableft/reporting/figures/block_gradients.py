@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import NotLogged
 from stableft.reporting import panel_parts, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
@@ -41,14 +41,14 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         (geometric mean over runs with a norm above 0; NaN if there is none), n (runs in the mean).
 
     Raises:
-        MissingInput: no finished run of the arms logged gradient norms.
+        NotLogged: no finished run of the arms logged gradient norms.
     """
     results = training_curves.of_one_length(results)
     rows = training_curves.by_block(results, "block_grad_norm").merge(run_scores.final_scores(results)[[*CELL, "failed"]], on=CELL)
     if arms is not None:
         rows = rows[rows["arm"].isin(list(arms))]
     if rows.empty:
-        raise MissingInput(f"no finished run of {', '.join(arms or ())} holds gradient norms")
+        raise NotLogged(f"no finished run of {', '.join(arms or ())} holds gradient norms")
     rows = rows.assign(outcome=np.where(rows["failed"], FAILED, SUCCESSFUL), log=np.log(rows["value"].where(rows["value"] > 0)))
     keys = ["task", "outcome", "depth", "step"]
     frame = rows.groupby(keys, observed=True)["log"].agg(["mean", "count"]).reset_index()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from stableft.core.errors import MissingInput, NotLogged
+from stableft.core.errors import NotLogged
 from stableft.reporting import grid_axes, run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
@@ -33,12 +33,12 @@ def data(results: Results) -> pd.DataFrame:
 
     Raises:
         NotLogged: no run has a training loss.
-        MissingInput: no runs, no finished run, or a finished run without its final score.
+        NotLogged: no runs, no finished run, or a finished run without its final score.
     """
     scores = run_scores.final_scores(results)
     losses = grid_axes.final_losses(results)
     if scores["diverged"].all():
-        raise MissingInput("every run diverged, so none has a final training loss")
+        raise NotLogged("every run diverged, so none has a final training loss")
     if losses.empty:
         raise NotLogged("no finished run holds the metric 'loss' on split 'train'")
     frame = scores.merge(losses.drop_duplicates("run_id"), on="run_id")

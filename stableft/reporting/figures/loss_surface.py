@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import NotLogged
 from stableft.reporting import run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.reporting.rounding import exact
@@ -47,7 +47,7 @@ def data(results: Results) -> pd.DataFrame:
 
     Raises:
         NotLogged: no run has a surface.
-        MissingInput: a finished run without its final score.
+        NotLogged: a finished run without its final score.
     """
     frame = training_curves.surfaces(results)
     frame = frame.merge(_points(results, frame), on=[*CELL, "a", "b"], how="left")
@@ -75,7 +75,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws one panel per surface, with its task, seed and arm.
 
     Raises:
-        MissingInput: no loss is finite.
+        NotLogged: no loss is finite.
     """
     # All panels share their levels, so that colours can be compared.
     levels = _levels(frame["loss"])
@@ -107,7 +107,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 def _levels(losses: pd.Series) -> NDArray[np.float64]:
     finite = losses[np.isfinite(losses)].clip(lower=FLOOR)
     if finite.empty:
-        raise MissingInput("no point of any surface has a finite loss: the runs diverged")
+        raise NotLogged("no point of any surface has a finite loss: the runs diverged")
     return exact(np.geomspace(finite.min(), max(finite.max(), 1.01 * finite.min()), NUM_LEVELS))
 
 

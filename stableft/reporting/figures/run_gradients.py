@@ -10,7 +10,7 @@ from collections.abc import Collection
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import NotLogged
 from stableft.reporting import panel_parts, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
@@ -42,7 +42,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 
     Raises:
         NotLogged: no finished run logged gradient norms, or no run is of the arms.
-        MissingInput: no run of the length that most runs have logged them.
+        NotLogged: no run of the length that most runs have logged them.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))
     rows = training_curves.by_block(shown, "block_grad_norm")
@@ -50,7 +50,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
     logged = scores[scores["run_id"].isin(rows["run_id"])]
     chosen = [_chosen(of_task) for _, of_task in logged.groupby("task", sort=False, observed=True)]
     if not chosen:
-        raise MissingInput("no run holds gradient norms")
+        raise NotLogged("no run holds gradient norms")
     frame = pd.concat(chosen, ignore_index=True).merge(rows, on=CELL)
     return frame[["task", "outcome", "arm", "seed", "depth", "step", "value"]].astype({"arm": "str"})
 
