@@ -21,7 +21,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, quick: Quick) -> Path:
     assert "4 runs collected in out/smoke/adam" in out
     assert "next: `python -m stableft figures --results out` draws them" in out
     assert err.count("done toy / ") == 4
-    assert err.startswith("adam at protocol smoke: 4 runs, 0 cached, 4 will run\ntime: under a minute\n")
+    quality, _, announced = err.partition("\n")
+    assert quality.startswith("toy: tiny-random: none of the pieces unknown")
+    assert announced.startswith("adam at protocol smoke: 4 runs, 0 cached, 4 will run\ntime: under a minute\n")
     draws = "`python -m stableft figures --results out` draws them"
     assert re.search(rf"seed 0 has ended. [23] runs are collected: {draws}; the grid continues\.", err)
     return folder
