@@ -75,6 +75,7 @@ def plan_view(planned: Plan, store: Store, expected: Forecast) -> View:
         **time_data(planned, expected),
         "estimated_bytes": planning.estimated_bytes(planned, store),
         "problems": list(planned.problems),
+        "remarks": list(planned.remarks),
         "first": Counter(source.task for source in planned.sources.values()),
     }
     return View(_text(planned, data, expected), data)
@@ -100,5 +101,6 @@ def _text(planned: Plan, data: dict, expected: Forecast) -> list[RenderableType]
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *time_lines(planned, expected),
         f"disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
+        *planned.remarks,
         *(f"can't start yet: {problem}" for problem in planned.problems),
     ]

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, printable, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
@@ -139,7 +139,9 @@ def announced(planned: Plan, store: Store, selected: Selection, execution: Execu
         total, missing = len(planned.cells), len(planned.missing)
         err.print(f"{planned.title}: {total} runs, {total - missing} cached, {missing} will run")
         collected = sum(p.collected for p in planned.missing)
-        err.print(*collected_lines(collected), *time_lines(planned, expected), sep="\n")
+        err.print(
+            *map(printable, planned.remarks), *collected_lines(collected), *time_lines(planned, expected), sep="\n", markup=False
+        )
     return expected
 
 

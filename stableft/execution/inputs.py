@@ -34,6 +34,10 @@ class Inputs:
 
         return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
 
+    def remarks(self) -> list[str]:
+        """Returns what is to say about the files of the encoders looked up so far."""
+        return [remark for each in self._encoders.values() if isinstance(each, Encoder) for remark in each.remarks]
+
     def run_id(self, config: RunConfig) -> str:
         """Returns the identity of a run.
 
