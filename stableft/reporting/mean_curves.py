@@ -74,7 +74,8 @@ def mean_curves(
         parts = _of_arm(here, runs, lines.get(str(task), np.nan), band, published, about) if len(here) else []
         frames += [part.assign(task=str(task), arm=str(arm)) for part in parts if len(part)]
     if not frames:
-        raise NotLogged(f"the results hold no metric {metric!r} on split {split!r}")
+        often = f", as often as every {interval} steps" if interval else ""
+        raise NotLogged(f"the results hold no metric {metric!r} on split {split!r}{often}")
     return pd.concat(frames, ignore_index=True)[COLUMNS].astype({"seed": "Int64", "step": "int64"})
 
 
