@@ -40,9 +40,10 @@ def describe(results: Results) -> str:
 
 
 def arms_drawn(*, arms: Collection[str] | None = None, **_: object) -> str:
-    """Returns the sentence on the arms of a figure, which other options do not change; empty for all arms.
+    """Returns the sentence on the arms of a figure; empty for all arms.
 
-    It is the ``lead`` of kinds of figures that draw chosen arms, see `stableft.reporting.report.figure`.
+    It is the ``lead`` of kinds of figures that draw chosen arms, whatever their other options (see
+    `stableft.reporting.report.figure`).
     """
     return f"Runs of {', '.join(arms)}." if arms else ""
 

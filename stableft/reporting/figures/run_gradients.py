@@ -37,8 +37,8 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         step and value. A task without a run of one outcome has rows of the other one only.
 
     Raises:
-        NotLogged: no run is of the arms, or no finished one logged gradient norms, of those of the length
-            that most runs have.
+        NotLogged: no run is of the arms. Or no finished one logged gradient norms, among those of the
+            length that most runs have.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))
     rows = training_curves.by_block(shown, "block_grad_norm")
