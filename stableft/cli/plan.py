@@ -94,6 +94,7 @@ def plan_view(
         **time_data(planned, expected),
         "estimated_bytes": planning.estimated_bytes(planned, store),
         "problems": problems,
+        "remarks": list(planned.remarks),
         "inputs": [each.facts for each in found],
         "first": Counter(source.task for source in planned.sources.values()),
     }
@@ -120,6 +121,7 @@ def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) 
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *time_lines(planned, expected),
         f"disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
+        *planned.remarks,
         *inputs,
         *(f"can't start yet: {problem}" for problem in data["problems"]),
     ]

@@ -156,7 +156,9 @@ def announced(planned: Plan, store: Store, selected: Selection, execution: Execu
         total, missing = len(planned.cells), len(planned.missing)
         err.print(f"{planned.title}: {total} runs, {total - missing} cached, {missing} will run")
         collected = sum(p.collected for p in planned.missing)
-        err.print(*collected_lines(collected), *time_lines(planned, expected), sep="\n")
+        err.print(
+            *map(printable, planned.remarks), *collected_lines(collected), *time_lines(planned, expected), sep="\n", markup=False
+        )
     return expected
 
 

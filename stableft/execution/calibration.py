@@ -1,7 +1,6 @@
 """Calibration: measures the pace of runs on this machine, with real steps in real processes."""
 
 import os
-import signal
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice, pairwise
@@ -15,7 +14,7 @@ from stableft.execution.job import Job
 from stableft.execution.pace import Pace
 from stableft.execution.runner import stop_on_signals
 from stableft.execution.supervisor import Supervisor
-from stableft.execution.worker import die_with_parent, output_to
+from stableft.execution.worker import output_to, received
 
 UNTIMED_STEPS = 2  # the first ones also compile kernels
 TIMED_STEPS = 24
@@ -66,14 +65,7 @@ def serve(connection: Connection) -> None:
 
     Replies are those of `stableft.execution.worker.serve`; the detail of a ``done`` job is its pace.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
-    while True:
-        try:
-            job: Job = connection.recv()
-        except EOFError:
-            return
+    for job in received(connection):
         try:
             with output_to(Path(os.devnull)):
                 pace = measure(job)

@@ -36,6 +36,10 @@ class Inputs:
 
         return _once(self._encoders, name, lambda: resolve(name, tiny_vocabulary=VOCABULARY))
 
+    def remarks(self) -> list[str]:
+        """Returns what is to say about the files of the encoders looked up so far."""
+        return [remark for each in self._encoders.values() if isinstance(each, Encoder) for remark in each.remarks]
+
     def coverage(self, config: RunConfig) -> Coverage | None:
         """Returns how much of a run's data its encoder can read; None if that can't be measured here.
 

@@ -42,6 +42,7 @@ class Plan:
         problems: Missing inputs without which the grid can't start, each once.
         sources: Source runs by identity. They are done first, as missing runs need their weights.
         source_bytes: Size of the source runs' weights.
+        remarks: Sentences about the files of encoders.
     """
 
     grid: Grid
@@ -49,6 +50,7 @@ class Plan:
     problems: Sequence[str] = field(default=())
     sources: Mapping[str, RunConfig] = field(default_factory=dict)
     source_bytes: int = 0
+    remarks: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -114,7 +116,8 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
         raise UsageError("\n".join(refused))
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
     sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
-    return Plan(grid, cells, problems, sources, sum(inputs.encoder(source.encoder).size for source in sources.values()))
+    source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
+    return Plan(grid, cells, problems, sources, source_bytes, inputs.remarks())
 
 
 def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:

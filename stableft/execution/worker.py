@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -32,14 +33,7 @@ def serve(connection: Connection) -> None:
     ``("io", message)`` if nothing can be written, ``("oom", message)`` if memory is too small,
     ``("crashed", message)`` for any other error, ``("busy",)`` if another command is running it.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
-    while True:
-        try:
-            job: Job = connection.recv()
-        except EOFError:
-            return
+    for job in received(connection):
         store = Store(job.results)
         try:
             with output_to(store.log_path(job.run_id)):
@@ -49,6 +43,16 @@ def serve(connection: Connection) -> None:
         if reply[0] == "done":
             store.log_path(job.run_id).unlink(missing_ok=True)
         connection.send(reply)
+
+
+def received(connection: Connection) -> Iterator[Job]:
+    """Prepares this process for jobs, and yields each one until the supervisor closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+    with contextlib.suppress(EOFError):
+        while True:
+            yield connection.recv()
 
 
 def _reply(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:

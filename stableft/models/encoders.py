@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -127,10 +127,10 @@ def resolve(name: str, *, tiny_vocabulary: Sequence[str] = ()) -> Encoder:
     if name == TINY:
         return from_folder(name, _tiny_random_bert(tuple(tiny_vocabulary)))
     if os.path.isdir(name):  # unlike Path.is_dir, it returns False for a name that is too long
-        return from_folder(name, Path(name).resolve())
+        return _checked(name, Path(name).resolve())
     if is_folder(name):
         raise MissingInput(f"encoder folder {name} does not exist. {WAYS_OUT}")
-    return from_folder(name, _from_hub(name))
+    return _checked(name, _from_hub(name))
 
 
 def fetch_encoder(name: str) -> Encoder:
@@ -179,19 +179,24 @@ def _embedded(name: str, spec: Embedded) -> Encoder:
 
 
 def from_folder(name: str, folder: Path, *, lower_case: bool = False) -> Encoder:
-    """Returns the encoder in a folder, after the checks of `stableft.models.encoder_folder`.
+    """Returns the encoder in a folder.
 
     Raises:
-        MissingInput: the folder lacks a file, or holds weights or a tokenizer that mean nothing.
+        MissingInput: the folder lacks config.json or weights.
     """
+    files = [folder / "config.json", *weight_files(folder), *(folder / file for file in TOKENIZER_FILES)]
+    content = {file.name: file_sha256(file) for file in files if file.is_file()}
+    text = json.dumps({"files": content, "lower_case": lower_case}, sort_keys=True)
+    return Encoder(name, folder, hashlib.sha256(text.encode()).hexdigest(), lower_case)
+
+
+def _checked(name: str, folder: Path) -> Encoder:
+    """Returns the encoder in a folder of unknown content, after the checks of `encoder_folder`."""
     folder = body_folder(folder)
     weights = weight_files(folder)
     remarks = check_tokenizer(folder)
     refuse_not_finite(weights)
-    files = [folder / "config.json", *weights, *(folder / file for file in TOKENIZER_FILES)]
-    content = {file.name: file_sha256(file) for file in files if file.is_file()}
-    text = json.dumps({"files": content, "lower_case": lower_case}, sort_keys=True)
-    return Encoder(name, folder, hashlib.sha256(text.encode()).hexdigest(), lower_case, tuple(remarks))
+    return replace(from_folder(name, folder), remarks=tuple(remarks))
 
 
 def _from_hub(name: str) -> Path:

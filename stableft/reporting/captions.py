@@ -1,6 +1,7 @@
 """Captions: the closing sentences of every figure and table."""
 
 import json
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -36,6 +37,15 @@ def describe(results: Results) -> str:
         f"Resampling seed {statistics.RESAMPLING_SEED}. Run set {run_set(results)}.",
     ]
     return " ".join(filter(None, sentences))
+
+
+def arms_drawn(*, arms: Collection[str] | None = None, **_: object) -> str:
+    """Returns the sentence on the arms of a figure; empty for all arms.
+
+    It is the ``lead`` of kinds of figures that draw chosen arms, whatever their other options (see
+    `stableft.reporting.report.figure`).
+    """
+    return f"Runs of {', '.join(arms)}." if arms else ""
 
 
 def _numbers(scores: pd.DataFrame) -> str:

@@ -74,8 +74,14 @@ def mean_curves(
         parts = _of_arm(here, runs, lines.get(str(task), np.nan), band, published, about) if len(here) else []
         frames += [part.assign(task=str(task), arm=str(arm)) for part in parts if len(part)]
     if not frames:
-        raise NotLogged(f"the results hold no metric {metric!r} on split {split!r}")
+        raise _not_logged(split, metric, interval)
     return pd.concat(frames, ignore_index=True)[COLUMNS].astype({"seed": "Int64", "step": "int64"})
+
+
+def _not_logged(split: str, metric: str, interval: int | None) -> NotLogged:
+    """Says which series is missing, and how often it would have to be logged."""
+    often = f", as often as every {interval} steps" if interval else ""
+    return NotLogged(f"the results hold no metric {metric!r} on split {split!r}{often}")
 
 
 def _of_arm(

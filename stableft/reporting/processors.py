@@ -35,8 +35,11 @@ def mixture(runs: pd.DataFrame) -> str:
 
 
 def _name_and_instructions(provenance: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the name of an accelerator, or of a processor and its instructions; empty if unknown."""
+    """Returns the name of an accelerator, or of a processor and its kind; empty if unknown.
+
+    The kind has family and model; runs from before it was recorded have the set of instructions alone.
+    """
     hardware, execution, torch = (provenance.get(name) or {} for name in ("hardware", "execution", "torch"))
     if execution.get("device_name"):
         return str(execution["device_name"]), ""
-    return str(hardware.get("cpu") or ""), str(torch.get("cpu_capability") or "")
+    return str(hardware.get("cpu") or ""), str(hardware.get("processor") or torch.get("cpu_capability") or "")

@@ -18,8 +18,9 @@ def interval_means(results: Results, metric: str, interval: int | None = None) -
 
     Args:
         results: Runs and metrics of one experiment.
-        metric: Name of a series of the split ``train``, logged at every step. Values that are not
-            finite are left out.
+        metric: Name of a series of the split ``train``. Values that are not finite are left out, and so
+            are runs that logged it less often than once an interval: their values are means over other
+            steps, as of imported runs.
         interval: Steps of an interval, >= 1; None: a tenth of the run (floor, at least 1), as in the
             source.
 
@@ -30,9 +31,14 @@ def interval_means(results: Results, metric: str, interval: int | None = None) -
     metrics = results.metrics
     wanted = (metrics["split"] == "train") & (metrics["metric"] == metric) & (metrics["scope"] == "")
     rows = metrics[wanted & np.isfinite(metrics["value"])].merge(results.runs[[*CELL, "num_steps"]], on=CELL)
-    width = interval or np.maximum(1, rows["num_steps"] // 10)
-    rows["step"] = -(-rows["step"] // width) * width
-    rows = rows[rows["step"] <= rows["num_steps"] // width * width]
+    rows["width"] = interval or np.maximum(1, rows["num_steps"] // 10)
+    # Steps from one logged value to the next, and from 0 to the first; rows of a run are in the order of steps.
+    by_run = rows.groupby(CELL, sort=False, observed=True)
+    gaps = by_run["step"].diff().fillna(rows["step"])
+    sparse = (gaps > rows["width"]).groupby(rows["run_id"], sort=False, observed=True).transform("any")
+    rows = rows[~sparse]
+    rows = rows.assign(step=-(-rows["step"] // rows["width"]) * rows["width"])
+    rows = rows[rows["step"] <= rows["num_steps"] // rows["width"] * rows["width"]]
     return rows.groupby([*CELL, "step"], sort=False, observed=True)["value"].mean().reset_index()
 
 

@@ -36,7 +36,7 @@ def tuned_scores(results: Results) -> pd.DataFrame:
 
     Raises:
         NotLogged: predictions are absent, or the rates of an arm have no common seed.
-        NotLogged: see `learning_rates`.
+        MissingInput: see `learning_rates`.
     """
     frame = learning_rates(results)
     frame = frame[frame["setting"] == ""]

@@ -1,11 +1,13 @@
 """`stableft plan`: counts and costs, without starting anything."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stableft.models import kernels
+from stableft.models.encoders import Encoder
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE
 
@@ -41,6 +43,18 @@ def test_plan_refuses_what_run_refuses(tmp_path: Path, quick: Quick, monkeypatch
         code, out, _ = quick(tmp_path, "plan", *bf16, *way_out, "--json")
         assert (code, json.loads(out)["missing"]) == (0, 4)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_says_what_is_odd_about_an_encoder(tmp_path: Path, quick: Quick, tiny_encoder: Encoder):
+    folder = Path(shutil.copytree(tiny_encoder.folder, tmp_path / "mine"))
+    pieces = (folder / "vocab.txt").read_text().splitlines()
+    numbers = {piece: number for number, piece in enumerate([*pieces[:-2], pieces[-1], pieces[-2]])}
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": numbers}}))
+    asked = ("plan", *SMOKE, "--encoder", "./mine", "--results", "out")
+    assert f"2 of {len(pieces)} pieces of vocab.txt have another number" in " ".join(quick(tmp_path, *asked)[1].split())
+    (remark,) = json.loads(quick(tmp_path, *asked, "--json")[1])["remarks"]
+    assert remark.endswith("tokenizer.json counts")
+    assert json.loads(quick(tmp_path, "plan", *SMOKE, "--results", "out", "--json")[1])["remarks"] == []
 
 
 def test_a_dry_run_starts_nothing(tmp_path: Path, quick: Quick):

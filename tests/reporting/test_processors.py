@@ -35,6 +35,15 @@ def test_one_name_with_several_sets_of_instructions_is_several_kinds() -> None:
     }  # fmt: skip
 
 
+def test_two_generations_of_one_name_and_one_set_of_instructions_are_two_kinds() -> None:
+    zen4, zen5 = (
+        EPYC | {"hardware": {"cpu": "AMD EPYC", "processor": f"AuthenticAMD family {family}, AVX512"}} for family in (25, 26)
+    )
+    assert processors.kinds(computed_on(*[zen4] * 5, *[zen5] * 3).runs) == {
+        "AMD EPYC AuthenticAMD family 25, AVX512": 5, "AMD EPYC AuthenticAMD family 26, AVX512": 3,
+    }  # fmt: skip
+
+
 def test_one_kind_is_no_mixture() -> None:
     for provenance in (EPYC, {}):
         alike = computed_on(*[provenance] * 8)

@@ -28,6 +28,16 @@ def test_an_interval_is_a_tenth_of_each_run_and_at_least_a_step() -> None:
     assert set(training_curves.interval_means(short, "loss")["step"]) == {1, 2, 3, 4}
 
 
+def test_values_that_were_logged_less_often_than_an_interval_are_not_moved_to_its_end() -> None:
+    """Imported losses are means over 23 steps, for instance: they make no points of 10."""
+    results = synthetic.grid(1)
+    seldom = results.metrics["metric"].ne("loss") | results.metrics["step"].mod(23).eq(0) | results.metrics["arm"].ne("corrected")
+    imported = replace(results, metrics=results.metrics[seldom])
+    assert set(training_curves.interval_means(imported, "loss", interval=10)["arm"]) == {"uncorrected"}
+    tenths = training_curves.interval_means(imported, "loss").query("task == 'tnews_1k' and arm == 'corrected'")
+    assert tenths["step"].tolist() == list(range(23, 231, 23))  # its tenths, as they were logged
+
+
 @pytest.mark.parametrize("depth", [1, 9, 24])
 def test_blocks_are_read_by_the_names_that_the_loop_gives_them(depth: int) -> None:
     assert scope_of(ParamPlace("encoder", depth, True)) == f"{training_curves.BLOCK}{depth:02d}"

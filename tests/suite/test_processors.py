@@ -86,10 +86,11 @@ def test_without_rounding_they_would(quick: Quick, tmp_path: Path, monkeypatch: 
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("protocol", ["laptop", "small"])
 def test_last_bits_change_no_byte_of_the_committed_results(protocol: str, quick: Quick, project: Path, tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
-    shutil.copytree(project / "results" / protocol, tmp_path / "results" / protocol)
+    # All of laptop takes ten minutes; these experiments have the kinds of figures and tables that differ most.
+    for name in ("adam", "lr_grid", "seeds", "surface") if protocol == "laptop" else ("",):
+        shutil.copytree(project / "results" / protocol / name, tmp_path / "results" / protocol / name)
     plain = files(quick, tmp_path / "results", tmp_path / "plain")
-    for seed in (1, 2):
+    for seed in (1,) if protocol == "laptop" else (1, 2):
         with shaken(seed):
             moved = files(quick, tmp_path / "results", tmp_path / f"moved {seed}")
         assert not differing(plain, moved)

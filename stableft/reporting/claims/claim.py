@@ -1,6 +1,6 @@
 """Data classes: Claim, Evidence, Judgement."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -82,6 +82,10 @@ class Claim:
     question: str = ""
     setting: Setting | None = None
     kind: Kind = "empirical"
+
+    def tasks_of(self, known: Iterable[str]) -> list[str]:
+        """Returns the claim's tasks among those of a grid, in their order."""
+        return [task for task in known if not self.tasks or task in self.tasks]
 
 
 @dataclass(frozen=True)

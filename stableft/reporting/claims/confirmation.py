@@ -18,6 +18,7 @@ from stableft.core.grid import Grid, join_spans, parse_seeds
 from stableft.reporting.claims import decision_rules, repeated_looks
 from stableft.reporting.claims.arms import Arm, matching
 from stableft.reporting.claims.claim import Claim, Verdict
+from stableft.reporting.claims.hypotheses import joined
 from stableft.reporting.claims.repeated_looks import MOST, Looked, SampledTest
 from stableft.reporting.claims.setting import unmet
 from stableft.reporting.claims.thresholds import Threshold, digest
@@ -102,7 +103,7 @@ def confirm(claim: Claim, grid: Grid, results: Results | None, threshold: Thresh
     pooled = bool(getattr(test, "pooled", False))
     keys = list(new) if pooled else tasks
     enough = {key for key, arrays in new.items() if len(arrays[0]) >= claim.minimum_n}
-    verdict = _together([looked[key].verdict if key in enough else "inconclusive" for key in keys])
+    verdict = joined([looked[key].verdict if key in enough else "inconclusive" for key in keys])
     found = Confirmation(claim, "decided", verdict, looked, fresh, arms, {}, seen)
     if verdict != "inconclusive":
         return found
@@ -167,7 +168,7 @@ def seen_at(threshold: Threshold, protocol: str) -> frozenset[int]:
 
 def _in_setting(claim: Claim, grid: Grid, results: Results | None) -> tuple[list[str], Results | None]:
     """Returns the claim's tasks in its setting, and the results on them."""
-    tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
+    tasks = claim.tasks_of(grid.tasks)
     if results is None:
         return tasks, None
     of_tasks = _only(results, results.runs["task"].isin(tasks))
@@ -213,13 +214,6 @@ def _needed(claim: Claim, results: Results | None) -> int | None:
         return claim.test(results).seeds_needed
     except MissingInput:
         return None
-
-
-def _together(verdicts: Collection[Verdict]) -> Verdict:
-    """Joins the tasks' verdicts, as `stableft.reporting.claims.hypotheses.together` does."""
-    if "contradicted" in verdicts:
-        return "contradicted"
-    return "confirmed" if set(verdicts) == {"confirmed"} else "inconclusive"
 
 
 def _all(fresh: Mapping[str, Sequence[int]]) -> list[int]:

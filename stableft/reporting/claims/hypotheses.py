@@ -12,7 +12,7 @@ other protocols.
 Tests are data classes, so that `stableft.reporting.claims.thresholds` can describe them in full.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -279,10 +279,7 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
     """
     if not parts:
         raise MissingInput("no runs of its tasks")
-    verdicts = {part.verdict for part in parts.values()}
-    verdict: Verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
-    if verdicts == {"confirmed"}:
-        verdict = "confirmed"
+    verdict = joined({part.verdict for part in parts.values()})
     whole = Evidence(
         verdict,
         "; ".join(f"{task}: {part.found}" for task, part in parts.items()),
@@ -295,6 +292,13 @@ def together(parts: Mapping[str, Evidence]) -> Evidence:
         return whole
     most = max(open_parts, key=lambda part: part.seeds_needed or 0)
     return replace(whole, seeds_needed=most.seeds_needed, seeds_range=most.seeds_range)
+
+
+def joined(verdicts: Collection[Verdict]) -> Verdict:
+    """Joins the verdicts of several tasks, at least one; see `together`."""
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "confirmed" if set(verdicts) == {"confirmed"} else "inconclusive"
 
 
 def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -104,7 +104,7 @@ def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Ju
         imported=imported,
     )  # fmt: skip
     # Reasons for which a claim is not run.
-    tasks = [task for task in grid.tasks if not claim.tasks or task in claim.tasks]
+    tasks = claim.tasks_of(grid.tasks)
     if not tasks:
         return replace(base, found=f"none of its tasks is in this grid ({', '.join(claim.tasks)})")
     if results is None:

@@ -148,12 +148,9 @@ def _details(claim: Mapping[str, Judgement], threshold: Threshold | None) -> str
         return head
     lines = [["evidence", "verdict", "n", "found", "seeds to decide", "runs"], ["---", "---", "---:", "---", "---", "---"]]
     for j in run:
-        outside = "".join(
-            f"; {task} is outside the setting: {why}" for task, why in j.outside.items() if j.verdict != "not applicable"
-        )
         rests = f"{j.runs}: {'; '.join(j.rests_on)}" if j.runs else ""
         fresh = f"; **{j.fresh}**" if j.fresh else ""
-        lines.append([j.protocol, f"**{j.wording}**", str(j.n or ""), j.found + outside + fresh, j.needs, rests])
+        lines.append([j.protocol, f"**{j.wording}**", str(j.n or ""), j.found + fresh, j.needs, rests])
     return f"{head}\n{_table(lines)}"
 
 

@@ -138,6 +138,8 @@ def _failed(setting: Setting, scores: pd.DataFrame | None, protocol: str) -> Ite
 def _range(least: float | None, greatest: float | None) -> str:
     if least is None or greatest is None:
         return f"at most {_text(greatest)}" if least is None else f"at least {_text(least)}"
+    if least == greatest:
+        return _text(least)
     return f"{_text(least)} to {_text(greatest)}"
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import panel_parts, run_scores, training_curves
+from stableft.reporting import captions, panel_parts, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
@@ -23,7 +23,7 @@ CAPTION = (
 
 def lead(*, arms: Collection[str] | None = None) -> str:
     """Returns the sentence before `CAPTION`: the arms whose runs are drawn."""
-    return f"Runs of {', '.join(arms)}." if arms else "Runs of all arms."
+    return captions.arms_drawn(arms=arms) or "Runs of all arms."
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:

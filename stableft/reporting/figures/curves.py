@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.reporting import panel_parts
+from stableft.reporting import captions, panel_parts
 from stableft.reporting.figures import style
 from stableft.reporting.mean_curves import INTERVAL, RANGE, mean_curves
 from stableft.storage.records import Results
@@ -36,7 +36,7 @@ def lead(
     They are empty for a band of `RANGE`.
     """
     if band == RANGE:
-        return f"Runs of {', '.join(arms)}." if arms else ""
+        return captions.arms_drawn(arms=arms)
     points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
     if split == "train":
         points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."

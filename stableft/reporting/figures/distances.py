@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import run_scores, training_curves
+from stableft.reporting import captions, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -22,9 +22,7 @@ PANEL = (1.75, 1.7)  # inches
 LEAST_WIDTH = 3.3  # inches of the figure, for the legend
 
 
-def lead(*, every: bool = False, arms: Collection[str] | None = None) -> str:
-    """Returns the sentence before `CAPTION`: the arms drawn, if not all."""
-    return f"Runs of {', '.join(arms)}." if arms else ""
+lead = captions.arms_drawn
 
 
 def data(results: Results, *, every: bool = False, arms: Collection[str] | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.reporting import panel_parts
+from stableft.reporting import captions, panel_parts
 from stableft.reporting.figures import style
 from stableft.reporting.mean_curves import RANGE, mean_curves
 from stableft.storage.records import Results
@@ -22,11 +22,7 @@ CAPTION = (
     "tables. Line: mean over seeds; shaded: from the least to the greatest run. Thin lines: failed runs (final score at or below "
     "the majority score, or diverged). Runs that diverged are not part of a mean of losses."
 )
-
-
-def lead(*, arms: Collection[str] | None = None) -> str:
-    """Returns the sentence before `CAPTION`: the arms drawn, if not all."""
-    return f"Runs of {', '.join(arms)}." if arms else ""
+lead = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:

@@ -32,8 +32,8 @@ def data(results: Results) -> pd.DataFrame:
         majority_score.
 
     Raises:
-        NotLogged: no run has a training loss.
-        NotLogged: no runs, no finished run, or a finished run without its final score.
+        NotLogged: no finished run, or none has a training loss.
+        MissingInput: no runs, or a finished run without its final score.
     """
     scores = run_scores.final_scores(results)
     losses = grid_axes.final_losses(results)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import grid_axes, run_scores, training_curves
+from stableft.reporting import captions, grid_axes, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
@@ -22,11 +22,7 @@ CAPTION = (
     "Training loss of every run, a line each, as the mean over 10 steps. Failed: final score at or below the majority score, or "
     "diverged. Where runs of a task differ in length: those of the length that most of them have."
 )
-
-
-def lead(*, arms: Collection[str] | None = None) -> str:
-    """Returns the sentence before `CAPTION`: the arms drawn, if not all."""
-    return f"Runs of {', '.join(arms)}." if arms else ""
+lead = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
@@ -41,8 +37,8 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         " lr=..."), seed, step (the last of ten) and value.
 
     Raises:
-        NotLogged: no run is of the arms.
-        NotLogged: no runs, or none of them has a loss of ten steps.
+        NotLogged: no run is of the arms, or none of them has a loss of ten steps.
+        MissingInput: no runs.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))
     scores = run_scores.final_scores(shown)

@@ -47,7 +47,7 @@ def data(results: Results) -> pd.DataFrame:
 
     Raises:
         NotLogged: no run has a surface.
-        NotLogged: a finished run without its final score.
+        MissingInput: a finished run without its final score.
     """
     frame = training_curves.surfaces(results)
     frame = frame.merge(_points(results, frame), on=[*CELL, "a", "b"], how="left")

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import panel_parts, run_scores, training_curves
+from stableft.reporting import captions, panel_parts, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
@@ -22,11 +22,7 @@ CAPTION = (
     "of the arm next to it, if possible of the same seed. Runs that diverged are not shown. Where runs of a task differ in length: "
     "those of the length that most of them have."
 )
-
-
-def lead(*, arms: Collection[str] | None = None) -> str:
-    """Returns the sentence before `CAPTION`: the arms to choose from, if not all."""
-    return f"Runs of {', '.join(arms)}." if arms else ""
+lead = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
@@ -41,8 +37,8 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         step and value. A task without a run of one outcome has rows of the other one only.
 
     Raises:
-        NotLogged: no finished run logged gradient norms, or no run is of the arms.
-        NotLogged: no run of the length that most runs have logged them.
+        NotLogged: no run is of the arms. Or no finished one logged gradient norms, among those of the
+            length that most runs have.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))
     rows = training_curves.by_block(shown, "block_grad_norm")

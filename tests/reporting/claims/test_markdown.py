@@ -12,6 +12,7 @@ from stableft.reporting.claims import Claim, Evidence, Judgement
 from stableft.reporting.claims.claim import QUESTIONS
 from stableft.reporting.claims.judge import judge
 from stableft.reporting.claims.markdown import counted, page
+from stableft.reporting.claims.setting import Setting
 from stableft.reporting.pooling import StaleRuns
 from tests.helpers.worlds import World, results
 
@@ -94,9 +95,16 @@ def test_arithmetic_is_not_counted_as_evidence() -> None:
     assert counted([]) == "nothing judged"
 
 
-def test_details_name_tasks_outside_the_setting_and_the_runs_of_a_verdict() -> None:
-    text = page([judgement("confirmed", outside={"rte": "learning rate 1e-4"}, runs=16, rests_on=("adam", "seeds 8-9: control"))])
-    assert "it is; rte is outside the setting: learning rate 1e-4" in text
+def test_details_name_tasks_outside_the_setting_once() -> None:
+    grid = adam.grid(LAPTOP)
+    claim = replace(CLAIM, setting=Setting("batches of 32", batch_sizes=(32,)))
+    text = page(judge([claim], grid, results(grid, World(seeds=8))))
+    assert "it is; not applicable on docs15: batch size 16 instead of 32 |" in text
+    assert text.count("batch size 16 instead of 32") == 1
+
+
+def test_details_name_the_runs_of_a_verdict() -> None:
+    text = page([judgement("confirmed", runs=16, rests_on=("adam", "seeds 8-9: control"))])
     assert "| 16: adam; seeds 8-9: control |" in text
     assert "always | ever" in text  # a list needs no escape
     assert "found \\| more" in page([judgement("confirmed", found="found | more")])
