@@ -118,16 +118,18 @@ def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:
 
 
 def _csv_rows(path: Path, lines: Sequence[str], first: int, separator: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader((line + "\n" for line in lines[first:]), strict=True, delimiter=separator)
     line = first + 1
     while True:
+        others = csv.field_size_limit(LONGEST_CELL)  # one limit for the whole process: other readers keep theirs
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             raise MissingInput(f"{path}:{line}: bad CSV ({_plain(error)})") from error
+        finally:
+            csv.field_size_limit(others)
         yield line, cells
         line = first + reader.line_num + 1  # a quoted cell may span several lines
 
