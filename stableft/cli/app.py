@@ -17,6 +17,7 @@ from stableft.cli import (
     logs,
     ls,
     plan,
+    recommend,
     report_page,
     retry,
     run,
@@ -59,6 +60,7 @@ app.command(cls=GroupedCommand)(status.status)
 app.command()(failures.failures)
 app.command()(logs.logs)
 app.command()(gc.gc)
+app.command(cls=GroupedCommand)(recommend.recommend)
 app.command()(draw.figures)
 app.command()(draw.tables)
 app.command()(report_page.report)

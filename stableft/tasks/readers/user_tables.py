@@ -5,7 +5,8 @@ and bar by which the header has the needed columns; a first line ``sep=;`` names
 quoting, like GLUE's. JSON is one object a line, or one array of objects. Blank lines are skipped.
 
 Columns are found by their names: exactly, or if ``text`` or the label is not found so, without
-regard to case and surrounding space. The first malformed row stops the reading; the error names its
+regard to case and surrounding space, or by the usual names of `USUAL`, if a file has a single one
+of them. A remark names guessed columns. The first malformed row stops the reading; the error names its
 place and the reason.
 """
 
@@ -22,6 +23,17 @@ from stableft.tasks.readers.corpus_files import Record
 from stableft.tasks.readers.user_text import read_lines, short
 
 COLUMNS = ("text", "pair", "label", "score", "split")
+# Usual names of columns. Those that may hold classes or numbers, such as "rating", are never guessed.
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "text": (
+        "review", "sentence", "sentence1", "comment", "content", "title", "body", "message", "question1", "text1", "text_a",
+        "premise", "utterance", "query", "tweet", "document", "excerpt", "description", "文本", "内容", "标题", "评论", "句子",
+    ),
+    "pair": ("sentence2", "question2", "text2", "text_b", "hypothesis"),
+    "label": (
+        "sentiment", "category", "class", "target", "intent", "topic", "labels", "tag", "标签", "类别", "情感", "分类",
+    ),
+}  # fmt: skip
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_CELL = 2**31 - 1
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*\[\s*$')
@@ -60,7 +72,7 @@ def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bo
             raise MissingInput(f"{place}: no column {quoted(name)}, which --{role} names; there are: {_there(names)}")
     exact = {role: asked.get(role, role) for role in COLUMNS if asked.get(role, role) in names}
     loose = {role: name for name in reversed(names) for role in COLUMNS if name.strip().casefold() == role} | exact
-    columns = exact if "text" in exact and ("label" in exact or "score" in exact) else loose
+    columns = exact if "text" in exact and ("label" in exact or "score" in exact) else _with_usual(names, loose, asked)
     for role, name in columns.items():
         alike = [other for other in names if other == name or (role not in exact and other.strip().casefold() == role)]
         if len(alike) > 1:
@@ -68,6 +80,27 @@ def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bo
     if "label" in asked or "score" in asked:  # the other one, if it was not asked for, is a column like any other
         columns = {role: name for role, name in columns.items() if role not in ("label", "score") or role in asked}
     return _complete(place, names, columns, labelled)
+
+
+def _with_usual(names: Sequence[str], found: RoleColumns, asked: Mapping[str, str]) -> RoleColumns:
+    """Adds a column of a usual name to each role without a column, if there is just one."""
+    columns = dict(found)
+    for role, usual in USUAL.items():
+        there = [name for name in names if name.strip().casefold() in usual and name not in columns.values()]
+        other = role == "label" and "score" in columns  # the label's place is taken
+        second = role == "pair" and columns.get("text", "").strip().casefold() not in USUAL["text"]
+        if role not in columns and role not in asked and len(there) == 1 and not other and not second:
+            columns[role] = there[0]
+    return columns
+
+
+def guessed(columns: RoleColumns, own: OwnData) -> list[str]:
+    """Returns a remark on columns that were found by a usual name."""
+    found = {role: name for role, name in columns.items() if name.strip().casefold() != role and getattr(own, role) is None}
+    if not found:
+        return []
+    named = ", ".join(f"{quoted(name)[1:-1]} as {role}" for role, name in found.items())
+    return [f"columns are read by their names: {named}; {', '.join(f'--{role}' for role in found)} would name others"]
 
 
 def _complete(place: str, names: Sequence[str], columns: RoleColumns, labelled: bool) -> RoleColumns:
@@ -112,7 +145,8 @@ def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:
         except MissingInput as error:
             tried.append((-len(names), error))
             continue
-        notes = [] if separator == "," else [f"{short(path)}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
+        notes = guessed(columns, own)
+        notes += [] if separator == "," else [f"{short(path)}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
         return TableRows(list(_table(path, names, columns, rows, separator)), notes)
     raise min(tried, key=lambda each: each[0])[1]  # by the separator that gives most columns
 
@@ -150,7 +184,7 @@ def _read_tsv(path: Path, own: OwnData, labelled: bool) -> TableRows:
     rows = ((number, line.split("\t") if line else []) for number, line in enumerate(read_lines(path, own.encoding), start=1))
     line, names = next((row for row in rows if row[1]), (1, []))
     columns = find_columns(f"{path}:{line}", names, own, labelled=labelled)
-    return TableRows(list(_table(path, names, columns, rows, "\t")), [])
+    return TableRows(list(_table(path, names, columns, rows, "\t")), guessed(columns, own))
 
 
 def _table(
@@ -200,7 +234,7 @@ def _read_json(path: Path, own: OwnData, labelled: bool) -> TableRows:
         records.append(Record(place, written))
     if not records:
         raise MissingInput(f"{path}:1: the file has no rows")
-    return TableRows(records, [])
+    return TableRows(records, guessed(columns, own))
 
 
 def _json_lines(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
