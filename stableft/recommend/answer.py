@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stableft.core.config import RunConfig
 from stableft.recommend.baselines import CONSTANT, FROZEN, WORDS, Baseline
 from stableft.recommend.candidates import DEFAULT, REMEDIES
-from stableft.recommend.parts import Labelled, ItemScorer
+from stableft.recommend.parts import ItemScorer, Labelled
 from stableft.recommend.search import SURE, Comparison, CurvePoint, Found, RateTried
 from stableft.recommend.trials import Trial, Trials
 from stableft.statistics.descriptive import failed_runs
