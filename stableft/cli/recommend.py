@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, folder, option, printable, show, verb, with_options
+from stableft.cli.data import SCALES
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import View
 from stableft.cli.own_options import (
@@ -44,7 +45,7 @@ from stableft.tasks import Task
 from stableft.tasks.catalog import all_tasks, get_task
 from stableft.tasks.settings_source import language_of
 
-SCALES = {"en": "laptop", "zh": "small"}
+OWN_SCALES = {"en": "laptop", "zh": "small"}
 BASELINE_SECONDS = 30.0  # guessed, for the smallest budget that would fit
 OUT = Path("recommendations")
 
@@ -122,7 +123,7 @@ def base_grid(task: Task, protocol: str | None, encoder: str | None) -> tuple[Gr
     Raises:
         UsageError: the scale has no such task, or the encoder's settings are impossible.
     """
-    scale = get_protocol(protocol or SCALES.get(task.language if task.own is None else language_of(task.load()), "laptop"))
+    scale = get_protocol(protocol or usual_scale(task))
     grid = Grid("recommend", scale, {DEFAULT: {}}, scale.tasks, [0])
     if task.own is not None:
         grid = with_own_tasks(grid, [task])
@@ -138,6 +139,13 @@ def base_grid(task: Task, protocol: str | None, encoder: str | None) -> tuple[Gr
     config = with_overrides(grid.protocol.configs[task.name], changes)
     say([grid.protocol.summary] if task.own is not None else [])
     return dataclasses.replace(grid, protocol=dataclasses.replace(grid.protocol, configs={task.name: config})), config
+
+
+def usual_scale(task: Task) -> str:
+    """Returns the scale of a task: the first that has it, or for own files that of their language."""
+    if task.own is not None:
+        return OWN_SCALES[language_of(task.load())]
+    return next((name for name in SCALES if task.name in get_protocol(name).configs), SCALES[0])
 
 
 def check_inputs(config: RunConfig, inputs: Inputs, execution: ExecutionOptions) -> None:
