@@ -42,6 +42,9 @@ def read_execution_options(
         float, option("Minutes between checkpoints, from which a stopped run resumes; 0: none.", panel=FAILURES, min=0)
     ] = 10,
     allow_unknown: Annotated[bool, option("Accept data mostly unknown to the encoder.", "--allow-unknown")] = False,
+    keep_weights: Annotated[
+        bool, option("Keep each run's last weights, for `export`; a run without them is done again.", "--keep-weights")
+    ] = False,
     identify: Annotated[bool, option("Record host and user in provenance; otherwise never recorded.", "--identify")] = False,
 ) -> ExecutionOptions:
     """Checks the options of a command, and returns them as `ExecutionOptions`.
@@ -77,4 +80,5 @@ def read_execution_options(
         identify=identify,
         force_bf16=force_bf16,
         allow_unknown=allow_unknown,
+        keep_weights=keep_weights,
     )

@@ -94,20 +94,24 @@ def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[
     return weights
 
 
-def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> Tensor:
+def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float, start: Path | None = None) -> Tensor:
     """Returns (V, E) the model's embeddings, completed by the pieces that it left out."""
     if model.pieces is None or model.architecture is None:
         return kept
-    try:
-        original = AutoModel.from_pretrained(encoder.folder, dtype=torch.float32, weights_only=True, **OURS)
-    except Unreadable as error:
-        raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
-    table = original.get_input_embeddings().weight.detach() * decay
+    table = decay * (_pretrained_table(encoder) if start is None else read_weights(start)[_table(model)])
     pieces = model.pieces.cpu()
     if table.shape[1] != kept.shape[1] or int(pieces[-1]) >= len(table):
         raise MissingInput(f"{encoder.folder} is not what the model was loaded from: its embeddings are {tuple(table.shape)}")
     table[pieces] = kept
     return table
+
+
+def _pretrained_table(encoder: Encoder) -> Tensor:
+    try:
+        original = AutoModel.from_pretrained(encoder.folder, dtype=torch.float32, weights_only=True, **OURS)
+    except Unreadable as error:
+        raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
+    return original.get_input_embeddings().weight.detach()
 
 
 def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
@@ -120,7 +124,15 @@ def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
         file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
 
 
-def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: float = 1.0) -> None:
+def save_weights(
+    model: Model,
+    encoder: Encoder,
+    path: Path,
+    *,
+    unread_decay: float = 1.0,
+    start: Path | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Writes all weights to one safetensors file, by our names, whole or not at all.
 
     Args:
@@ -128,13 +140,15 @@ def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: fl
         encoder: The encoder that the model was loaded from: gives the embeddings left out of the model.
         path: The file; its folder exists.
         unread_decay: Factor on the left-out embeddings, see `decay_factor`.
+        start: File of the run that the model started from; None: it started from the encoder.
+        metadata: Further texts for the file's header, by name.
 
     Raises:
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters()}
-    weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay)
-    write_whole(path, save(weights, {"sha256": sha256(weights)}))
+    weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay, start)
+    write_whole(path, save(weights, {**(metadata or {}), "sha256": sha256(weights)}))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
