@@ -11,12 +11,14 @@ from stableft.cli import (
     data,
     doctor,
     draw,
+    export,
     failures,
     gc,
     import_results,
     logs,
     ls,
     plan,
+    predict,
     report_page,
     retry,
     run,
@@ -64,6 +66,8 @@ app.command()(draw.tables)
 app.command()(report_page.report)
 app.command()(trace.trace)
 app.command("show")(show_run.show_run)
+app.command()(export.export)
+app.command(cls=GroupedCommand)(predict.predict)
 app.command()(compare.compare)
 app.command("import")(import_results.import_results)
 app.command()(verify.verify)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import Field
+
 from stableft.core.technique import Frozen
 
 Scores = Mapping[str, Mapping[str, float]]  # split -> metric -> value
@@ -47,11 +49,11 @@ class ModelFacts(Frozen):
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     language: str = "und"
     layout: Literal["transformers", "encoder"] = "transformers"
-    config: Mapping[str, Any] = {}
-    facts: Mapping[str, Any] = {}
-    examples: Mapping[str, int] = {}
-    scores: Scores = {}
-    average_scores: Scores = {}
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    facts: Mapping[str, Any] = Field(default_factory=dict)
+    examples: Mapping[str, int] = Field(default_factory=dict)
+    scores: Scores = Field(default_factory=dict)
+    average_scores: Scores = Field(default_factory=dict)
     trajectory: str = ""
     version: str = ""
 

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from transformers.utils import logging
 
 from stableft import __version__
-from stableft.core.errors import Damaged, NoDevice
+from stableft.core.errors import Damaged
 from stableft.core.feasibility import outline
 from stableft.core.files import locked
 from stableft.core.model_facts import ModelFacts
 from stableft.execution import provenance, run_provenance
 from stableft.execution.job import Job, Progress, score_split
 from stableft.models import layers, token_cache
+from stableft.models.loading import quiet_transformers
 from stableft.models.tokens import Data, encode
 from stableft.models.weights import decay_factor, save_weights
 from stableft.storage import kept_weights
@@ -32,7 +32,7 @@ from stableft.training import memory
 from stableft.training.checkpointing import Checkpointer
 from stableft.training.evaluation import AVERAGE, EVALUATION_SPLITS, Predictions
 from stableft.training.loop import train
-from stableft.training.runtime import Runtime
+from stableft.training.runtime import Runtime, check_device
 from stableft.training.setup import Setup, build
 
 PROGRESS_SECONDS = 0.5
@@ -117,7 +117,8 @@ def _model_facts(job: Job, record: RunRecord) -> ModelFacts:
 def _by_split(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     rows = rows[np.isfinite(rows["value"])]
     return {
-        str(split): dict(zip(of["metric"].astype(str), of["value"].astype(float), strict=True)) for split, of in rows.groupby("split")
+        str(split): dict(zip(of["metric"].astype(str), of["value"].astype(float), strict=True))
+        for split, of in rows.groupby("split")
     }
 
 
@@ -133,7 +134,7 @@ def _num_steps(job: Job) -> int:
 def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[RunRecord, Setup]:
     """Trains a run whose sources exist; returns its record and its setup, whose model has the last weights."""
     # Device, threads and memory counters of this process.
-    _check_device(job.device)
+    check_device(job.device)
     began = time.monotonic()
     torch.set_num_threads(job.threads)
     quiet_transformers()
@@ -226,18 +227,3 @@ def _encoded(job: Job) -> Data:
 
         _ENCODED[key] = Data(task, *token_cache.load_or_make(job.results / TOKENS / key, make))
     return _ENCODED[key]
-
-
-def quiet_transformers() -> None:
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-
-
-def _check_device(name: str) -> None:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise NoDevice(f"device {name}: torch knows no such device; write cpu, cuda or cuda:0") from error
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        sees = f"{count} CUDA devices" if count else "no CUDA device"
-        raise NoDevice(f"device {name}: this torch ({torch.__version__}) sees {sees} here; use --device cpu")

@@ -156,9 +156,7 @@ def check_options(precisions: Collection[str], options: ExecutionOptions) -> Non
     backend_registry.canonical(options.backend)
     options.cluster.check(options.backend, options.workers)
     if options.keep_weights and options.cluster.gather:
-        raise UsageError(
-            "--keep-weights needs workers that see the results folder: --gather sends records back, and weights are too large for it"
-        )
+        raise UsageError("--keep-weights needs workers that see the results folder: --gather sends records back, and no weights")
     if not options.device.startswith("cpu"):
         return
     if "tf32" in precisions:
