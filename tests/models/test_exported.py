@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -16,20 +17,19 @@ from stableft.models.encoders import Encoder, resolve
 from stableft.models.exported import open_model, write_model
 from stableft.models.model import Model, load_model
 from stableft.models.tokens import Batch
-from stableft.models.weights import save_weights
+from stableft.models.weights import read_weights, save_weights
 from tests.conftest import ConfigFactory
 from tests.models.test_architectures import EVERY_PIECE, PACKABLE, PADDED, add_tokenizer, inputs, lively, random_batch, settings_of
 
 TAGS = ("O", "B-x", "I-x")
 LENGTHS = [5, 9, 7]
 HEADS = [
-    *((kind, "classification", "linear") for kind in PACKABLE),
-    *((kind, "tagging", "linear") for kind in PACKABLE),
+    ("distilbert", "classification", "linear"),
+    *((kind, "tagging", "linear") for kind in ("bert", "roberta", "electra", "distilbert")),
     ("bert", "tagging", "bilstm_crf"),
     ("roberta", "tagging", "bilstm_crf"),
     ("bert", "regression", "linear"),
     ("albert", "classification", "linear"),
-    ("ernie", "classification", "linear"),
     ("mpnet", "tagging", "linear"),
 ]
 
@@ -161,3 +161,24 @@ def test_what_can_not_be_read_is_named(tmp_path: Path, tiny_encoder: Encoder):
     }.items():
         with pytest.raises(MissingInput, match=said):
             open_model(tmp_path / name)
+
+
+def test_embeddings_left_out_are_those_of_the_run_that_came_before(
+    tmp_path: Path, tiny_encoder: Encoder, toy_config: ConfigFactory
+):
+    _, encoder = made("bert", "tagging", "linear", tmp_path / "start", tiny_encoder, toy_config)
+    pieces = np.array([2, 3, 7])
+
+    def trained(pieces: np.ndarray, factor: float) -> Model:
+        model, _ = load_model(encoder, toy_config(), 3, torch.Generator(), pieces=pieces, packed=True)
+        with torch.no_grad():
+            model.encoder.get_input_embeddings().weight.mul_(factor)
+        return model
+
+    save_weights(trained(EVERY_PIECE, 3.0), encoder, tmp_path / "first")
+    save_weights(trained(pieces, 5.0), encoder, tmp_path / "second", start=tmp_path / "first", unread_decay=0.5)
+    name = "encoder.embeddings.word_embeddings.weight"
+    ratio = read_weights(tmp_path / "second")[name] / trained(EVERY_PIECE, 1.0).get_parameter(name).detach()
+    torch.testing.assert_close(ratio[pieces], torch.full_like(ratio[pieces], 5.0))
+    others = np.setdiff1d(EVERY_PIECE, [0, *pieces])
+    torch.testing.assert_close(ratio[others], torch.full_like(ratio[others], 1.5))
