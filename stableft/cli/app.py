@@ -11,7 +11,7 @@ from stableft.cli import (
     data,
     doctor,
     draw,
-    export,
+    export_model,
     failures,
     gc,
     import_results,
@@ -66,7 +66,7 @@ app.command()(draw.tables)
 app.command()(report_page.report)
 app.command()(trace.trace)
 app.command("show")(show_run.show_run)
-app.command()(export.export)
+app.command()(export_model.export)
 app.command(cls=GroupedCommand)(predict.predict)
 app.command()(compare.compare)
 app.command("import")(import_results.import_results)

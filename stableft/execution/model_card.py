@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from stableft.core.model_facts import ModelFacts, Scores
 from stableft.models.encoders import EMBEDDED, Encoder
@@ -122,7 +123,7 @@ def _origin(encoder: Encoder) -> str:
 
 def _licences(distribution: str) -> Iterator[str]:
     try:
-        stated = importlib.metadata.metadata(distribution)
+        stated: Any = importlib.metadata.metadata(distribution)  # a message, of which the type shows a part
     except importlib.metadata.PackageNotFoundError:
         return
     for name in ("License-Expression", "License"):

@@ -1,4 +1,4 @@
-"""Predicted files: a user's rows with predictions beside them, as CSV, TSV, JSON lines or tagged words."""
+"""Predicted files: a user's rows with predictions, as CSV, TSV, JSON lines or tagged words."""
 
 import csv
 import io
@@ -67,8 +67,8 @@ def tags_content(form: str, sentences: Sequence[Sequence[str]], tags: Sequence[S
     """Returns tagged words as the content of a file.
 
     Args:
-        form: ``jsonl``: an object with ``words`` and ``tags`` for each sentence. Otherwise a word, a tab
-            and its tag on each line, and a blank line after each sentence.
+        form: ``jsonl``: an object with ``words`` and ``tags`` for each sentence. Otherwise a word, a
+            tab and its tag on each line, and a blank line between sentences.
         sentences: Words.
         tags: One for each word.
     """

@@ -132,7 +132,7 @@ def _num_steps(job: Job) -> int:
 
 
 def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[RunRecord, Setup]:
-    """Trains a run whose sources exist; returns its record and its setup, whose model has the last weights."""
+    """Trains a run whose sources exist; returns its record, and its setup with the last weights."""
     # Device, threads and memory counters of this process.
     check_device(job.device)
     began = time.monotonic()

@@ -53,7 +53,10 @@ class Store:
         return self.root / "logs" / f"{run_id}.log"
 
     def weights_path(self, run_id: str) -> Path:
-        """Returns the file of a run's final encoder; it is kept only if other runs start from it or on request."""
+        """Returns the file of a run's last weights.
+
+        It is kept if other runs start from it, or on request (`stableft.storage.kept_weights`).
+        """
         return self.root / "weights" / f"{run_id}.safetensors"
 
     def checkpoint_path(self, run_id: str) -> Path:

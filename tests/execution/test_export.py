@@ -190,8 +190,7 @@ def test_weights_are_kept_on_request_only(toy_config: ConfigFactory, tmp_path: P
     assert store.weights_path(job.run_id).stat().st_mtime_ns == written, "and then it is done"
     # A record of other code has other rows.
     record = store.read(job.run_id)
-    record.metrics.loc[0, "value"] += 1
-    store.write(record)
+    store.write(dataclasses.replace(record, metrics=record.metrics.assign(value=record.metrics["value"] + 1)))
     assert kept_weights.of_another_trajectory(store, job.run_id)
 
 

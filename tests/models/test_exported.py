@@ -163,9 +163,7 @@ def test_what_can_not_be_read_is_named(tmp_path: Path, tiny_encoder: Encoder):
             open_model(tmp_path / name)
 
 
-def test_embeddings_left_out_are_those_of_the_run_that_came_before(
-    tmp_path: Path, tiny_encoder: Encoder, toy_config: ConfigFactory
-):
+def test_embeddings_left_out_are_those_of_the_run_before(tmp_path: Path, tiny_encoder: Encoder, toy_config: ConfigFactory):
     _, encoder = made("bert", "tagging", "linear", tmp_path / "start", tiny_encoder, toy_config)
     pieces = np.array([2, 3, 7])
 

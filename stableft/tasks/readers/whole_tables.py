@@ -34,7 +34,7 @@ class WholeTable:
         names: Columns, or all keys of JSON objects.
         rows: Cells in the order of ``names``: texts, or JSON values and `ABSENT`.
         places: ``path:line`` of each row.
-        values: Role, such as ``text`` -> its values; ``pair``, ``label`` and ``score`` if they are there.
+        values: Role, such as ``text`` -> its values; other roles if they are there.
         separator: Between the cells of a CSV file; else a comma.
         notes: Remarks for the user.
     """

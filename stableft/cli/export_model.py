@@ -21,10 +21,10 @@ def export(
     results: ResultsFolder = RESULTS,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's model as a folder for transformers and for `predict`.
+    """Write a run's model as a folder.
 
-    The run must have been done with `run --keep-weights`. The folder has weights, tokenizer, the names
-    of the classes, and a model card with the run's setting and scores.
+    The run must have been done with `run --keep-weights`. The folder is for transformers and for
+    `predict`: weights, tokenizer, names of the classes, and a model card with setting and scores.
     """
     written = export_run(Store(results), run, target, encoder=encoder)
     size = sum(file.stat().st_size for file in written.iterdir())
