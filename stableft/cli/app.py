@@ -11,12 +11,14 @@ from stableft.cli import (
     data,
     doctor,
     draw,
+    export_model,
     failures,
     gc,
     import_results,
     logs,
     ls,
     plan,
+    predict,
     recommend,
     report_page,
     retry,
@@ -66,6 +68,8 @@ app.command()(draw.tables)
 app.command()(report_page.report)
 app.command()(trace.trace)
 app.command("show")(show_run.show_run)
+app.command()(export_model.export)
+app.command(cls=GroupedCommand)(predict.predict)
 app.command()(compare.compare)
 app.command("import")(import_results.import_results)
 app.command()(verify.verify)

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +29,9 @@ from stableft.cli.selection import with_own_tasks
 from stableft.core.config import RunConfig, with_overrides
 from stableft.core.errors import UsageError
 from stableft.core.experiments import get_protocol
-from stableft.core.grid import Grid
+from stableft.core.grid import Grid, Override
 from stableft.core.own_data import OwnData
+from stableft.execution.export import export_run
 from stableft.execution.input_quality import qualities, refuse_unreadable
 from stableft.execution.inputs import Inputs
 from stableft.execution.planning import Plan
@@ -106,9 +108,12 @@ def recommend(
     chosen = winner_config(config, found)
     sizes = {split: len(getattr(data, split)) for split in ("train", "validation", "test")}
     judged = answer(found, trials, found_baselines, chosen, sizes, budget.spent)
-    folder_of_page = out or OUT / task.name
-    written = page.write(judged, page.errors(task, data, judged.best), folder_of_page)
-    show(view(judged, written), as_json)
+    written = page.write(judged, page.errors(task, data, judged.best), out or OUT / task.name)
+    if save:
+        say([f"model: the run of seed {judged.best.seed}, best on validation, is repeated to keep its weights"])
+        trials.keep(judged.best, overrides(config, found))
+        written.append(export_run(trials.store, judged.best.record.run_id, save, encoder=config.encoder))
+    show(view(judged, written, save), as_json)
 
 
 def say(lines_: list[str]) -> None:
@@ -183,11 +188,17 @@ def shown(planned: Plan) -> Iterator[ProgressSink]:
 
 def winner_config(config: RunConfig, found: Found) -> RunConfig:
     """Returns the winner's configuration."""
-    change: Mapping[str, Any] = {} if found.winner == DEFAULT else candidates.remedy(found.winner, config)
-    return with_overrides(config, {"adam.lr": found.rate, **change})
+    return with_overrides(config, overrides(config, found))
 
 
-def view(judged: Answer, written: list[Path]) -> View:
-    """Shows an answer and the files written."""
+def overrides(config: RunConfig, found: Found) -> Override:
+    """Returns what the winner changes in the default's configuration."""
+    return {"adam.lr": found.rate, **({} if found.winner == DEFAULT else candidates.remedy(found.winner, config))}
+
+
+def view(judged: Answer, written: list[Path], model: Path | None) -> View:
+    """Shows an answer, the files written, and how to use the model."""
     text = [*lines(judged), curve_line(judged), f"written: {', '.join(map(str, written))}"]
+    if model:
+        text.append(f"next: python -m stableft predict {shlex.quote(str(model))} NEW_FILE --out PREDICTIONS")
     return View([printable(line) for line in text if line], {**page.as_json(judged), "files": [str(path) for path in written]})

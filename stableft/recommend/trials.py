@@ -156,6 +156,21 @@ class Trials:
         if work >= 1:
             self.pace = (time.monotonic() - began) / work
 
+    def keep(self, trial: Trial, overrides: Override) -> None:
+        """Repeats a run and keeps its last weights, unless they are kept already.
+
+        Raises:
+            MissingInput: The run crashed or was refused.
+        """
+        options = dataclasses.replace(self.options, keep_weights=True)
+        planned = dataclasses.replace(self.base, arms={trial.arm: overrides}, seeds=[trial.seed])
+        wanted = planning.plan(planned, self.store, self.inputs, keep_weights=True)
+        with self.progress(wanted) as progress:
+            for status in runner.run_grid(wanted, self.store, self.inputs, options, progress.step, self.warn):
+                progress.end(status)
+                if status.state != "done":
+                    raise MissingInput(f"the weights of the best run could not be kept: {status.detail}")
+
     def _plan(self, arms: Mapping[str, Override], seeds: Sequence[int]) -> Plan:
         return planning.plan(dataclasses.replace(self.base, arms=dict(arms), seeds=list(seeds)), self.store, self.inputs)
 
