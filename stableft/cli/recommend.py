@@ -31,6 +31,7 @@ from stableft.core.errors import UsageError
 from stableft.core.experiments import get_protocol
 from stableft.core.grid import Grid, Override
 from stableft.core.own_data import OwnData
+from stableft.execution import runner
 from stableft.execution.export import export_run
 from stableft.execution.input_quality import qualities, refuse_unreadable
 from stableft.execution.inputs import Inputs
@@ -50,6 +51,7 @@ from stableft.tasks.settings_source import language_of
 OWN_SCALES = {"en": "laptop", "zh": "small"}
 BASELINE_SECONDS = 30.0  # guessed, for the smallest budget that would fit
 OUT = Path("recommendations")
+SAVING = 1.5  # time of a last run alone, the winner's, in runs of the default
 
 
 def read_own(
@@ -103,7 +105,7 @@ def recommend(
     trials.pace = expected_pace(trials, minutes, save is not None)
     say(["baselines: constant, TF-IDF with a linear model, frozen encoder with a linear model"])
     found_baselines = baselines.in_a_process(task, data, inputs.encoder(config.encoder), config.max_length)
-    reserve = 1.0 if save else 0.0
+    reserve = SAVING * runner.runs_at_a_time(execution) if save else 0.0
     found = search(config, len(data.train), trials, budget, reserve, lambda line: say([line]))
     chosen = winner_config(config, found)
     sizes = {split: len(getattr(data, split)) for split in ("train", "validation", "test")}

@@ -211,7 +211,7 @@ def lines(found: Answer) -> list[str]:
     if not found.linear_is_as_good:
         first = f"Use: {found.setting}. Its lead over {what}: {by}."
     elif against.probability <= 1 - SURE:
-        first = f"Use: {what}. Fine-tuning is worse: {by}. If you fine-tune nevertheless: {found.setting}."
+        first = f"Use: {what}. Fine-tuning is probably worse: {by}. If you fine-tune nevertheless: {found.setting}."
     else:
         first = (
             f"Use: {what}, or fine-tune: neither is clearly better. Fine-tuning minus that: {by}, better with probability "

@@ -20,15 +20,29 @@ def excel(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_from_a_table_of_excel_to_an_answer(tmp_path: Path, quick: Quick) -> None:
+def test_from_a_table_of_excel_to_predictions(tmp_path: Path, quick: Quick) -> None:
     excel(tmp_path)
-    code, out, err = quick(tmp_path, "recommend", "reviews.csv", "--minutes", "1.2", *FAST)
+    code, out, err = quick(tmp_path, "recommend", "reviews.csv", "--minutes", "1.2", "--save", "model", *FAST)
     assert code == 0, err
     assert [line.split(":")[0] for line in out.splitlines()][:5] == ["Use", "Expect", "Seeds", "Against the default", "Train"]
     assert "Review as text, Sentiment as label" in err
     stored = json.loads((tmp_path / "recommendations/reviews.csv/answer.json").read_text())
     assert stored["examples"] == {"train": 52, "validation": 6, "test": 6}
     assert "reviews.csv" in (tmp_path / "recommendations/reviews.csv/report.html").read_text()
+    (tmp_path / "new.csv").write_text("id,Review\n1,celia lumi bap\n2,hask vrok\n")
+    assert quick(tmp_path, "predict", "model", "new.csv", "--out", "out.csv")[0] == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[0] == "id,Review,label,probability"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["toyscore", "toytag"])
+def test_scores_and_tags_have_an_answer_too(name: str, tmp_path: Path, quick: Quick) -> None:
+    code, out, err = quick(tmp_path, "recommend", name, "--minutes", "1.2", *FAST, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert len(found["lines"]) == 5
+    page = (tmp_path / "recommendations" / name / "report.html").read_text()
+    assert ("Residuals" if name == "toyscore" else "Scores by class") in page
 
 
 def test_a_budget_for_nothing_says_what_would_fit(tmp_path: Path, quick: Quick) -> None:
