@@ -27,7 +27,9 @@ def trainer(order: dict[str, Any]) -> list[int]:
     set_seed(order["seed"])
     tokenizer = AutoTokenizer.from_pretrained(order["encoder"])
     splits = {
-        split: Dataset.from_dict(tokenised(tokenizer, [Example(*row, 0) for row in order[split]], 128, pad=False))
+        split: Dataset.from_dict(
+            tokenised(tokenizer, [Example(text, pair, label, 0) for text, pair, label in order[split]], 128, pad=False)
+        )
         for split in ("train", "test")
     }
     model = load_model(Path(order["encoder"]), order["labels"], 0.1)
@@ -36,7 +38,8 @@ def trainer(order: dict[str, Any]) -> list[int]:
         seed=order["seed"], use_cpu=True,
     )  # fmt: skip
     made.train()
-    return np.asarray(made.predict(splits["test"]).predictions).argmax(axis=1).tolist()
+    test: Any = splits["test"]
+    return np.asarray(made.predict(test).predictions).argmax(axis=1).tolist()
 
 
 def setfit(order: dict[str, Any]) -> list[int]:
@@ -46,9 +49,9 @@ def setfit(order: dict[str, Any]) -> list[int]:
     pairs are read as one text, since it has no other way.
     """
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer
-    from setfit import SetFitModel, Trainer, TrainingArguments
-    from setfit.modeling import LogisticRegression
+    from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
+    from setfit import SetFitModel, Trainer, TrainingArguments  # pyright: ignore[reportMissingImports]
+    from setfit.modeling import LogisticRegression  # pyright: ignore[reportMissingImports]
 
     rows = {
         split: [(text if pair is None else f"{text} [SEP] {pair}", label) for text, pair, label in order[split]]

@@ -55,11 +55,13 @@ def test_f1_of_entities_from_counts_is_the_suites() -> None:
     data = TaskData(sentences, sentences)
     part = labelled(Task("mine", "tagging", names, "entity_f1", "en", "", load=lambda: data), data, "train")
     guess = np.where(rng.random(len(part.labels)) < 0.6, part.labels, rng.integers(0, len(names), len(part.labels)))
+    lengths = [len(each.words) for each in sentences]
+    spans = list(zip(np.cumsum([0, *lengths[:-1]]).tolist(), lengths, strict=True))
     scorer = part.scorer(guess)
     assert scorer(np.arange(part.items)) == pytest.approx(part.score(guess))
     for _ in range(20):
         items = rng.integers(0, part.items, part.items)
-        words = np.concatenate([np.arange(part.offsets[i], part.offsets[i + 1]) for i in items])  # pyright: ignore[reportOptionalSubscript]
+        words = np.concatenate([np.arange(start, start + length) for start, length in [spans[i] for i in items]])
         offsets = np.concatenate([[0], np.cumsum([len(sentences[i].words) for i in items])])
         expected = scores.evaluate("entity_f1", part.labels[words], guess[words], offsets=offsets, names=names)
         assert scorer(items) == pytest.approx(expected)
