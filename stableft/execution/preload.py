@@ -1,4 +1,4 @@
-"""Preload: what every training process would do first, done once in the server they are forked from.
+"""Preload: what all training processes need, loaded once by the server that forks them.
 
 Only the forkserver imports this module, see `stableft.execution.supervisor`. It starts no thread and
 uses no GPU.

@@ -15,9 +15,8 @@ import pytest
 # Planning, storing, reporting and the command line never wait for torch; a training process imports it by itself.
 LIGHT = ("core", "tasks", "storage", "statistics", "reporting", "cli", "execution", "techniques")
 HEAVY = ("torch", "transformers", "datasets")
-TRAINING_PROCESS = tuple(
-    f"stableft.execution.{name}" for name in ("preload", "run_job", "run_provenance")
-)  # nothing else imports these
+# Nothing else imports these.
+TRAINING_PROCESS = tuple(f"stableft.execution.{name}" for name in ("preload", "run_job", "run_provenance"))
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 PROBE = """
