@@ -1,8 +1,6 @@
 """Which files appear, what their captions say, and that the same results give the same bytes."""
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,10 +144,3 @@ def test_missing_input_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="'f1'"):
         report.render("f1", report.figure(curves, split="validation", metric="f1"), synthetic.grid(2), tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_reporting_imports_no_framework() -> None:
-    heavy = ("torch", "transformers", "datasets", "matplotlib.pyplot")
-    code = f"import sys, stableft.reporting.report; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
