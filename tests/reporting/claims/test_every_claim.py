@@ -100,6 +100,7 @@ def test_without_results_nothing_is_run(tmp_path: Path) -> None:
     assert all(judgement.seconds is None for judgement in judgements)
 
 
+@pytest.mark.slow
 def test_committed_results_are_judged(project: Path) -> None:
     """At laptop every claim has a verdict, unless its tasks or arms aren't there; none is about an encoder that did not run."""
     store = Store(project / "results")
