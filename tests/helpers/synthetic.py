@@ -4,7 +4,7 @@ import functools
 import json
 from collections.abc import Callable
 from types import ModuleType
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,11 @@ P = ParamSpec("P")
 
 def made_once(make: Callable[P, Results]) -> Callable[P, Results]:
     """The same results for the same arguments, made once in a process; each caller may change its own."""
-    make = functools.cache(make)
+    once: Any = functools.cache(make)
 
     @functools.wraps(make)
     def copied(*args: P.args, **kwargs: P.kwargs) -> Results:
-        made = make(*args, **kwargs)
+        made = once(*args, **kwargs)
         return Results(*(frame.copy() for frame in (made.runs, made.metrics, made.predictions)))
 
     return copied
@@ -68,7 +68,8 @@ def _rows(run: dict[str, object], rng: np.random.Generator, final: float, steps:
     if subset:
         score["scope"] = np.where(points == num_steps, "", "subset")
     frame = pd.concat([train, bias, score, score.assign(metric="accuracy")], ignore_index=True)
-    return frame.assign(**{name: run[name] for name in CELL})
+    cell: dict[str, Any] = {name: run[name] for name in CELL}
+    return frame.assign(**cell)
 
 
 @made_once
