@@ -26,7 +26,7 @@ ProgressCallback = Callable[[Job, int, int, float], None]  # job, step, number o
 # threads when imported, and a fork would lose them.
 if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
-    _CONTEXT.set_forkserver_preload(["stableft.execution.worker", "stableft.execution.run_job"])
+    _CONTEXT.set_forkserver_preload(["stableft.execution.worker", "stableft.execution.run_job", "stableft.execution.preload"])
 else:
     _CONTEXT = multiprocessing.get_context("spawn")
 

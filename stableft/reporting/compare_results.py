@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from stableft.core.errors import MissingInput
 from stableft.reporting.experiment_summary import RunGroup, run_groups
@@ -113,7 +113,7 @@ def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     if not parts.sum():
         return difference, difference
     freedom = parts.sum() ** 2 / (parts[0] ** 2 / (len(x) - 1) + parts[1] ** 2 / (len(y) - 1))
-    half = float(stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
+    half = float(scipy.stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
     return difference - half, difference + half
 
 

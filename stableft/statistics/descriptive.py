@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from stableft.statistics.intervals import CONFIDENCE, finite, flags, wilson_interval
 
@@ -49,7 +49,7 @@ def summary(scores: ArrayLike) -> Summary:
     """
     x = finite(scores, "summary", ndim=1)
     std = float(x.std(ddof=1)) if x.size > 1 else float("nan")
-    iqm = float(stats.trim_mean(x, 0.25))
+    iqm = float(scipy.stats.trim_mean(x, 0.25))
     return Summary(x.size, float(x.mean()), std, float(np.median(x)), iqm, float(x.min()), float(x.max()))
 
 

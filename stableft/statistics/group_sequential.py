@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from stableft.statistics.intervals import Vector, finite
 
@@ -104,9 +104,9 @@ def predictive_power(difference: ArrayLike, most: int, alpha: float = 0.05) -> f
     n, std = d.size, float(d.std(ddof=1)) if d.size > 1 else float("nan")
     if std == 0:
         return float(d.mean() != 0)
-    z, bound = abs(float(d.mean())) / std * math.sqrt(n), float(stats.norm.isf(alpha / 2))
+    z, bound = abs(float(d.mean())) / std * math.sqrt(n), float(scipy.stats.norm.isf(alpha / 2))
     if n >= most:
         return float(z > bound)
     scale = math.sqrt(most - n)
     tails = [(side * z * math.sqrt(most) - bound * math.sqrt(n)) / scale for side in (1, -1)]
-    return float(stats.norm.cdf(tails).sum())
+    return float(scipy.stats.norm.cdf(tails).sum())

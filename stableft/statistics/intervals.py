@@ -5,8 +5,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 RESAMPLING_SEED = 0  # of every figure, table and claim, so that the same runs give the same numbers
 CONFIDENCE = 0.95
@@ -55,7 +55,7 @@ def mean_interval(
     # which depend on the order of a sum, would decide that. Multiples of a unit add up without any.
     unit = 2.0 ** (np.frexp(np.abs(x).max())[1] + math.ceil(math.log2(x.size)) - EXACT_BITS)
     batch = max(1, BATCH // x.size)
-    ends = stats.bootstrap(
+    ends = scipy.stats.bootstrap(
         (np.rint(x / unit),), np.mean, confidence_level=confidence, n_resamples=resamples, batch=batch, method="BCa", rng=rng
     ).confidence_interval
     return Interval(float(ends.low) * unit, float(ends.high) * unit)
@@ -69,7 +69,7 @@ def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Int
         n: Number of observations, >= 1.
         confidence: Coverage, in (0, 1).
     """
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = scipy.stats.norm.ppf((1 + confidence) / 2)
     centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
     return Interval(float(max(low, 0.0)), float(min(high, 1.0)))

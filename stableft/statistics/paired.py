@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from stableft.statistics.intervals import (
     BATCH,
@@ -131,7 +131,7 @@ def mcnemar(failed_treated: ArrayLike, failed_reference: ArrayLike) -> McNemar:
     t, r = (flags(failed, "mcnemar") for failed in paired(failed_treated, failed_reference, "mcnemar"))
     only_treated, only_reference = int((t & ~r).sum()), int((r & ~t).sum())
     discordant = only_treated + only_reference
-    p = float(stats.binomtest(only_treated, discordant).pvalue) if discordant else 1.0
+    p = float(scipy.stats.binomtest(only_treated, discordant).pvalue) if discordant else 1.0
     return McNemar(only_treated, only_reference, p)
 
 
@@ -193,4 +193,4 @@ def brown_forsythe_p(treated: ArrayLike, reference: ArrayLike) -> float:
     away = [np.abs(x - np.median(x)) for x in (t, r)]
     if t.size < 3 or all(np.ptp(distances) == 0 for distances in away):
         return float("nan")
-    return float(stats.levene(t, r, center="median").pvalue)
+    return float(scipy.stats.levene(t, r, center="median").pvalue)

@@ -11,8 +11,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
 
 from stableft.statistics.intervals import finite
 from stableft.statistics.sign_flip import sign_flip_ps
@@ -48,9 +48,9 @@ def power(effect: float, std: float, n: int, alpha: float = 0.05) -> float:
     level = _attainable(n, alpha)
     if level == 0 or std == 0:
         return float(level > 0 and effect != 0)
-    bound = stats.t.isf(level / 2, n - 1)
+    bound = scipy.stats.t.isf(level / 2, n - 1)
     shift = abs(effect) / std * math.sqrt(n)
-    below, not_above = np.nan_to_num(special.nctdtr(n - 1, shift, [-bound, bound]))  # scipy returns NaN for an underflow
+    below, not_above = np.nan_to_num(scipy.special.nctdtr(n - 1, shift, [-bound, bound]))  # scipy returns NaN for an underflow
     return float(np.clip(1 - not_above + below, level, 1.0))
 
 
@@ -72,7 +72,7 @@ def minimum_detectable(std: float, n: int, power: float = 0.8, alpha: float = 0.
     _check(std, n, alpha, power)
     if _attainable(n, alpha) == 0:
         return float("inf")
-    ratio = np.asarray(optimize.brentq(lambda effect: _power(effect, 1.0, n, alpha) - power, 0.0, 100.0, xtol=1e-10))
+    ratio = np.asarray(scipy.optimize.brentq(lambda effect: _power(effect, 1.0, n, alpha) - power, 0.0, 100.0, xtol=1e-10))
     return float(ratio) * std
 
 

@@ -1,8 +1,8 @@
 """Sign-flip permutation test and Wilcoxon signed-rank test of paired differences."""
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from stableft.statistics.intervals import BATCH, Vector, finite
 
@@ -62,9 +62,9 @@ def wilcoxon_p(difference: ArrayLike) -> float:
         return 1.0
     size = np.abs(d)
     if 2**d.size <= EXACT_FLIPS:
-        return float(_exact_flip_ps(np.sign(d) * stats.rankdata(size)[None])[0])
+        return float(_exact_flip_ps(np.sign(d) * scipy.stats.rankdata(size)[None])[0])
     exact = d.size <= 50 and np.unique(size).size == d.size
-    return float(np.asarray(stats.wilcoxon(d, method="exact" if exact else "asymptotic"))[1])
+    return float(np.asarray(scipy.stats.wilcoxon(d, method="exact" if exact else "asymptotic"))[1])
 
 
 def _exact_flip_ps(d: Vector) -> Vector:

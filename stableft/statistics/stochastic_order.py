@@ -1,8 +1,8 @@
 """Almost stochastic order: is one arm better at nearly every quantile, not only on average?"""
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from stableft.statistics.intervals import CONFIDENCE, Vector, paired
 
@@ -54,7 +54,7 @@ def almost_stochastic_order(
         return float("nan")
     drawn = rng.integers(0, t.size, size=(resamples, t.size))
     spread = _ratios(t[drawn], r[drawn]).std()
-    return float(np.clip(violation_ratio(t, r) + spread * stats.norm.ppf(confidence), 0, 1))
+    return float(np.clip(violation_ratio(t, r) + spread * scipy.stats.norm.ppf(confidence), 0, 1))
 
 
 def _ratios(t: Vector, r: Vector) -> Vector:

@@ -3,8 +3,8 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from stableft.statistics.intervals import CONFIDENCE, Interval, finite
 
@@ -43,7 +43,7 @@ def variance_components(scores: ArrayLike) -> VarianceComponents:
     m = _mean_squares(x)
     a, b = x.shape
     with np.errstate(divide="ignore"):
-        p_rows, p_columns = stats.f.sf(np.divide([m.rows, m.columns], m.rest), [a - 1, b - 1], (a - 1) * (b - 1))
+        p_rows, p_columns = scipy.stats.f.sf(np.divide([m.rows, m.columns], m.rest), [a - 1, b - 1], (a - 1) * (b - 1))
     return VarianceComponents(
         max(0.0, (m.rows - m.rest) / b), max(0.0, (m.columns - m.rest) / a), m.rest, float(p_rows), float(p_columns)
     )
@@ -76,10 +76,10 @@ def component_intervals(scores: ArrayLike, confidence: float = CONFIDENCE) -> Co
     a, b = x.shape
     freedom = (a - 1) * (b - 1)
     ends = (1 + confidence) / 2, (1 - confidence) / 2  # the upper quantile gives the lower end
-    chi = stats.chi2.ppf(ends, freedom)
+    chi = scipy.stats.chi2.ppf(ends, freedom)
 
     def interval(square: float, levels: int, runs: int) -> Interval:
-        quantiles = zip(stats.f.ppf(ends, levels - 1, freedom), stats.chi2.ppf(ends, levels - 1), strict=True)
+        quantiles = zip(scipy.stats.f.ppf(ends, levels - 1, freedom), scipy.stats.chi2.ppf(ends, levels - 1), strict=True)
         return Interval(*(max(0.0, float((levels - 1) * (square - f * m.rest) / (runs * c))) for f, c in quantiles))
 
     rest = Interval(*(float(freedom * m.rest / c) for c in chi))
@@ -121,7 +121,7 @@ def spread_ratio(
     if one == 0 or other == 0:
         return SpreadRatio(float("nan"), float("nan"), float("nan"))
     freedom = min(of_one, of_other)
-    high, low = stats.f.ppf([(1 + confidence) / 2, (1 - confidence) / 2], freedom, freedom)
+    high, low = scipy.stats.f.ppf([(1 + confidence) / 2, (1 - confidence) / 2], freedom, freedom)
     return SpreadRatio(*(float(np.sqrt(one / other / f)) for f in (1.0, high, low)))
 
 
@@ -163,7 +163,7 @@ def crossed_mean(values: ArrayLike, confidence: float = CONFIDENCE) -> CrossedMe
     a, b = x.shape
     sizes = np.square(m) / [a - 1, b - 1, (a - 1) * (b - 1)]
     freedom = max(least, variance**2 / sizes.sum()) if variance else least
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance / x.size))
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance / x.size))
     mean = float(x.mean())
     return CrossedMean(mean, mean - half, mean + half)
 

@@ -29,14 +29,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, quick: Quick) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def shown(finished: Path, quick: Quick) -> Path:
-    """Figures and tables of these runs, written by this process."""
-    for verb in ("figures", "tables"):
-        assert quick(finished, verb, "--results", "out", "--figures", "shown")[0] == 0
-    return finished / "shown"
-
-
 @pytest.fixture
 def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training processes that fail as their run's seed says: 1 is killed, 2 crashes, 3 is refused, 4 has too little memory."""

@@ -107,9 +107,13 @@ def test_run_and_retry_list_the_same_options_by_group(tmp_path: Path, quick: Qui
     assert run - retry == {"--until-decided", "--max-seeds", "--batch"}  # more seeds are no repetition
 
 
+# Where it is emulated, a whole epoch takes seconds.
+TWO_STEPS = ("--set", "schedule.num_epochs=null", "--set", "schedule.num_steps=2")
+
+
 def test_bf16_needs_instructions_or_force(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset({"avx2", "fma"})))
-    bf16 = ("run", *SMOKE, "--precision", "bf16", "--seeds", "0", "--arms", "corrected", "--set", "schedule.num_epochs=1")
+    bf16 = ("run", *SMOKE, "--precision", "bf16", "--seeds", "0", "--arms", "corrected", *TWO_STEPS)
     code, out, err = quick(tmp_path, *bf16)
     assert (code, out) == (2, "")
     assert "this processor has no bf16 instructions" in " ".join(err.split())

@@ -4,8 +4,20 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
+from experiments import adam
 from stableft.storage.store import Store
 from tests.conftest import Quick
+
+
+@pytest.fixture
+def shown(finished: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two figures and a table of these runs, as if the report had no others."""
+    monkeypatch.setattr(adam, "REPORT", {name: adam.REPORT[name] for name in ("train_loss", "score", "arms")})
+    for verb in ("figures", "tables"):
+        assert quick(finished, verb, "--results", "out", "--figures", "shown")[0] == 0
+    return finished / "shown"
 
 
 def test_from_results_to_a_page_and_from_a_figure_back_to_its_runs(finished: Path, shown: Path, quick: Quick):

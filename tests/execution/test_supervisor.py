@@ -108,7 +108,7 @@ def test_training_processes_are_forked_from_one_that_has_imported_everything(job
     supervisor = Supervisor(lambda *_: None, target=obey)
     status = supervisor(job("loaded"))
     supervisor.stop()
-    assert status.detail == "stableft.training.loop torch"
+    assert status.detail == "stableft.execution.preload torch transformers.models.bert.modeling_bert"
 
 
 def test_a_run_is_told_how_often_it_was_started(job):

@@ -25,7 +25,8 @@ def obey(connection: Connection, named: Callable[[Job], str] = lambda job: job.r
             file.write("x")
         tries = (job.results / f"{job.run_id}.tries").stat().st_size
         if what == "loaded":  # by the process that this one was forked from
-            connection.send(("done", " ".join(name for name in ("stableft.training.loop", "torch") if name in sys.modules), 0.1))
+            heavy = ("stableft.execution.preload", "torch", "transformers.models.bert.modeling_bert")
+            connection.send(("done", " ".join(name for name in heavy if name in sys.modules), 0.1))
             continue
         if what == "slot":  # which GPU it sees, and which process it is
             time.sleep(0.2)

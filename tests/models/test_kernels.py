@@ -105,17 +105,26 @@ def test_this_processor_has_the_instruction_set_that_torch_finds(monkeypatch: py
     assert instruction_set(kernels.this_processor().flags, os.environ.get("ATEN_CPU_CAPABILITY", "")) == expected
 
 
-@pytest.mark.parametrize("forced", ["avx2", "default", "nonsense"])
-def test_a_forced_instruction_set_is_torchs_too(forced: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", forced)
-    code = (
-        "import os, torch; from stableft.models import kernels, layers\n"
-        "ours = kernels.instruction_set(kernels.this_processor().flags, os.environ['ATEN_CPU_CAPABILITY'])\n"
-        "assert layers.PRODUCTS == kernels.chosen(layers._ONEDNN is not None).products\n"
-        "print(ours, torch.backends.cpu.get_cpu_capability())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours, theirs = done.stdout.split()
-    if theirs not in ("AVX512", "AVX2", "DEFAULT"):
-        pytest.skip(f"{theirs} is of another kind of processor")
-    assert ours == theirs
+# torch reads the variable at its first operation, and stableft when it is imported: a process that has done neither is forked.
+FORCED = """
+import os, torch
+for forced in ("avx2", "default", "nonsense"):
+    if os.fork():
+        assert os.wait()[1] == 0
+        continue
+    os.environ["ATEN_CPU_CAPABILITY"] = forced
+    from stableft.models import kernels, layers
+    assert layers.PRODUCTS == kernels.chosen(layers._ONEDNN is not None).products
+    print(kernels.instruction_set(kernels.this_processor().flags, forced), torch.backends.cpu.get_cpu_capability(), flush=True)
+    os._exit(0)
+"""
+
+
+def test_a_forced_instruction_set_is_torchs_too() -> None:
+    done = subprocess.run([sys.executable, "-c", FORCED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [line.split() for line in done.stdout.splitlines()]
+    if found[0][1] not in ("AVX512", "AVX2", "DEFAULT"):
+        pytest.skip(f"{found[0][1]} is of another kind of processor")
+    assert found[1] == ["DEFAULT", "DEFAULT"]
+    assert [ours for ours, _ in found] == [theirs for _, theirs in found]

@@ -13,10 +13,11 @@ from stableft.core.errors import Stale
 from stableft.core.grid import Grid, select
 from stableft.reporting.captions import describe
 from stableft.reporting.claims.judge import judge, judge_all
-from stableft.reporting.pooling import COLLECTED_IN, further_runs, further_seeds, load_pooled, pool, stale_runs
+from stableft.reporting.pooling import COLLECTED_IN, further_runs, further_seeds, load_pooled, pool, run_tables, stale_runs
 from stableft.reporting.run_scores import final_scores
+from stableft.storage.frames import PREDICTION_COLUMNS
 from stableft.storage.records import CELL, Results
-from stableft.storage.store import Store
+from stableft.storage.store import METRIC_COLUMNS, Store
 from tests.helpers.pages import keep
 from tests.helpers.worlds import World, results
 
@@ -132,7 +133,9 @@ def test_a_failed_run_elsewhere_contradicts(project: Path) -> None:
 def test_no_committed_verdict_is_refuted_by_an_equal_run(project: Path) -> None:
     """Every experiment at laptop has all seeds of each of its configurations, wherever they were run."""
     store = Store(project / "results")
-    collected = {name: store.load(scale, name, predictions=False) for scale, name in store.collected() if scale == "laptop"}
+    # Which runs are pooled, their tables alone decide.
+    metrics, predictions = (pd.DataFrame(columns=[*CELL, *names]) for names in (METRIC_COLUMNS, PREDICTION_COLUMNS))
+    collected = {name: Results(runs, metrics, predictions) for name, runs in run_tables(store, "laptop").items()}
     for name in collected:
         pooled = pool(name, collected)
         others = {other: results.runs for other, results in collected.items() if other != name}

@@ -73,6 +73,7 @@ def as_written(project: Path, place: tuple[str, str]) -> Results:
     return Results(*(pq.read_table(folder / f"{field.name}.parquet").to_pandas() for field in fields(Results)))
 
 
+@pytest.mark.slow
 def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
     """A value that was changed in a table, whatever way, is not the one whose fingerprint the run left."""
     store = Store(project / "results")

@@ -15,7 +15,8 @@ import pytest
 # Planning, storing, reporting and the command line never wait for torch; a training process imports it by itself.
 LIGHT = ("core", "tasks", "storage", "statistics", "reporting", "cli", "execution", "techniques")
 HEAVY = ("torch", "transformers", "datasets")
-TRAINING_PROCESS = ("stableft.execution.run_job", "stableft.execution.run_provenance")  # nothing else imports these
+# Nothing else imports these.
+TRAINING_PROCESS = tuple(f"stableft.execution.{name}" for name in ("preload", "run_job", "run_provenance"))
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 PROBE = """
@@ -61,7 +62,7 @@ def sources(project: Path, *folders: str) -> dict[str, str]:
 
 
 def test_whatever_trains_nothing_needs_no_torch(project: Path) -> None:
-    arguments = [json.dumps(LIGHT), json.dumps(HEAVY), json.dumps(TRAINING_PROCESS)]
+    arguments = [json.dumps(LIGHT), json.dumps([*HEAVY, "matplotlib.pyplot", "scipy.stats"]), json.dumps(TRAINING_PROCESS)]
     done = subprocess.run([sys.executable, "-c", PROBE, *arguments], check=True, capture_output=True, text=True, cwd=project)
     names, heavy = json.loads(done.stdout)
     assert heavy == []

@@ -66,6 +66,7 @@ def test_last_bits_change_no_byte(quick: Quick, tmp_path: Path, monkeypatch: pyt
     assert not differing(plain, moved)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_one_process")
 def test_without_rounding_they_would(quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail."""

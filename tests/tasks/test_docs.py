@@ -20,7 +20,7 @@ DOCS15, DOCPAIR = docs.TASKS
 PART = """
 import json, sys
 from stableft.tasks import docs
-docs.TOPICS = {topic: docs.TOPICS[topic] for topic in ("signals", "images", "optimisation")}
+docs.TOPICS = {topic: docs.TOPICS[topic] for topic in ("signals", "geometry", "neural-networks")}
 docs.DOCS15_TRAIN, docs.VALIDATION_PER_TOPIC, docs.DOCPAIR_SIZES = 200, 20, (90, 26, 50)
 prints = [load().fingerprint for load in (docs.load_docs15, docs.load_docpair)]
 print(json.dumps([prints, sorted(name for name in sys.modules if "." not in name)]))

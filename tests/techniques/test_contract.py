@@ -112,7 +112,7 @@ def baselines(
     return baseline
 
 
-@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("packed", [pytest.param(True, id="packed"), pytest.param(False, id="padded", marks=pytest.mark.slow)])
 def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
     kind: type[Technique],
     packed: bool,

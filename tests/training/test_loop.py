@@ -65,6 +65,17 @@ def run(tiny_encoder: Encoder, toy_data: Data, toy_config: ConfigFactory) -> Run
     return run
 
 
+@pytest.fixture(scope="module")
+def plain(run: Runner) -> Outcome:
+    """The small configuration as it is."""
+    return run()
+
+
+@pytest.fixture(scope="module")
+def few(run: Runner) -> Outcome:
+    return run(seed=0, num_train=40)
+
+
 def collect(items: Iterable[MetricRow | Predictions]) -> Outcome:
     outcome = Outcome([], [])
     for item in items:
@@ -182,8 +193,9 @@ def test_clipping_is_part_of_the_loop(run: Runner, lively_encoder: Encoder) -> N
 
 
 def test_the_same_seed_twice(run: Runner) -> None:
-    assert same(run(seed=3), run(seed=3))
-    assert run(seed=3).losses != run(seed=4).losses
+    third = run(seed=3)
+    assert same(third, run(seed=3))
+    assert third.losses != run(seed=4).losses
 
 
 def test_when_to_evaluate_moves_nothing(run: Runner) -> None:
@@ -201,11 +213,10 @@ def test_when_to_evaluate_moves_nothing(run: Runner) -> None:
         assert np.array_equal(other.predictions[1].probabilities, reference.predictions[1].probabilities)
 
 
-def test_the_state_of_the_global_generators_moves_nothing(run: Runner) -> None:
-    reference = run()
+def test_the_state_of_the_global_generators_moves_nothing(run: Runner, plain: Outcome) -> None:
     torch.manual_seed(99)
     np.random.seed(99)
-    assert same(run(), reference)
+    assert same(run(), plain)
 
 
 def test_draws_from_torchs_generator_during_a_run_move_nothing(
@@ -270,13 +281,12 @@ def test_the_arms_share_order_and_dropout_to_the_end(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_streams_seed_moves_that_stream_alone(run: Runner, name: str) -> None:
+def test_a_streams_seed_moves_that_stream_alone(run: Runner, few: Outcome, name: str) -> None:
     subset = {"num_train": 40}
-    reference = run({**subset, "seed": 0})
     by_stream = run({**subset, "seed": 0, f"{name}_seed": 1})
     by_seed = run({**subset, "seed": 1, **{f"{other}_seed": 0 for other in STREAMS if other != name}})
     assert same(by_stream, by_seed)
-    assert by_stream.losses != reference.losses
+    assert by_stream.losses != few.losses
 
 
 def test_setting_all_streams_is_setting_the_seed(run: Runner) -> None:
@@ -447,8 +457,8 @@ def test_data_is_repeated_for_as_many_steps_as_asked(run: Runner) -> None:
 # --- rows ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_rows_of_a_run(run: Runner) -> None:
-    outcome = run()
+def test_the_rows_of_a_run(plain: Outcome) -> None:
+    outcome = plain
     steps = list(range(1, 25))
     for metric in ("loss", "lr", "grad_norm", "update_bias_closed_form"):
         assert list(outcome.series(metric)) == steps, metric
@@ -483,8 +493,8 @@ def test_the_measured_bias_is_the_closed_form(run: Runner, correction: bool) -> 
         assert value == pytest.approx(closed[step], rel=1e-3), step
 
 
-def test_predictions_belong_to_the_final_score(run: Runner, toy_data: Data) -> None:
-    outcome = run()
+def test_predictions_belong_to_the_final_score(plain: Outcome, toy_data: Data) -> None:
+    outcome = plain
     assert [p.split for p in outcome.predictions] == ["validation", "test"]
     for p in outcome.predictions:
         assert p.labels.tolist() == toy_data.splits[p.split].labels.tolist()
@@ -641,7 +651,9 @@ def test_a_rate_far_too_large_ends_the_run_with_rows_and_without_predictions(run
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_is_the_last_row(run: Runner, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+def test_a_loss_that_is_not_finite_is_the_last_row(
+    run: Runner, plain: Outcome, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
     losses = loop.batch_losses
     calls = iter(range(1000))
 
@@ -649,13 +661,12 @@ def test_a_loss_that_is_not_finite_is_the_last_row(run: Runner, monkeypatch: pyt
         good = losses(model, outputs, batch, kind)
         return good * value if outputs.requires_grad and next(calls) == 10 else good
 
-    reference = run()
     monkeypatch.setattr(loop, "batch_losses", failing)
     outcome = run()
     assert outcome.predictions == []
     assert outcome.rows[-1][:4] == (11, "train", "loss", "")
     assert not np.isfinite(outcome.rows[-1].value)
-    assert outcome.rows[:-1] == reference.rows[: len(outcome.rows) - 1]
+    assert outcome.rows[:-1] == plain.rows[: len(outcome.rows) - 1]
     assert list(outcome.series("score", "test")) == [8]
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from stableft import statistics
 from stableft.reporting import rounding
@@ -162,7 +162,7 @@ def _with_seeds(evidence: Evidence, difference: Vector) -> Evidence:
     if evidence.verdict != "inconclusive" or n < FEWEST_ESTIMATED:
         return evidence
     mean, std = float(difference.mean()), float(difference.std(ddof=1))
-    half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+    half = float(scipy.stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
     needed = _seeds(mean, std, n)
     if needed is None:
         return evidence

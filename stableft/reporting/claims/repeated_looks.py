@@ -14,7 +14,7 @@ from itertools import count
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from stableft import statistics
 from stableft.reporting.claims import decision_rules
@@ -166,7 +166,7 @@ def _no_failure(samples: Sequence[Vector], options: dict[str, float], generators
 def _equality(samples: Sequence[Vector], options: dict[str, float], generators: int) -> Looked | None:
     for n in _due(samples):
         d = _difference(samples)[:n]
-        half = float(stats.t.isf(SHARE / 2, n - 1)) * float(d.std(ddof=1)) / math.sqrt(n)
+        half = float(scipy.stats.t.isf(SHARE / 2, n - 1)) * float(d.std(ddof=1)) / math.sqrt(n)
         nearest, farthest = exact((float(abs(d.mean()) - half), float(abs(d.mean()) + half)))
         if farthest <= options["margin"]:
             return Looked("confirmed", n)

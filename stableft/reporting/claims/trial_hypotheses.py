@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from stableft import statistics
 from stableft.core.errors import MissingInput, NotLogged
@@ -150,7 +150,7 @@ class EarlyPredictsLate:
         pairs = runs[["value", "validation"]].dropna().to_numpy()
         if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
             raise MissingInput("fewer than three runs with an early score, or scores that are all equal")
-        early, late = (np.asarray(stats.zscore(stats.rankdata(column))) for column in pairs.T)
+        early, late = (np.asarray(scipy.stats.zscore(scipy.stats.rankdata(column))) for column in pairs.T)
         correlation = exact(float(early @ late / len(pairs)))
         shuffled = statistics.resampling().permuted(np.tile(early, (RESAMPLES, 1)), axis=1)
         chance = shuffled @ late / len(pairs)

@@ -258,7 +258,7 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     with context():
         for _ in range(LAYOUT_PASSES):
             figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # with "none" matplotlib would draw each format twice
     written = []
     for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()
