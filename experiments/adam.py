@@ -208,9 +208,9 @@ CLAIMS = (
         name="early_stopping_pays",
         statement="Of many runs that are stopped early but for the best, the best ends higher than that of few whole runs.",
         source="Dodge et al. (2020), on early stopping: start many, stop early, continue some (protocol section 6)",
-        expected="on every task, without correction as in the source, at the cost of three whole runs: the expected last validation "
-        "score of the run that leads after 30 % of as many runs as that allows, less that of the best of three whole runs, is above "
-        "0: 95 % bootstrap interval over seeds",
+        expected="on every task, without correction as in the source, at the cost of three whole runs: the expected last "
+        "validation score of the run that leads after 30 % of as many runs as that allows, less that of the best of three whole "
+        "runs, is above 0: 95 % bootstrap interval over seeds",
         about=RTE.encoder,
         minimum_n=FEWEST,
         test=StoppingPays("uncorrected", share=0.3, budget=3),
