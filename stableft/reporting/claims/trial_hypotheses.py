@@ -130,10 +130,10 @@ class StoppingPays:
         stop_at = float(stops.max())
         started = int(exact((self.budget - (1 - stop_at)) / stop_at))
         counts = _resamples(lead.size)
-        stopped, whole = best_of_resamples(lead, last, counts, started), best_of_resamples(last, last, counts, self.budget)
-        return _higher(
-            f"{started} runs stopped at {stop_at:.0%} but one, against {self.budget} whole runs:", stopped, whole, lead.size
-        )
+        stopped = best_of_resamples(lead, last, counts, started)
+        whole = best_of_resamples(last, last, counts, self.budget)
+        what = f"{started} runs stopped at {stop_at:.0%} but one, against {self.budget} whole runs:"
+        return _higher(what, stopped, whole, lead.size)
 
 
 def _resamples(size: int) -> NDArray[np.int64]:

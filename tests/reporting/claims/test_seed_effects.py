@@ -97,6 +97,7 @@ def on_two_tasks(effects: tuple[list[float], list[float]]) -> Results:
 
 
 UP = [0.01 * each for each in range(6)]
+MIXED = [0.0, 0.05, 0.01, 0.04, 0.02, 0.03]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ UP = [0.01 * each for each in range(6)]
     [
         (UP, "confirmed", "+1.00"),
         (UP[::-1], "contradicted", "-1.00"),
-        ([0.0, 0.05, 0.01, 0.04, 0.02, 0.03], "inconclusive", "+0.26"),
+        (MIXED, "inconclusive", "+0.26"),
     ],
 )
 def test_init_seeds_are_good_on_every_task_or_not(other: list[float], verdict: str, effect: str) -> None:
