@@ -54,6 +54,8 @@ def on_both(reason: str) -> dict[str, str]:
         ({"max_train_examples": 999}, FEW),
         ({"split": "validation"}, on_both("scored split test instead of validation")),
         ({"split": "test"}, {}),
+        ({"some_succeed": ("corrected",)}, {}),
+        ({"some_succeed": ("uncorrected",)}, on_both("all 8 runs of uncorrected failed")),
         ({"min_tasks": 2}, {}),
         ({"min_tasks": 3}, on_both("2 tasks instead of at least 3")),
         ({"none_failed": ("corrected",)}, {}),
