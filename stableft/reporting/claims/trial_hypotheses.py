@@ -103,7 +103,8 @@ class StoppingPays:
     The rule of Dodge et al. (2020), with one run that continues: as many runs are started as the
     cost of `budget` whole runs allows; the one with the best validation score at the early
     evaluation is trained to its end. Against it stands the best of `budget` whole runs. Scores are
-    the last ones on validation; runs are drawn with replacement, and the interval resamples seeds.
+    the last ones on validation, and the majority score where a run has none. Runs are drawn with
+    replacement, and the interval resamples seeds.
 
     Attributes:
         arm: The arm.
@@ -120,14 +121,17 @@ class StoppingPays:
         return (self.arm,)
 
     def __call__(self, results: Results) -> Evidence:
-        early = _early_scores(results, self.share)
-        return together({task: self._decide(runs.merge(early, on=CELL)) for task, runs in _tasks(results, self.arm)})
+        early = _early_points(results, self.share).drop_duplicates(CELL)[[*CELL, "value", "stop_at"]]
+        return together({task: self._decide(runs.merge(early, how="left", on=CELL)) for task, runs in _tasks(results, self.arm)})
 
     def _decide(self, runs: pd.DataFrame) -> Evidence:
-        lead, last, stops = runs[["value", "validation", "stop_at"]].dropna().to_numpy().T
-        if lead.size < self.budget:
-            raise MissingInput(f"{lead.size} runs with an early score, and {self.budget} are chosen among")
-        stop_at = float(stops.max())
+        if len(runs) < self.budget or runs["stop_at"].isna().all():
+            raise MissingInput(f"{runs['stop_at'].count()} runs with an early score, and {self.budget} are chosen among")
+        # A run that diverged before, or whose score is undefined, is there and does not lead.
+        lead, last = (
+            runs[name].where(np.isfinite(runs[name]), runs["majority_score"]).to_numpy() for name in ("value", "validation")
+        )
+        stop_at = float(runs["stop_at"].max())
         started = int(exact((self.budget - (1 - stop_at)) / stop_at))
         counts = _resamples(lead.size)
         stopped = best_of_resamples(lead, last, counts, started)
@@ -192,7 +196,8 @@ class EarlyPredictsLate:
         return (self.arm,)
 
     def __call__(self, results: Results) -> Evidence:
-        early = _early_scores(results, self.share)
+        points = _early_points(results, self.share)
+        early = points.groupby(CELL, sort=False, observed=True)["value"].first().reset_index()
         return together({task: self._decide(runs.merge(early, on=CELL)) for task, runs in _tasks(results, self.arm)})
 
     def _decide(self, runs: pd.DataFrame) -> Evidence:
@@ -209,11 +214,11 @@ class EarlyPredictsLate:
         return Evidence(verdict, found, len(pairs), effect=f"{correlation:+.2f}")
 
 
-def _early_scores(results: Results, share: float) -> pd.DataFrame:
-    """Returns the validation score of each run at its first evaluation at or after a share of its steps.
+def _early_points(results: Results, share: float) -> pd.DataFrame:
+    """Returns the validation scores of each run from a share of its steps on, before its end, in order.
 
     A subset of the examples counts where the whole split was not evaluated. ``stop_at`` is the share
-    of the run at that evaluation.
+    of the run at the evaluation.
 
     Raises:
         NotLogged: no run was evaluated before its end.
@@ -224,8 +229,7 @@ def _early_scores(results: Results, share: float) -> pd.DataFrame:
     points = points[(points["step"] >= share * points["num_steps"]) & (points["step"] < points["num_steps"])]
     if points.empty:
         raise NotLogged("no run was evaluated on validation before its end")
-    points = points.assign(stop_at=points["step"] / points["num_steps"]).sort_values("step")
-    return points.groupby(CELL, sort=False, observed=True)[["value", "stop_at"]].first().reset_index()
+    return points.assign(stop_at=points["step"] / points["num_steps"]).sort_values("step")
 
 
 def _tasks(results: Results, arm: Arm) -> Iterator[tuple[str, pd.DataFrame]]:

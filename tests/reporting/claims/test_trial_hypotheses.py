@@ -104,3 +104,13 @@ def test_the_gain_of_stopping_by_hand() -> None:
     assert StoppingPays("uncorrected", 0.3, 3)(given).effect == f"{best[6] - best[2]:+.3f}"
     with pytest.raises(MissingInput, match="2 runs with an early score, and 3"):
         StoppingPays("uncorrected", 0.3, 3)(results(GRID, World(seeds=2)))
+
+
+def test_runs_without_an_early_score_count_and_never_lead() -> None:
+    given = results(GRID, World(seeds=20, early=1.0, noise=0.005))
+    early = given.metrics["split"].eq("validation") & given.metrics["metric"].eq("score") & given.metrics["step"].lt(20)
+    undefined = given.metrics.assign(value=given.metrics["value"].mask(early & given.metrics["seed"].lt(10), np.nan))
+    absent = given.metrics[~(early & given.metrics["seed"].lt(10))]
+    found = [StoppingPays("uncorrected", 0.3, 3)(replace(given, metrics=metrics)) for metrics in (undefined, absent)]
+    assert found[0] == found[1]
+    assert found[0].n == 20
