@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from stableft.core.config import RunConfig, with_overrides
+from stableft.core.config import EvaluationConfig, RunConfig, with_overrides
 from stableft.core.errors import UsageError, quoted
 from stableft.core.own_data import OwnData
 
@@ -16,6 +16,8 @@ Override = Mapping[str, Any]
 SEED = re.compile(r"[0-9]{1,18}")
 MAX_SEEDS = 100_000
 LONGEST_FOLDER = 140  # bytes; some encrypted file systems take 143
+OWN_POINTS = EvaluationConfig(num_points=10)
+"""Evaluations of a user's own task, if the settings evaluate all examples every few steps."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def on_tasks(
 
     Overrides of an arm on a single task are left out. The protocol gets a name of its own, so that
     these results are collected apart from the protocol's. All of a user's training examples are used.
+    Evaluations of all examples every few steps (``smoke``) suit a toy: a user's file gets `OWN_POINTS`.
 
     Args:
         grid: Source of arms, seeds and settings.
@@ -192,7 +195,8 @@ def on_tasks(
     own, reasons, protocol = own or {}, reasons or {}, grid.protocol
     like = {name: (own[name].like if name in own else "") or grid.tasks[0] for name in names}
     known = [name for name in names if like[name] in protocol.configs]
-    configs = {name: protocol.configs[like[name]].model_copy(update=_of_own(name, own.get(name))) for name in known}
+    given = {name: protocol.configs[like[name]] for name in known}
+    configs = {name: config.model_copy(update=_of_own(name, own.get(name), config)) for name, config in given.items()}
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(f"{like[name]} at {protocol.name}" + (f" ({reasons[name]})" if name in reasons else ""), []).append(name)
@@ -212,9 +216,13 @@ def on_tasks(
     )
 
 
-def _of_own(name: str, own: OwnData | None) -> dict[str, Any]:
+def _of_own(name: str, own: OwnData | None, like: RunConfig) -> dict[str, Any]:
     changes: dict[str, Any] = {"task": name, "own_data": own}
-    return changes if own is None else {**changes, "num_train": None, "sample_seed": None}
+    if own is None:
+        return changes
+    if like.evaluation.every and like.evaluation.num_examples is None:
+        changes["evaluation"] = OWN_POINTS
+    return {**changes, "num_train": None, "sample_seed": None}
 
 
 def own_protocol(protocol: str, names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from functools import lru_cache
 
 import pandas as pd
 
@@ -16,11 +17,13 @@ from stableft.storage.schema import ImportedFrom
 FEW_ARMS = 4  # with more, a caption counts them instead of listing each
 
 
+@lru_cache(maxsize=1)
 def describe(results: Results) -> str:
     """Returns the sentences on the runs: experiment, splits, numbers, failures, and the set of runs.
 
     The set is given as `stableft.reporting.artifact_metadata.run_set`.
-    `stableft.reporting.artifact_metadata.read_origin` parses these sentences.
+    `stableft.reporting.artifact_metadata.read_origin` parses these sentences. Cached for all items of
+    an experiment.
     """
     scores = final_scores(results)
     experiment, protocol = (", ".join(map(str, results.runs[name].unique())) for name in ("experiment", "protocol"))

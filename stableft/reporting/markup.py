@@ -62,7 +62,9 @@ def to_latex(frame: pd.DataFrame, note: str = "") -> str:
 def to_csv(frame: pd.DataFrame) -> str:
     """Returns CSV with all digits. Texts that look like a spreadsheet formula start with an apostrophe."""
     plain: dict[str, Any] = {
-        name: [_plain(value) for value in frame[name]] for name in frame.columns if not all(map(_is_plain, frame[name]))
+        name: [_plain(value) for value in frame[name]]
+        for name in frame.columns
+        if not pd.api.types.is_numeric_dtype(frame[name]) and not all(map(_is_plain, frame[name]))
     }
     return frame.assign(**plain).to_csv(index=False, lineterminator="\n")
 

@@ -13,10 +13,11 @@ import pandas as pd
 from stableft.core.errors import Stale
 from stableft.core.grid import join_spans
 from stableft.storage.frames import joined
-from stableft.storage.identities import identities, stale
+from stableft.storage.identities import FINGERPRINTS, identities, stale
 from stableft.storage.records import CELL, Results
 from stableft.storage.store import Store
 
+IDENTIFYING = ("arm", "task", "seed", "run_id", "config", *FINGERPRINTS, "sources")  # columns that decide what is pooled
 COLLECTED_IN = "collected_in"  # column of pooled runs: the experiment whose tables hold the run
 
 
@@ -55,8 +56,9 @@ def stale_runs(store: Store, protocol: str | None = None, experiments: Sequence[
 
 
 def run_tables(store: Store, protocol: str) -> dict[str, pd.DataFrame]:
-    """Returns the runs of all experiments collected at a protocol, by experiment."""
-    return {name: store.load_runs(protocol, name) for scale, name in store.collected() if scale == protocol}
+    """Returns the runs of all experiments collected at a protocol, by experiment: what identifies each."""
+    tables = {name: store.load_runs(protocol, name) for scale, name in store.collected() if scale == protocol}
+    return {name: runs[[column for column in IDENTIFYING if column in runs]] for name, runs in tables.items()}
 
 
 def load_pooled(
@@ -80,13 +82,13 @@ def load_pooled(
     """
     # The small tables of all experiments tell which others have further seeds.
     own = store.load(protocol, experiment, predictions=predictions)
-    tables = run_tables(store, protocol) if tables is None else tables
-    others = {name: runs for name, runs in tables.items() if name != experiment}
-    needed = dict.fromkeys(further_runs(own.runs, others)[COLLECTED_IN])
-    collected = {experiment: own, **{name: store.load(protocol, name, predictions=predictions) for name in needed}}
     if all(stale(own.runs)):
         raise Stale(StaleRuns(protocol, experiment, len(own.runs), len(own.runs)).sentence())
-    return pool(experiment, collected)
+    tables = run_tables(store, protocol) if tables is None else tables
+    further = further_runs(own.runs, {name: runs for name, runs in tables.items() if name != experiment})
+    names = dict.fromkeys(map(str, further[COLLECTED_IN]))
+    others = {name: store.load(protocol, name, predictions=predictions) for name in names}
+    return _pooled(experiment, own, others, further)
 
 
 def pool(experiment: str, collected: Mapping[str, Results]) -> Results:
@@ -101,12 +103,15 @@ def pool(experiment: str, collected: Mapping[str, Results]) -> Results:
         the experiment gives them. The column `COLLECTED_IN` of ``runs`` names the experiment whose
         tables hold each run.
     """
-    own = collected[experiment]
+    own, others = collected[experiment], {name: results for name, results in collected.items() if name != experiment}
+    return _pooled(experiment, own, others, further_runs(own.runs, {name: results.runs for name, results in others.items()}))
+
+
+def _pooled(experiment: str, own: Results, others: Mapping[str, Results], further: pd.DataFrame) -> Results:
     current = set(own.runs.loc[[not flag for flag in stale(own.runs)], "run_id"])
     parts = [_only(own, current, experiment)]
-    further = further_runs(own.runs, {name: results.runs for name, results in collected.items() if name != experiment})
     for name, of_other in further.groupby(COLLECTED_IN, sort=False):
-        source = collected[str(name)]
+        source = others[str(name)]
         for arm, of_arm in of_other.groupby("arm", sort=False):
             part = _only(source, set(of_arm["run_id"]), str(name))
             parts.append(_renamed(part, experiment, str(arm)))

@@ -19,7 +19,9 @@ def kinds(runs: pd.DataFrame) -> dict[str, int]:
         runs: See `stableft.storage.records.Results.runs`.
     """
     found = [_name_and_instructions(provenance) for provenance in provenances(runs)]
-    sets = {name: {known for other, known in found if known and other == name} for name, _ in found}
+    sets: dict[str, set[str]] = {}
+    for name, known in found:
+        sets.setdefault(name, set()).update([known] if known else [])
     labels = [f"{name} {known or '(unknown instructions)'}" if len(sets[name]) > 1 else name for name, known in found if name]
     return dict(sorted(Counter(labels).items(), key=lambda item: (-item[1], item[0])))
 

@@ -1,15 +1,16 @@
 """Rendering: figures and tables of all collected results, in several processes."""
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from stableft.core.errors import MissingInput, Stale
 from stableft.core.experiments import all_experiments, get_experiment
-from stableft.reporting.pooling import load_pooled, stale_runs
+from stableft.reporting.pooling import load_pooled, run_tables, stale_runs
 from stableft.reporting.report import BOTH, makes_one_of, render_all
 from stableft.storage.store import Store
 
@@ -68,7 +69,8 @@ def render(
     order = sorted(keys, key=lambda key: -_size(store, key))
     processes = workers or cpu_count()
     jobs = [(key, part) for key in order for part in _parts(store, key, makes, processes)]
-    calls = (delayed(_render)(store, key, part, figures, tuple(makes)) for key, part in jobs)
+    tables = {scale: run_tables(store, scale) for scale in dict.fromkeys(scale for scale, _ in keys)}
+    calls = (delayed(_render)(store, key, part, figures, tuple(makes), tables[key[0]]) for key, part in jobs)
     parallel: Any = Parallel(n_jobs=min(processes, len(jobs)), batch_size=1)  # pyright: ignore[reportArgumentType]
     done: dict[ExperimentKey, Written] = {key: {} for key in keys}
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
@@ -86,9 +88,16 @@ def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes:
     return [part for part in (names[first::shares] for first in range(shares)) if part]
 
 
-def _render(store: Store, key: ExperimentKey, items: Sequence[str], figures: Path, makes: Collection[type]) -> Written:
+def _render(
+    store: Store,
+    key: ExperimentKey,
+    items: Sequence[str],
+    figures: Path,
+    makes: Collection[type],
+    tables: Mapping[str, pd.DataFrame],
+) -> Written:
     try:
-        results = load_pooled(store, *key)
+        results = load_pooled(store, *key, tables=tables)
     except Stale:
         return {}
     folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT

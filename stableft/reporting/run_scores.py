@@ -16,6 +16,7 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +64,12 @@ def final_scores(results: Results) -> pd.DataFrame:
     Raises:
         MissingInput: no runs, or a finished run without its final score.
     """
+    return _final_scores(results).copy()
+
+
+@lru_cache(maxsize=4)
+def _final_scores(results: Results) -> pd.DataFrame:
+    """Computes `final_scores`. Cached: most items of a report and most claims ask for them."""
     if results.runs.empty:
         raise MissingInput("the results hold no runs; run the experiment first")
     # Join each run with its score after the last step.

@@ -49,9 +49,12 @@ class RunRecord:
     predictions: pd.DataFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """The collected tables of one experiment at one protocol.
+
+    Numbers derived from them are cached (`stableft.reporting`), so their frames are never changed in
+    place once they are read. Two are equal only if they are the same object.
 
     Attributes:
         runs: One row per run: experiment, protocol, arm, task, seed, run_id, outcome, facts,

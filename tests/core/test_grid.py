@@ -25,8 +25,9 @@ from stableft.core.grid import (
     select,
 )  # fmt: skip
 from stableft.core.own_data import OwnData
+from stableft.core.schedule import evaluation_steps
 
-SMALL = PROTOCOLS["small"]
+SMALL, SMOKE = PROTOCOLS["small"], PROTOCOLS["smoke"]
 
 
 def value(cell: Cell, field: str) -> Any:
@@ -257,6 +258,16 @@ def test_own_tasks_get_the_settings_that_are_chosen_for_them() -> None:
     )
     with pytest.raises(UsageError, match="own_data is no setting but a part of the grid: choose it with --text"):
         select(grid, overrides={"own_data": None})
+
+
+def test_own_tasks_of_any_size_are_evaluated_ten_times_at_smoke() -> None:
+    readings = {"a.bio": OwnData(like="toytag")}
+    config = on_tasks(adam.grid(SMOKE), ["a.bio"], readings).protocol.configs["a.bio"]
+    assert len(evaluation_steps(config, num_steps=405, num_train=1080)) == 11  # a remainder gives one point more
+    assert SMOKE.configs["toytag"].evaluation.every == 4  # the toy keeps its own
+    # Points on a fixed part of validation are cheap on any file.
+    config = on_tasks(adam.grid(SMALL), ["a.csv"], {"a.csv": OwnData(like="tnews")}).protocol.configs["a.csv"]
+    assert config.evaluation == SMALL.configs["tnews"].evaluation
 
 
 def test_the_name_of_many_tasks_is_bounded_and_their_own() -> None:

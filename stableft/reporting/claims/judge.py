@@ -6,6 +6,7 @@ The rules are about the source's setting, too few seeds, missing runs and other 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from types import ModuleType
 
 import pandas as pd
@@ -109,14 +110,14 @@ def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Ju
         return replace(base, found=f"none of its tasks is in this grid ({', '.join(claim.tasks)})")
     if results is None:
         return base
-    of_tasks = _results_on(results, tasks, _reads_predictions(claim))
+    of_tasks = _results_on(results, tuple(tasks), _reads_predictions(claim))
     if of_tasks.runs.empty:
         return replace(base, found=f"no results on {', '.join(tasks)}")
     # Only the tasks in the claim's setting are judged.
     arms: Sequence[Arm] = getattr(claim.test, "arms", ())
     outside = unmet(claim.setting, of_tasks, arms) if claim.setting else {}
     reasons = "; ".join(f"{task}: {why}" for task, why in outside.items())
-    judged = _results_on(of_tasks, [task for task in tasks if task not in outside], True) if outside else of_tasks
+    judged = _results_on(of_tasks, tuple(task for task in tasks if task not in outside), True) if outside else of_tasks
     if judged.runs.empty:
         return replace(base, verdict="not applicable", found=f"outside the source's setting: {reasons}", outside=outside)
     try:
@@ -173,8 +174,12 @@ def _rests_on(runs: pd.DataFrame, experiment: str) -> tuple[str, ...]:
     return (f"{own} runs of {experiment}", *further)
 
 
-def _results_on(results: Results, tasks: Sequence[str], predictions: bool) -> Results:
-    """Returns the results on the tasks, without predictions unless a claim reads them."""
+@lru_cache(maxsize=4)
+def _results_on(results: Results, tasks: tuple[str, ...], predictions: bool) -> Results:
+    """Returns the results on the tasks, without predictions unless a claim reads them.
+
+    Cached, so that claims on the same tasks share what is derived from the results.
+    """
     runs, metrics = (frame[frame["task"].isin(tasks)].reset_index(drop=True) for frame in (results.runs, results.metrics))
     predicted = results.predictions
     return Results(runs, metrics, predicted[predicted["task"].isin(tasks)] if predictions else predicted.iloc[:0])

@@ -29,6 +29,8 @@ class Setting:
         max_train_examples: The most training examples.
         split: The split of the judged score.
         none_failed: Arms without a failed run.
+        some_succeed: Arms with a run that did not fail.
+        min_tasks: The fewest tasks, for claims about what tasks have in common.
         arms: Arms with the conditions on settings; empty: those of the claim's test.
     """
 
@@ -43,6 +45,8 @@ class Setting:
     max_train_examples: int | None = None
     split: Literal["validation", "test"] | None = None
     none_failed: tuple[Arm, ...] = ()
+    some_succeed: tuple[Arm, ...] = ()
+    min_tasks: int | None = None
     arms: tuple[Arm, ...] = ()
 
 
@@ -56,15 +60,17 @@ def unmet(setting: Setting, results: Results, arms: Sequence[Arm] = ()) -> dict[
             the measures of some claims have other arms than the runs.
     """
     protocol = str(results.runs["protocol"].iloc[0])
-    scores = final_scores(results) if setting.none_failed else None
+    scores = final_scores(results) if setting.none_failed or setting.some_succeed else None
     reasons: dict[str, str] = {}
+    tasks = results.runs["task"].nunique()
+    few = [f"{tasks} task{'s' * (tasks != 1)} instead of at least {setting.min_tasks}"] if tasks < (setting.min_tasks or 0) else []
     for task, runs in results.runs.groupby("task", sort=False, observed=True):
         patterns = setting.arms or arms
         known = runs["arm"].astype(str)
         chosen = runs[known.isin([name for arm in patterns for name in matching(arm, protocol, known)])]
         failed = None if scores is None else scores[scores["task"] == task]
         chosen = runs if chosen.empty else chosen
-        found = [*_settings(setting, chosen), *_longer(setting, runs, protocol), *_failed(setting, failed, protocol)]
+        found = [*few, *_settings(setting, chosen), *_longer(setting, runs, protocol), *_failed(setting, failed, protocol)]
         if found:
             reasons[str(task)] = ", ".join(found)
     return reasons
@@ -133,6 +139,10 @@ def _failed(setting: Setting, scores: pd.DataFrame | None, protocol: str) -> Ite
         of_arm = scores[scores["arm"].astype(str).isin(matching(arm, protocol, scores["arm"]))]
         if of_arm["failed"].any():
             yield f"{of_arm['failed'].sum()} of {len(of_arm)} runs of {pattern_at(arm, protocol)} failed"
+    for arm in setting.some_succeed:
+        of_arm = scores[scores["arm"].astype(str).isin(matching(arm, protocol, scores["arm"]))]
+        if len(of_arm) and of_arm["failed"].all():
+            yield f"all {len(of_arm)} runs of {pattern_at(arm, protocol)} failed"
 
 
 def _range(least: float | None, greatest: float | None) -> str:

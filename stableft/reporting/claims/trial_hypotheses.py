@@ -91,15 +91,68 @@ class FewerTrials:
         if len(seeds) < self.trials:
             raise MissingInput(f"{len(seeds)} seeds with both arms, and {self.trials} are chosen among")
         arms = [frame.set_index("seed").loc[seeds, ["validation", "score"]].to_numpy().T for frame in (treated, reference)]
-        draws = statistics.resampling().multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=RESAMPLES)
-        counts = np.vstack([np.ones_like(draws[:1]), draws])  # all runs, then the resamples
+        counts = _resamples(len(seeds))
         best, other = (best_of_resamples(validation, score, counts, self.trials) for validation, score in arms)
-        best, other, differences = exact((best, other, best - other))
-        low, high = exact(np.quantile(differences[1:], [ALPHA / 2, 1 - ALPHA / 2]))
-        verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
-        found = f"best of {self.trials} {best[0]:.3f} against {other[0]:.3f}, difference {differences[0]:+.3f}"
-        found += f" ({low:+.3f} to {high:+.3f}), n = {len(seeds)}"
-        return Evidence(verdict, found, len(seeds), effect=f"{differences[0]:+.3f}")
+        return _higher(f"best of {self.trials}", best, other, len(seeds))
+
+
+@dataclass(frozen=True)
+class StoppingPays:
+    """Test: at equal cost, many runs of which all but one are stopped early give a better best run.
+
+    The rule of Dodge et al. (2020), with one run that continues: as many runs are started as the
+    cost of `budget` whole runs allows; the one with the best validation score at the early
+    evaluation is trained to its end. Against it stands the best of `budget` whole runs. Scores are
+    the last ones on validation, and the majority score where a run has none. Runs are drawn with
+    replacement, and the interval resamples seeds.
+
+    Attributes:
+        arm: The arm.
+        share: The first evaluation at or after this share of the run counts as early, in (0, 1).
+        budget: Whole runs.
+    """
+
+    arm: Arm
+    share: float
+    budget: int
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return (self.arm,)
+
+    def __call__(self, results: Results) -> Evidence:
+        early = _early_points(results, self.share).drop_duplicates(CELL)[[*CELL, "value", "stop_at"]]
+        return together({task: self._decide(runs.merge(early, how="left", on=CELL)) for task, runs in _tasks(results, self.arm)})
+
+    def _decide(self, runs: pd.DataFrame) -> Evidence:
+        if len(runs) < self.budget or runs["stop_at"].isna().all():
+            raise MissingInput(f"{runs['stop_at'].count()} runs with an early score, and {self.budget} are chosen among")
+        # A run that diverged before, or whose score is undefined, is there and does not lead.
+        lead, last = (
+            runs[name].where(np.isfinite(runs[name]), runs["majority_score"]).to_numpy() for name in ("value", "validation")
+        )
+        stop_at = float(runs["stop_at"].max())
+        started = int(exact((self.budget - (1 - stop_at)) / stop_at))
+        counts = _resamples(lead.size)
+        stopped = best_of_resamples(lead, last, counts, started)
+        whole = best_of_resamples(last, last, counts, self.budget)
+        what = f"{started} runs stopped at {stop_at:.0%} but one, against {self.budget} whole runs:"
+        return _higher(what, stopped, whole, lead.size)
+
+
+def _resamples(size: int) -> NDArray[np.int64]:
+    """Returns (1 + `RESAMPLES`, size) counts of each run: all runs once, then the resamples."""
+    draws = statistics.resampling().multinomial(size, np.full(size, 1 / size), size=RESAMPLES)
+    return np.vstack([np.ones_like(draws[:1]), draws])
+
+
+def _higher(what: str, treated: Vector, reference: Vector, n: int) -> Evidence:
+    """Decides if a score is above another by its interval over `_resamples`."""
+    best, other, differences = exact((treated, reference, treated - reference))
+    low, high = exact(np.quantile(differences[1:], [ALPHA / 2, 1 - ALPHA / 2]))
+    verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
+    found = f"{what} {best[0]:.3f} against {other[0]:.3f}, difference {differences[0]:+.3f} ({low:+.3f} to {high:+.3f}), n = {n}"
+    return Evidence(verdict, found, n, effect=f"{differences[0]:+.3f}")
 
 
 def best_of_resamples(validation: Vector, test: Vector, counts: NDArray[np.int64], trials: int) -> Vector:
@@ -143,7 +196,8 @@ class EarlyPredictsLate:
         return (self.arm,)
 
     def __call__(self, results: Results) -> Evidence:
-        early = _early_scores(results, self.share)
+        points = _early_points(results, self.share)
+        early = points.groupby(CELL, sort=False, observed=True)["value"].first().reset_index()
         return together({task: self._decide(runs.merge(early, on=CELL)) for task, runs in _tasks(results, self.arm)})
 
     def _decide(self, runs: pd.DataFrame) -> Evidence:
@@ -160,10 +214,11 @@ class EarlyPredictsLate:
         return Evidence(verdict, found, len(pairs), effect=f"{correlation:+.2f}")
 
 
-def _early_scores(results: Results, share: float) -> pd.DataFrame:
-    """Returns the validation score of each run at its first evaluation at or after a share of its steps.
+def _early_points(results: Results, share: float) -> pd.DataFrame:
+    """Returns the validation scores of each run from a share of its steps on, before its end, in order.
 
-    A subset of the examples counts where the whole split was not evaluated.
+    A subset of the examples counts where the whole split was not evaluated. ``stop_at`` is the share
+    of the run at the evaluation.
 
     Raises:
         NotLogged: no run was evaluated before its end.
@@ -174,7 +229,7 @@ def _early_scores(results: Results, share: float) -> pd.DataFrame:
     points = points[(points["step"] >= share * points["num_steps"]) & (points["step"] < points["num_steps"])]
     if points.empty:
         raise NotLogged("no run was evaluated on validation before its end")
-    return points.sort_values("step").groupby(CELL, sort=False, observed=True)["value"].first().reset_index()
+    return points.assign(stop_at=points["step"] / points["num_steps"]).sort_values("step")
 
 
 def _tasks(results: Results, arm: Arm) -> Iterator[tuple[str, pd.DataFrame]]:

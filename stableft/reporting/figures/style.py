@@ -254,17 +254,19 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     for text in figure.findobj(Text):
         if isinstance(text, Text) and "$" in text.get_text() and not POWER_OF_TEN.fullmatch(text.get_text()):
             text.set_parse_math(False)
-    # The layout is computed once: a pass per format would change places by the last digit of a float.
-    with context():
-        for _ in range(LAYOUT_PASSES):
-            figure.draw_without_rendering()
-        figure.set_layout_engine(None)  # with "none" matplotlib would draw each format twice
     written = []
-    for suffix, metadata in METADATA.items():
-        buffer = io.BytesIO()
-        with context(), rounded_coordinates(figure):
-            figure.savefig(buffer, format=suffix, metadata={**metadata, DESCRIPTION[suffix]: description})
-        written.append(write_whole(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
+    with context():
+        # The layout is computed once: a pass per format would change places by the last digit of a float.
+        if engine := figure.get_layout_engine():
+            for _ in range(LAYOUT_PASSES):
+                engine.execute(figure)
+        # Without an engine; with any, matplotlib would draw everything twice for each format.
+        figure.set_layout_engine(None)
+        for suffix, metadata in METADATA.items():
+            buffer = io.BytesIO()
+            with rounded_coordinates(figure):
+                figure.savefig(buffer, format=suffix, metadata={**metadata, DESCRIPTION[suffix]: description})
+            written.append(write_whole(stem.with_name(f"{stem.name}.{suffix}"), buffer.getvalue()))
     return written
 
 

@@ -11,7 +11,7 @@ from stableft import statistics
 from stableft.core.errors import MissingInput
 from stableft.core.grid import select
 from stableft.reporting import run_scores
-from stableft.reporting.claims.trial_hypotheses import EarlyPredictsLate, FewerTrials, ShareBelow, best_of_resamples
+from stableft.reporting.claims.trial_hypotheses import EarlyPredictsLate, FewerTrials, ShareBelow, StoppingPays, best_of_resamples
 from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
@@ -84,3 +84,33 @@ def test_runs_that_all_score_alike_tell_nothing() -> None:
         EarlyPredictsLate("uncorrected", 0.3)(constant)
     with pytest.raises(MissingInput, match="nothing to go by of arm 'other'"):
         ShareBelow("other", 0.55, 0.25, 0.75)(given)
+
+
+# The early evaluation is after 6 of 20 steps: three whole runs cost as much as seven, of which one continues.
+@pytest.mark.parametrize(("early", "verdict"), [(1.0, "confirmed"), (-1.0, "contradicted")])
+def test_stopping_pays_where_early_scores_tell_the_best(early: float, verdict: str) -> None:
+    given = results(GRID, World(seeds=20, early=early, noise=0.005))
+    found = StoppingPays("uncorrected", 0.3, 3)(given)
+    assert (found.verdict, found.n) == (verdict, 20)
+    assert "7 runs stopped at 30% but one, against 3 whole runs" in found.found
+
+
+def test_the_gain_of_stopping_by_hand() -> None:
+    given = results(GRID, World(seeds=20, early=1.0, noise=0.005))
+    last = run_scores.last_scores(given, "validation")
+    ends = last.loc[last["arm"] == "uncorrected", "validation"]
+    # Early scores are in the order of the last ones, so the best of seven continues.
+    best = statistics.expected_best(ends)
+    assert StoppingPays("uncorrected", 0.3, 3)(given).effect == f"{best[6] - best[2]:+.3f}"
+    with pytest.raises(MissingInput, match="2 runs with an early score, and 3"):
+        StoppingPays("uncorrected", 0.3, 3)(results(GRID, World(seeds=2)))
+
+
+def test_runs_without_an_early_score_count_and_never_lead() -> None:
+    given = results(GRID, World(seeds=20, early=1.0, noise=0.005))
+    early = given.metrics["split"].eq("validation") & given.metrics["metric"].eq("score") & given.metrics["step"].lt(20)
+    undefined = given.metrics.assign(value=given.metrics["value"].mask(early & given.metrics["seed"].lt(10), np.nan))
+    absent = given.metrics[~(early & given.metrics["seed"].lt(10))]
+    found = [StoppingPays("uncorrected", 0.3, 3)(replace(given, metrics=metrics)) for metrics in (undefined, absent)]
+    assert found[0] == found[1]
+    assert found[0].n == 20
