@@ -1,7 +1,6 @@
 """Shared parts of the commands: exit codes, consoles, options, and printing of errors and views."""
 
 import inspect
-import json
 import sys
 from collections.abc import Callable
 from enum import IntEnum
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from stableft.cli.formatting import View
+from stableft.cli.terminal import SafeConsole, json_text
 from stableft.core.errors import StableftError
 
 Command = Callable[..., Any]
@@ -31,9 +30,8 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-# A user's paths and labels may contain brackets and colons, so markup is off.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 settings = {"debug": False}
 RESULTS = Path("results")
 FIGURES = Path("figures")
@@ -68,7 +66,7 @@ def verb(command: Command) -> Command:
         except (StableftError, OSError) as error:
             if settings["debug"]:
                 raise
-            err.print(f"error: {printable(str(error))}", style="bold red" if err.is_terminal else None, markup=False)
+            err.print(f"error: {error}", style="bold red" if err.is_terminal else None)
             raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
 
     return guarded
@@ -102,15 +100,10 @@ def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-def printable(text: str) -> str:
-    """Escapes control characters, so that names and contents of files cannot control the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
 def show(value: View, as_json: bool) -> None:
     """Prints a view, as text or as JSON."""
     if as_json:
-        sys.stdout.write(json.dumps(value.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(value.data) + "\n")
     else:
         for renderable in value.text:
             out.print(renderable)

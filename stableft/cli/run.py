@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, printable, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
@@ -98,7 +98,7 @@ def say_quality(planned: Plan, inputs: Inputs, execution: ExecutionOptions) -> N
     """
     found = qualities([*planned.jobs.values(), *planned.sources.values()], inputs)
     for line in (line for each in found for line in each.lines):
-        err.print(printable(line), markup=False)
+        err.print(line)
     if not execution.allow_unknown:
         refuse_unreadable(found)
 
@@ -136,13 +136,13 @@ def perform(
         collected = collect.collect(selected.whole, store, selected.inputs, damaged.append)
         if last or not damaged or context.info_name != "run":
             break
-        err.print(*damaged, "Running them again.", sep="\n", markup=False)
+        err.print(*damaged, "Running them again.", sep="\n")
         failed = {status.job.run_id for status in failures}
         missing = planning.plan(selected.grid, store, selected.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
     # Show the outcome; the most severe failure decides the exit code.
     show(finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
-        err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n", markup=False)
+        err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n")
         raise typer.Exit(Exit.RUNS_FAILED)
     if failures:
         codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
@@ -156,9 +156,7 @@ def announced(planned: Plan, store: Store, selected: Selection, execution: Execu
         total, missing = len(planned.cells), len(planned.missing)
         err.print(f"{planned.title}: {total} runs, {total - missing} cached, {missing} will run")
         collected = sum(p.collected for p in planned.missing)
-        err.print(
-            *map(printable, planned.remarks), *collected_lines(collected), *time_lines(planned, expected), sep="\n", markup=False
-        )
+        err.print(*planned.remarks, *collected_lines(collected), *time_lines(planned, expected), sep="\n")
     return expected
 
 
