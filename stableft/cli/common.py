@@ -1,8 +1,9 @@
 """Shared parts of the commands: exit codes, consoles, options, and printing of errors and views."""
 
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stableft.cli.formatting import View
+from stableft.cli.formatting import View, written
 from stableft.cli.terminal import SafeConsole, json_text
 from stableft.core.errors import StableftError
 
@@ -35,6 +36,7 @@ err = SafeConsole(stderr=True)
 settings = {"debug": False}
 RESULTS = Path("results")
 FIGURES = Path("figures")
+CLAIMS = Path("CLAIMS.md")
 
 
 def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> Any:
@@ -47,13 +49,25 @@ OnlyProtocol = Annotated[str | None, option("Only this scale; by default all.", 
 
 
 def folder(name: str | Path) -> Path:
-    """Returns a folder as typed, with ``~`` replaced: the shell leaves it in ``--results=~/out``."""
-    return Path(name).expanduser()
+    """Returns a file or folder as typed, with ``~`` replaced: the shell leaves it in ``--results=~/out``."""
+    return Path(os.path.expanduser(name))  # Path.expanduser raises an error without a home
 
 
-FiguresFolder = Annotated[Path, option("Folder of figures and tables.", "--figures", parser=folder, metavar="PATH")]
-ResultsFolder = Annotated[Path, option("Folder of results.", "--results", parser=folder, metavar="PATH")]
+TYPED: dict[str, Any] = {"parser": folder, "metavar": "PATH"}  # of every option that is a file or a folder
+FiguresFolder = Annotated[
+    Path | None,
+    option("Folder of figures and tables; by default figures, or that of the name in other --results.", "--figures", **TYPED),
+]
+ResultsFolder = Annotated[Path, option("Folder of results.", "--results", **TYPED)]
 AsJson = Annotated[bool, option("Print JSON.", "--json")]
+
+
+def beside(results: Path, name: Path) -> Path:
+    """Returns the default place of what is made of results: in the current folder for its own, else in theirs.
+
+    Results that were brought from elsewhere overwrite no page and no figure of the checkout.
+    """
+    return name if results.resolve() == RESULTS.resolve() else results / name
 
 
 def verb(command: Command) -> Command:
@@ -107,3 +121,11 @@ def show(value: View, as_json: bool) -> None:
     else:
         for renderable in value.text:
             out.print(renderable)
+
+
+def show_written(paths: Sequence[Path], left_out: Sequence[str], not_drawn: Sequence[str], as_json: bool) -> None:
+    """Prints the files written, and ends with 4 if results can't give some of them."""
+    show(written(paths, left_out, not_drawn), as_json)
+    if not_drawn:
+        err.print(*(f"not drawn: {why}" for why in not_drawn), sep="\n")
+        raise typer.Exit(Exit.MISSING_INPUT)

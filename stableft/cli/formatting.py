@@ -75,11 +75,12 @@ def collected_lines(number: int) -> list[str]:
     return [f"{number} of them are collected: in the tables, but without a record here (fresh clone); `run` does them again"]
 
 
-def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
+def written(paths: Sequence[Path], left_out: Sequence[str] = (), not_drawn: Sequence[str] = ()) -> View:
     """Shows the files written, and the entries left out."""
     folders = Counter(str(path.parent) for path in paths)
     text = [f"{count} files in {folder}" for folder, count in folders.items()] + [f"left out: {why}" for why in left_out]
-    return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
+    data = {"files": [str(path) for path in paths], "left_out": list(left_out), "not_drawn": list(not_drawn)}
+    return View(text, {"schema": VIEW_SCHEMA, **data})
 
 
 def groups_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:

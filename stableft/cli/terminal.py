@@ -8,9 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 # What 8-bit encodings lack of our own texts, and how it is written there.
-PLAIN = str.maketrans(
-    {"\u2026": "...", "\u2013": "-", "\u2014": "-", "\u00d7": "x", "\u00b1": "+-", "\u2265": ">=", "\u2264": "<="}
-)
+PLAIN = str.maketrans({"\u2026": "...", "\u2013": "-", "\u2014": "-", "\u00d7": "x", "\u00b1": "+-"})
 
 
 def printable(text: str) -> str:

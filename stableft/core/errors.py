@@ -60,6 +60,10 @@ class NotLogged(MissingInput):
     """Results are whole, but lack a series for a figure or table: it was not logged yet at their time."""
 
 
+class TooFew(NotLogged):
+    """Results are whole, but a figure or table needs more runs, as at the smallest scale."""
+
+
 class Stale(MissingInput):
     """Results are whole, but the present code derives other run ids from the settings of all their runs."""
 

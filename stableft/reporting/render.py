@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from joblib import Parallel, cpu_count, delayed
 
@@ -14,8 +14,22 @@ from stableft.reporting.report import BOTH, makes_one_of, render_all
 from stableft.storage.store import Store
 
 ExperimentKey = tuple[str, str]  # protocol, experiment
-Written = dict[str, tuple[list[Path], list[str]]]  # by item: paths, and reasons for leaving it out
+Written = dict[str, "Rendered"]  # by item; "" stands for all of an experiment
 LARGE = 10_000_000  # bytes of metrics; the items of a larger experiment are split over processes
+
+
+class Rendered(NamedTuple):
+    """What became of items.
+
+    Attributes:
+        paths: The files written.
+        left_out: Items that others' results never held, and stale runs: a line each.
+        not_drawn: Items that our own results can't give, with the reason: a line each.
+    """
+
+    paths: list[Path]
+    left_out: list[str]
+    not_drawn: list[str]
 
 
 def collected(store: Store, protocol: str | None = None, experiments: Sequence[str] = ()) -> list[ExperimentKey]:
@@ -44,7 +58,7 @@ def collected(store: Store, protocol: str | None = None, experiments: Sequence[s
 
 def render(
     store: Store, keys: Sequence[ExperimentKey], figures: Path, makes: Collection[type] = BOTH, workers: int | None = None
-) -> tuple[list[Path], list[str]]:
+) -> Rendered:
     """Writes the reports of results under ``<figures>/<protocol>/<experiment>/``.
 
     The number of processes changes no byte of the files.
@@ -58,11 +72,8 @@ def render(
             rendered in this process.
 
     Returns:
-        The paths written, in the order of the keys, and a line for each item that was left out, and for
-        each experiment with stale runs.
-
-    Raises:
-        MissingInput: results lack the data of an item.
+        The paths written, in the order of the keys, and what was not. An experiment whose results are
+        damaged or can't be drawn costs its own files, and no other's.
     """
     # Start the largest first, so that no process is alone with one at the end.
     order = sorted(keys, key=lambda key: -_size(store, key))
@@ -73,10 +84,10 @@ def render(
     done: dict[ExperimentKey, Written] = {key: {} for key in keys}
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
         done[key] |= written
-    ordered = [done[key][name] for key in keys for name in get_experiment(key[1]).REPORT if name in done[key]]
-    left_out = [why for _, reasons in ordered for why in reasons]
-    left_out += [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
-    return [path for paths, _ in ordered for path in paths], left_out
+    ordered = [done[key][name] for key in keys for name in ("", *get_experiment(key[1]).REPORT) if name in done[key]]
+    stale = [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
+    paths, left_out, not_drawn = ([one for each in ordered for one in each[part]] for part in range(3))
+    return Rendered(paths, [*left_out, *stale], list(dict.fromkeys(not_drawn)))
 
 
 def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes: int) -> list[list[str]]:
@@ -87,15 +98,17 @@ def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes:
 
 
 def _render(store: Store, key: ExperimentKey, items: Sequence[str], figures: Path, makes: Collection[type]) -> Written:
+    folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT
     try:
         results = load_pooled(store, *key)
     except Stale:
         return {}
-    folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT
+    except MissingInput as error:
+        return {"": Rendered([], [], [f"{folder}: {error}"])}
     written: Written = {}
     for name in items:
-        left_out: list[str] = []
-        written[name] = (render_all({name: report[name]}, results, folder, left_out.append, makes), left_out)
+        made = written[name] = Rendered([], [], [])
+        made.paths.extend(render_all({name: report[name]}, results, folder, made.left_out.append, makes, made.not_drawn.append))
     return written
 
 
