@@ -38,6 +38,12 @@ class Unreachable(StableftError):
     exit_code = 74
 
 
+class Unwritable(StableftError):
+    """A folder that is needed can't be written: it is read-only, full or another user's."""
+
+    exit_code = 74
+
+
 class MissingInput(StableftError):
     """Data, weights or results needed for the request are absent, malformed or incomplete."""
 
