@@ -1,6 +1,7 @@
 """Planning: identities of a grid's cells, its missing and source runs, and their disk use."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stableft.core.config import RunConfig
@@ -82,7 +83,8 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
         chosen: Returns True for the identity of a wanted run; others are left out.
 
     Raises:
-        UsageError: Runs are not feasible; the message has the reason for each arm and task. Or the
+        UsageError: Runs are not feasible; the message has the reason for each arm and task, and the
+            arms that can be run. Or the
             protocol is one of imported results.
     """
     if grid.protocol.imported:
@@ -93,10 +95,10 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
     # The runs of the cells and the source runs of those that are missing.
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}
-    checked: dict[str, UsageError | None] = {}
+    checked: dict[tuple[str, str], UsageError | None] = {}
     collected = run_summary.summarise_tables(store, grid.protocol.name, grid.name)
     for cell in grid.cells():
-        place = f"{cell.task} / {cell.arm}"
+        place = (cell.task, cell.arm)
         try:
             if place not in checked:  # the same for all seeds
                 checked[place] = _refusal(cell.config, inputs)
@@ -112,12 +114,23 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
         if not cells[-1].done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
     # Everything infeasible is refused at once. Sources whose weights exist are not done again.
-    if refused := [f"{place}: {error}" for place, error in checked.items() if error]:
-        raise UsageError("\n".join(refused))
+    if refused := {place: error for place, error in checked.items() if error}:
+        raise UsageError(
+            "\n".join([*(f"{task} / {arm}: {error}" for (task, arm), error in refused.items()), *_way_on(grid, refused)])
+        )
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
     sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
     source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
     return Plan(grid, cells, problems, sources, source_bytes, inputs.remarks())
+
+
+def _way_on(grid: Grid, refused: Collection[tuple[str, str]]) -> list[str]:
+    """Returns a line on the arms that can be run on every task, or else on the tasks for every arm."""
+    for option, names, place in (("--arms", grid.arms, 1), ("--tasks", grid.tasks, 0)):
+        lost = {each[place] for each in refused}
+        if possible := [name for name in names if name not in lost]:
+            return [f"to run the others: {option} {shlex.quote(','.join(possible))}"]
+    return []
 
 
 def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:
