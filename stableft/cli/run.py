@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 import signal
 import sys
 from collections import Counter
@@ -196,7 +197,7 @@ def drawable(collected: Results, store: Store) -> str:
 
 def drawing(store: Store) -> str:
     """Returns the command that draws the collected results."""
-    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {store.root}"
+    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {shlex.quote(str(store.root))}"
 
 
 def _end_interrupted(
