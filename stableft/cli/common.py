@@ -63,7 +63,7 @@ AsJson = Annotated[bool, option("Print JSON.", "--json")]
 
 
 def beside(results: Path, name: Path) -> Path:
-    """Returns the default place of what is made of results: in the current folder for its own, else in theirs.
+    """Returns the default place of what is made of results: in this folder for its own, else in theirs.
 
     Results that were brought from elsewhere overwrite no page and no figure of the checkout.
     """

@@ -39,7 +39,8 @@ def doctor(
 ) -> None:
     """Check the installation.
 
-    Checks versions, weights, data, and the folders that a run writes to. Prints how to repair each problem.
+    Checks versions, weights, data, and the folders that a run writes to. Prints how to repair each
+    problem.
     """
     if determinism:
         from stableft.execution.determinism import check

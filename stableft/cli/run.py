@@ -20,7 +20,8 @@ from stableft.cli.plan import expected_time, plan_view, quality
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
-from stableft.core.errors import NothingSelected, StableftError
+from stableft.core.errors import NothingSelected, StableftError, Unwritable
+from stableft.core.files import is_writable
 from stableft.core.grid import join_spans
 from stableft.execution import collect, planning, runner
 from stableft.execution.forecast import Forecast
@@ -57,6 +58,8 @@ def run(
     execution = dataclasses.replace(execution, again=command(context, "retry"))
     store = Store(results)
     if not dry_run:
+        if not is_writable(results):
+            raise Unwritable(f"{results} can't be written: name another folder by --results")
         collect.set_aside_cut_short(store, err.print)
     planned = planning.plan(selected.grid, store, selected.inputs)
     if dry_run:

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from stableft.cli.common import CLAIMS, RESULTS, TYPED, AsJson, Exit, ResultsFolder, beside, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
-from stableft.core.errors import UsageError
+from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.reporting.claims import Judgement
@@ -53,6 +53,8 @@ def verify(
     outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
         output = beside(results, CLAIMS)
+        if not output.parent.is_dir():
+            raise MissingInput(f"{results}: no such folder of results")
     if output:
         write_whole(output, page(judgements, outdated, thresholds).encode())
     show(verdicts(judgements, output, outdated, thresholds), as_json)

@@ -219,8 +219,8 @@ def _is(path: Path, handle: int) -> bool:
 def cache_folder() -> Path:
     """Returns the folder of this user's reproducible files, which can be written.
 
-    It is ``stableft`` in ``XDG_CACHE_HOME``, by default in ``~/.cache``, and is not created. If it can't
-    be written, as with a read-only or absent home, it is a folder among the temporary files.
+    It is ``stableft`` in ``XDG_CACHE_HOME``, by default in ``~/.cache``, and is not created. If it
+    can't be written, as with a read-only or absent home, it is among the temporary files.
 
     Raises:
         Unwritable: none of them can be written.

@@ -19,7 +19,7 @@ LARGE = 10_000_000  # bytes of metrics; the items of a larger experiment are spl
 
 
 class Rendered(NamedTuple):
-    """What became of items.
+    """Rendered items: the files written, and why others were not.
 
     Attributes:
         paths: The files written.

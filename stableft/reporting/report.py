@@ -183,7 +183,7 @@ def expected(error: MissingInput, results: Results) -> bool:
 
 def reason(error: MissingInput, results: Results) -> str:
     """Returns why an item can't be made of results, and what became of their runs if few are left."""
-    if _all_diverged(results):
+    if _all_diverged(results) and "diverged" not in str(error):
         return f"{error}; {'its only run' if len(results.runs) == 1 else f'all {len(results.runs)} runs'} diverged"
     return f"{error}; there is one run only" if len(results.runs) == 1 else str(error)
 

@@ -4,6 +4,8 @@ import io
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.live import Live
 from rich.table import Table
 
@@ -58,6 +60,12 @@ def test_json_stays_json_and_obeys_the_encoding(encoding: str, monkeypatch: pyte
     text = json_text(data)
     assert json.loads(text.encode(encoding)) == data
     assert all(c.isprintable() or c == "\n" for c in text)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(), st.sampled_from(["utf-8", "ascii", "cp1252", "gb18030", "latin-1"]))
+def test_any_text_reaches_any_terminal_harmless(text: str, encoding: str) -> None:
+    assert all(c.isprintable() or c == "\n" for c in printed(encoding, text))
 
 
 def test_line_ends_stay_in_messages_and_go_from_names() -> None:

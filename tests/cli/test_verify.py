@@ -67,6 +67,8 @@ def test_other_results_have_their_own_page(verify: Verify, tmp_path: Path) -> No
     assert "written: pipe/CLAIMS.md" in out
     assert (tmp_path / "CLAIMS.md").read_text() == "committed"
     assert b"laptop" in (tmp_path / "pipe" / "CLAIMS.md").read_bytes()
+    assert verify("--results", "nowhere")[0] == Exit.MISSING_INPUT
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_json_has_the_same(verify: Verify, tmp_path: Path) -> None:
