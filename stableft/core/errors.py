@@ -67,7 +67,7 @@ class NotLogged(MissingInput):
 
 
 class TooFew(NotLogged):
-    """Results are whole, but a figure or table needs more runs, as at the smallest scale."""
+    """Results are whole, but a figure or table needs more runs, longer ones or other arms."""
 
 
 class Stale(MissingInput):

@@ -86,8 +86,9 @@ def render(
         done[key] |= written
     ordered = [done[key][name] for key in keys for name in ("", *get_experiment(key[1]).REPORT) if name in done[key]]
     stale = [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
-    paths, left_out, not_drawn = ([one for each in ordered for one in each[part]] for part in range(3))
-    return Rendered(paths, [*left_out, *stale], list(dict.fromkeys(not_drawn)))
+    left_out = [line for each in ordered for line in each.left_out]
+    not_drawn = dict.fromkeys(line for each in ordered for line in each.not_drawn)
+    return Rendered([path for each in ordered for path in each.paths], [*left_out, *stale], list(not_drawn))
 
 
 def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes: int) -> list[list[str]]:
