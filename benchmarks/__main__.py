@@ -19,7 +19,8 @@ from benchmarks.statistic import as_json
 if TYPE_CHECKING:
     from benchmarks.variants import Context
 
-VERSIONS = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy")
+VERSIONS = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy", "scikit-learn", "setfit")
+ON_REQUEST = ("recommend",)  # it takes hours
 COMPARED = ("steps", "evaluation", "grid")
 FOLDER = Path(__file__).parent
 SCHEMA = 2
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
     file = options.out / "results.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"schema": SCHEMA, "processors": {}}
-    wanted = [name for name in table.TITLES if name in options.parts or not options.parts]
+    wanted = [name for name in table.TITLES if name in options.parts or not (options.parts or name in ON_REQUEST)]
     # A socket's path must be short, so the scratch folder is in the system's temporary folder.
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         _run(wanted, results, options, Path(scratch))
@@ -50,7 +51,7 @@ def _run(wanted: Sequence[str], results: dict[str, Any], options: argparse.Names
     from stableft.models.kernels import this_processor
 
     parts = results["processors"].setdefault(this_processor().kind, {})
-    with context(scratch, quick=options.quick, rounds=options.rounds) as made:
+    with context(scratch, quick=options.quick, rounds=options.rounds, minutes=options.minutes) as made:
         for names in _together(wanted):
             print(f"{' and '.join(names)} ...", file=sys.stderr, flush=True)
             parts |= _measure(names, made)
@@ -79,7 +80,7 @@ def _together(wanted: Sequence[str]) -> list[list[str]]:
 
 def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, Any]]:
     # Heavy imports, only once there is something to do.
-    from benchmarks import backends, engine, equality, gemm, grid, scheduler, steps
+    from benchmarks import backends, engine, equality, gemm, grid, recommendation, scheduler, steps
     from benchmarks.variants import REFERENCES
     from stableft.execution import provenance
 
@@ -87,7 +88,10 @@ def _measure(names: Sequence[str], context: "Context") -> dict[str, dict[str, An
     if names[0] in ("steps", "evaluation"):
         rows = steps.measure(context, set(names))
     else:
-        single = {"gemm": gemm, "grid": grid, "equality": equality, "scheduler": scheduler, "backends": backends}[names[0]]
+        single = {
+            "gemm": gemm, "grid": grid, "equality": equality, "scheduler": scheduler, "backends": backends,
+            "recommend": recommendation,
+        }[names[0]]  # fmt: skip
         rows = {names[0]: single.measure(context)}
     return {
         name: {
@@ -129,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to measure: {', '.join(table.TITLES)}; default: all")
     parser.add_argument("--rounds", type=_positive, help="number of rounds of every part; default: each part's own number")
+    parser.add_argument("--minutes", type=float, default=20.0, help="budget of each answer of part recommend; default: 20")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, under a minute: tests that everything runs")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results.json and README.md")
     return parser

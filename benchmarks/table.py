@@ -11,6 +11,7 @@ TITLES = {
     "equality": "Equality of the work",
     "scheduler": "Runner, planning, collecting, reporting",
     "backends": "Overhead of each backend per run",
+    "recommend": "Answers of `stableft recommend` beside other ways to a model",
 }
 NOTES = {
     "gemm": "Products of a linear layer, by torch's own kernels. Rates of several processes are added.",
@@ -44,6 +45,13 @@ Training processes that answer at once, so that only the overhead of the backend
 runs start processes and are left out. Dask: a local cluster with its scheduler in the command's
 process; with `--gather` the command claims each run. CPU time is that of the command, and in the
 next column that of all processes.""",
+    "recommend": """
+Test scores on the same parts of each data set. `stableft recommend` has a fixed budget of minutes;
+its two lines are the setting it recommends, as the mean over its seeds, and its better linear model.
+SetFit: the same encoder, its defaults, stopped after
+the same minutes. Trainer: the same encoder, its defaults (learning
+rate 5e-5, 3 epochs, batch 8, padding as needed), mean of three seeds. Intervals of 95 % are over the
+examples (and seeds, for recommend).""",
     "scheduler": "Records are synthetic and written through the store; each has per-step metrics and predictions.",
 }
 INTRODUCTION = """# Benchmarks

@@ -73,12 +73,14 @@ class Context:
         quick: Whether to use tiny sizes.
         rounds: Requested number of rounds; None: each part's own.
         device: ``cpu``, or ``cuda``: the first visible GPU.
+        minutes: Budget of an answer of `stableft recommend`.
     """
 
     folder: Path
     quick: bool = False
     rounds: int | None = None
     device: str = "cpu"
+    minutes: float = 20.0
     _nurseries: dict[str, Nursery] = field(default_factory=dict)
 
     def nursery(self, *, ours: bool) -> Nursery:
@@ -129,9 +131,11 @@ class Context:
 
 
 @contextmanager
-def context(folder: Path, *, quick: bool, rounds: int | None = None, device: str = "cpu") -> Iterator[Context]:
+def context(
+    folder: Path, *, quick: bool, rounds: int | None = None, device: str = "cpu", minutes: float = 20.0
+) -> Iterator[Context]:
     """Yields a `Context`, and ends its processes afterwards."""
-    made = Context(folder, quick, rounds, device)
+    made = Context(folder, quick, rounds, device, minutes)
     try:
         yield made
     finally:

@@ -11,12 +11,15 @@ from stableft.cli import (
     data,
     doctor,
     draw,
+    export_model,
     failures,
     gc,
     import_results,
     logs,
     ls,
     plan,
+    predict,
+    recommend,
     report_page,
     retry,
     run,
@@ -59,11 +62,14 @@ app.command(cls=GroupedCommand)(status.status)
 app.command()(failures.failures)
 app.command()(logs.logs)
 app.command()(gc.gc)
+app.command(cls=GroupedCommand)(recommend.recommend)
 app.command()(draw.figures)
 app.command()(draw.tables)
 app.command()(report_page.report)
 app.command()(trace.trace)
 app.command("show")(show_run.show_run)
+app.command()(export_model.export)
+app.command(cls=GroupedCommand)(predict.predict)
 app.command()(compare.compare)
 app.command("import")(import_results.import_results)
 app.command()(verify.verify)

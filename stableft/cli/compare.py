@@ -24,8 +24,8 @@ def compare(
 ) -> None:
     """Compare two results folders cell by cell.
 
-    A cell is equal, within the interval of the difference, or different. Also shows the hardware
-    of both.
+    A cell is equal, within the interval of the difference, or different, at the seeds that both have.
+    Cells of one folder alone are counted. Also shows the hardware of both.
     """
     comparison = compare_results.compare(Store(a), Store(b), protocol)
     show(compared(comparison), as_json)
@@ -35,19 +35,21 @@ def compare(
 
 def compared(comparison: FolderComparison) -> View:
     """Shows the cells of two results folders, and the hardware of both."""
-    # One row for each cell of either folder.
+    # One row for each cell of both folders.
     rows = []
-    for cell in comparison.cells:
+    for cell in (cell for cell in comparison.cells if None not in cell.n):
         interval = markup.ABSENT if cell.low is None or cell.high is None else f"[{cell.low:+.4f}, {cell.high:+.4f}]"
         numbers = [*(_number(n, "d") for n in cell.n), *(_number(mean, ".4f") for mean in cell.mean), interval]
         verdict = "equal, bit for bit" if cell.identical else cell.verdict
-        rows.append([cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, verdict])
-    names = ["protocol", "experiment", "task", "arm", "n A", "n B", "mean A", "mean B", "B - A, 95 % interval", "verdict"]
+        shared = f"{cell.same} of {cell.shared}" if cell.shared else "none shared"
+        rows.append([cell.protocol, cell.experiment, cell.task, cell.arm, *numbers, shared, verdict])
+    names = ["protocol", "experiment", "task", "arm", "n A", "n B", "mean A", "mean B", "B - A, 95 % interval"]
+    names += ["equal seeds", "verdict"]
     # Counts of verdicts, and the number of differences expected by chance at 95 %.
     verdicts = counts(comparison.cells)
     judged = verdicts.get("within interval", 0) + verdicts.get("different", 0)
     text: list[RenderableType] = [
-        aligned(names, rows, numeric=range(4, 9)),
+        aligned(names, rows, numeric=range(4, 10)),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
         *([f"of {judged} cells judged by interval, {judged / 20:.1f} differ by chance alone"] if judged else []),
         groups_table({"A": comparison.a, "B": comparison.b}),

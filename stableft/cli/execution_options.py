@@ -18,6 +18,13 @@ from stableft.execution.supervisor import retries
 PROCESSES, DASK, FAILURES = "Processes", "Dask", "Failures"
 MaxRetries = Annotated[str, option("Further tries of a failed run: a number, or by kind, such as oom=0,killed=3.", panel=FAILURES)]
 
+CheckpointMinutes = Annotated[
+    float, option("Minutes between checkpoints, from which a stopped run resumes; 0: none.", panel=FAILURES, min=0)
+]
+KeepWeights = Annotated[
+    bool, option("Keep each run's last weights, for `export`; a run without them is done again.", "--keep-weights")
+]
+
 
 def read_execution_options(
     jobs: Annotated[int | None, option("Runs at a time; by default one per usable core.", panel=PROCESSES, min=1)] = None,
@@ -39,10 +46,9 @@ def read_execution_options(
     max_retries: MaxRetries = "1",
     timeout: Annotated[float | None, option("Seconds that a run may take.", panel=FAILURES, min=1)] = None,
     fail_fast: Annotated[bool, option("Stop at the first failed run.", "--fail-fast/--keep-going", panel=FAILURES)] = False,
-    checkpoint_minutes: Annotated[
-        float, option("Minutes between checkpoints, from which a stopped run resumes; 0: none.", panel=FAILURES, min=0)
-    ] = 10,
+    checkpoint_minutes: CheckpointMinutes = 10,
     allow_unknown: Annotated[bool, option("Accept data mostly unknown to the encoder.", "--allow-unknown")] = False,
+    keep_weights: KeepWeights = False,
     identify: Annotated[bool, option("Record host and user in provenance; otherwise never recorded.", "--identify")] = False,
 ) -> ExecutionOptions:
     """Checks the options of a command, and returns them as `ExecutionOptions`.
@@ -78,4 +84,5 @@ def read_execution_options(
         identify=identify,
         force_bf16=force_bf16,
         allow_unknown=allow_unknown,
+        keep_weights=keep_weights,
     )

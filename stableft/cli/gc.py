@@ -20,6 +20,7 @@ def gc(
     yes: Annotated[bool, option("Delete; by default only lists.", "--yes")] = False,
     runs: Annotated[bool, option("Also run records whose rows are in the collected tables.", "--runs")] = False,
     only_copies: Annotated[bool, option("Also measurements that exist nowhere else: they will be lost.", "--only-copies")] = False,
+    kept_weights: Annotated[bool, option("Also weights that `run --keep-weights` kept.", "--kept-weights")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List or delete files that are no longer needed.
@@ -27,7 +28,7 @@ def gc(
     Deletes nothing without --yes, and the only copy of a measurement only with --only-copies.
     """
     store = Store(results)
-    garbage = cleanup.find(store, all_grids(), runs, only_copies)
+    garbage = cleanup.find(store, all_grids(), runs, only_copies, weights=kept_weights)
     if yes:
         cleanup.delete(store, garbage)
     show(garbage_view(garbage, deleted=yes), as_json)
@@ -43,11 +44,14 @@ def garbage_view(garbage: Garbage, deleted: bool) -> View:
     for kind, items in _by_kind(garbage.kept).items():
         size = _megabytes(sum(item.size for item in items))
         text.append(f"kept: {len(items)} {kind} ({size}), only copies, such as {items[0].path}; --only-copies deletes them")
+    if garbage.kept_weights:
+        size = _megabytes(sum(item.size for item in garbage.kept_weights))
+        text.append(f"kept: the weights of {len(garbage.kept_weights)} runs ({size}), for `export`; --kept-weights deletes them")
     if garbage.running:
         text.append(f"{garbage.running} runs are running: drafts, tokens, weights and locks were left alone")
     data = {
         "schema": VIEW_SCHEMA, "deleted": deleted, "bytes": total, "running": garbage.running, "items": _data(garbage.items),
-        "kept": _data(garbage.kept),
+        "kept": _data(garbage.kept), "kept_weights": _data(garbage.kept_weights),
     }  # fmt: skip
     return View(text, data)
 

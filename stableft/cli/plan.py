@@ -43,7 +43,7 @@ def plan(
     if deciding:
         refuse_other_settings(context)
         return show(deciding_view(selected, store, deciding, runner.runs_at_a_time(execution)), as_json)
-    planned = planning.plan(selected.grid, store, selected.inputs)
+    planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights)
     found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
     show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
 
@@ -93,6 +93,7 @@ def plan_view(
         "workers": expected.workers,
         **time_data(planned, expected),
         "estimated_bytes": planning.estimated_bytes(planned, store),
+        "kept_weights_bytes": planned.kept_bytes,
         "problems": problems,
         "remarks": list(planned.remarks),
         "inputs": [each.facts for each in found],
@@ -105,6 +106,10 @@ def _counts(planned: Plan, task: str) -> dict[str, int]:
     cells = [p for p in planned.cells if p.cell.task == task]
     missing = sum(not p.done for p in cells)
     return {"runs": len(cells), "missing": missing, "cached": len(cells) - missing, "will_run": missing}
+
+
+def _of_weights(size: int) -> str:
+    return f", of which {size / 1e6:.1f} MB are kept weights" if size else ""
 
 
 def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) -> list[RenderableType]:
@@ -120,7 +125,7 @@ def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) 
         *collected_lines(data["only_collected"]),
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *time_lines(planned, expected),
-        f"disk: about {data['estimated_bytes'] / 1e6:.1f} MB",
+        f"disk: about {data['estimated_bytes'] / 1e6:.1f} MB" + _of_weights(planned.kept_bytes),
         *planned.remarks,
         *inputs,
         *(f"can't start yet: {problem}" for problem in data["problems"]),

@@ -42,7 +42,9 @@ def retry(
     store = Store(results)
     kinds = run_state.parse_failures(only)
     failed = {note.run_id: note for note in run_state.failures(store) if kinds & {note.state, note.kind}}
-    planned = planning.plan(selected.grid, store, selected.inputs, chosen=lambda run_id: run_id in failed)
+    planned = planning.plan(
+        selected.grid, store, selected.inputs, chosen=lambda run_id: run_id in failed, keep_weights=execution.keep_weights
+    )
     view = to_retry(planned, [failed[run_id] for run_id in planned.jobs])
     if dry_run or not planned.cells:
         return show(view, as_json)

@@ -31,6 +31,7 @@ from stableft.execution.planning import Plan
 from stableft.execution.runner import ExecutionOptions
 from stableft.execution.supervisor import Status
 from stableft.storage import run_state
+from stableft.storage.kept_weights import are_kept, is_done
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -61,7 +62,7 @@ def run(
         if not is_writable(results):
             raise Unwritable(f"{results} can't be written: name another folder by --results")
         collect.set_aside_cut_short(store, err.print)
-    planned = planning.plan(selected.grid, store, selected.inputs)
+    planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights)
     if dry_run:
         found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
         return show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
@@ -88,7 +89,7 @@ def run_until_decided(
         before = batches
         for part in batches:
             err.print(f"{', '.join(part.grid.tasks)}: {', '.join(part.grid.arms)}, seeds {join_spans(part.grid.seeds)}")
-            planned = planning.plan(part.grid, store, part.inputs)
+            planned = planning.plan(part.grid, store, part.inputs, keep_weights=execution.keep_weights)
             with contextlib.redirect_stdout(sys.stderr):  # the outcome of a batch is not that of the command
                 perform(context, part, planned, store, execution, False)
     show(deciding_view(selected, store, deciding, workers), as_json)
@@ -142,7 +143,13 @@ def perform(
             break
         err.print(*damaged, "Running them again.", sep="\n")
         failed = {status.job.run_id for status in failures}
-        missing = planning.plan(selected.grid, store, selected.inputs, chosen=lambda run_id, failed=failed: run_id not in failed)
+        missing = planning.plan(
+            selected.grid,
+            store,
+            selected.inputs,
+            chosen=lambda run_id, failed=failed: run_id not in failed,
+            keep_weights=planned.keep_weights,
+        )
     # Show the outcome; the most severe failure decides the exit code.
     show(finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
@@ -237,6 +244,10 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
         text.append(f"{grid.protocol.name}: {grid.protocol.summary}")
         text.append(f"{len(collected.runs)} runs collected in {folder}/{{runs,metrics,predictions}}.parquet")
     text += failed(planned, store, failures, again) if failures else [f"next: `{drawing(store)}` draws them"]
+    kept = [p.run_id for p in planned.cells if planned.keep_weights and p.run_id and are_kept(store, p.run_id)]
+    if kept:
+        where = "" if store.root == RESULTS else f" --results {store.root}"
+        text.append(f"{len(kept)} runs have kept weights: `stableft export {kept[0]} FOLDER{where}` writes the first as a model")
     places = {p.run_id: cell_data(p) for p in reversed(planned.cells)}
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),
@@ -246,7 +257,7 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
              "attempts": s.attempts, "log": str(store.log_path(s.job.run_id))}
             for s in failures
         ],
-        "retry": again if failures else None,
+        "retry": again if failures else None, **({"kept_weights": kept} if planned.keep_weights else {}),
     }  # fmt: skip
     return View(text, data)
 
@@ -262,14 +273,14 @@ def failed(planned: Plan, store: Store, failures: Sequence[Status], again: str) 
         such = "" if count == 1 else "such as "
         lines.append(f"{count} {label}: {such}{names[first.job.run_id]}: {detail} (log: {store.log_path(first.job.run_id)})")
     ended = {status.job.run_id for status in failures}
-    if left := sum(not store.has(run_id) for run_id in planned.jobs if run_id not in ended):
+    if left := sum(not is_done(store, run_id, planned.keep_weights) for run_id in planned.jobs if run_id not in ended):
         lines.append(f"{left} more were not run")
     return [*lines, f"next: `{failures_command(planned, store)}` lists the failures,", f"      `{again}` runs them again"]
 
 
 def interrupted(planned: Plan, store: Store, failures: Sequence[Status], resume: str, again: str) -> str:
     """Returns the closing lines of an interrupted command."""
-    left = sum(not store.has(run_id) for run_id in planned.jobs)
+    left = sum(not is_done(store, run_id, planned.keep_weights) for run_id in planned.jobs)
     lines = failed(planned, store, failures, again) if failures else []
     counts = f"interrupted: {len(planned.jobs) - left} runs finished and are kept, {left} are left."
     return "\n".join([*lines, f"{counts} To resume, run:", resume])

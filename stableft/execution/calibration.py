@@ -84,7 +84,7 @@ def measure(job: Job) -> Pace:
     import numpy as np
     import torch
 
-    from stableft.execution import run_job
+    from stableft.models.loading import quiet_transformers
     from stableft.models.tokens import encode
     from stableft.tasks.catalog import get_task
     from stableft.training.evaluation import MetricRow, Scorer
@@ -93,7 +93,7 @@ def measure(job: Job) -> Pace:
     from stableft.training.setup import build
 
     torch.set_num_threads(job.threads)
-    run_job.quiet_transformers()
+    quiet_transformers()
     runtime = Runtime(device=job.device, packed=job.packed)
     data = encode(job.task or get_task(job.config.task), job.data, job.encoder, job.config.max_length)
     began = time.perf_counter()

@@ -11,9 +11,11 @@ from stableft.core.files import drafts, lock_content, try_lock
 from stableft.core.grid import Grid
 from stableft.execution.inputs import Inputs
 from stableft.storage import run_summary
+from stableft.storage.kept_weights import are_kept
 from stableft.storage.run_state import run_status
 from stableft.storage.store import Store
 
+KEPT = "weights kept by --keep-weights"
 Copies = set[tuple[str, str | None]]  # identity and trajectory
 
 
@@ -42,14 +44,16 @@ class Garbage:
         items: Items to delete.
         kept: Only copies.
         running: Number of running runs; files that they may be using are not touched.
+        kept_weights: Weights that `run --keep-weights` asked for, and that are not to be deleted.
     """
 
     items: Sequence[Removable]
     kept: Sequence[Removable]
     running: int
+    kept_weights: Sequence[Removable] = ()
 
 
-def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: bool = False) -> Garbage:
+def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: bool = False, *, weights: bool = False) -> Garbage:
     """Finds the items of a results folder that may be deleted.
 
     Args:
@@ -57,10 +61,14 @@ def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: b
         grids: Grids that may yet be run; weights needed by their missing runs are kept.
         runs: Also records of runs, if the collected tables hold the same rows.
         only_copies: Also only copies of measurements.
+        weights: Also weights that `run --keep-weights` asked for.
     """
     # Files without measurements. Those that a running process may be using are left alone.
     running = sum(lock_content(path) is not None for path in _locks(store))
     unmeasured = [*_stale(store), *(() if running else _made_again(store, grids))]
+    unmeasured = [item for item in unmeasured if weights or item.kind != KEPT]
+    going_weights = {item.path for item in unmeasured if item.kind == KEPT}
+    kept_weights = [Removable(KEPT, path, _size(path)) for path in _weights(store) if are_kept(store, path.stem)]
     # Measurements are only copies unless the tables or another record hold the same rows.
     tables = _in_tables(store)
     records = {path: _copy(store, path.stem) for path in _entries(store.path("").parent, "*.parquet")}
@@ -69,7 +77,8 @@ def find(store: Store, grids: Iterable[Grid], runs: bool = False, only_copies: b
     staying = tables | {copy for path, copy in records.items() if path not in going}
     measured = [*asked, *_set_aside(store, staying)]
     items = [*unmeasured, *(item for item in measured if only_copies or not item.only_copy)]
-    return Garbage(items, [item for item in measured if item.only_copy and not only_copies], running)
+    kept = [item for item in measured if item.only_copy and not only_copies]
+    return Garbage(items, kept, running, [item for item in kept_weights if item.path not in going_weights])
 
 
 def _stale(store: Store) -> Iterator[Removable]:
@@ -100,9 +109,9 @@ def _made_again(store: Store, grids: Iterable[Grid]) -> Iterator[Removable]:
         yield Removable("drafts of dead processes", path, _size(path))
     for path in _entries(store.root / "tokens", "*"):
         yield Removable("tokenised data", path, _size(path))
-    weights = _entries(store.weights_path("").parent, "*.safetensors")
+    weights = _weights(store)
     for path in _unneeded(store, weights, grids) if weights else ():
-        yield Removable("weights that no missing run needs", path, _size(path))
+        yield Removable(KEPT if are_kept(store, path.stem) else "weights that no missing run needs", path, _size(path))
     for path in _entries(store.weights_path("").parent, "*.lock"):
         yield Removable("locks of dead processes", path, _size(path))
 
@@ -170,6 +179,10 @@ def delete(store: Store, garbage: Garbage) -> None:
                 shutil.rmtree(item.path, ignore_errors=True)
             else:
                 item.path.unlink(missing_ok=True)
+
+
+def _weights(store: Store) -> list[Path]:
+    return _entries(store.weights_path("").parent, "*.safetensors")
 
 
 def _lock_folders(store: Store) -> tuple[Path, Path]:

@@ -37,6 +37,7 @@ class Job:
         identify: True if its provenance names host and user.
         coverage: How much of the data the encoder can read, `stableft.models.coverage.Coverage.facts`;
             None: not measured.
+        keep_weights: True if the last weights are written too (`stableft.storage.kept_weights`).
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Job:
     attempts: int = 1
     identify: bool = False
     coverage: Mapping[str, Any] | None = None
+    keep_weights: bool = False
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Cell, Grid
 from stableft.execution.inputs import Inputs
 from stableft.storage import run_summary
+from stableft.storage.kept_weights import is_done
 from stableft.storage.store import Store
 
 TYPICAL_RUN_BYTES = 200_000
@@ -44,6 +45,8 @@ class Plan:
         sources: Source runs by identity. They are done first, as missing runs need their weights.
         source_bytes: Size of the source runs' weights.
         remarks: Sentences about the files of encoders.
+        keep_weights: True if a run is missing too as long as its weights are not kept.
+        kept_bytes: Size of the weights of the missing runs, if they will be kept.
     """
 
     grid: Grid
@@ -52,6 +55,8 @@ class Plan:
     sources: Mapping[str, RunConfig] = field(default_factory=dict)
     source_bytes: int = 0
     remarks: Sequence[str] = ()
+    keep_weights: bool = False
+    kept_bytes: int = 0
 
     @property
     def title(self) -> str:
@@ -71,7 +76,9 @@ class Plan:
         return {run_id: config for run_id, config in missing.items() if run_id not in self.sources}
 
 
-def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool] = lambda run_id: True) -> Plan:
+def plan(
+    grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool] = lambda run_id: True, *, keep_weights: bool = False
+) -> Plan:
     """Resolves every cell to its run, and finds the finished runs.
 
     Missing inputs are listed, not raised.
@@ -81,11 +88,11 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
         store: The results folder.
         inputs: Data and encoders of the runs.
         chosen: Returns True for the identity of a wanted run; others are left out.
+        keep_weights: True if a run is missing too as long as its weights are not kept.
 
     Raises:
         UsageError: Runs are not feasible; the message has the reason for each arm and task, and the
-            arms that can be run. Or the
-            protocol is one of imported results.
+            arms that can be run. Or the protocol is one of imported results.
     """
     if grid.protocol.imported:
         name, what = grid.protocol.name, grid.protocol.imported
@@ -110,7 +117,7 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
             continue
         if not chosen(identity):
             continue
-        cells.append(Planned(cell, identity, store.has(identity), identity in collected))
+        cells.append(Planned(cell, identity, is_done(store, identity, keep_weights), identity in collected))
         if not cells[-1].done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
     # Everything infeasible is refused at once. Sources whose weights exist are not done again.
@@ -121,7 +128,9 @@ def plan(grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool]
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
     sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
     source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
-    return Plan(grid, cells, problems, sources, source_bytes, inputs.remarks())
+    found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights)
+    kept_bytes = sum(inputs.encoder(config.encoder).size for config in found.jobs.values()) if keep_weights else 0
+    return replace(found, kept_bytes=kept_bytes)
 
 
 def _way_on(grid: Grid, refused: Collection[tuple[str, str]]) -> list[str]:
@@ -148,4 +157,4 @@ def estimated_bytes(wanted: Plan, store: Store) -> int:
     """
     files = [path.stat().st_size for path in (store.root / "runs").glob("*.parquet")]
     runs = len({**wanted.jobs, **wanted.sources})
-    return runs * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes
+    return runs * (sum(files) // len(files) if files else TYPICAL_RUN_BYTES) + wanted.source_bytes + wanted.kept_bytes

@@ -173,6 +173,13 @@ def run_again(rows: Sequence[Row]) -> str:
     )
 
 
+def keep_weights_command(row: Row) -> str:
+    """Returns the shell command that repeats a collected run in this checkout and keeps its weights."""
+    selected = _select(row, _grid(row))
+    options = [*selected.options, *_options(json.loads(row["provenance"])), "--keep-weights"]
+    return shlex.join(["stableft", *_words([selected]), *options])
+
+
 def _select(row: Row, grid: Grid | None) -> _Selected:
     """Returns a run with the overrides that turn its cell of the grid into its configuration."""
     config = {name: value for name, value in json.loads(row["config"]).items() if name != "own_data"}
@@ -247,12 +254,16 @@ def _products(selected: Sequence[_Selected]) -> list[list[_Selected]]:
 
 
 def _command(group: Sequence[_Selected], prefix: str, execution: Sequence[str]) -> str:
+    line = shlex.join([".venv/bin/python", "-m", "stableft", *_words(group), *group[0].options, *execution, "--results", REBUILT])
+    return f"{prefix} {line}".strip()
+
+
+def _words(group: Sequence[_Selected]) -> list[str]:
+    """Returns `run` and the options that name arms, tasks and seeds."""
     row = group[0].row
     scale, *own = row["protocol"].split("+")
     arms, tasks = (list(dict.fromkeys(each.row[name] for each in group)) for name in ("arm", "task"))
     if own:
         tasks = _sources([each.row for each in group])
     seeds = join_spans(_seeds(_grid(row), [each.row for each in group])).replace(" ", "")
-    words = ["run", row["experiment"], "--protocol", scale, "--arms", ",".join(arms), "--tasks", ",".join(tasks), "--seeds", seeds]
-    line = shlex.join([".venv/bin/python", "-m", "stableft", *words, *group[0].options, *execution, "--results", REBUILT])
-    return f"{prefix} {line}".strip()
+    return ["run", row["experiment"], "--protocol", scale, "--arms", ",".join(arms), "--tasks", ",".join(tasks), "--seeds", seeds]

@@ -7,30 +7,33 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
-from transformers.utils import logging
 
-from stableft.core.errors import Damaged, NoDevice
+from stableft import __version__
+from stableft.core.errors import Damaged
 from stableft.core.feasibility import outline
 from stableft.core.files import locked
+from stableft.core.model_facts import ModelFacts
 from stableft.execution import provenance, run_provenance
 from stableft.execution.job import Job, Progress, score_split
 from stableft.models import layers, token_cache
-from stableft.models.model import Model
+from stableft.models.loading import quiet_transformers
 from stableft.models.tokens import Data, encode
 from stableft.models.weights import decay_factor, save_weights
+from stableft.storage import kept_weights
 from stableft.storage.frames import metrics_frame, predictions_frame
 from stableft.storage.records import RunRecord
-from stableft.storage.store import Store
+from stableft.storage.store import Store, trajectory_of
 from stableft.tasks import scores
 from stableft.tasks.catalog import get_task
 from stableft.training import memory
 from stableft.training.checkpointing import Checkpointer
-from stableft.training.evaluation import Predictions
+from stableft.training.evaluation import AVERAGE, EVALUATION_SPLITS, Predictions
 from stableft.training.loop import train
-from stableft.training.runtime import Runtime
-from stableft.training.setup import build
+from stableft.training.runtime import Runtime, check_device
+from stableft.training.setup import Setup, build
 
 PROGRESS_SECONDS = 0.5
 TOKENS = "tokens"  # subfolder of tokenised data
@@ -58,16 +61,65 @@ def run_one(job: Job, progress: Progress = lambda step, total, loss: None) -> Ru
         with locked(weights[name].with_suffix(".lock")):
             if not weights[name].is_file():
                 done += _train_source(source, _shifted(progress, done, _num_steps(job)), weights[name])
-    return _train(job, weights, _shifted(progress, done))[0]
+    record, setup = _train(job, weights, _shifted(progress, done))
+    if job.keep_weights and record.outcome == "ok":  # before the record: whoever finds that may read them
+        _save(job, record, setup, Store(job.results).weights_path(job.run_id))
+    return record
 
 
 def _train_source(job: Job, progress: Progress, path: Path) -> int:
     """Trains a source run, writes its weights and then its record, and returns its number of steps."""
-    record, model = _train(job, {}, progress)
-    lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"]
-    save_weights(model, job.encoder, path, unread_decay=decay_factor(lrs, job.config.adam.weight_decay))
+    record, setup = _train(job, {}, progress)
+    _save(job, record, setup, path)
     Store(job.results).write(record)
     return record.facts["num_steps"]
+
+
+def _save(job: Job, record: RunRecord, setup: Setup, path: Path) -> None:
+    """Writes the weights after the last step: those of the record's predictions, not of an average."""
+    # The group of the embeddings decides what decay does to those that the model left out.
+    table = setup.model.encoder.get_input_embeddings().weight
+    group = next(group for group in setup.groups if any(parameter is table for parameter in group.params))
+    lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"] * group.lr_scale
+    decay = 1.0 if group.decay_to is not None else decay_factor(lrs, group.weight_decay)
+    start = next((source for name, source in setup.sources.items() if name != "surface"), None)  # a surface starts nothing
+    kept = job.keep_weights and record.outcome == "ok"
+    facts = {kept_weights.FACTS: _model_facts(job, record).model_dump_json()} if kept else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(setup.model, job.encoder, path, unread_decay=decay, start=start, metadata=facts)
+
+
+def _model_facts(job: Job, record: RunRecord) -> ModelFacts:
+    task = job.task or get_task(job.config.task)
+    last = record.metrics[(record.metrics["step"] == record.facts["num_steps"]) & record.metrics["split"].isin(EVALUATION_SPLITS)]
+    predicted = record.predictions.groupby("split")["example"].nunique()
+    return ModelFacts(
+        run_id=job.run_id,
+        task=task.name,
+        kind=task.kind,
+        labels=task.labels,
+        score=task.score,
+        pairs=getattr(job.data.train[0], "pair", None) is not None,
+        head=job.config.head,
+        max_length=job.config.max_length,
+        precision=job.config.precision,
+        language=task.language,
+        config=record.config,
+        facts=record.facts,
+        examples={"train": record.facts["num_train"], **{str(split): int(number) for split, number in predicted.items()}},
+        scores=_by_split(last[last["scope"] == ""]),
+        average_scores=_by_split(last[last["scope"] == AVERAGE]),
+        trajectory=trajectory_of(record),
+        version=__version__,
+    )
+
+
+def _by_split(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    rows = rows[np.isfinite(rows["value"])]
+    return {
+        str(split): dict(zip(of["metric"].astype(str), of["value"].astype(float), strict=True))
+        for split, of in rows.groupby("split")
+    }
 
 
 def _shifted(progress: Progress, before: int, after: int = 0) -> Progress:
@@ -79,10 +131,10 @@ def _num_steps(job: Job) -> int:
     return outline(job.config, len(job.data.train), job.encoder.settings).num_steps
 
 
-def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[RunRecord, Model]:
-    """Trains a run whose sources exist; returns its record and the model after the last step."""
+def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[RunRecord, Setup]:
+    """Trains a run whose sources exist; returns its record, and its setup with the last weights."""
     # Device, threads and memory counters of this process.
-    _check_device(job.device)
+    check_device(job.device)
     began = time.monotonic()
     torch.set_num_threads(job.threads)
     quiet_transformers()
@@ -125,7 +177,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
         metrics=metrics_frame(checkpointer.rows),
         predictions=predictions_frame(checkpointer.predictions),
     )
-    return record, setup.model
+    return record, setup
 
 
 def checkpointer_for(job: Job, began: float) -> Checkpointer:
@@ -175,18 +227,3 @@ def _encoded(job: Job) -> Data:
 
         _ENCODED[key] = Data(task, *token_cache.load_or_make(job.results / TOKENS / key, make))
     return _ENCODED[key]
-
-
-def quiet_transformers() -> None:
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-
-
-def _check_device(name: str) -> None:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise NoDevice(f"device {name}: torch knows no such device; write cpu, cuda or cuda:0") from error
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        sees = f"{count} CUDA devices" if count else "no CUDA device"
-        raise NoDevice(f"device {name}: this torch ({torch.__version__}) sees {sees} here; use --device cpu")

@@ -19,10 +19,14 @@ from stableft.execution.job import Job
 from stableft.execution.planning import Plan
 from stableft.execution.supervisor import RETRIES, ProgressCallback, Status, Supervisor, count_gpus
 from stableft.models import kernels
-from stableft.storage import run_state
+from stableft.storage import kept_weights, run_state
 from stableft.storage.store import Store
 
 BUSY_SECONDS = 1.0
+OTHER_ROWS = (
+    "run {}: repeated to keep its weights, it gave other numbers than its record (other code, libraries or processor): the record "
+    "stays as it is, and the kept weights name their own scores"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class ExecutionOptions:
         identify: True if provenance names host and user.
         force_bf16: True if precision bf16 is accepted on a CPU without bf16 instructions.
         allow_unknown: True if data are accepted whose pieces the encoder mostly doesn't know.
+        keep_weights: True if the last weights of each run are kept; a run without them is then missing.
     """
 
     backend: str = "local"
@@ -69,6 +74,7 @@ class ExecutionOptions:
     identify: bool = False
     force_bf16: bool = False
     allow_unknown: bool = False
+    keep_weights: bool = False
 
 
 def run_grid(
@@ -119,6 +125,8 @@ def run_grid(
             for status in _run_jobs(jobs, backend, supervisor, workers, interrupted):
                 if status.state == "done":
                     store.failure_path(status.job.run_id).unlink(missing_ok=True)
+                    if options.keep_weights and kept_weights.of_another_trajectory(store, status.job.run_id):
+                        warn(OTHER_ROWS.format(status.job.run_id))
                 elif status.state != "stopped":
                     run_state.note(store, _failure(status, wanted, options.again))
                 yield status
@@ -147,6 +155,8 @@ def check_options(precisions: Collection[str], options: ExecutionOptions) -> Non
     """
     backend_registry.canonical(options.backend)
     options.cluster.check(options.backend, options.workers)
+    if options.keep_weights and options.cluster.gather:
+        raise UsageError("--keep-weights needs workers that see the results folder: --gather sends records back, and no weights")
     if not options.device.startswith("cpu"):
         return
     if "tf32" in precisions:
@@ -220,6 +230,7 @@ def job(
         code=code,
         identify=options.identify,
         coverage=_coverage(config, inputs),
+        keep_weights=options.keep_weights,
         sources={
             name: job(inputs.run_id(source), source, store, inputs, options, code) for name, source in config.sources().items()
         },

@@ -16,6 +16,7 @@ from typing import Any
 
 from stableft.core.errors import NoDevice, StableftError
 from stableft.execution.job import Job, Progress
+from stableft.storage.kept_weights import is_done
 from stableft.storage.run_state import with_heartbeat
 from stableft.storage.run_summary import recorded_outcome
 from stableft.storage.store import Store
@@ -61,12 +62,15 @@ def _reply(job: Job, store: Store, progress: Progress) -> tuple[Any, ...]:
         with store.try_lock(job.run_id) as lock:
             if lock is None:
                 return ("busy",)
-            if outcome := recorded_outcome(store, job.run_id):
+            if is_done(store, job.run_id, job.keep_weights) and (outcome := recorded_outcome(store, job.run_id)):
                 return ("done", *outcome)
             from stableft.execution import run_job  # imports torch, unneeded in the supervisor's process
 
             record = run_job.run_one(job, with_heartbeat(lock, progress))
-            store.write(record)
+            if store.has(job.run_id):  # repeated for its weights alone: the measurement stays
+                store.checkpoint_path(job.run_id).unlink(missing_ok=True)
+            else:
+                store.write(record)
     except NoDevice as error:
         return ("device", str(error))
     except StableftError as error:

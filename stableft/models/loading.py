@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoder_folder import not_finite
@@ -18,6 +19,12 @@ OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 Unreadable = Exception
 # Prefixes that wrappers put before the names of weights: DataParallel, torch.compile, FSDP, Lightning.
 WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "model.")
+
+
+def quiet_transformers() -> None:
+    """Turns off transformers' warnings and progress bars in this process."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def load_tokenizer(encoder: Encoder, *, tagging: bool = False) -> Any:

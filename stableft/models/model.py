@@ -308,9 +308,31 @@ def load_model(
         UsageError: no encoder of texts, such as a decoder, or inputs longer than its positions.
         MissingInput: a folder that can't be read, or a tokenizer that does not fit the weights.
     """
-    # The encoder, without unused poolers; refused if it can't be fine-tuned here.
+    # Fresh are all parameters outside the encoder and all that the folder lacks.
+    body, absent = read_encoder(encoder, dropout=config.dropout, max_length=config.max_length, tagging=tagging)
+    _refuse_pieces(encoder, body, pieces)
+    model = Model(
+        body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
+    )
+    missing = {f"encoder.{key}" for key in absent}
+    fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
+    _draw(model, fresh, getattr(body.config, "initializer_range", 0.02), init)
+
+    # Drop the embeddings of pieces that do not occur.
+    if model.architecture:
+        _keep_embeddings(body, pieces)
+    return model, fresh
+
+
+def read_encoder(encoder: Encoder, *, dropout: float, max_length: int, tagging: bool) -> tuple[Any, list[str]]:
+    """Returns the transformers model below a head, without unused poolers, and its missing parameters.
+
+    Raises:
+        UsageError: no encoder of texts, such as a decoder, or inputs longer than its positions.
+        MissingInput: a folder that can't be read.
+    """
     settings = read_settings(encoder)
-    set_dropout(settings, config.dropout)
+    set_dropout(settings, dropout)
     architecture = ARCHITECTURES.get(settings.model_type)
     # transformers' own pooler is unused if its ForSequenceClassification class adds another one.
     options = {"add_pooling_layer": False} if architecture and architecture.idle_pooler else {}
@@ -319,27 +341,13 @@ def load_model(
         body.pooler = None
     if architecture is None:
         refuse_useless(encoder.name, body)
-    _refuse_misfits(encoder, body, config.max_length, pieces)
-
-    # The head on top. Fresh are all parameters outside the encoder and all that the folder lacks.
-    model = Model(
-        body, num_labels, config.dropout, packed=packed, pieces=torch.from_numpy(pieces), tagging=tagging, head=config.head
-    )
-    missing = {f"encoder.{key}" for key in absent if not (tagging and key.startswith("pooler."))}
-    fresh = frozenset({name for name, _ in model.named_parameters() if not name.startswith("encoder.")} | missing)
-    _draw(model, fresh, getattr(settings, "initializer_range", 0.02), init)
-
-    # Drop the embeddings of pieces that do not occur.
-    if architecture:
-        _keep_embeddings(body, pieces)
-    return model, fresh
-
-
-def _refuse_misfits(encoder: Encoder, body: Any, max_length: int, pieces: NDArray[np.int64]) -> None:
-    """Refuses inputs longer than the encoder's positions, and pieces that its embeddings lack."""
     limit = num_positions(body)
     if limit is not None and max_length > limit:
         raise UsageError(f"max_length {max_length} is more than the {limit} positions of {encoder.name}")
+    return body, [key for key in absent if not (tagging and key.startswith("pooler."))]
+
+
+def _refuse_pieces(encoder: Encoder, body: Any, pieces: NDArray[np.int64]) -> None:
     known = len(body.get_input_embeddings().weight)
     if pieces[-1] >= known:
         raise MissingInput(f"the tokenizer in {encoder.folder} knows piece {pieces[-1]}, its weights only {known} pieces")

@@ -10,16 +10,18 @@ import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from stableft.core.errors import Damaged, MissingInput, UsageError
 from stableft.core.files import replaced_folder, write_whole
 from stableft.models.encoders import TOKENIZER_FILES, Encoder
+from stableft.models.heads import BiLSTMCRF
 from stableft.models.loading import OURS, Unreadable
 from stableft.models.model import Model
 
@@ -41,7 +43,10 @@ def decay_factor(lrs: Iterable[float], weight_decay: float) -> float:
 
 
 def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Sequence[str] = (), unread_decay: float = 1.0) -> None:
-    """Writes a model for ``AutoModelForSequenceClassification.from_pretrained``, with its tokenizer.
+    """Writes a model for transformers' own class, with its tokenizer.
+
+    The class is that of ``AutoModelForSequenceClassification``, or for tagging
+    ``AutoModelForTokenClassification``.
 
     Args:
         model: Any device, packed or padded.
@@ -52,38 +57,65 @@ def save_pretrained(model: Model, encoder: Encoder, folder: Path, *, labels: Seq
         unread_decay: Factor on the left-out embeddings, see `decay_factor`.
 
     Raises:
-        UsageError: an architecture without an entry here, a tagging model, or a path that exists and is
-            no empty folder.
+        UsageError: an architecture without an entry here, a CRF, or a path that exists and is no empty
+            folder.
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
     # Refuse before anything is written.
-    if model.architecture is None:
-        raise UsageError(f"a {model.encoder.config.model_type!r} can't be saved: architectures.py does not know its classifier")
-    if model.tagging:
-        raise UsageError("a tagging model can't be saved: stableft knows transformers' classes for heads on whole texts only")
+    if not has_own_class(model):
+        kind = model.encoder.config.model_type
+        raise UsageError(f"a {kind!r} with this head can't be saved: architectures.py does not know a class of transformers for it")
+    refuse_overwriting(folder)
+    with replaced_folder(folder) as draft:
+        write_classifier(model, encoder, draft, labels=labels, unread_decay=unread_decay)
+        copy_tokenizer(encoder, draft)
+
+
+def refuse_overwriting(folder: Path) -> None:
+    """Raises `UsageError` for a path that exists and is no empty folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} already exists; nothing was overwritten")
 
-    # Build transformers' own class with these settings and our weights.
+
+def has_own_class(model: Model) -> bool:
+    """Tells whether transformers has a class for this encoder and head, by names known here."""
+    return model.architecture is not None and not isinstance(model.head, BiLSTMCRF)
+
+
+def write_classifier(model: Model, encoder: Encoder, folder: Path, *, labels: Sequence[str], unread_decay: float = 1.0) -> None:
+    """Writes config.json and weights of transformers' own class; see `save_pretrained`."""
+    settings = labelled_settings(model, labels)
+    auto = AutoModelForTokenClassification if model.tagging else AutoModelForSequenceClassification
+    with torch.device("meta"):  # names and shapes only; the weights follow
+        classifier = auto.from_config(settings, dtype=torch.float32)
+    classifier.load_state_dict(_weights(model, encoder, unread_decay, classifier.base_model_prefix), strict=True, assign=True)
+    classifier.save_pretrained(folder)
+
+
+def labelled_settings(model: Model, labels: Sequence[str]) -> Any:
+    """Returns a copy of the encoder's settings with the names of the classes; LABEL_0, ... without any."""
     settings = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
     settings.id2label = dict(enumerate(labels)) if labels else {i: f"LABEL_{i}" for i in range(model.head.out_features)}
     settings.label2id = {label: i for i, label in settings.id2label.items()}
-    settings.problem_type = "regression" if model.head.out_features == 1 else "single_label_classification"
-    with torch.device("meta"):  # names and shapes only; the weights follow
-        classifier = AutoModelForSequenceClassification.from_config(settings, dtype=torch.float32)
-    classifier.load_state_dict(_weights(model, encoder, unread_decay, classifier.base_model_prefix), strict=True, assign=True)
+    if not model.tagging:
+        settings.problem_type = "regression" if len(settings.id2label) == 1 else "single_label_classification"
+    return settings
 
-    with replaced_folder(folder) as draft:
-        classifier.save_pretrained(draft)
-        _copy_tokenizer(encoder, draft)
+
+def saved_names(model: Model) -> dict[str, str]:
+    """Returns prefixes of names above the encoder, ours -> those of transformers' own class."""
+    assert model.architecture is not None
+    if model.tagging:
+        return {"head.": "classifier."}
+    names = {"head.": f"{model.architecture.saved_head}."}
+    if model.architecture.pooling:
+        names["pooler.dense."] = f"{model.architecture.pooling.saved_as}."
+    return names
 
 
 def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[str, Tensor]:
-    """Returns all weights on the CPU, named as in transformers' ForSequenceClassification class."""
-    assert model.architecture is not None
-    names = {"encoder.": f"{prefix}.", "head.": f"{model.architecture.saved_head}."}
-    if model.architecture.pooling:
-        names["pooler.dense."] = f"{model.architecture.pooling.saved_as}."
+    """Returns all weights on the CPU, named as in transformers' own class."""
+    names = {"encoder.": f"{prefix}.", **saved_names(model)}
     weights = {}
     for name, weight in model.state_dict().items():
         ours = next(start for start in names if name.startswith(start))
@@ -94,15 +126,11 @@ def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[
     return weights
 
 
-def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> Tensor:
+def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float, start: Path | None = None) -> Tensor:
     """Returns (V, E) the model's embeddings, completed by the pieces that it left out."""
     if model.pieces is None or model.architecture is None:
         return kept
-    try:
-        original = AutoModel.from_pretrained(encoder.folder, dtype=torch.float32, weights_only=True, **OURS)
-    except Unreadable as error:
-        raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
-    table = original.get_input_embeddings().weight.detach() * decay
+    table = decay * (_pretrained_table(encoder) if start is None else read_weights(start)[_table(model)])
     pieces = model.pieces.cpu()
     if table.shape[1] != kept.shape[1] or int(pieces[-1]) >= len(table):
         raise MissingInput(f"{encoder.folder} is not what the model was loaded from: its embeddings are {tuple(table.shape)}")
@@ -110,17 +138,37 @@ def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float) -> 
     return table
 
 
-def _copy_tokenizer(encoder: Encoder, folder: Path) -> None:
+def _pretrained_table(encoder: Encoder) -> Tensor:
+    try:
+        original = AutoModel.from_pretrained(encoder.folder, dtype=torch.float32, weights_only=True, **OURS)
+    except Unreadable as error:
+        raise MissingInput(f"the weights in {encoder.folder} can't be read again: {error}") from error
+    return original.get_input_embeddings().weight.detach()
+
+
+def copy_tokenizer(encoder: Encoder, folder: Path, *, max_length: int | None = None) -> None:
+    """Copies the tokenizer's files; ``max_length`` replaces its longest input."""
     for file in TOKENIZER_FILES:
         if (encoder.folder / file).is_file():
             shutil.copyfile(encoder.folder / file, folder / file)
+    changes: dict[str, Any] = {} if max_length is None else {"model_max_length": max_length}
     if encoder.lower_case:  # missing in the original settings; lower-casing alone, accents stay
+        changes |= {"do_lower_case": True, "strip_accents": False}
+    if changes:
         file = folder / "tokenizer_config.json"
         settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        file.write_text(json.dumps({**settings, "do_lower_case": True, "strip_accents": False}, indent=2), encoding="utf-8")
+        file.write_text(json.dumps({**settings, **changes}, indent=2), encoding="utf-8")
 
 
-def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: float = 1.0) -> None:
+def save_weights(
+    model: Model,
+    encoder: Encoder,
+    path: Path,
+    *,
+    unread_decay: float = 1.0,
+    start: Path | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Writes all weights to one safetensors file, by our names, whole or not at all.
 
     Args:
@@ -128,13 +176,15 @@ def save_weights(model: Model, encoder: Encoder, path: Path, *, unread_decay: fl
         encoder: The encoder that the model was loaded from: gives the embeddings left out of the model.
         path: The file; its folder exists.
         unread_decay: Factor on the left-out embeddings, see `decay_factor`.
+        start: File of the run that the model started from; None: it started from the encoder.
+        metadata: Further texts for the file's header, by name.
 
     Raises:
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters()}
-    weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay)
-    write_whole(path, save(weights, {"sha256": sha256(weights)}))
+    weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay, start)
+    write_whole(path, save(weights, {**(metadata or {}), "sha256": sha256(weights)}))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

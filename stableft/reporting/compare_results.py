@@ -36,14 +36,17 @@ class ComparedCell:
         task: Name of the task.
         arm: Name of the arm.
         n: Number of runs.
-        mean: Mean of the final scores.
-        low: Lower end of the 95 % confidence interval of mean B - mean A, see `welch`; None if
-            either folder has fewer than two runs.
+        mean: Mean of the final scores; of the shared seeds, if there are any.
+        low: Lower end of the 95 % confidence interval of mean B - mean A: of the `paired_interval` at
+            shared seeds, or without any by `welch`. None if two seeds (or two runs of either folder)
+            are not there.
         high: Upper end of the interval.
-        verdict: ``equal``: the same seeds have the same final scores, bit for bit. ``within
+        verdict: ``equal``: all shared seeds have the same final scores, bit for bit. ``within
             interval``: the interval contains 0. ``different``: it does not. ``undecided``: there is
             no interval.
-        identical: True if the runs are the same and all their metrics are equal bit for bit.
+        identical: True if the runs at shared seeds are the same, with all metrics equal bit for bit.
+        shared: Number of shared seeds.
+        same: Number of them with the same final score, bit for bit.
     """
 
     protocol: str
@@ -56,6 +59,8 @@ class ComparedCell:
     high: float | None
     verdict: CellVerdict
     identical: bool
+    shared: int = 0
+    same: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ def compare(a: Store, b: Store, protocol: str | None = None) -> FolderComparison
 def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     """Returns the 95 % confidence interval of mean(b) - mean(a) by Welch (1947).
 
-    Variances may differ. Seeds are not paired: on two machines, runs of the same seed drift apart
-    as rounding errors grow. If neither sample varies, both ends are the difference itself.
+    Variances may differ. It is for runs without shared seeds. If neither sample varies, both ends are
+    the difference itself.
 
     Args:
         a: At least two values.
@@ -112,6 +117,24 @@ def welch(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     return difference - half, difference + half
 
 
+def paired_interval(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
+    """Returns Student's 95 % confidence interval of mean(b - a) over shared seeds.
+
+    On another machine, runs of the same seed drift apart as rounding errors grow, but they still
+    share the luck of the seed. If the differences do not vary, both ends are the difference itself.
+
+    Args:
+        a: (S,) values, S >= 2.
+        b: (S,) values at the same seeds in the same order.
+    """
+    difference = np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
+    mean, size = float(difference.mean()), len(difference)
+    if not np.ptp(difference):
+        return mean, mean
+    half = float(stats.t.ppf(0.975, size - 1) * difference.std(ddof=1) / np.sqrt(size))
+    return mean - half, mean + half
+
+
 def _collected(store: Store, protocol: str | None) -> list[tuple[str, str]]:
     """Returns (protocol, experiment) of all collected results, or of those of one protocol."""
     return [key for key in store.collected() if protocol in (None, key[0])]
@@ -122,10 +145,15 @@ def _cells(protocol: str, experiment: str, a: Results | None, b: Results | None)
     cells = []
     for task, arm in dict.fromkeys([*groups[0], *groups[1]]):
         of_a, of_b = (group.get((task, arm)) for group in groups)
-        low, high, verdict = _judge(of_a, of_b)
-        same = verdict == "equal" and _same_metrics(a, b, task, arm)
-        n, mean = (Pair(measure(of_a), measure(of_b)) for measure in (_count, _mean))
-        cells.append(ComparedCell(protocol, experiment, task, arm, n, mean, low, high, verdict, same))
+        seeds = of_a.index.intersection(of_b.index) if of_a is not None and of_b is not None else pd.Index([])
+        n = Pair(_count(of_a), _count(of_b))
+        if len(seeds) and of_a is not None and of_b is not None:
+            of_a, of_b = of_a[seeds], of_b[seeds]
+        same = int((of_a.to_numpy() == of_b.to_numpy()).sum()) if len(seeds) and of_a is not None and of_b is not None else 0
+        low, high, verdict = _judge(of_a, of_b, paired=len(seeds) > 0)
+        identical = verdict == "equal" and _same_metrics(a, b, task, arm, seeds)
+        mean = Pair(_mean(of_a), _mean(of_b))
+        cells.append(ComparedCell(protocol, experiment, task, arm, n, mean, low, high, verdict, identical, len(seeds), same))
     return cells
 
 
@@ -138,12 +166,13 @@ def _groups(results: Results | None) -> dict[tuple[str, str], pd.Series]:
     return {(str(task), str(arm)): rows.set_index("seed")["score"].sort_index() for (task, arm), rows in groups}
 
 
-def _judge(a: pd.Series | None, b: pd.Series | None) -> tuple[float | None, float | None, CellVerdict]:
+def _judge(a: pd.Series | None, b: pd.Series | None, *, paired: bool) -> tuple[float | None, float | None, CellVerdict]:
     if b is None:
         return None, None, "only in A"
     if a is None:
         return None, None, "only in B"
-    low, high = welch(a, b) if min(len(a), len(b)) > 1 else (None, None)
+    interval = paired_interval if paired else welch
+    low, high = interval(a, b) if min(len(a), len(b)) > 1 else (None, None)
     if a.equals(b):
         return low, high, "equal"
     if low is None or high is None:
@@ -151,11 +180,14 @@ def _judge(a: pd.Series | None, b: pd.Series | None) -> tuple[float | None, floa
     return low, high, "within interval" if low <= 0 <= high else "different"
 
 
-def _same_metrics(a: Results | None, b: Results | None, task: str, arm: str) -> bool:
+def _same_metrics(a: Results | None, b: Results | None, task: str, arm: str, seeds: pd.Index) -> bool:
     if a is None or b is None:
         return False
     columns = ["run_id", *METRIC_COLUMNS]
-    frames = [frame[(frame["task"] == task) & (frame["arm"] == arm)][columns] for frame in (a.metrics, b.metrics)]
+    frames = [
+        frame[(frame["task"] == task) & (frame["arm"] == arm) & frame["seed"].isin(seeds)][columns]
+        for frame in (a.metrics, b.metrics)
+    ]
     first, second = (frame.sort_values(columns[:-1], kind="stable").reset_index(drop=True) for frame in frames)
     return first.equals(second)
 

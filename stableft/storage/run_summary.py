@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stableft.core.errors import MissingInput, UsageError
 from stableft.storage.records import FOOTER, TRAJECTORY
 from stableft.storage.store import Store
 
@@ -64,6 +65,23 @@ def recorded_outcome(store: Store, run_id: str) -> tuple[str, float] | None:
         return None
     summary = summarise_record(store, run_id)
     return (summary.outcome, summary.seconds or 0.0) if summary else ("its record can't be read", 0.0)
+
+
+def find_run_id(store: Store, start: str) -> str:
+    """Returns the one run whose id begins so, among records, kept weights and collected tables.
+
+    Raises:
+        MissingInput: There is none.
+        UsageError: There are several.
+    """
+    files = [path.stem for folder in (store.path(""), store.weights_path("")) for path in folder.parent.glob("*.*")]
+    tables = [summarise_tables(store, *place) for place in store.collected()]
+    known = sorted({run_id for run_ids in (files, *tables) for run_id in run_ids if run_id.startswith(start) and run_id[0] != "."})
+    if not known:
+        raise MissingInput(f"no run {start} in {store.root.resolve()}; `stableft trace FIGURE --json` lists those of a figure")
+    if len(known) > 1:
+        raise UsageError(f"{len(known)} runs begin with {start}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
+    return known[0]
 
 
 def summarise_tables(store: Store, protocol: str, experiment: str) -> Mapping[str, RunSummary]:

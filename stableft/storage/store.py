@@ -53,7 +53,10 @@ class Store:
         return self.root / "logs" / f"{run_id}.log"
 
     def weights_path(self, run_id: str) -> Path:
-        """Returns the file of a run's final encoder; it is kept only if other runs start from it."""
+        """Returns the file of a run's last weights.
+
+        It is kept if other runs start from it, or on request (`stableft.storage.kept_weights`).
+        """
         return self.root / "weights" / f"{run_id}.safetensors"
 
     def checkpoint_path(self, run_id: str) -> Path:
@@ -104,8 +107,7 @@ class Store:
 
         A file of the final name is always whole.
         """
-        parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
-        table = pa.concat_tables([typed(part) for part in parts if len(part)])
+        table = _rows(record)
         footer = {
             "schema": schema.RECORD_SCHEMA, "run_id": record.run_id, "outcome": record.outcome, "config": record.config,
             "facts": record.facts, "provenance": record.provenance, TRAJECTORY: trajectory_sha256(table),
@@ -259,6 +261,16 @@ class Store:
         """Returns (protocol, experiment) of all collected results, without tables set aside (named with an @)."""
         folders = (path.parent for path in self.root.glob("*/*/runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in folders if "@" not in folder.name)
+
+
+def trajectory_of(record: RunRecord) -> str:
+    """Returns the fingerprint of a record's rows, as its file will name it."""
+    return trajectory_sha256(_rows(record))
+
+
+def _rows(record: RunRecord) -> pa.Table:
+    parts = [record.metrics.assign(kind="metric"), record.predictions.assign(kind="prediction")]
+    return pa.concat_tables([typed(part) for part in parts if len(part)])
 
 
 def _run_and_arm(row: Mapping[Any, Any]) -> tuple[str, str]:

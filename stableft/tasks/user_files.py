@@ -51,10 +51,10 @@ RecordSplits = Mapping[str, Sequence[Record]]
 
 def is_own(name: str) -> bool:
     """Tells whether a task is named by format and path, or by a path whose ending is a format's."""
-    return bool(_parsed(name))
+    return bool(parsed(name))
 
 
-def _parsed(name: str) -> tuple[str, str] | None:
+def parsed(name: str) -> tuple[str, str] | None:
     """Returns format and path of a user's file; None for another name."""
     form, colon, path = name.partition(":")
     if colon and form.strip().lower() in FORMS:
@@ -100,7 +100,7 @@ def read(name: str, own: OwnData | None = None) -> Task:
         MissingInput: A file is missing or malformed; gives path, line and reason.
     """
     # Check the path and derive the task's name from it.
-    form, written = _parsed(name) or name.partition(":")[::2]
+    form, written = parsed(name) or name.partition(":")[::2]
     own = own or OwnData()
     check_encoding(own.encoding)
     if not written.strip():

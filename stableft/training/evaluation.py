@@ -170,7 +170,7 @@ class Scorer:
             sums, counts, tags = self.evaluate_words(model, split, indices)
             return SplitOutputs(sums, labels, tags, np.empty((len(tags), 0), np.float32), counts, tokens.word_offsets_of(indices))
         losses_of, outputs = self.evaluate(model, split, indices)
-        probabilities, predictions = _predict(outputs, self._data.task)
+        probabilities, predictions = read_outputs(outputs, self._data.task.kind)
         return SplitOutputs(losses_of, labels, predictions, probabilities)
 
     @torch.inference_mode()
@@ -211,13 +211,22 @@ class Scorer:
     def _batches(
         self, model: Model, tokens: Tokens, indices: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], Batch, Tensor]]:
-        """Yields positions in ``indices`` (M,) of a batch's examples, the batch and its outputs."""
-        model.eval()
-        for where in by_length(tokens.lengths[indices], self._runtime.tokens_per_evaluation_batch):
-            batch = tokens.batch(indices[where], self._runtime.device)
-            with arithmetic(self._config.precision, self._runtime):
-                outputs = model(batch)
-            yield where, batch, outputs
+        return outputs_of(model, tokens, indices, self._config.precision, self._runtime)
+
+
+def outputs_of(
+    model: Model, tokens: Tokens, indices: NDArray[np.int64], precision: str, runtime: Runtime
+) -> Iterator[tuple[NDArray[np.int64], Batch, Tensor]]:
+    """Yields positions in ``indices`` (M,) of a batch's examples, the batch and its outputs.
+
+    Leaves the model in evaluation mode.
+    """
+    model.eval()
+    for where in by_length(tokens.lengths[indices], runtime.tokens_per_evaluation_batch):
+        batch = tokens.batch(indices[where], runtime.device)
+        with arithmetic(precision, runtime):
+            outputs = model(batch)
+        yield where, batch, outputs
 
 
 def of_weights(weights: str, part: str) -> str:
@@ -268,8 +277,9 @@ def batch_losses(model: Model, outputs: Tensor, batch: Batch, kind: str) -> Tens
     return tag_losses(model, outputs, batch) if kind == "tagging" else losses(outputs, batch.labels, kind)
 
 
-def _predict(outputs: NDArray[np.float32], task: Task) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    if task.kind == "regression":
+def read_outputs(outputs: NDArray[np.float32], kind: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Returns probabilities (N, K) and predictions (N,) from outputs (N, K); for regression K is 0 and 1."""
+    if kind == "regression":
         return np.empty((len(outputs), 0), np.float32), outputs[:, 0].astype(np.float64)
     shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True), outputs.argmax(axis=1).astype(np.float64)

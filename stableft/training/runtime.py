@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from stableft.core.errors import UsageError
+from stableft.core.errors import NoDevice, UsageError
 from stableft.models import layers
 
 
@@ -32,6 +32,21 @@ class Runtime:
     @property
     def tokens_per_evaluation_batch(self) -> int:
         return self.evaluation_tokens or (65_536 if self.on_gpu else 2048)
+
+
+def check_device(name: str) -> None:
+    """Checks that torch can use a device here.
+
+    Raises:
+        NoDevice: It can't.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise NoDevice(f"device {name}: torch knows no such device; write cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        sees = f"{count} CUDA devices" if count else "no CUDA device"
+        raise NoDevice(f"device {name}: this torch ({torch.__version__}) sees {sees} here; use --device cpu")
 
 
 def prepare(precision: str, runtime: Runtime) -> None:

@@ -42,9 +42,14 @@ def evaluate_sentences(
         (B,) sums of each sentence's `tag_losses`, (B,) number of losses in each sum, and (W,) tags.
     """
     assert batch.word_lengths is not None
-    if isinstance(model.head, BiLSTMCRF):
-        tags, counts = model.head.decode(outputs, batch.word_lengths), np.ones(len(batch.lengths), np.int64)
-    else:
-        tags, counts = outputs.argmax(1), np.array(batch.word_lengths)
+    by_sentence = isinstance(model.head, BiLSTMCRF)
+    counts = np.ones(len(batch.lengths), np.int64) if by_sentence else np.array(batch.word_lengths)
     parts = np.split(tag_losses(model, outputs, batch).cpu().numpy(), np.cumsum(counts)[:-1])
-    return np.array([part.sum(dtype=np.float64) for part in parts]), counts, tags.cpu().numpy()
+    return np.array([part.sum(dtype=np.float64) for part in parts]), counts, read_tags(model, outputs, batch)
+
+
+def read_tags(model: Model, outputs: Tensor, batch: Batch) -> NDArray[np.int64]:
+    """Returns (W,) the tags that the model's head reads from its outputs (W, K) for a batch."""
+    assert batch.word_lengths is not None
+    tags = model.head.decode(outputs, batch.word_lengths) if isinstance(model.head, BiLSTMCRF) else outputs.argmax(1)
+    return tags.cpu().numpy()

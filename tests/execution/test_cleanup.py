@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from experiments import adam
 from experiments.protocol import SMOKE
 from stableft.cli.gc import garbage_view
 from stableft.core.grid import Grid, select
+from stableft.core.model_facts import ModelFacts
 from stableft.execution import cleanup
 from stableft.execution.inputs import Inputs
-from stableft.storage import run_state
+from stableft.storage import kept_weights, run_state
 from stableft.storage.records import CellKey
 from stableft.storage.store import Store
 from stableft.techniques.intermediate import Intermediate
@@ -144,3 +147,18 @@ def test_an_empty_folder_has_no_garbage(tmp_path: Path):
     cleanup.delete(Store(tmp_path / "none"), found)
     assert garbage_view(found, deleted=True).text == ["nothing to delete"]
     assert not (tmp_path / "none").exists()
+
+
+def test_weights_that_were_asked_for_go_only_if_that_is_asked_for_too(store: Store):
+    facts = ModelFacts(run_id=DONE, task="toy", kind="regression", labels=(), score="spearman", pairs=False, max_length=32)
+    kept, others = store.weights_path(DONE), store.weights_path(COLLECTED)
+    save_file({"x": np.zeros(3)}, kept, {kept_weights.FACTS: facts.model_dump_json()})
+    save_file({"x": np.zeros(3)}, others)
+    found = cleanup.find(store, [GRID])
+    assert [item.path for item in found.kept_weights] == [kept]
+    assert "kept: the weights of 1 runs" in str(garbage_view(found, deleted=False).text[-1])
+    assert f"weights/{COLLECTED}.safetensors" in delete(store)
+    assert kept.is_file()
+    found = cleanup.find(store, [GRID], weights=True)
+    assert not found.kept_weights
+    assert kept in [item.path for item in found.items]

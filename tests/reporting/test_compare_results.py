@@ -9,17 +9,18 @@ from scipy import stats
 
 from stableft.cli.compare import compared
 from stableft.core.errors import MissingInput
-from stableft.reporting.compare_results import FolderComparison, compare, counts, welch
+from stableft.reporting.compare_results import FolderComparison, compare, counts, paired_interval, welch
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 from tests.helpers import synthetic
 from tests.helpers.pages import keep, results
 
 
-def moved(whole: Results, arm: str, task: str, by: float, metric: str = "score") -> Results:
-    """With all values of a metric shifted in one cell."""
+def moved(whole: Results, arm: str, task: str, by: float, metric: str = "score", *, to_and_fro: bool = False) -> Results:
+    """With all values of a metric shifted in one cell; up and down in turn by seed if ``to_and_fro``."""
     wanted = (whole.metrics["arm"] == arm) & (whole.metrics["task"] == task) & (whole.metrics["metric"] == metric)
-    return replace(whole, metrics=whole.metrics.assign(value=whole.metrics["value"] + by * wanted))
+    sign = np.where(whole.metrics["seed"] % 2, -1, 1) if to_and_fro else 1
+    return replace(whole, metrics=whole.metrics.assign(value=whole.metrics["value"] + by * sign * wanted))
 
 
 def between(tmp_path: Path, a: Results, b: Results) -> FolderComparison:
@@ -35,7 +36,7 @@ def verdicts(found: FolderComparison) -> dict[tuple[str, str], tuple[str, bool]]
 
 def test_each_verdict(tmp_path: Path) -> None:
     a = synthetic.grid(5)
-    b = moved(moved(a, "corrected", "rte", 0.001), "corrected", "tnews_1k", 0.3)
+    b = moved(moved(a, "corrected", "rte", 0.001, to_and_fro=True), "corrected", "tnews_1k", 0.3)
     b = synthetic.without(moved(b, "uncorrected", "tnews_1k", 1e-9, "loss"), "nothing", set())
     found = between(tmp_path, a, b)
     assert verdicts(found) == {
@@ -47,7 +48,7 @@ def test_each_verdict(tmp_path: Path) -> None:
     cell = next(cell for cell in found.cells if cell.verdict == "different")
     assert cell.low is not None
     assert cell.high is not None
-    assert cell.low < 0.3 < cell.high
+    assert (cell.low, cell.high) == pytest.approx((0.3, 0.3))  # all seeds by as much: a difference without doubt
     assert cell.mean.b == pytest.approx((cell.mean.a or 0) + 0.3)
     assert counts(found.cells) == {"within interval": 1, "equal": 2, "different": 1}
 
@@ -76,6 +77,35 @@ def test_other_seeds_with_the_same_scores_are_not_equal(tmp_path: Path) -> None:
     a = synthetic.grid(2)
     b = Results(*(frame.assign(seed=frame["seed"] + 10) if len(frame) else frame for frame in (a.runs, a.metrics, a.predictions)))
     assert {verdict for verdict, _ in verdicts(between(tmp_path, a, b)).values()} == {"within interval"}
+
+
+def test_shared_seeds_are_paired_and_the_others_left_out(tmp_path: Path) -> None:
+    a = synthetic.grid(6)
+    two = [frame[frame["seed"] < 2] if len(frame) else frame for frame in (a.runs, a.metrics, a.predictions)]
+    found = between(tmp_path, a, moved(Results(*two), "corrected", "rte", 0.01, to_and_fro=True))
+    assert verdicts(found)["rte", "uncorrected"] == ("equal", True)
+    assert [(cell.n, cell.shared, cell.same) for cell in found.cells][1:] == [((6, 2), 2, 2)] * 3
+    cell = found.cells[0]
+    assert (cell.verdict, cell.shared, cell.same) == ("within interval", 2, 0)
+    assert cell.mean.a == pytest.approx(cell.mean.b)  # those of the two shared seeds
+    text = "\n".join(map(str, compared(found).text))
+    assert "2 of 2" in text
+
+
+def test_the_table_has_the_cells_of_both_alone(tmp_path: Path) -> None:
+    a = synthetic.grid(3)
+    view = compared(between(tmp_path, a, synthetic.without(a, "uncorrected", {0, 1, 2})))
+    assert "uncorrected" not in str(view.text[0])
+    assert "2 only in A" in str(view.text[1])
+    assert len(view.data["cells"]) == 4
+
+
+def test_the_paired_interval_is_students() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0, 1, 9), rng.normal(1, 3, 9)
+    expected = stats.ttest_rel(b, a).confidence_interval(0.95)
+    assert paired_interval(a, b) == pytest.approx((expected.low, expected.high))
+    assert paired_interval([0.5, 0.25], [0.75, 0.5]) == (0.25, 0.25)
 
 
 def test_the_interval_is_welchs() -> None:

@@ -155,3 +155,22 @@ def test_a_browser_is_installed_where_none_is(project: Path, tmp_path: Path, the
     assert done.returncode == 0, done.stderr
     assert calls.exists() is not there
     assert there or "chromium-headless-shell" in calls.read_text(encoding="utf-8")
+
+
+def test_the_workflow_runs_what_the_readme_says_on_the_oldest_and_the_newest_python(project: Path) -> None:
+    workflow = yaml.safe_load((project / ".github/workflows/ci.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    declared = tomllib.loads((project / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert job["strategy"]["matrix"]["python"] == [declared.removeprefix(">="), "3.13"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+
+
+def test_the_image_runs_as_a_user_and_starts_targets_that_exist(project: Path) -> None:
+    lines = (project / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    targets = re.findall(r"^([a-z][a-z-]*):", (project / "Makefile").read_text(), re.MULTILINE)
+    assert users
+    assert users[-1] not in ("root", "0")
+    assert lines[-2:] == ['ENTRYPOINT ["make"]', 'CMD ["smoke"]']
+    assert {"smoke", "setup"} <= set(targets)
+    assert lines[[line.startswith("FROM") for line in lines].index(True)].endswith("3.11-slim")

@@ -256,7 +256,7 @@ REST = "b,y,train\nc,x,validation\nd,y,validation\n"
     [
         ("", ":1", "no column 'text'; there are: none"),
         ("text,label\n", ":1", "no rows"),
-        ("sentence,label\na,x\n", ":1", "no column 'text'; there are: 'sentence', 'label'"),
+        ("words,label\na,x\n", ":1", "no column 'text'; there are: 'words', 'label'"),
         ("text;label\na;x\n", "", "1 rows; at least 20 are needed"),
         ("text:label\na:x\n", ":1", "no column 'text'; there are: 'text:label'; name it by --text"),
         ("text,split\na,train\n", ":1", "'label' (classes) or 'score' (numbers) is needed"),
@@ -450,19 +450,47 @@ def test_cells_may_be_long(tmp_path: Path) -> None:
 
 
 def test_columns_are_named_by_options(tmp_path: Path) -> None:
-    rows = [("id", "review", "reply", "mood"), *((str(i), f"a {i}", f"b {i}", "xy"[i % 2]) for i in range(20))]
+    rows = [("id", "opinion", "reply", "mood"), *((str(i), f"a {i}", f"b {i}", "xy"[i % 2]) for i in range(20))]
     path = write(tmp_path / "my.csv", as_csv(rows))
     assert refusal(f"csv:{path}").endswith("such as --text id --label mood; the first line must name the columns")
-    found = rows_of(f"csv:{path}", OwnData(text="review", pair="reply", label="mood"))
+    found = rows_of(f"csv:{path}", OwnData(text="opinion", pair="reply", label="mood"))
     assert Example("a 3", "b 3", 1) in found
     with pytest.raises(MissingInput, match=r"my.csv:1: no column 'nope', which --label names; there are: 'id'"):
-        rows_of(f"csv:{path}", OwnData(text="review", label="nope"))
-    nested = "\n".join(json.dumps({"data": {"body": f"t{i}"}, "notes": [{"mood": "xy"[i % 2]}]}) for i in range(20))
+        rows_of(f"csv:{path}", OwnData(text="opinion", label="nope"))
+    nested = "\n".join(json.dumps({"data": {"words": f"t{i}"}, "notes": [{"mood": "xy"[i % 2]}]}) for i in range(20))
     path = write(tmp_path / "my.jsonl", nested)
-    assert "--text 'data.body' --label 'notes.0.mood'" in refusal(str(path))
-    assert len(rows_of(str(path), OwnData(text="data.body", label="notes.0.mood"))) == 20
+    assert "--text 'data.words' --label 'notes.0.mood'" in refusal(str(path))
+    assert len(rows_of(str(path), OwnData(text="data.words", label="notes.0.mood"))) == 20
     path = write(tmp_path / "both.csv", "text,label,score\n" + "".join(f"t{i},{'xy'[i % 2]},{i}\n" for i in range(20)))
     assert user_files.read(f"csv:{path}", OwnData(score="score")).kind == "regression"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("Review,Sentiment", "Review as text, Sentiment as label; --text, --label would name others"),
+        ("id,TITLE,label", "TITLE as text; --text would name"),
+        ("question1,question2,label", "question1 as text, question2 as pair"),
+        ("text,label", ""),
+        ("text ,Label,class", ""),  # the label is there, so a class is a column like any other
+    ],
+)
+def test_usual_names_of_columns_are_guessed_and_said(names: str, said: str, tmp_path: Path) -> None:
+    columns = names.split(",")
+    cells = {name: "xy" if "abel" in name or "ent" in name.lower() else "" for name in columns}
+    rows = [columns, *([f"{cells[name][i % 2 :][:1] or f'{name} {i}'}" for name in columns] for i in range(20))]
+    task = user_files.read(f"csv:{write(tmp_path / 'my.csv', as_csv(rows))}")
+    assert task.labels == ("x", "y")
+    assert task.pairs == ("question2" in names)
+    assert [note for note in task.notes if "read by their names" in note] == (
+        [note for note in task.notes if said in note] if said else []
+    )
+
+
+@pytest.mark.parametrize("names", ["title,body,label", "review,category,topic", "review,stars"])
+def test_ambiguous_columns_are_not_guessed(names: str, tmp_path: Path) -> None:
+    rows = [names.split(","), *([f"a {i}", "xy"[i % 2], "xy"[i % 2]][: names.count(",") + 1] for i in range(20))]
+    assert "name it by" in refusal(f"csv:{write(tmp_path / 'my.csv', as_csv(rows))}")
 
 
 @pytest.mark.parametrize(

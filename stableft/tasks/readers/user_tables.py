@@ -5,7 +5,8 @@ and bar by which the header has the needed columns; a first line ``sep=;`` names
 quoting, like GLUE's. JSON is one object a line, or one array of objects. Blank lines are skipped.
 
 Columns are found by their names: exactly, or if ``text`` or the label is not found so, without
-regard to case and surrounding space. The first malformed row stops the reading; the error names its
+regard to case and surrounding space, or by the usual names of `USUAL`, if a file has a single one
+of them. A remark names guessed columns. The first malformed row stops the reading; the error names its
 place and the reason.
 """
 
@@ -22,6 +23,17 @@ from stableft.tasks.readers.corpus_files import Record
 from stableft.tasks.readers.user_text import read_lines, short
 
 COLUMNS = ("text", "pair", "label", "score", "split")
+# Usual names of columns. Those that may hold classes or numbers, such as "rating", are never guessed.
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "text": (
+        "review", "sentence", "sentence1", "comment", "content", "title", "body", "message", "question1", "text1", "text_a",
+        "premise", "utterance", "query", "tweet", "document", "excerpt", "description", "文本", "内容", "标题", "评论", "句子",
+    ),
+    "pair": ("sentence2", "question2", "text2", "text_b", "hypothesis"),
+    "label": (
+        "sentiment", "category", "class", "target", "intent", "topic", "labels", "tag", "标签", "类别", "情感", "分类",
+    ),
+}  # fmt: skip
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_CELL = 2**31 - 1
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*\[\s*$')
@@ -42,6 +54,22 @@ class TableRows(NamedTuple):
     notes: list[str]
 
 
+class OpenTable(NamedTuple):
+    """A file of rows whose header has been read.
+
+    Attributes:
+        names: All columns.
+        columns: Those of the roles.
+        rows: Line and cells of each further row.
+        separator: Between two cells.
+    """
+
+    names: list[str]
+    columns: RoleColumns
+    rows: Iterator[tuple[int, list[str]]]
+    separator: str
+
+
 def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bool = True) -> RoleColumns:
     """Returns the column of each role that a file has.
 
@@ -60,7 +88,7 @@ def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bo
             raise MissingInput(f"{place}: no column {quoted(name)}, which --{role} names; there are: {_there(names)}")
     exact = {role: asked.get(role, role) for role in COLUMNS if asked.get(role, role) in names}
     loose = {role: name for name in reversed(names) for role in COLUMNS if name.strip().casefold() == role} | exact
-    columns = exact if "text" in exact and ("label" in exact or "score" in exact) else loose
+    columns = exact if "text" in exact and ("label" in exact or "score" in exact) else _with_usual(names, loose, asked)
     for role, name in columns.items():
         alike = [other for other in names if other == name or (role not in exact and other.strip().casefold() == role)]
         if len(alike) > 1:
@@ -68,6 +96,27 @@ def find_columns(place: str, names: Sequence[str], own: OwnData, *, labelled: bo
     if "label" in asked or "score" in asked:  # the other one, if it was not asked for, is a column like any other
         columns = {role: name for role, name in columns.items() if role not in ("label", "score") or role in asked}
     return _complete(place, names, columns, labelled)
+
+
+def _with_usual(names: Sequence[str], found: RoleColumns, asked: Mapping[str, str]) -> RoleColumns:
+    """Adds a column of a usual name to each role without a column, if there is just one."""
+    columns = dict(found)
+    for role, usual in USUAL.items():
+        there = [name for name in names if name.strip().casefold() in usual and name not in columns.values()]
+        other = role == "label" and "score" in columns  # the label's place is taken
+        second = role == "pair" and columns.get("text", "").strip().casefold() not in USUAL["text"]
+        if role not in columns and role not in asked and len(there) == 1 and not other and not second:
+            columns[role] = there[0]
+    return columns
+
+
+def guessed(columns: RoleColumns, own: OwnData) -> list[str]:
+    """Returns a remark on columns that were found by a usual name."""
+    found = {role: name for role, name in columns.items() if name.strip().casefold() != role and getattr(own, role) is None}
+    if not found:
+        return []
+    named = ", ".join(f"{quoted(name)[1:-1]} as {role}" for role, name in found.items())
+    return [f"columns are read by their names: {named}; {', '.join(f'--{role}' for role in found)} would name others"]
 
 
 def _complete(place: str, names: Sequence[str], columns: RoleColumns, labelled: bool) -> RoleColumns:
@@ -95,6 +144,14 @@ def _word(name: str) -> str:
 
 
 def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:
+    table = open_csv(path, own, labelled)
+    separator = SEPARATORS.get(table.separator, table.separator)
+    notes = [] if separator == "comma" else [f"{short(path)}: cells are separated by a {separator}"]
+    return TableRows(list(_records(path, table)), [*guessed(table.columns, own), *notes])
+
+
+def open_csv(path: Path, own: OwnData, labelled: bool) -> OpenTable:
+    """Opens a CSV file by the separator that gives the needed columns; for errors see `find_columns`."""
     lines = read_lines(path, own.encoding)
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     separators, named = list(SEPARATORS), lines[first : first + 1]
@@ -112,8 +169,7 @@ def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:
         except MissingInput as error:
             tried.append((-len(names), error))
             continue
-        notes = [] if separator == "," else [f"{short(path)}: cells are separated by a {SEPARATORS.get(separator, separator)}"]
-        return TableRows(list(_table(path, names, columns, rows, separator)), notes)
+        return OpenTable(names, columns, rows, separator)
     raise min(tried, key=lambda each: each[0])[1]  # by the separator that gives most columns
 
 
@@ -147,19 +203,34 @@ def _plain(error: csv.Error) -> str:
 
 
 def _read_tsv(path: Path, own: OwnData, labelled: bool) -> TableRows:
+    table = open_tsv(path, own, labelled)
+    return TableRows(list(_records(path, table)), guessed(table.columns, own))
+
+
+def open_tsv(path: Path, own: OwnData, labelled: bool) -> OpenTable:
+    """Opens a TSV file; for errors see `find_columns`."""
     rows = ((number, line.split("\t") if line else []) for number, line in enumerate(read_lines(path, own.encoding), start=1))
     line, names = next((row for row in rows if row[1]), (1, []))
     columns = find_columns(f"{path}:{line}", names, own, labelled=labelled)
-    return TableRows(list(_table(path, names, columns, rows, "\t")), [])
+    return OpenTable(names, columns, rows, "\t")
 
 
-def _table(
-    path: Path, names: Sequence[str], columns: RoleColumns, rows: Iterator[tuple[int, list[str]]], separator: str
-) -> Iterator[Record]:
-    index = {role: names.index(name) for role, name in columns.items()}
+def _records(path: Path, table: OpenTable) -> Iterator[Record]:
+    index = {role: table.names.index(name) for role, name in table.columns.items()}
+    for number, cells in filled_rows(path, table):
+        yield Record(f"{path}:{number}", {role: cells[place] for role, place in index.items()})
+
+
+def filled_rows(path: Path, table: OpenTable) -> Iterator[tuple[int, list[str]]]:
+    """Yields line and cells of each row, without blank lines and without blank rows at the end.
+
+    Raises:
+        MissingInput: A row is blank before another one, or has too many or too few cells.
+    """
+    names, separator = table.names, table.separator
     blank: int | None = None  # a row without any text, allowed at the end only
     found = False
-    for number, cells in rows:
+    for number, cells in table.rows:
         if not cells and len(names) > 1:
             continue
         if not any(cell.strip() for cell in cells):
@@ -171,26 +242,22 @@ def _table(
             more = f"; quote a cell that contains {quoted(separator)}" if len(cells) > len(names) and separator != "\t" else ""
             raise MissingInput(f"{path}:{number}: {len(cells)} columns, expected {len(names)}{more}")
         found = True
-        yield Record(f"{path}:{number}", {role: cells[place] for role, place in index.items()})
+        yield number, cells
     if not found:
         raise MissingInput(f"{path}:1: the file has no rows")
 
 
 def _read_json(path: Path, own: OwnData, labelled: bool) -> TableRows:
-    lines = read_lines(path, own.encoding)
-    is_array = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
-    objects = _array(path, "\n".join(lines)) if is_array else _json_lines(path, lines)
     columns: RoleColumns = {}
     roles: set[str] = set()
     records: list[Record] = []
-    for place, row in objects:
-        asked = [name for role in COLUMNS if (name := getattr(own, role)) is not None and _has(row, name)]
+    for place, row in json_objects(path, own.encoding):
         if not columns:
-            columns = find_columns(place, list(dict.fromkeys([*_leaves(row), *asked])), own, labelled=labelled)
+            columns = find_columns(place, json_names(row, own), own, labelled=labelled)
             roles = set(columns)
         found = {role for role, name in columns.items() if _has(row, name)}
         found |= {role for role in COLUMNS if role in row and getattr(own, role) is None} - {"label", "score"}
-        written = {role: _written(place, role, _value(row, columns[role])) for role in columns if role in found}
+        written = {role: _written(place, role, json_value(row, columns[role])) for role in columns if role in found}
         if roles - found == {"label"} and written.get("split", "").strip().casefold() == "test":
             found.add("label")
             written["label"] = ""
@@ -200,7 +267,20 @@ def _read_json(path: Path, own: OwnData, labelled: bool) -> TableRows:
         records.append(Record(place, written))
     if not records:
         raise MissingInput(f"{path}:1: the file has no rows")
-    return TableRows(records, [])
+    return TableRows(records, guessed(columns, own))
+
+
+def json_objects(path: Path, encoding: str | None) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yields place and content of each object, of lines or of an array; raises `MissingInput`."""
+    lines = read_lines(path, encoding)
+    is_array = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
+    return _array(path, "\n".join(lines)) if is_array else _json_lines(path, lines)
+
+
+def json_names(row: Mapping[str, object], own: OwnData) -> list[str]:
+    """Returns the names by which an object's values can be chosen: its keys, nested ones with dots."""
+    asked = [name for role in COLUMNS if (name := getattr(own, role)) is not None and _has(row, name)]
+    return list(dict.fromkeys([*_leaves(row), *asked]))
 
 
 def _json_lines(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -263,7 +343,8 @@ def _has(row: Mapping[str, object], name: str) -> bool:
     return name in row or _walk(row, name) is not None
 
 
-def _value(row: Mapping[str, object], name: str) -> object:
+def json_value(row: Mapping[str, object], name: str) -> object:
+    """Returns the value of a key, or below a dotted name; None if there is none."""
     return row[name] if name in row else _walk(row, name)
 
 
