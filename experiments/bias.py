@@ -73,7 +73,10 @@ def _never_left_behind(results: Results) -> Evidence:
 def _measured(results: Results) -> pd.DataFrame:
     if not {"update_bias", "update_bias_closed_form"} <= set(results.metrics["metric"]):
         raise NotLogged("the ratio of updates was not logged")
-    return settle(update_bias.table(results))
+    table = settle(update_bias.table(results))
+    if "uncorrected" not in set(table["arm"]):
+        raise NotLogged("no run of uncorrected measured the ratio of updates")
+    return table
 
 
 CLAIMS = (

@@ -1,18 +1,18 @@
 """Shared parts of the commands: exit codes, consoles, options, and printing of errors and views."""
 
 import inspect
-import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from stableft.cli.formatting import View
+from stableft.cli.formatting import View, written
+from stableft.cli.terminal import SafeConsole, json_text
 from stableft.core.errors import StableftError
 
 Command = Callable[..., Any]
@@ -31,12 +31,12 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-# A user's paths and labels may contain brackets and colons, so markup is off.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 settings = {"debug": False}
 RESULTS = Path("results")
 FIGURES = Path("figures")
+CLAIMS = Path("CLAIMS.md")
 
 
 def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> Any:
@@ -49,13 +49,25 @@ OnlyProtocol = Annotated[str | None, option("Only this scale; by default all.", 
 
 
 def folder(name: str | Path) -> Path:
-    """Returns a folder as typed, with ``~`` replaced: the shell leaves it in ``--results=~/out``."""
-    return Path(name).expanduser()
+    """Returns a file or folder as typed, with ``~`` replaced: the shell leaves it in ``--results=~/out``."""
+    return Path(os.path.expanduser(name))  # Path.expanduser raises an error without a home
 
 
-FiguresFolder = Annotated[Path, option("Folder of figures and tables.", "--figures", parser=folder, metavar="PATH")]
-ResultsFolder = Annotated[Path, option("Folder of results.", "--results", parser=folder, metavar="PATH")]
+TYPED: dict[str, Any] = {"parser": folder, "metavar": "PATH"}  # of every option that is a file or a folder
+FiguresFolder = Annotated[
+    Path | None,
+    option("Folder of figures and tables; by default figures, or that of the name in other --results.", "--figures", **TYPED),
+]
+ResultsFolder = Annotated[Path, option("Folder of results.", "--results", **TYPED)]
 AsJson = Annotated[bool, option("Print JSON.", "--json")]
+
+
+def beside(results: Path, name: Path) -> Path:
+    """Returns the default place of what is made of results: in this folder for its own, else in theirs.
+
+    Results that were brought from elsewhere overwrite no page and no figure of the checkout.
+    """
+    return name if results.resolve() == RESULTS.resolve() else results / name
 
 
 def verb(command: Command) -> Command:
@@ -68,7 +80,7 @@ def verb(command: Command) -> Command:
         except (StableftError, OSError) as error:
             if settings["debug"]:
                 raise
-            err.print(f"error: {printable(str(error))}", style="bold red" if err.is_terminal else None, markup=False)
+            err.print(f"error: {error}", style="bold red" if err.is_terminal else None)
             raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
 
     return guarded
@@ -102,15 +114,18 @@ def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-def printable(text: str) -> str:
-    """Escapes control characters, so that names and contents of files cannot control the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
 def show(value: View, as_json: bool) -> None:
     """Prints a view, as text or as JSON."""
     if as_json:
-        sys.stdout.write(json.dumps(value.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(value.data) + "\n")
     else:
         for renderable in value.text:
             out.print(renderable)
+
+
+def show_written(paths: Sequence[Path], left_out: Sequence[str], not_drawn: Sequence[str], as_json: bool) -> None:
+    """Prints the files written, and ends with 4 if results can't give some of them."""
+    show(written(paths, left_out, not_drawn), as_json)
+    if not_drawn:
+        err.print(*(f"not drawn: {why}" for why in not_drawn), sep="\n")
+        raise typer.Exit(Exit.MISSING_INPUT)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import AsJson, Exit, OnlyProtocol, option, show, verb
+from stableft.cli.common import AsJson, Exit, OnlyProtocol, folder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, groups_data, groups_table
 from stableft.reporting import compare_results, markup
 from stableft.reporting.compare_results import FolderComparison, counts
@@ -16,8 +16,8 @@ from stableft.storage.store import Store
 
 @verb
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="RESULTS_A", help="A results folder, such as the author's.")],
-    b: Annotated[Path, typer.Argument(metavar="RESULTS_B", help="Another, such as the reviewer's.")],
+    a: Annotated[Path, typer.Argument(parser=folder, metavar="RESULTS_A", help="A results folder, such as the author's.")],
+    b: Annotated[Path, typer.Argument(parser=folder, metavar="RESULTS_B", help="Another, such as the reviewer's.")],
     protocol: OnlyProtocol = None,
     strict: Annotated[bool, option("Exit with 3 if a cell is different.", "--strict")] = False,
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import AsJson, Exit, err, option, show, verb, with_options
-from stableft.cli.formatting import VIEW_SCHEMA, View, table
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.cli.own_options import read_own_data
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
@@ -131,9 +131,7 @@ def data_summary(task: Task, config: RunConfig) -> View:
     facts = summarise(task, task.load())
     splits: dict[str, dict[str, Any]] = facts["splits"]
     columns = [_split_facts(task, split, splits) for split in splits.values()]
-    counts = table("", *splits)
-    for name in columns[0]:
-        counts.add_row(name, *(column[name] for column in columns))
+    rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
     inputs = "sentences" if task.kind == "tagging" else "text pairs" if facts["pairs"] else "texts"
     (quality,) = qualities([config], Inputs([task]))
     data = {
@@ -142,7 +140,7 @@ def data_summary(task: Task, config: RunConfig) -> View:
     }  # fmt: skip
     text: list[RenderableType] = [
         f"{task.name}: {task.kind} of {inputs}, judged by {task.score}",
-        counts,
+        aligned(["", *splits], rows),
         f"words, characters: {', '.join(QUANTILES)} of an example; conflicts: inputs that have another label too",
         *([f"unlabelled: {facts['unlabelled']} examples, predicted and not scored"] if facts["unlabelled"] else []),
         *quality.lines,

@@ -1,8 +1,10 @@
 """Doctor: checks the installation, and how far repeated runs are equal bit for bit."""
 
 import importlib.metadata
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -11,8 +13,9 @@ import typer
 
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
-from stableft.core.errors import MissingInput, StableftError
+from stableft.core.errors import MissingInput, StableftError, Unwritable
 from stableft.core.experiments import get_experiment, get_protocol
+from stableft.core.files import cache_folder
 from stableft.execution import provenance
 from stableft.execution.backends.base import default_workers
 from stableft.execution.determinism import LEVELS, RepeatCheck, level
@@ -21,6 +24,7 @@ from stableft.models.encoders import resolve
 from stableft.tasks.catalog import get_task
 
 PACKAGES = ("torch", "transformers", "pandas", "pyarrow", "matplotlib", "joblib")
+TRIED_BYTES = 2**20
 TASKS = ("docs15", "docpair", "docread", "doccode")
 
 
@@ -35,7 +39,8 @@ def doctor(
 ) -> None:
     """Check the installation.
 
-    Checks versions, weights, data and disk. Prints how to repair each problem.
+    Checks versions, weights, data, and the folders that a run writes to. Prints how to repair each
+    problem.
     """
     if determinism:
         from stableft.execution.determinism import check
@@ -76,6 +81,13 @@ def checks(results: Path) -> Iterator[Check]:
             yield Check(f"task {name}", True, f"{sizes}, fingerprint {data.fingerprint[:12]}")
         except MissingInput as error:
             yield Check(f"task {name}", False, str(error))
+    # What a run writes to, and how to name another place.
+    try:
+        yield tried("cache", cache_folder(), "set XDG_CACHE_HOME to a folder with space")
+    except Unwritable as error:
+        yield Check("cache", False, str(error))
+    yield tried("results", results, "name another folder by --results")
+    yield tried("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a folder with space")
     existing = next(folder for folder in (results.resolve(), *results.resolve().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     yield Check("disk", free > 2**30, f"{free / 2**30:.0f} GiB free at {existing}")
@@ -83,6 +95,17 @@ def checks(results: Path) -> Iterator[Check]:
     cores = f"{hardware['cores']} cores, {default_workers()} of them usable: so many runs at a time"
     yield Check("machine", True, f"{hardware['cpu']}, {cores}; {hardware['memory_mb']} MiB")
     yield Check("kernels", True, str(kernels.chosen()))
+
+
+def tried(name: str, folder: Path, repair: str) -> Check:
+    """Writes to a folder as a run does, or to the one that it would be made in; nothing stays."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(bytes(TRIED_BYTES))
+    except OSError as error:
+        return Check(name, False, f"{folder} can't be written ({error.strerror}): {repair}")
+    return Check(name, True, str(folder))
 
 
 def checks_view(installation: Sequence[Check]) -> View:

@@ -3,10 +3,11 @@
 A new option is a field of `ExecutionOptions` and a parameter here.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
-from stableft.cli.common import option
+from stableft.cli.common import TYPED, option
 from stableft.core.errors import UsageError
 from stableft.execution.backends import backend_registry
 from stableft.execution.backends.base import Cluster
@@ -39,9 +40,9 @@ def read_execution_options(
     scheduler: Annotated[str | None, option("Address of the scheduler, or its file.", panel=DASK)] = None,
     local_cluster: Annotated[int | None, option("Number of workers to start here, on loopback.", panel=DASK, min=1)] = None,
     gather: Annotated[bool, option("Send records back over Dask; workers need no shared disk.", "--gather", panel=DASK)] = False,
-    tls_ca: Annotated[Path | None, option("The authority that both sides trust.", panel=DASK)] = None,
-    tls_cert: Annotated[Path | None, option("Certificate of this command.", panel=DASK)] = None,
-    tls_key: Annotated[Path | None, option("Key of this command.", panel=DASK)] = None,
+    tls_ca: Annotated[Path | None, option("The authority that both sides trust.", panel=DASK, **TYPED)] = None,
+    tls_cert: Annotated[Path | None, option("Certificate of this command.", panel=DASK, **TYPED)] = None,
+    tls_key: Annotated[Path | None, option("Key of this command.", panel=DASK, **TYPED)] = None,
     max_retries: MaxRetries = "1",
     timeout: Annotated[float | None, option("Seconds that a run may take.", panel=FAILURES, min=1)] = None,
     fail_fast: Annotated[bool, option("Stop at the first failed run.", "--fail-fast/--keep-going", panel=FAILURES)] = False,
@@ -76,7 +77,7 @@ def read_execution_options(
         max_retries=retries(max_retries),
         timeout=timeout,
         fail_fast=fail_fast,
-        cluster=Cluster(scheduler, local_cluster, gather, tls_ca, tls_cert, tls_key),
+        cluster=Cluster(scheduler and os.path.expanduser(scheduler), local_cluster, gather, tls_ca, tls_cert, tls_key),
         gpus=numbers,
         per_gpu=per_gpu or 1,
         checkpoint_minutes=checkpoint_minutes,

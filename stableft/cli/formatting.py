@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import RenderableType
-from rich.table import Table
 
+from stableft.cli.terminal import one_line
 from stableft.execution.planning import Planned
 from stableft.reporting import experiment_summary
 from stableft.reporting.experiment_summary import RunGroup
@@ -29,29 +30,32 @@ class View:
     data: dict[str, Any]
 
 
-def table(*columns: str) -> Table:
-    """Builds an empty table. The first column and arms are aligned to the left, others to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 or column == "arm" else "right")
-    return made
+def bare_table(rows: Iterable[Sequence[str]]) -> str:
+    """Returns rows without a header as lines of text, a line for each row."""
+    return _lines([list(row) for row in rows], numeric=())
 
 
-def bare_table(rows: Iterable[Sequence[str]]) -> Table:
-    """Builds a table without a header."""
-    made = Table(show_header=False, box=None, pad_edge=False)
-    for row in rows:
-        made.add_row(*row)
-    return made
+def aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int] | None = None) -> str:
+    """Returns a table as lines of text. A narrow terminal wraps lines; rich would fold or cut each cell.
+
+    Args:
+        names: Names of the columns.
+        rows: Cells of each row.
+        numeric: Columns aligned to the right; by default all but the first.
+    """
+    return _lines([names, *rows], range(1, len(names)) if numeric is None else numeric)
 
 
-def aligned(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
-    """Returns a table as lines of text. A narrow terminal wraps lines; rich would fold each cell."""
-    lines = [names, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    sides = [">" if number in numeric else "<" for number in range(len(names))]
-    cells = [[f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)] for line in lines]
-    return "\n".join("  ".join(line).rstrip() for line in cells)
+def _lines(rows: Sequence[Sequence[str]], numeric: Container[int]) -> str:
+    """Returns a line of text for each row, with columns as wide as a terminal shows their cells."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+
+    def padded(cell: str, column: int) -> str:
+        space = " " * (widths[column] - cell_len(cell))
+        return space + cell if column in numeric else cell + space
+
+    return "\n".join("  ".join(padded(cell, column) for column, cell in enumerate(row)).rstrip() for row in cells)
 
 
 def cell_name(p: Planned) -> str:
@@ -71,11 +75,12 @@ def collected_lines(number: int) -> list[str]:
     return [f"{number} of them are collected: in the tables, but without a record here (fresh clone); `run` does them again"]
 
 
-def written(paths: Sequence[Path], left_out: Sequence[str] = ()) -> View:
+def written(paths: Sequence[Path], left_out: Sequence[str] = (), not_drawn: Sequence[str] = ()) -> View:
     """Shows the files written, and the entries left out."""
     folders = Counter(str(path.parent) for path in paths)
     text = [f"{count} files in {folder}" for folder, count in folders.items()] + [f"left out: {why}" for why in left_out]
-    return View(text, {"schema": VIEW_SCHEMA, "files": [str(path) for path in paths], "left_out": list(left_out)})
+    data = {"files": [str(path) for path in paths], "left_out": list(left_out), "not_drawn": list(not_drawn)}
+    return View(text, {"schema": VIEW_SCHEMA, **data})
 
 
 def groups_table(folders: Mapping[str, Sequence[RunGroup]]) -> str:

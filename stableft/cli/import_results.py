@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb
+from stableft.cli.common import RESULTS, TYPED, AsJson, ResultsFolder, folder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.core.errors import MissingInput
 from stableft.storage import importing, long_format
@@ -19,9 +19,13 @@ from stableft.tasks.scores import SCORES, TAGGING_SCORES
 
 @verb
 def import_results(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table in long format, CSV or parquet; see docs/import.md.")],
+    file: Annotated[
+        Path, typer.Argument(parser=folder, metavar="FILE", help="A table in long format, CSV or parquet; see docs/import.md.")
+    ],
     name: Annotated[str, option("Name of the evidence set, used as a protocol's.", "--as")],
-    settings: Annotated[Path | None, option("Its settings, JSON; by default FILE with the ending .json.", "--settings")] = None,
+    settings: Annotated[
+        Path | None, option("Its settings, JSON; by default FILE with the ending .json.", "--settings", **TYPED)
+    ] = None,
     results: ResultsFolder = RESULTS,
     as_json: AsJson = False,
 ) -> None:

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_data, time_lines
-from stableft.cli.formatting import VIEW_SCHEMA, View, collected_lines, table
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, collected_lines
 from stableft.cli.selection import Selection, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, read_deciding, refuse_other_settings
 from stableft.core.errors import UsageError
@@ -114,14 +114,14 @@ def _of_weights(size: int) -> str:
 
 def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) -> list[RenderableType]:
     grid = planned.grid
-    counts = table("task", "arms", "seeds", "runs", "cached", "will run")
-    for task, of_task in data["by_task"].items():
-        numbers = (len(grid.arms), len(grid.seeds), of_task["runs"], of_task["cached"], of_task["will_run"])
-        counts.add_row(task, *map(str, numbers))
+    rows = [
+        [task, *map(str, (len(grid.arms), len(grid.seeds), of_task["runs"], of_task["cached"], of_task["will_run"]))]
+        for task, of_task in data["by_task"].items()
+    ]
     return [
         f"{planned.title}: {data['runs']} runs, {data['cached']} cached, {data['will_run']} will run",
         f"({grid.protocol.summary})",
-        counts,
+        aligned(["task", "arms", "seeds", "runs", "cached", "will run"], rows),
         *collected_lines(data["only_collected"]),
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *time_lines(planned, expected),

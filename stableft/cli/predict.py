@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stableft.cli import own_options
-from stableft.cli.common import AsJson, err, folder, option, printable, show, verb
+from stableft.cli.common import AsJson, err, folder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.files import write_whole
@@ -94,13 +94,13 @@ def _refuse_out(out: Path, source: Path, force: bool) -> None:
 
 def _view(found: PredictedFile, facts: ModelFacts, model: Path, out: Path) -> View:
     unit = "sentences" if facts.kind == "tagging" else "rows"
-    lines = [printable(note) for note in found.notes]
+    lines = [*found.notes]
     if found.coverage:
         mark = "warning: " if found.coverage.is_doubtful else ""
         lines.append(mark + described(found.coverage, str(model), facts.max_length, tagged=facts.kind == "tagging"))
     for line in lines:
         err.print(line, markup=False)
-    columns = f", with columns {', '.join(map(printable, found.columns))}" if found.columns else ""
+    columns = f", with columns {', '.join(found.columns)}" if found.columns else ""
     text = [f"{out}: {found.number} {unit}{columns}"]
     name = facts.score.replace("_", " ")
     if found.score is not None:

@@ -138,6 +138,8 @@ class Snapshot:
 def board(snapshot: Snapshot) -> RenderableType:
     """Renders a snapshot for a terminal."""
     rows = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        rows.add_column(overflow="fold")  # an ellipsis would hide digits, and not every encoding has it
     total = sum(snapshot.counts[state] for state in (*STATES, "collected"))
     waiting = snapshot.counts["pending"] + snapshot.counts["running"]
     rows.add_row("  all runs", ProgressBar(total=total or 1, completed=total - waiting, width=20), f"{total - waiting} of {total}")
@@ -199,7 +201,7 @@ class GridProgress:
         why = status.detail if state == status.state else f"{status.state}: {status.detail}"
         seconds = f" {status.seconds:.0f} s" if status.state == "done" else ""
         self._printed = time.monotonic()
-        self._console.print(f"{now} {state} {cell_name(self._cells[run_id])} ({why}){seconds} [{self._note()}]", markup=False)
+        self._console.print(f"{now} {state} {cell_name(self._cells[run_id])} ({why}){seconds} [{self._note()}]")
 
     def remind(self) -> None:
         """Prints a line about the running runs, unless one was printed in the last `QUIET_SECONDS`."""
@@ -209,7 +211,7 @@ class GridProgress:
         running = self.snapshot().running
         runs = "; ".join(f"{run.name}: {run.text}" for run in running[:ROWS]) or "starting"
         more = f"; and {len(running) - ROWS} more" if len(running) > ROWS else ""
-        self._console.print(f"{datetime.now():%H:%M:%S} running {runs}{more} [{self._note()}]", markup=False)
+        self._console.print(f"{datetime.now():%H:%M:%S} running {runs}{more} [{self._note()}]")
 
     def _note(self) -> str:
         snapshot = self.snapshot()

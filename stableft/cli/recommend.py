@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, folder, option, printable, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, folder, option, show, verb, with_options
 from stableft.cli.data import SCALES
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import View
@@ -121,7 +121,7 @@ def recommend(
 def say(lines_: list[str]) -> None:
     """Prints lines about the search to stderr."""
     for line in lines_:
-        err.print(printable(line), markup=False)
+        err.print(line)
 
 
 def base_grid(task: Task, protocol: str | None, encoder: str | None) -> tuple[Grid, RunConfig]:
@@ -203,4 +203,4 @@ def view(judged: Answer, written: list[Path], model: Path | None) -> View:
     text = [*lines(judged), curve_line(judged), f"written: {', '.join(map(str, written))}"]
     if model:
         text.append(f"next: python -m stableft predict {shlex.quote(str(model))} NEW_FILE --out PREDICTIONS")
-    return View([printable(line) for line in text if line], {**page.as_json(judged), "files": [str(path) for path in written]})
+    return View([line for line in text if line], {**page.as_json(judged), "files": [str(path) for path in written]})

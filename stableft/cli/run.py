@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 import signal
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, printable, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
@@ -19,7 +20,8 @@ from stableft.cli.plan import expected_time, plan_view, quality
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
-from stableft.core.errors import NothingSelected, StableftError
+from stableft.core.errors import NothingSelected, StableftError, Unwritable
+from stableft.core.files import is_writable
 from stableft.core.grid import join_spans
 from stableft.execution import collect, planning, runner
 from stableft.execution.forecast import Forecast
@@ -57,6 +59,8 @@ def run(
     execution = dataclasses.replace(execution, again=command(context, "retry"))
     store = Store(results)
     if not dry_run:
+        if not is_writable(results):
+            raise Unwritable(f"{results} can't be written: name another folder by --results")
         collect.set_aside_cut_short(store, err.print)
     planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights)
     if dry_run:
@@ -99,7 +103,7 @@ def say_quality(planned: Plan, inputs: Inputs, execution: ExecutionOptions) -> N
     """
     found = qualities([*planned.jobs.values(), *planned.sources.values()], inputs)
     for line in (line for each in found for line in each.lines):
-        err.print(printable(line), markup=False)
+        err.print(line)
     if not execution.allow_unknown:
         refuse_unreadable(found)
 
@@ -137,7 +141,7 @@ def perform(
         collected = collect.collect(selected.whole, store, selected.inputs, damaged.append)
         if last or not damaged or context.info_name != "run":
             break
-        err.print(*damaged, "Running them again.", sep="\n", markup=False)
+        err.print(*damaged, "Running them again.", sep="\n")
         failed = {status.job.run_id for status in failures}
         missing = planning.plan(
             selected.grid,
@@ -149,7 +153,7 @@ def perform(
     # Show the outcome; the most severe failure decides the exit code.
     show(finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
-        err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n", markup=False)
+        err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n")
         raise typer.Exit(Exit.RUNS_FAILED)
     if failures:
         codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
@@ -163,9 +167,7 @@ def announced(planned: Plan, store: Store, selected: Selection, execution: Execu
         total, missing = len(planned.cells), len(planned.missing)
         err.print(f"{planned.title}: {total} runs, {total - missing} cached, {missing} will run")
         collected = sum(p.collected for p in planned.missing)
-        err.print(
-            *map(printable, planned.remarks), *collected_lines(collected), *time_lines(planned, expected), sep="\n", markup=False
-        )
+        err.print(*planned.remarks, *collected_lines(collected), *time_lines(planned, expected), sep="\n")
     return expected
 
 
@@ -205,7 +207,7 @@ def drawable(collected: Results, store: Store) -> str:
 
 def drawing(store: Store) -> str:
     """Returns the command that draws the collected results."""
-    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {store.root}"
+    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {shlex.quote(str(store.root))}"
 
 
 def _end_interrupted(

@@ -1,6 +1,5 @@
 """Trace: traces a figure or table back to its runs."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, show, verb
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, folder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
 from stableft.core.grid import join_spans
@@ -17,6 +16,7 @@ from stableft.execution import reproduce
 from stableft.execution.reproduce import Reproduction
 from stableft.reporting import experiment_summary
 from stableft.reporting.artifact_metadata import Origin, read_origin, run_set
+from stableft.reporting.captions import is_imported
 from stableft.reporting.pooling import load_pooled
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -26,7 +26,9 @@ SHOWN_IDS = 3
 
 @verb
 def trace(
-    path: Annotated[Path, typer.Argument(help="A figure (pdf, png, svg, csv) or a table (md, tex, csv).")],
+    path: Annotated[
+        Path, typer.Argument(parser=folder, metavar="PATH", help="A figure (pdf, png, svg, csv) or a table (md, tex, csv).")
+    ],
     results: ResultsFolder = RESULTS,
     as_json: AsJson = False,
 ) -> None:
@@ -57,7 +59,7 @@ def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:
     ids = sorted(runs["run_id"])
     names = {name: list(map(str, runs[name].unique())) for name in ("arm", "task")}
     seeds = sorted(map(int, runs["seed"].unique()))
-    imported = any(json.loads(text).get("imported") for text in runs["provenance"].drop_duplicates())
+    imported = is_imported(runs)
     verify = f"python -m stableft verify {origin.experiment} --protocol {origin.protocol}"
     command = verify if imported else reproduce.run_again(runs.to_dict("records"))
     groups = experiment_summary.run_groups(runs)

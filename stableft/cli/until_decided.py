@@ -7,7 +7,7 @@ import typer
 from rich.console import RenderableType
 
 from stableft.cli.common import option
-from stableft.cli.formatting import VIEW_SCHEMA, View, table
+from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.cli.selection import Selection
 from stableft.core.errors import Stale, UsageError
 from stableft.core.experiments import get_experiment
@@ -113,12 +113,15 @@ def deciding_view(selected: Selection, store: Store, deciding: Deciding, workers
         "max_seeds": deciding.most, "batch": deciding.batch, "workers": workers, "claims": claims,
         "next": [each._asdict() for each in batches], "expected_runs": sum(runs.values()), "expected_hours": hours,
     }  # fmt: skip
-    rows = table("claim", "state", "fresh seeds", "more, expected")
+    rows = []
     for one, row in zip(found, claims, strict=True):
         fresh = ", ".join(f"{task} {len(seeds)}" for task, seeds in one.fresh.items())
         more = ", ".join(f"{task} {seeds:.0f}" for task, seeds in one.open.items())
-        rows.add_row(one.claim.name, _state(one), fresh, more or _cost(row))
-    text: list[RenderableType] = [f"{selected.grid.name} at protocol {selected.grid.protocol.name}, seeds until decided", rows]
+        rows.append([one.claim.name, _state(one), fresh, more or _cost(row)])
+    text: list[RenderableType] = [
+        f"{selected.grid.name} at protocol {selected.grid.protocol.name}, seeds until decided",
+        aligned(["claim", "state", "fresh seeds", "more, expected"], rows),
+    ]
     if runs:
         cost = "time unknown (no earlier run of these tasks)" if hours is None else f"about {hours:.1f} h on {workers} workers"
         text.append(f"expected: {sum(runs.values()):.0f} runs, {cost}; at most {deciding.most} fresh seeds for each claim")

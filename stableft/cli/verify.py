@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, show, verb
+from stableft.cli.common import CLAIMS, RESULTS, TYPED, AsJson, Exit, ResultsFolder, beside, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
-from stableft.core.errors import UsageError
+from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.reporting.claims import Judgement
@@ -32,7 +32,9 @@ def verify(
     results: ResultsFolder = RESULTS,
     strict: Annotated[bool, option("Exit with 3 if a claim is contradicted.", "--strict")] = False,
     freeze: Annotated[str, option("Add the tests that changed to experiments/thresholds.csv; the text is the reason.")] = "",
-    output: Annotated[Path | None, option("File for the page of verdicts; by default CLAIMS.md, if all claims are judged.")] = None,
+    output: Annotated[
+        Path | None, option("File of verdicts; by default CLAIMS.md, in other --results if given, if all are judged.", **TYPED)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge the sources' claims on collected results.
@@ -50,7 +52,9 @@ def verify(
     judgements = judge_all(modules, protocols, store, thresholds)
     outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
-        output = Path("CLAIMS.md")
+        output = beside(results, CLAIMS)
+        if not output.parent.is_dir():
+            raise MissingInput(f"{results}: no such folder of results")
     if output:
         write_whole(output, page(judgements, outdated, thresholds).encode())
     show(verdicts(judgements, output, outdated, thresholds), as_json)

@@ -38,6 +38,12 @@ class Unreachable(StableftError):
     exit_code = 74
 
 
+class Unwritable(StableftError):
+    """A folder that is needed can't be written: it is read-only, full or another user's."""
+
+    exit_code = 74
+
+
 class MissingInput(StableftError):
     """Data, weights or results needed for the request are absent, malformed or incomplete."""
 
@@ -58,6 +64,10 @@ class Damaged(MissingInput):
 
 class NotLogged(MissingInput):
     """Results are whole, but lack a series for a figure or table: it was not logged yet at their time."""
+
+
+class TooFew(NotLogged):
+    """Results are whole, but a figure or table needs more runs, longer ones or other arms."""
 
 
 class Stale(MissingInput):

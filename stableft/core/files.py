@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from stableft.core.errors import Unwritable
+
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
@@ -215,9 +217,28 @@ def _is(path: Path, handle: int) -> bool:
 
 
 def cache_folder() -> Path:
-    """Returns the folder of this user's reproducible files (``XDG_CACHE_HOME``); not created."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "stableft"
+    """Returns the folder of this user's reproducible files, which can be written.
+
+    It is ``stableft`` in ``XDG_CACHE_HOME``, by default in ``~/.cache``, and is not created. If it
+    can't be written, as with a read-only or absent home, it is among the temporary files.
+
+    Raises:
+        Unwritable: none of them can be written.
+    """
+    own = _own_cache()
+    return own if is_writable(own) else _temporary_cache(own)
+
+
+def cached(name: str) -> Path:
+    """Returns the place of a file or folder in the cache: where it is, or else where it can be written.
+
+    Without such a place, that of the user's cache; writing to it is an error.
+    """
+    there = _own_cache() / name
+    try:
+        return there if os.path.exists(there) else cache_folder() / name
+    except Unwritable:
+        return there
 
 
 def data_folder() -> Path:
@@ -225,4 +246,29 @@ def data_folder() -> Path:
 
     Tasks read from it, and ``data fetch`` writes to it.
     """
-    return cache_folder() / "data"
+    return cached("data")
+
+
+def is_writable(folder: Path) -> bool:
+    """Tells whether a folder can be written, or made if it is absent."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _own_cache() -> Path:
+    base = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"))
+    # Without a home, as for a user that the system does not know, the tilde is left.
+    return Path(os.devnull if base.startswith("~") else base) / "stableft"
+
+
+def _temporary_cache(own: Path) -> Path:
+    """Returns this user's folder among the temporary files; made, so that it can't be another user's."""
+    reason = f"{own} can't be written: set XDG_CACHE_HOME to a folder that can"
+    try:
+        folder = Path(tempfile.gettempdir()) / f"stableft-cache-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and (folder.is_symlink() or folder.stat().st_uid != os.getuid()):
+            raise Unwritable(f"{reason}; {folder} is another user's")
+    except OSError as error:
+        raise Unwritable(f"{reason}; nor can temporary files ({error.strerror})") from None
+    return folder

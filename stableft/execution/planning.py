@@ -1,6 +1,7 @@
 """Planning: identities of a grid's cells, its missing and source runs, and their disk use."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from stableft.core.config import RunConfig
@@ -90,8 +91,8 @@ def plan(
         keep_weights: True if a run is missing too as long as its weights are not kept.
 
     Raises:
-        UsageError: Runs are not feasible; the message has the reason for each arm and task. Or the
-            protocol is one of imported results.
+        UsageError: Runs are not feasible; the message has the reason for each arm and task, and the
+            arms that can be run. Or the protocol is one of imported results.
     """
     if grid.protocol.imported:
         name, what = grid.protocol.name, grid.protocol.imported
@@ -101,10 +102,10 @@ def plan(
     # The runs of the cells and the source runs of those that are missing.
     cells: list[Planned] = []
     sources: dict[str, RunConfig] = {}
-    checked: dict[str, UsageError | None] = {}
+    checked: dict[tuple[str, str], UsageError | None] = {}
     collected = run_summary.summarise_tables(store, grid.protocol.name, grid.name)
     for cell in grid.cells():
-        place = f"{cell.task} / {cell.arm}"
+        place = (cell.task, cell.arm)
         try:
             if place not in checked:  # the same for all seeds
                 checked[place] = _refusal(cell.config, inputs)
@@ -120,14 +121,25 @@ def plan(
         if not cells[-1].done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
     # Everything infeasible is refused at once. Sources whose weights exist are not done again.
-    if refused := [f"{place}: {error}" for place, error in checked.items() if error]:
-        raise UsageError("\n".join(refused))
+    if refused := {place: error for place, error in checked.items() if error}:
+        raise UsageError(
+            "\n".join([*(f"{task} / {arm}: {error}" for (task, arm), error in refused.items()), *_way_on(grid, refused)])
+        )
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
     sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
     source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
     found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights)
     kept_bytes = sum(inputs.encoder(config.encoder).size for config in found.jobs.values()) if keep_weights else 0
     return replace(found, kept_bytes=kept_bytes)
+
+
+def _way_on(grid: Grid, refused: Collection[tuple[str, str]]) -> list[str]:
+    """Returns a line on the arms that can be run on every task, or else on the tasks for every arm."""
+    for option, names, place in (("--arms", grid.arms, 1), ("--tasks", grid.tasks, 0)):
+        lost = {each[place] for each in refused}
+        if possible := [name for name in names if name not in lost]:
+            return [f"to run the others: {option} {shlex.quote(','.join(possible))}"]
+    return []
 
 
 def _refusal(config: RunConfig, inputs: Inputs) -> UsageError | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from stableft.core.errors import MissingInput, UsageError
-from stableft.core.files import cache_folder, replaced_folder
+from stableft.core.errors import MissingInput, Unwritable, UsageError
+from stableft.core.files import cached, replaced_folder
 from stableft.core.hub import cached_files, fetch_files
 from stableft.core.seeds import stream
 from stableft.models.encoder_folder import WAYS_OUT, WEIGHTS, body_folder, check_tokenizer, refuse_not_finite, weight_files
@@ -232,7 +232,7 @@ def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32)
         "type_vocab_size": 2, "hidden_act": "gelu", "initializer_range": 0.02, "layer_norm_eps": 1e-12, "pad_token_id": 0,
     }  # fmt: skip
     recipe = hashlib.sha256(json.dumps([config, vocabulary]).encode()).hexdigest()[:12]
-    folder = cache_folder() / f"{TINY}-{recipe}"
+    folder = cached(f"{TINY}-{recipe}")
     if (folder / "config.json").is_file():
         return folder
     from safetensors.numpy import save_file
@@ -245,9 +245,10 @@ def _tiny_random_bert(words: tuple[str, ...], layers: int = 2, hidden: int = 32)
             (draft / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
             (draft / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
             (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-    except OSError:  # another process was faster, with the same files
+    except OSError as error:  # another process was faster, with the same files
         if not (folder / "config.json").is_file():
-            raise
+            reason = f"{folder} can't be written ({error.strerror or error})"
+            raise Unwritable(f"{reason}: set XDG_CACHE_HOME to a folder with space") from error
     return folder
 
 

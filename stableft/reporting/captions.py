@@ -71,6 +71,12 @@ def _pooled(runs: pd.DataFrame) -> str:
     return f"Pooled with runs of equal configuration in other experiments: {'; '.join(others)}." if others else ""
 
 
+def is_imported(runs: pd.DataFrame) -> bool:
+    """Tells whether runs were imported: they hold no series that their authors did not publish."""
+    texts = runs["provenance"].drop_duplicates() if "provenance" in runs else []
+    return any(json.loads(text).get("imported") for text in texts)
+
+
 def _imported(runs: pd.DataFrame) -> list[str]:
     """Returns the sentences on the source of imported runs; none for our own."""
     texts = runs["provenance"].drop_duplicates() if "provenance" in runs else []

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import jinja2
 import pandas as pd
 
-from stableft.core.errors import Damaged, MissingInput, NotLogged
+from stableft.core.errors import Damaged, MissingInput
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.core.grid import Protocol
@@ -27,6 +27,8 @@ from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
 from stableft.reporting.pooling import load_pooled, run_tables, stale_runs
+from stableft.reporting.report import expected, reason
+from stableft.reporting.run_scores import final_scores
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
@@ -35,6 +37,7 @@ CELL_BORDER = re.compile(r"(?<!\\)\|")
 EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
 SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 SVG_ROOT = "{http://www.w3.org/2000/svg}svg"
+REDRAW = "type `make figures tables`, with RESULTS= and FIGURES= of these if they are others"
 VERDICTS = {"confirmed": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "∅", "not run": "–"}
 
 Judge = Callable[[str, Results | None], Sequence[Judgement]]
@@ -113,7 +116,9 @@ def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
     return protocol.summary, judge
 
 
-def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) -> Path:
+def write(
+    store: Store, protocol: str, figures: Path, about: tuple[str, Judge], not_shown: Callable[[str], None] = lambda why: None
+) -> Path:
     """Writes ``<figures>/<protocol>/report.html``.
 
     Args:
@@ -121,12 +126,13 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
         protocol: Name of the protocol. All its experiments with results are shown.
         figures: Folder of figures and tables.
         about: The summary and judge of the protocol, see `judge_at`.
+        not_shown: Called with each entry of our own runs that their results can't give, and the reason.
 
     Returns:
         The path of the page.
 
     Raises:
-        MissingInput: a figure or table is absent, or shows other runs than the results.
+        MissingInput: a figure or table that the results can give is absent, or shows other runs.
     """
     # Experiments without results have no section; their claims are judged as "not run".
     summary, judge = about
@@ -137,11 +143,19 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
     tables = run_tables(store, protocol)
     sections: list[Section] = []
     judgements: list[Judgement] = []
+    notes = [each.sentence() for each in outdated]
     for name in all_experiments():
         results = load_pooled(store, protocol, name, tables=tables) if name in names else None
+        try:
+            if results is not None:
+                final_scores(results)
+        except MissingInput as error:
+            results, why[name] = None, f"{name} at {protocol}: {error}"
+            notes.append(why[name])
+            not_shown(why[name])
         judgements += [replace(each, found=why[name]) if name in why else each for each in judge(name, results)]
         if results is not None:
-            sections.append(section(name, results, figures / protocol / name))
+            sections.append(section(name, results, figures / protocol / name, not_shown))
     text = _environment().get_template("report.html.j2").render(
         protocol=protocol,
         summary=summary,
@@ -150,19 +164,20 @@ def write(store: Store, protocol: str, figures: Path, about: tuple[str, Judge]) 
         counts=Counter(judgement.verdict for judgement in judgements),
         verdicts=VERDICTS,
         shown=names,
-        stale=[each.sentence() for each in outdated],
+        stale=notes,
         total=page_totals([section.summary for section in sections]),
     )  # fmt: skip
     return write_whole(figures / protocol / "report.html", text.encode())
 
 
-def section(name: str, results: Results, folder: Path) -> Section:
+def section(name: str, results: Results, folder: Path, not_shown: Callable[[str], None] = lambda why: None) -> Section:
     """Builds an experiment's part of the page.
 
     Args:
         name: Name of the experiment.
         results: Its results at one protocol.
         folder: Folder of its figures and tables.
+        not_shown: See `write`.
 
     Raises:
         MissingInput: as for `write`.
@@ -172,28 +187,36 @@ def section(name: str, results: Results, folder: Path) -> Section:
     entries: list[PageEntry] = []
     left_out: list[str] = []
     for stem, item in module.REPORT.items():
-        entry = _entry(folder / stem, results)
-        if entry is not None:
-            entries.append(entry)
-            continue
-        # An item without files is left out only if the results lack its metrics.
         try:
-            item(results)
-        except NotLogged as error:
-            left_out.append(f"{stem}: {error}")
-            continue
-        raise MissingInput(f"{folder / stem} is neither drawn nor written yet: type `make figures tables`")
+            entries.append(_entry(folder / stem, results))
+        except Damaged:
+            raise
+        except MissingInput:
+            # An item without files, or with those of earlier runs, is left out only if the results can't give it.
+            try:
+                item(results)
+            except MissingInput as error:
+                left_out.append(f"{stem}: {reason(error, results)}")
+                if not expected(error, results):
+                    not_shown(f"{folder}/{left_out[-1]}")
+            else:
+                raise
     return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, summarize(results))
 
 
-def _entry(stem: Path, results: Results) -> PageEntry | None:
-    """Reads a figure or a table from its files; None if there are none."""
+def _entry(stem: Path, results: Results) -> PageEntry:
+    """Reads a figure or a table from its files.
+
+    Raises:
+        MissingInput: there are none, or they show other runs.
+        Damaged: they are not as they were written.
+    """
     svg, csv, note, table = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "csv", "txt", "md"))
     drawn = svg.is_file() and note.is_file()
     if not drawn and not table.is_file():
-        return None
+        raise MissingInput(f"{stem} is neither drawn nor written yet: {REDRAW}")
     if read_origin(note if drawn else table).run_set != run_set(results):
-        raise MissingInput(f"{note if drawn else table} shows other runs than the collected results: type `make figures tables`")
+        raise MissingInput(f"{note if drawn else table} shows other runs than the collected results: {REDRAW}")
     path = table  # the file being read, for the message of an error
     try:
         if not drawn:
@@ -207,7 +230,7 @@ def _entry(stem: Path, results: Results) -> PageEntry | None:
         numbers = _csv(csv) if csv.is_file() else None
         return PageEntry(stem.name, caption, numbers, image, f"{stem.name}: {SENTENCE_END.split(caption)[0]}")
     except (ValueError, ElementTree.ParseError) as error:
-        raise Damaged(path, f"{path} is damaged ({error}): type `make figures tables`") from None
+        raise Damaged(path, f"{path} is damaged ({error}): {REDRAW}") from None
 
 
 def _image(svg: bytes) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.core.errors import NotLogged
+from stableft.core.errors import NotLogged, TooFew
 from stableft.reporting import majority_scores, run_scores, training_curves
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import CELL, Results
@@ -74,14 +74,16 @@ def mean_curves(
         parts = _of_arm(here, runs, lines.get(str(task), np.nan), band, published, about) if len(here) else []
         frames += [part.assign(task=str(task), arm=str(arm)) for part in parts if len(part)]
     if not frames:
-        raise _not_logged(split, metric, interval)
+        raise _not_logged(results, split, metric, interval)
     return pd.concat(frames, ignore_index=True)[COLUMNS].astype({"seed": "Int64", "step": "int64"})
 
 
-def _not_logged(split: str, metric: str, interval: int | None) -> NotLogged:
+def _not_logged(results: Results, split: str, metric: str, interval: int | None) -> NotLogged:
     """Says which series is missing, and how often it would have to be logged."""
     often = f", as often as every {interval} steps" if interval else ""
-    return NotLogged(f"the results hold no metric {metric!r} on split {split!r}{often}")
+    rows = results.metrics[(results.metrics["split"] == split) & (results.metrics["metric"] == metric)]
+    kind = TooFew if interval and np.isfinite(rows["value"]).any() else NotLogged  # the runs are shorter, or logged it less often
+    return kind(f"the results hold no metric {metric!r} on split {split!r}{often}")
 
 
 def _of_arm(

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
@@ -15,8 +15,22 @@ from stableft.reporting.report import BOTH, makes_one_of, render_all
 from stableft.storage.store import Store
 
 ExperimentKey = tuple[str, str]  # protocol, experiment
-Written = dict[str, tuple[list[Path], list[str]]]  # by item: paths, and reasons for leaving it out
+Written = dict[str, "Rendered"]  # by item; "" stands for all of an experiment
 LARGE = 10_000_000  # bytes of metrics; the items of a larger experiment are split over processes
+
+
+class Rendered(NamedTuple):
+    """Rendered items: the files written, and why others were not.
+
+    Attributes:
+        paths: The files written.
+        left_out: Items that others' results never held, and stale runs: a line each.
+        not_drawn: Items that our own results can't give, with the reason: a line each.
+    """
+
+    paths: list[Path]
+    left_out: list[str]
+    not_drawn: list[str]
 
 
 def collected(store: Store, protocol: str | None = None, experiments: Sequence[str] = ()) -> list[ExperimentKey]:
@@ -45,7 +59,7 @@ def collected(store: Store, protocol: str | None = None, experiments: Sequence[s
 
 def render(
     store: Store, keys: Sequence[ExperimentKey], figures: Path, makes: Collection[type] = BOTH, workers: int | None = None
-) -> tuple[list[Path], list[str]]:
+) -> Rendered:
     """Writes the reports of results under ``<figures>/<protocol>/<experiment>/``.
 
     The number of processes changes no byte of the files.
@@ -59,11 +73,8 @@ def render(
             rendered in this process.
 
     Returns:
-        The paths written, in the order of the keys, and a line for each item that was left out, and for
-        each experiment with stale runs.
-
-    Raises:
-        MissingInput: results lack the data of an item.
+        The paths written, in the order of the keys, and what was not. An experiment whose results are
+        damaged or can't be drawn costs its own files, and no other's.
     """
     # Start the largest first, so that no process is alone with one at the end.
     order = sorted(keys, key=lambda key: -_size(store, key))
@@ -75,10 +86,11 @@ def render(
     done: dict[ExperimentKey, Written] = {key: {} for key in keys}
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
         done[key] |= written
-    ordered = [done[key][name] for key in keys for name in get_experiment(key[1]).REPORT if name in done[key]]
-    left_out = [why for _, reasons in ordered for why in reasons]
-    left_out += [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
-    return [path for paths, _ in ordered for path in paths], left_out
+    ordered = [done[key][name] for key in keys for name in ("", *get_experiment(key[1]).REPORT) if name in done[key]]
+    stale = [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
+    left_out = [line for each in ordered for line in each.left_out]
+    not_drawn = dict.fromkeys(line for each in ordered for line in each.not_drawn)
+    return Rendered([path for each in ordered for path in each.paths], [*left_out, *stale], list(not_drawn))
 
 
 def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes: int) -> list[list[str]]:
@@ -96,15 +108,17 @@ def _render(
     makes: Collection[type],
     tables: Mapping[str, pd.DataFrame],
 ) -> Written:
+    folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT
     try:
         results = load_pooled(store, *key, tables=tables)
     except Stale:
         return {}
-    folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT
+    except MissingInput as error:
+        return {"": Rendered([], [], [f"{folder}: {error}"])}
     written: Written = {}
     for name in items:
-        left_out: list[str] = []
-        written[name] = (render_all({name: report[name]}, results, folder, left_out.append, makes), left_out)
+        made = written[name] = Rendered([], [], [])
+        made.paths.extend(render_all({name: report[name]}, results, folder, made.left_out.append, makes, made.not_drawn.append))
     return written
 
 

@@ -18,11 +18,11 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.core.errors import NotLogged
+from stableft.core.errors import MissingInput, TooFew
 from stableft.core.files import write_whole
 from stableft.reporting import markup
 from stableft.reporting.artifact_metadata import origin_of
-from stableft.reporting.captions import describe
+from stableft.reporting.captions import describe, is_imported
 from stableft.reporting.figures import draw, style
 from stableft.reporting.rounding import settle
 from stableft.storage.records import Results
@@ -145,6 +145,7 @@ def render_all(
     folder: Path,
     left_out: Callable[[str], None] = lambda why: None,
     makes: Collection[type] = BOTH,
+    not_drawn: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Writes every item of a report. Other files in the folder stay as they are.
 
@@ -152,8 +153,10 @@ def render_all(
         report: The items by name.
         results: Results of one experiment and protocol.
         folder: Folder to write to, created if it is absent.
-        left_out: Called with file and reason if older results lack a series that an item needs.
+        left_out: Called with file and reason if the results lack what an item needs. It costs that item
+            alone, and files of it that show earlier runs stay.
         makes: See `render`.
+        not_drawn: Called instead if that is not to be expected, see `expected`; None: ``left_out`` is.
 
     Returns:
         The paths written, in the order of the report.
@@ -162,9 +165,31 @@ def render_all(
     for name, item in report.items():
         try:
             paths += render(name, item, results, folder, makes)
-        except NotLogged as error:
-            left_out(f"{folder / name}: {error}")
+        except MissingInput as error:
+            say = left_out if not_drawn is None or expected(error, results) else not_drawn
+            say(f"{folder / name}: {reason(error, results)}")
     return paths
+
+
+def expected(error: MissingInput, results: Results) -> bool:
+    """Tells whether it is normal that results lack what an item needs.
+
+    It is for imported ones, which hold what their authors published, and for a table of many runs in a
+    small grid. It is not if all runs diverged, or if there is one.
+    """
+    whole = len(results.runs) > 1 and not _all_diverged(results)
+    return is_imported(results.runs) or (isinstance(error, TooFew) and whole)
+
+
+def reason(error: MissingInput, results: Results) -> str:
+    """Returns why an item can't be made of results, and what became of their runs if few are left."""
+    if _all_diverged(results) and "diverged" not in str(error):
+        return f"{error}; {'its only run' if len(results.runs) == 1 else f'all {len(results.runs)} runs'} diverged"
+    return f"{error}; there is one run only" if len(results.runs) == 1 else str(error)
+
+
+def _all_diverged(results: Results) -> bool:
+    return len(results.runs) > 0 and bool((results.runs["outcome"] != "ok").all())
 
 
 def _write(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:

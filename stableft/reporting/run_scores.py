@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.core.errors import MissingInput, NotLogged
+from stableft.core.errors import MissingInput, TooFew
 from stableft.reporting import majority_scores
 from stableft.reporting.artifact_metadata import encoder_name
 from stableft.storage.records import CELL, Results
@@ -99,13 +99,13 @@ def of_arms(results: Results, arms: Collection[str] | None) -> Results:
         arms: Names of arms, with ``*`` for any letters; None: all arms.
 
     Raises:
-        NotLogged: there is no such run.
+        TooFew: there is no such run.
     """
     if arms is None:
         return results
     shown = [arm for arm in results.runs["arm"].unique() if any(fnmatchcase(str(arm), pattern) for pattern in arms)]
     if not shown:
-        raise NotLogged(f"no run of {', '.join(arms)}")
+        raise TooFew(f"no run of {', '.join(arms)}")
     return replace(results, runs=results.runs[results.runs["arm"].isin(shown)])
 
 

@@ -76,16 +76,19 @@ def by_block(results: Results, metric: str) -> pd.DataFrame:
         metric: ``distance`` or ``block_grad_norm``.
 
     Returns:
-        The cell of the run, depth (1 is the lowest block), step and value.
+        The cell of the run, depth (1 is the lowest block), step and finite value.
 
     Raises:
-        NotLogged: no finished run logged it.
+        NotLogged: no finished run logged it, or none of its values is finite.
     """
     metrics = results.metrics
     rows = metrics[(metrics["metric"] == metric) & metrics["scope"].str.startswith(BLOCK)]
     rows = rows.merge(results.runs.loc[results.runs["outcome"] == "ok", CELL], on=CELL)
     if rows.empty:
         raise NotLogged(f"no finished run holds the metric {metric!r} of single blocks: older runs lack it, run them again")
+    rows = rows[np.isfinite(rows["value"])]
+    if rows.empty:
+        raise NotLogged(f"no value of the metric {metric!r} of single blocks is finite")
     rows["depth"] = rows["scope"].str.removeprefix(BLOCK).astype("int64")
     return rows[[*CELL, "depth", "step", "value"]]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from stableft.core.errors import NotLogged
+from stableft.core.errors import NotLogged, TooFew
 from stableft.reporting.grid_axes import learning_rates
 from stableft.reporting.rounding import exact
 from stableft.reporting.run_predictions import predictions
@@ -79,7 +79,7 @@ def _best(task: str, arm: str, chosen: pd.DataFrame) -> float:
     """Returns the rate with the best mean over the seeds that all rates have; of equal ones, the lowest."""
     common = chosen.dropna()
     if common.empty:
-        raise NotLogged(f"no seed on {task} that all learning rates of {arm} have")
+        raise TooFew(f"no seed on {task} that all learning rates of {arm} have")
     return float(str(common.mean().map(exact).idxmax()))
 
 

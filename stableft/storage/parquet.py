@@ -59,16 +59,19 @@ def read_parquet(path: Path) -> pa.Table:
     """Reads a file and verifies its checksums.
 
     Raises:
-        MissingInput: The file is absent.
+        MissingInput: The file is absent, or may not be read.
         Damaged: It can't be read, or part of it differs from what was written.
     """
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        # From bytes, since Arrow takes no name of a file that is not UTF-8.
+        file = pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
         table = file.read(use_threads=file.metadata.num_rows > MANY_ROWS)
         table.validate(full=True)
         return table
     except FileNotFoundError:
         raise MissingInput(f"{path} does not exist") from None
+    except PermissionError as error:
+        raise MissingInput(f"{path} can't be read ({error.strerror}): ask its owner for the right to") from None
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error

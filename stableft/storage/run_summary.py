@@ -49,7 +49,8 @@ def newest_footers(store: Store, number: int) -> Iterator[Mapping[str, Any]]:
 
 def _footer(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((pq.read_schema(path).metadata or {})[FOOTER])
+        with open(path, "rb") as file:  # Arrow takes no name that is not UTF-8
+            return json.loads((pq.read_schema(file).metadata or {})[FOOTER])
     except (OSError, pa.ArrowInvalid, KeyError, ValueError):
         return None
 

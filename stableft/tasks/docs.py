@@ -46,7 +46,7 @@ import numpy as np
 
 from stableft.core import seeds
 from stableft.core.errors import MissingInput
-from stableft.core.files import cache_folder
+from stableft.core.files import cached
 from stableft.core.seeds import stream
 from stableft.tasks import Example, Task, TaskData
 from stableft.tasks.readers import docstrings
@@ -328,7 +328,7 @@ def kept(task: str, make: Callable[[], TaskData], *code_files: str) -> Callable[
             b"".join(Path(file).read_bytes() for file in (__file__, docstrings.__file__, seeds.__file__, *code_files))
         ).hexdigest()
         recipe = json.dumps([sources(), sys.version_info[:2], code])
-        return load_or_make(cache_folder() / f"{task}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.json", make)
+        return load_or_make(cached(f"{task}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.json"), make)
 
     return load
 

@@ -106,7 +106,7 @@ def read(name: str, own: OwnData | None = None) -> Task:
     if not written.strip():
         raise UsageError(f"task {quoted(name)}: write a path after the colon, such as {form}:data/reviews.{form}")
     if len(written) > LONGEST_PATH or not written.isprintable():
-        raise UsageError(f"task {quoted(name)}: the path is too long or has unprintable characters")
+        raise UsageError(f"task {quoted(name)}: the path is too long or has unprintable characters; rename the file")
     path = Path(os.path.abspath(os.path.expanduser(written)))
     short = task_name(form, path)
     if not (os.path.isdir(path) or os.path.isfile(path)):  # Path.is_dir raises an error for a name that is too long
@@ -266,7 +266,7 @@ def _class(record: Record) -> str:
     if not label.strip():
         raise MissingInput(f"{record.place}: label is empty")
     if not label.isprintable():
-        raise MissingInput(f"{record.place}: label {quoted(label)} has unprintable characters")
+        raise MissingInput(f"{record.place}: label {quoted(label)} has unprintable characters; replace them in the file")
     return label
 
 

@@ -44,3 +44,17 @@ def test_kernels_are_shown_with_the_reason(
     finally:
         kernels.chosen.cache_clear()
     assert line == ("kernels", True, detail)
+
+
+def test_it_tries_the_folders_that_a_run_writes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "get_task", _absent)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = {check.check: check for check in doctor.checks(tmp_path / "a" / "results")}
+    assert found["results"] == ("results", True, str(tmp_path / "a" / "results"))
+    assert found["cache"] == ("cache", True, str(tmp_path / "cache" / "stableft"))
+    assert found["temporary files"].ok
+    assert list(tmp_path.iterdir()) == [], "nothing stays"
+    (tmp_path / "file").touch()
+    found = {check.check: check for check in doctor.checks(tmp_path / "file" / "results")}
+    assert found["results"].detail.endswith("results can't be written (Not a directory): name another folder by --results")
+    assert not found["results"].ok

@@ -20,6 +20,8 @@ import pytest
 
 from experiments import adam
 from experiments.protocol import SMOKE as PROTOCOL
+from stableft.cli import run
+from stableft.cli.common import Exit
 from stableft.cli.selection import with_own_tasks
 from stableft.core.grid import select
 from stableft.execution import collect, planning, runner
@@ -399,3 +401,15 @@ def test_many_long_names_are_collected_and_failures_are_found(tmp_path: Path, qu
     collected = collect.collect(grid, store, Inputs(own))
     assert collected is not None
     assert set(collected.runs["protocol"]) == {planned["protocol"]}
+
+
+def test_the_next_command_may_be_pasted() -> None:
+    assert run.drawing(Store(Path("out"))) == "python -m stableft figures --results out"
+    assert run.drawing(Store(Path("sp ace/it's"))) == """python -m stableft figures --results 'sp ace/it'"'"'s'"""
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path, quick: Quick) -> None:
+    (tmp_path / "file").touch()
+    code, out, err = quick(tmp_path, "run", *SMOKE, "--results", "file/out")
+    assert (code, out) == (Exit.IO, "")
+    assert err == "error: file/out can't be written: name another folder by --results\n"

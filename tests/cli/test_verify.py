@@ -59,6 +59,18 @@ def test_a_page_of_every_claim(verify: Verify, tmp_path: Path) -> None:
     assert (tmp_path / "CLAIMS.md").read_bytes() == page
 
 
+def test_other_results_have_their_own_page(verify: Verify, tmp_path: Path) -> None:
+    keep(tmp_path / "pipe", World(failing=1))
+    (tmp_path / "CLAIMS.md").write_text("committed")
+    code, out = verify("--results", "pipe")
+    assert code == Exit.OK
+    assert "written: pipe/CLAIMS.md" in out
+    assert (tmp_path / "CLAIMS.md").read_text() == "committed"
+    assert b"laptop" in (tmp_path / "pipe" / "CLAIMS.md").read_bytes()
+    assert verify("--results", "nowhere")[0] == Exit.MISSING_INPUT
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_json_has_the_same(verify: Verify, tmp_path: Path) -> None:
     keep(tmp_path / "elsewhere", World(failing=1))
     code, out = verify("adam", "--protocol", "laptop", "--results", "elsewhere", "--json")

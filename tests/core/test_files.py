@@ -4,13 +4,26 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from stableft.core.files import cache_folder, drafts, drop_drafts, lock_content, locked, replaced_folder, try_lock, write_whole
+from stableft.core.errors import Unwritable
+from stableft.core.files import (
+    cache_folder,
+    cached,
+    data_folder,
+    drafts,
+    drop_drafts,
+    lock_content,
+    locked,
+    replaced_folder,
+    try_lock,
+    write_whole,
+)
 
 
 def test_the_content_replaces_what_was_there(tmp_path: Path) -> None:
@@ -107,12 +120,44 @@ def test_folders_of_dead_processes_go_too(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_cache_follows_the_users_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/stableft")
+def test_the_cache_follows_the_users_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "somewhere"))
+    assert cache_folder() == tmp_path / "somewhere" / "stableft"
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/else where")
+    assert cache_folder() == tmp_path / "else where" / "stableft"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert cache_folder() == Path("/home/someone/.cache/stableft")
+    assert cache_folder() == tmp_path / ".cache" / "stableft"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such rights there")
+def test_without_a_home_that_can_be_written_the_cache_is_among_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", os.devnull)  # as absent ones are called in containers; root could make any other
+    fallback = tmp_path / "temporary" / f"stableft-cache-{os.getuid()}"
+    assert cache_folder() == cached("x").parent == data_folder().parent == fallback
+    assert fallback.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # a user that the system does not know
+    assert cache_folder() == fallback
+    # What is in a cache that can only be read is read there.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "stableft" / "data").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert data_folder() == tmp_path / "stableft" / "data"
+    assert cached("x") == fallback / "x"
+    # Nor may it be anybody's.
+    fallback.rmdir()
+    fallback.symlink_to(tmp_path / "stableft")
+    with pytest.raises(Unwritable, match=r"set XDG_CACHE_HOME to a folder that can; .* is another user's"):
+        cache_folder()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(Unwritable, match="set XDG_CACHE_HOME to a folder that can; nor can temporary files"):
+        cache_folder()
+    assert cached("x") == tmp_path / "stableft" / "x", "its writer says why it can't"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")

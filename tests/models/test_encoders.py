@@ -1,6 +1,7 @@
 """Where encoders come from, what their fingerprints depend on, and messages that name the ways out."""
 
 import dataclasses
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from stableft.core.errors import MissingInput
+from stableft.core.errors import MissingInput, Unwritable
 from stableft.models import encoders
 from stableft.models.encoders import EMBEDDED, TINY, Encoder, file_sha256, resolve
 from stableft.tasks.toy import VOCABULARY
@@ -283,3 +284,15 @@ def test_nothing_of_the_weight_package_is_imported(name: str, project: Path) -> 
     assert "stableft.models.encoders" in loaded
     top = EMBEDDED[name].folder.split("/")[0]
     assert not {top, "torch", "transformers", "huggingface_hub"} & {module.split(".")[0] for module in loaded}
+
+
+def test_a_cache_without_space_names_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(Unwritable, match=r"tiny-random-\w+ can't be written \(No space left on device\): set XDG_CACHE_HOME"):
+        resolve("tiny-random", tiny_vocabulary=["a"])
+    assert not list(tmp_path.glob("*/*"))

@@ -1,6 +1,8 @@
 import contextlib
+import errno
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,9 @@ import pytest
 from stableft.core.errors import Damaged, MissingInput
 from stableft.storage import table_files
 from stableft.storage.frames import metrics_frame, predictions_frame
-from stableft.storage.parquet import write_parquet
+from stableft.storage.parquet import read_parquet, write_parquet
 from stableft.storage.records import FOOTER, FOOTER_SHA256, CellKey, RunRecord
+from stableft.storage.run_summary import summarise_record
 from stableft.storage.store import Store
 
 
@@ -359,3 +362,21 @@ def test_collected_tables_of_other_columns_are_damage(tmp_path: Path, name: str,
     write_parquet(table, path)
     with pytest.raises(Damaged, match=rf"{name}\.parquet is damaged \({reason}.*run its experiment again"):
         store.load("smoke", "adam")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    store = Store(tmp_path / os.fsdecode(b"r\xe9sultats \xff"))
+    store.write(record())
+    same(store.read("a" * 16), record())
+    assert summarise_record(store, "a" * 16) is not None
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(MissingInput, match=r"x\.parquet can't be read \(Permission denied\)") as caught:
+        read_parquet(tmp_path / "x.parquet")
+    assert not isinstance(caught.value, Damaged)

@@ -22,7 +22,7 @@ import torch
 from typer.testing import CliRunner
 
 from stableft.cli.app import app
-from stableft.cli.common import printable
+from stableft.cli.terminal import printable
 from stableft.core.errors import Damaged, MissingInput, UsageError
 from stableft.core.grid import on_tasks
 from stableft.models import token_cache

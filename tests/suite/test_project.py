@@ -1,6 +1,7 @@
 """The files around the package: they must not drift apart."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -86,7 +87,33 @@ def test_make_help_lists_every_target_in_one_line(project: Path):
 )
 def test_every_variable_reaches_the_command_that_make_prints(project: Path, variables: tuple[str, ...], command: str):
     shown = subprocess.run(["make", "-n", "ablation-adam", *variables], cwd=project, capture_output=True, text=True, check=True)
-    assert command in " ".join(shown.stdout.split())
+    assert command in " ".join(shlex.split(shown.stdout))
+
+
+def test_variables_may_hold_spaces_and_quotes(project: Path, tmp_path: Path):
+    venv = tmp_path / "my env"
+    venv.mkdir()
+    (venv / ".stableft-ready").touch()
+    values = {
+        "RESULTS": "my results", "TASKS": "csv:my file.csv", "ENCODER": "/a b/x", "ARMS": "first docs15,it's", "SEEDS": "0-3",
+        "VENV": str(venv), "FIGURES": "~/f g",
+    }  # fmt: skip
+    texts = [f"{name}={value}" for name, value in values.items()]
+
+    def typed(target: str, *more: str) -> list[list[str]]:
+        shown = subprocess.run(["make", "-n", target, *texts, *more], cwd=project, capture_output=True, text=True, check=True)
+        return [shlex.split(line) for line in shown.stdout.replace("\\\n", " ").splitlines() if "stableft" in line]
+
+    python, chosen = str(venv / "bin/python"), ["--tasks", "csv:my file.csv", "--arms", "first docs15,it's", "--encoder", "/a b/x"]
+    grid = ["-m", "stableft", "status", "adam", "--protocol", "laptop", "--results", "my results", "--seeds", "0-3", *chosen]
+    assert typed("status-adam") == [[python, *grid]]
+    drawn = ["--results", "my results", "--figures", "~/f g"]
+    assert typed("figures") == [[python, "-m", "stableft", "figures", *drawn]]
+    assert drawn == [word for word in typed("report")[0] if word in drawn]
+    assert typed("verify") == [[python, "-m", "stableft", "verify", "--results", "my results"]]
+    assert typed("figures", "FIGURES=")[0][-2:] == ["--results", "my results"], "the place of figures follows the results"
+    built = subprocess.run(["make", "-n", "setup", "VENV=~/no such env"], cwd=project, capture_output=True, text=True, check=True)
+    assert f"-m venv '{Path.home()}/no such env'" in built.stdout
 
 
 def test_no_data_and_no_hosts_are_committed(project: Path):

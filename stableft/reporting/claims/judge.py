@@ -115,7 +115,10 @@ def _judge(claim: Claim, grid: Grid, results: Results | None, absent: str) -> Ju
         return replace(base, found=f"no results on {', '.join(tasks)}")
     # Only the tasks in the claim's setting are judged.
     arms: Sequence[Arm] = getattr(claim.test, "arms", ())
-    outside = unmet(claim.setting, of_tasks, arms) if claim.setting else {}
+    try:
+        outside = unmet(claim.setting, of_tasks, arms) if claim.setting else {}
+    except MissingInput as error:
+        return replace(base, found=str(error))
     reasons = "; ".join(f"{task}: {why}" for task, why in outside.items())
     judged = _results_on(of_tasks, tuple(task for task in tasks if task not in outside), True) if outside else of_tasks
     if judged.runs.empty:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
-from stableft.core.errors import NotLogged
+from stableft.core.errors import TooFew
 from stableft.reporting import run_scores
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
@@ -36,7 +36,7 @@ def data(results: Results) -> pd.DataFrame:
         scores).
 
     Raises:
-        NotLogged: no task has more than one evaluation of a run.
+        TooFew: no task has more than one evaluation of a run.
         MissingInput: no runs, or a finished run without its final score.
     """
     frames = [
@@ -45,7 +45,7 @@ def data(results: Results) -> pd.DataFrame:
         for count in _counts(grid.shape[1])
     ]
     if not frames:
-        raise NotLogged("no run was evaluated on validation more than once")
+        raise TooFew("no run was evaluated on validation more than once")
     return pd.concat(frames, ignore_index=True)[["task", "arm", "evaluations", "n", "value", "low", "high"]]
 
 

@@ -24,7 +24,7 @@ FEW_DECADES = 2.0  # a range of losses up to this also has labels at 2, 3 and 5 
 
 
 def data(results: Results) -> pd.DataFrame:
-    """Computes the final loss and score for `plot`, one row per finished run.
+    """Computes the final loss and score for `plot`, one row per finished run with a finite loss.
 
     Returns:
         Columns task, arm, method (the arm's name up to " lr=..."), seed, train_loss (mean over the last
@@ -32,7 +32,7 @@ def data(results: Results) -> pd.DataFrame:
         majority_score.
 
     Raises:
-        NotLogged: no finished run, or none has a training loss.
+        NotLogged: no finished run, or none has a finite training loss.
         MissingInput: no runs, or a finished run without its final score.
     """
     scores = run_scores.final_scores(results)
@@ -41,6 +41,9 @@ def data(results: Results) -> pd.DataFrame:
         raise NotLogged("every run diverged, so none has a final training loss")
     if losses.empty:
         raise NotLogged("no finished run holds the metric 'loss' on split 'train'")
+    losses = losses[np.isfinite(losses["train_loss"])]
+    if losses.empty:
+        raise NotLogged("no finished run has a finite training loss")
     frame = scores.merge(losses.drop_duplicates("run_id"), on="run_id")
     frame["method"] = grid_axes.without_rate(frame["arm"])
     return frame[["task", "arm", "method", "seed", "train_loss", "score", "failed", "majority_score"]]

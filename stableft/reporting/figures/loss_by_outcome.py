@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.core.errors import NotLogged
+from stableft.core.errors import TooFew
 from stableft.reporting import captions, grid_axes, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
@@ -37,14 +37,14 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
         " lr=..."), seed, step (the last of ten) and value.
 
     Raises:
-        NotLogged: no run is of the arms, or none of them has a loss of ten steps.
+        TooFew: no run is of the arms, or none of them has a loss of ten steps.
         MissingInput: no runs.
     """
     shown = training_curves.of_one_length(run_scores.of_arms(results, arms))
     scores = run_scores.final_scores(shown)
     rows = training_curves.interval_means(shown, "loss", INTERVAL).merge(scores[[*CELL, "failed"]], on=CELL)
     if rows.empty:
-        raise NotLogged(f"no run holds a training loss of {INTERVAL} steps")
+        raise TooFew(f"no run holds a training loss of {INTERVAL} steps")
     outcome = np.where(rows["failed"], FAILED, SUCCESSFUL)
     frame = rows.assign(outcome=outcome, method=grid_axes.without_rate(rows["arm"]))
     return frame[["task", "outcome", "arm", "method", "seed", "step", "value"]]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft import statistics
-from stableft.core.errors import MissingInput, NotLogged
+from stableft.core.errors import MissingInput, NotLogged, TooFew
 from stableft.reporting import grid_axes, panel_parts
 from stableft.reporting.figures import style
 from stableft.reporting.tuned_rates import tuned_scores
@@ -44,6 +44,8 @@ def data(results: Results) -> pd.DataFrame:
     runs = runs[runs["setting"] == ""]
     try:
         tuned = tuned_scores(results)
+    except TooFew:
+        raise
     except MissingInput as error:
         raise NotLogged(str(error)) from None
     own = tuned[tuned["rate_of"] == tuned["arm"]].drop_duplicates(["task", "arm"])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stableft import statistics
-from stableft.core.errors import NotLogged
+from stableft.core.errors import TooFew
 from stableft.reporting.run_scores import validation_points
 from stableft.storage.records import Results
 
@@ -32,7 +32,7 @@ def table(results: Results) -> pd.DataFrame:
         (expected - whole).
 
     Raises:
-        NotLogged: no arm has more than `BUDGET` runs and evaluations before the end.
+        TooFew: no arm has more than `BUDGET` runs and evaluations before the end.
         MissingInput: see `stableft.reporting.run_scores.final_scores`.
     """
     rows = []
@@ -51,5 +51,5 @@ def table(results: Results) -> pd.DataFrame:
                 whole = statistics.expected_best(ends, replacement=False)[BUDGET - 1]
                 rows.append({**row, "cost": cost, "whole": whole, "expected": expected, "difference": expected - whole})
     if not rows:
-        raise NotLogged(f"no arm has more than {BUDGET} runs that were evaluated before the end")
+        raise TooFew(f"no arm has more than {BUDGET} runs that were evaluated before the end")
     return pd.DataFrame(rows)

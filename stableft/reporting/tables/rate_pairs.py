@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from stableft.core.errors import TooFew
 from stableft.reporting.grid_axes import learning_rates
 from stableft.reporting.run_scores import difference
 from stableft.storage.records import Results
@@ -19,6 +20,9 @@ def table(results: Results) -> pd.DataFrame:
         One row per task, setting, lr and other arm: the arm, mean and failed runs of the first arm and
         of this one, pairs of equal seed, their mean difference with its 95 % BCa interval (low, high),
         and p of the sign-flip test. The column arm is left out if there is only one other arm.
+
+    Raises:
+        TooFew: no two arms share a learning rate.
     """
     frame = learning_rates(results)
     first, *others = frame["arm"].unique()
@@ -33,4 +37,6 @@ def table(results: Results) -> pd.DataFrame:
             failed = {f"failed_{name}": int(part["failed"].sum()) for name, part in ((first, reference), (arm, of_arm))}
             cell = {"task": task, "setting": setting, "lr": lr, "arm": arm}
             rows.append(cell | means | failed | difference(of_arm, reference))
+    if not rows:
+        raise TooFew("no two arms at the same learning rate")
     return pd.DataFrame(rows).drop(columns=[] if len(others) > 1 else "arm")

@@ -2,12 +2,16 @@
 
 import pandas as pd
 
+from stableft.core.errors import NotLogged
 from stableft.storage.records import Results
 
 NOTE = (
     "Norm of the applied update over that of the corrected one, at the metered steps. deviation: greatest relative distance of "
     "a run and step to the closed form; largest: of all runs; at_step and last: means over runs."
 )
+
+
+RATIOS = ("update_bias", "update_bias_closed_form")
 
 
 def table(results: Results) -> pd.DataFrame:
@@ -17,8 +21,14 @@ def table(results: Results) -> pd.DataFrame:
         One row per task and arm: runs; steps: the number of measured steps; largest: the greatest
         measured ratio; at_step: its step (mean over runs); last: the mean ratio at the last step;
         deviation, median_deviation: the greatest and the median relative distance to the closed form.
+
+    Raises:
+        NotLogged: no run measured the ratio.
     """
-    wide = results.metrics.pivot_table(
+    measured = results.metrics[results.metrics["metric"].isin(RATIOS) & results.metrics["value"].notna()]
+    if set(measured["metric"]) != set(RATIOS):
+        raise NotLogged("no run measured the ratio of updates")
+    wide = measured.pivot_table(
         index=["task", "arm", "run_id", "step"], columns="metric", values="value", observed=True, sort=False
     )
     wide = wide.dropna(subset=["update_bias"]).reset_index()

@@ -1,0 +1,73 @@
+"""What reaches a terminal: no control character of others, in any encoding, and no lost digit."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.live import Live
+from rich.table import Table
+
+from stableft.cli import terminal
+from stableft.cli.terminal import SafeConsole, encodable, json_text, one_line, printable
+
+EVIL = "a\x1b[2Jb\u202ec\u2066d\x9b31me\rf\ud800"
+
+
+def printed(encoding: str, *texts: object) -> str:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="")
+    SafeConsole(file=file, width=40).print(*texts)
+    file.flush()
+    return file.buffer.getvalue().decode(encoding)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def table(cell: str) -> Table:
+    made = Table(box=None)
+    made.add_column(cell, overflow="fold")
+    made.add_row(cell)
+    return made
+
+
+@pytest.mark.parametrize("shown", [EVIL, table(EVIL)])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_whatever_is_printed_is_escaped(shown: object, encoding: str) -> None:
+    text = printed(encoding, shown)
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert "\\x1b[2J" in text
+
+
+def test_live_lines_are_escaped_too() -> None:
+    file = io.StringIO()
+    console = SafeConsole(file=file, force_terminal=True, width=80)
+    with Live("task \x1b]0;title\x07", console=console, auto_refresh=False):
+        console.print("above \x1b[31m")
+    assert "\x1b]0" not in file.getvalue()
+    assert "\x1b[31m" not in file.getvalue()
+
+
+def test_an_encoding_without_a_character_gets_a_plain_one_or_its_code() -> None:
+    assert encodable("5 \u00d7 3\u2026 \u4e2d", "ascii") == "5 x 3... \\u4e2d"
+    assert encodable("5 \u00d7 3\u2026 \u4e2d", "cp1252") == "5 x 3... \\u4e2d"
+    assert encodable("5 \u00d7 3 \u4e2d", "utf-8") == "5 \u00d7 3 \u4e2d"
+    assert printed("ascii", "\u8bc4\u8bba \u2013 caf\u00e9") == "\\u8bc4\\u8bba - caf\\xe9\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_json_stays_json_and_obeys_the_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal.sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    data = {"name": EVIL, "emoji": "\U0001f600", "e": "\u00e9"}
+    text = json_text(data)
+    assert json.loads(text.encode(encoding)) == data
+    assert all(c.isprintable() or c == "\n" for c in text)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(), st.sampled_from(["utf-8", "ascii", "cp1252", "gb18030", "latin-1"]))
+def test_any_text_reaches_any_terminal_harmless(text: str, encoding: str) -> None:
+    assert all(c.isprintable() or c == "\n" for c in printed(encoding, text))
+
+
+def test_line_ends_stay_in_messages_and_go_from_names() -> None:
+    assert printable("a\nb") == "a\nb"
+    assert one_line("a\nb\x1b") == "a\\nb\\x1b"
