@@ -1,8 +1,9 @@
 """Other ways to a model, each in a fresh process: the Trainer at its defaults, and SetFit.
 
 ``python -m benchmarks.anchors FILE`` reads an order as JSON: ``kind``, ``seed``, ``encoder`` (a
-folder), ``labels`` (number of classes), ``minutes`` (for SetFit), ``train`` and ``test`` (rows of text, second
-text or null, class). It prints JSON: ``predictions`` for test, and ``seconds``; or ``missing``, a reason.
+folder), ``labels`` (number of classes), ``minutes`` (for SetFit), ``train`` and ``test`` (rows of
+text, second text or null, class). It prints JSON: ``predictions`` for test, and ``seconds``; or
+``missing``, a reason.
 """
 
 import importlib.util

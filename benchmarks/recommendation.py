@@ -63,7 +63,7 @@ def _data_set(name: str, context: Context) -> DataSet:
 
 
 def _excel(file: Path) -> Path:
-    """Writes sentences of CoLA as a spreadsheet program would: semicolons, a byte-order mark, own column names."""
+    """Writes sentences of CoLA as a spreadsheet program would, with semicolons and a byte-order mark."""
     task = get_task("cola")
     rows = [(example.text, task.labels[int(example.label)]) for example in cast(Sequence[Example], task.load().train[:CSV_ROWS])]
     with open(file, "w", encoding="utf-8-sig", newline="") as out:

@@ -1,7 +1,7 @@
 """Preload: what all training processes need, loaded once by the server that forks them.
 
-Only the forkserver imports this module, see `stableft.execution.supervisor`. It starts no thread and
-uses no GPU.
+Only the forkserver imports this module, see `stableft.execution.supervisor`. It starts no thread
+and uses no GPU.
 """
 
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping

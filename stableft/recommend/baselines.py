@@ -1,7 +1,7 @@
 """Baselines: predictions that need no fine-tuning, in seconds.
 
-They answer the first question about fine-tuning: is it worth it at all? Each is fitted on train, with
-a setting chosen on validation. Linear models are scikit-learn's.
+They answer the first question about fine-tuning: is it worth it at all? Each is fitted on train,
+with a setting chosen on validation. Linear models are scikit-learn's.
 
 - ``constant``: the constant prediction with the best score on train (for tags: no entity).
 - ``TF-IDF, linear``: words and pairs of words (for Chinese: characters), weighted by TF-IDF, with

@@ -131,9 +131,7 @@ def paired_interval(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     mean, size = float(difference.mean()), len(difference)
     if not np.ptp(difference):
         return mean, mean
-    from scipy import stats
-
-    half = float(stats.t.ppf(0.975, size - 1) * difference.std(ddof=1) / np.sqrt(size))
+    half = float(scipy.stats.t.ppf(0.975, size - 1) * difference.std(ddof=1) / np.sqrt(size))
     return mean - half, mean + half
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
@@ -147,7 +147,7 @@ class GoodInitSeeds:
         shared = pd.DataFrame(means).dropna()
         if shared.shape[1] < 2 or len(shared) < 3:
             raise MissingInput(f"{len(shared)} init seeds on {shared.shape[1]} tasks; three on two are the least")
-        ranks = stats.zscore(stats.rankdata(shared.to_numpy(), axis=0), axis=0).T
+        ranks = scipy.stats.zscore(stats.rankdata(shared.to_numpy(), axis=0), axis=0).T
         if np.isnan(ranks).any():
             raise MissingInput("all init seeds of a task score alike")
         rng = statistics.resampling()

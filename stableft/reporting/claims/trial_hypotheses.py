@@ -102,7 +102,7 @@ class StoppingPays:
 
     The rule of Dodge et al. (2020), with one run that continues: as many runs are started as the
     cost of `budget` whole runs allows; the one with the best validation score at the early
-    evaluation is trained to its end. Against it stands the best of `budget` whole runs. Scores are
+    evaluation is trained to its end. It is compared with the best of `budget` whole runs. Scores are
     the last ones on validation, and the majority score where a run has none. Runs are drawn with
     replacement, and the interval resamples seeds.
 

@@ -6,8 +6,8 @@ quoting, like GLUE's. JSON is one object a line, or one array of objects. Blank 
 
 Columns are found by their names: exactly, or if ``text`` or the label is not found so, without
 regard to case and surrounding space, or by the usual names of `USUAL`, if a file has a single one
-of them. A remark names guessed columns. The first malformed row stops the reading; the error names its
-place and the reason.
+of them. A remark names guessed columns. The first malformed row stops the reading; the error names
+its place and the reason.
 """
 
 import csv
