@@ -14,6 +14,7 @@ Tests are data classes, so that `stableft.reporting.claims.thresholds` can descr
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pandas as pd
 
@@ -301,12 +302,18 @@ def joined(verdicts: Collection[Verdict]) -> Verdict:
     return "confirmed" if set(verdicts) == {"confirmed"} else "inconclusive"
 
 
+@lru_cache(maxsize=8)
+def _measured(measure: Measure, results: Results) -> pd.DataFrame:
+    """Returns a measure, which is not to be changed. Cached, as several claims compare the same one."""
+    return measure(results)
+
+
 def _by_arm(results: Results, measure: Measure, *arms: Arm) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields each task and its measures by seed, with a column per arm.
 
     A column is the mean over the arm's matches, at the seeds common to all arms.
     """
-    frame, protocol = measure(results), str(results.runs["protocol"].iloc[0])
+    frame, protocol = _measured(measure, results), str(results.runs["protocol"].iloc[0])
     names = [pattern_at(arm, protocol) for arm in arms]
     matches = [matching(arm, protocol, frame["arm"].unique()) for arm in arms]
     for name, matched in zip(names, matches, strict=True):
