@@ -147,7 +147,7 @@ class GoodInitSeeds:
         shared = pd.DataFrame(means).dropna()
         if shared.shape[1] < 2 or len(shared) < 3:
             raise MissingInput(f"{len(shared)} init seeds on {shared.shape[1]} tasks; three on two are the least")
-        ranks = scipy.stats.zscore(stats.rankdata(shared.to_numpy(), axis=0), axis=0).T
+        ranks = scipy.stats.zscore(scipy.stats.rankdata(shared.to_numpy(), axis=0), axis=0).T
         if np.isnan(ranks).any():
             raise MissingInput("all init seeds of a task score alike")
         rng = statistics.resampling()
