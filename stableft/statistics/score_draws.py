@@ -47,7 +47,7 @@ def score_draws(
     draws = np.empty(resamples)
     for number, seeds in enumerate(weights):
         chosen = rng.integers(0, items, size=items)
-        drawn = np.flatnonzero(seeds)
+        drawn = np.flatnonzero(seeds).tolist()
         values = [runs[seed](chosen) - (reference[seed](chosen) if reference else 0.0) for seed in drawn]
         draws[number] = seeds[drawn] @ np.array(values)
     return draws
