@@ -11,12 +11,13 @@ Prediction: as in the source, a similar intermediate task, reinit and longer gai
 and both decays gain little or nothing.
 
 Found (laptop): 3 seeds, so p is never below 0.25. Both decays change nothing (scores within 0.001),
-as in the source. mixout is ahead on both tasks (+0.009 on docs15, +0.014 on docpair), but so is
-its control without dropout (+0.008, +0.011). llrd is within noise (+0.004, +0.005). reinit gains on docpair alone (+0.023; -0.041 on docs15), longer on docs15
-alone (+0.020; -0.006). Training on the other task first is harmful: docpair after docs15 scores
-0.490 instead of 0.630, 2 of 3 runs failed, docs15 after docpair 0.617 instead of 0.665 (one run of
-three at 0.518, the others as without). The source's first task is large and similar; none here is.
-Twice the same task: +0.013 on docs15, -0.019 on docpair.
+as in the source. mixout is ahead on both tasks (+0.009 on docs15, +0.014 on docpair), but so is its
+control without dropout (+0.008, +0.011). llrd is within noise (+0.004, +0.005). reinit gains on
+docpair alone (+0.023; -0.041 on docs15), longer on docs15 alone (+0.020; -0.006). Training on the
+other task first is harmful: docpair after docs15 scores 0.490 instead of 0.630, 2 of 3 runs failed,
+docs15 after docpair 0.617 instead of 0.665 (one run of three at 0.518, the others as without). The
+source's first task is large and similar; none here is. Twice the same task: +0.013 on docs15,
+-0.019 on docpair.
 
 Cost: 60 runs, of which 6 are adam's and 6 reinit's, and 12 first runs; 30 minutes on 2 cores (sum
 of the runs' own times / 2, first runs not counted). Half of that are the 6 of `no dropout`, which
