@@ -1,11 +1,10 @@
 """Preload: what all training processes need, loaded once by the server that forks them.
 
-Only the forkserver imports this module, see `stableft.execution.supervisor`. It starts no thread and
-uses no GPU.
+Only the forkserver imports it, see `stableft.execution.supervisor`. No thread is started.
 """
 
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping
-from transformers.models.bert import modeling_bert  # noqa: F401 (transformers imports it where a model is loaded)
+from transformers.models.bert import modeling_bert  # noqa: F401 (else imported where a model is loaded)
 
 from stableft.execution import provenance
 
