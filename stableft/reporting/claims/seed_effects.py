@@ -10,21 +10,17 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import scipy
-from numpy.typing import NDArray
 
 from stableft import statistics
 from stableft.core.errors import MissingInput
 from stableft.reporting.claims.arms import Arm
 from stableft.reporting.claims.claim import Evidence, Verdict
-from stableft.reporting.claims.decision_rules import ALPHA
 from stableft.reporting.claims.hypotheses import together
 from stableft.reporting.grid_axes import seed_scores, seed_square
 from stableft.reporting.rounding import exact, text
 from stableft.statistics import Vector
 from stableft.storage.records import Results
 
-RESAMPLES = 1_999
 SMALLEST = 1 / 138  # one validation example of Zhang et al., Appendix B
 
 
@@ -121,54 +117,6 @@ class MeanHigher:
         interval = f"difference {found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
         numbers = f"{text(treated.mean(), '.3f')} against {text(reference.mean(), '.3f')}, {interval}"
         return Evidence(verdict, f"{numbers}, {_size(treated)}", min(treated.shape), effect=f"{found.mean:+.3f}")
-
-
-@dataclass(frozen=True)
-class GoodInitSeeds:
-    """Test: init seeds that are good on one task are good on the others, too.
-
-    The measure is the mean of Spearman's correlations between tasks, of the init seeds' mean scores
-    over order seeds. Confirmed if it is above 0 with a one-sided permutation p at most half of
-    `ALPHA`, contradicted if it is below 0 likewise.
-
-    Attributes:
-        method: The method.
-    """
-
-    method: str
-
-    @property
-    def arms(self) -> tuple[Arm, ...]:
-        return (f"{self.method} *",)
-
-    def __call__(self, results: Results) -> Evidence:
-        groups = seed_scores(results).groupby("task", sort=False, observed=True)
-        means = {str(task): _init_means(of_task, str(task), self.method) for task, of_task in groups}
-        shared = pd.DataFrame(means).dropna()
-        if shared.shape[1] < 2 or len(shared) < 3:
-            raise MissingInput(f"{len(shared)} init seeds on {shared.shape[1]} tasks; three on two are the least")
-        ranks = scipy.stats.zscore(scipy.stats.rankdata(shared.to_numpy(), axis=0), axis=0).T
-        if np.isnan(ranks).any():
-            raise MissingInput("all init seeds of a task score alike")
-        rng = statistics.resampling()
-        found = exact(float(_agreement(ranks[:, None])[0]))
-        shuffled = np.stack([rng.permuted(np.tile(row, (RESAMPLES, 1)), axis=1) for row in ranks])
-        chance = _agreement(shuffled)
-        above, below = ((1 + np.count_nonzero(sign * chance >= sign * found - 1e-12)) / (1 + RESAMPLES) for sign in (1, -1))
-        verdict: Verdict = "confirmed" if above <= ALPHA / 2 else "contradicted" if below <= ALPHA / 2 else "inconclusive"
-        numbers = f"mean correlation of {len(shared)} init seeds over {', '.join(means)}: {found:+.2f}"
-        return Evidence(verdict, f"{numbers}, p = {2 * min(above, below):.2g}", len(shared), effect=f"{found:+.2f}")
-
-
-def _init_means(scores: pd.DataFrame, task: str, method: str) -> pd.Series:
-    (square,) = _squares(scores, task, (method,))
-    return pd.Series(exact(square.mean(axis=1)), index=seed_square(scores[scores["method"] == method]).index)
-
-
-def _agreement(ranks: NDArray[np.float64]) -> Vector:
-    """Returns the (R,) mean correlation between tasks, of (tasks, R, seeds) standardized ranks."""
-    tasks, _, seeds = ranks.shape
-    return (np.square(ranks.sum(axis=0)).sum(axis=1) / seeds - tasks) / (tasks * (tasks - 1))
 
 
 def _on_tasks(results: Results, decide: Callable[..., Evidence], *methods: str) -> Evidence:

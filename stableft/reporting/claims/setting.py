@@ -30,7 +30,6 @@ class Setting:
         split: The split of the judged score.
         none_failed: Arms without a failed run.
         some_succeed: Arms with a run that did not fail.
-        min_tasks: The fewest tasks, for claims about what tasks have in common.
         arms: Arms with the conditions on settings; empty: those of the claim's test.
     """
 
@@ -46,7 +45,6 @@ class Setting:
     split: Literal["validation", "test"] | None = None
     none_failed: tuple[Arm, ...] = ()
     some_succeed: tuple[Arm, ...] = ()
-    min_tasks: int | None = None
     arms: tuple[Arm, ...] = ()
 
 
@@ -62,15 +60,13 @@ def unmet(setting: Setting, results: Results, arms: Sequence[Arm] = ()) -> dict[
     protocol = str(results.runs["protocol"].iloc[0])
     scores = final_scores(results) if setting.none_failed or setting.some_succeed else None
     reasons: dict[str, str] = {}
-    tasks = results.runs["task"].nunique()
-    few = [f"{tasks} task{'s' * (tasks != 1)} instead of at least {setting.min_tasks}"] if tasks < (setting.min_tasks or 0) else []
     for task, runs in results.runs.groupby("task", sort=False, observed=True):
         patterns = setting.arms or arms
         known = runs["arm"].astype(str)
         chosen = runs[known.isin([name for arm in patterns for name in matching(arm, protocol, known)])]
         failed = None if scores is None else scores[scores["task"] == task]
         chosen = runs if chosen.empty else chosen
-        found = [*few, *_settings(setting, chosen), *_longer(setting, runs, protocol), *_failed(setting, failed, protocol)]
+        found = [*_settings(setting, chosen), *_longer(setting, runs, protocol), *_failed(setting, failed, protocol)]
         if found:
             reasons[str(task)] = ", ".join(found)
     return reasons

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from scipy import stats
 
 from experiments import seeds
 from experiments.protocol import LAPTOP
 from stableft.core.errors import MissingInput
 from stableft.core.grid import select
-from stableft.reporting.claims.judge import judge
-from stableft.reporting.claims.seed_effects import BothContribute, GoodInitSeeds, MeanHigher, SteadierOver
+from stableft.reporting.claims.seed_effects import BothContribute, MeanHigher, SteadierOver
 from stableft.storage.records import Results
 from tests.helpers.worlds import World, results
 
@@ -81,43 +79,3 @@ def test_a_hole_or_another_side_is_named(runs: Results) -> None:
         MeanHigher("reinit", "standard")(replace(runs, runs=runs.runs[~gone]))
     with pytest.raises(MissingInput, match="nothing on docpair: 0 x 0 seeds"):
         MeanHigher("nothing", "standard")(runs)
-
-
-def on_two_tasks(effects: tuple[list[float], list[float]]) -> Results:
-    """Squares on two tasks whose init seeds have these effects."""
-    grid = replace(SQUARE, tasks=("docs15", "docpair"))
-    given = results(grid, World())
-    metrics = given.metrics.copy()
-    rows = (metrics["split"] == "validation") & (metrics["metric"] == "score")
-    for task, of_init in zip(grid.tasks, effects, strict=True):
-        here = rows & (metrics["task"] == task)
-        inits = metrics.loc[here, "arm"].str.extract(r"init=(\d+)", expand=False).astype(int)
-        metrics.loc[here, "value"] = 0.7 + inits.map(dict(enumerate(of_init)))
-    return replace(given, metrics=metrics)
-
-
-UP = [0.01 * each for each in range(6)]
-MIXED = [0.0, 0.05, 0.01, 0.04, 0.02, 0.03]
-
-
-@pytest.mark.parametrize(
-    ("other", "verdict", "effect"),
-    [
-        (UP, "confirmed", "+1.00"),
-        (UP[::-1], "contradicted", "-1.00"),
-        (MIXED, "inconclusive", "+0.26"),
-    ],
-)
-def test_init_seeds_are_good_on_every_task_or_not(other: list[float], verdict: str, effect: str) -> None:
-    found = GoodInitSeeds("standard")(on_two_tasks((UP, other)))
-    assert (found.verdict, found.effect, found.n) == (verdict, effect, 6)
-    assert stats.spearmanr(UP, other).statistic == pytest.approx(float(effect), abs=0.005)
-
-
-def test_good_init_seeds_need_two_tasks(runs: Results) -> None:
-    with pytest.raises(MissingInput, match="6 init seeds on 1 tasks; three on two are the least"):
-        GoodInitSeeds("standard")(runs)
-    claim = next(each for each in seeds.CLAIMS if each.name == "init_seeds_good_on_every_task")
-    (found,) = judge([claim], SQUARE, runs)
-    assert (found.verdict, found.outside) == ("not applicable", {"docpair": "1 task instead of at least 2"})
-    assert judge([claim], replace(SQUARE, tasks=("docs15", "docpair")), on_two_tasks((UP, UP)))[0].verdict == "confirmed"

@@ -56,8 +56,6 @@ def on_both(reason: str) -> dict[str, str]:
         ({"split": "test"}, {}),
         ({"some_succeed": ("corrected",)}, {}),
         ({"some_succeed": ("uncorrected",)}, on_both("all 8 runs of uncorrected failed")),
-        ({"min_tasks": 2}, {}),
-        ({"min_tasks": 3}, on_both("2 tasks instead of at least 3")),
         ({"none_failed": ("corrected",)}, {}),
         ({"none_failed": ("corrected", "unc*")}, on_both("8 of 8 runs of unc* failed")),
         ({"none_failed": ({"paper": "corrected", "": "uncorrected"},)}, on_both("8 of 8 runs of uncorrected failed")),
