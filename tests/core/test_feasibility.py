@@ -141,7 +141,8 @@ def test_a_plan_names_every_arm_that_cant_be_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         planning.plan(wanted, Store(tmp_path), Inputs())
     refused = dict(line.split(": ", 1) for line in str(caught.value).splitlines())
-    assert list(refused) == ["toy / deep", "toy / late", "toy / crf"]
+    assert list(refused) == ["toy / deep", "toy / late", "toy / crf", "to run the others"]
+    assert refused["to run the others"] == "--arms fine,first"
     assert refused["toy / deep"] == "reinit: num_layers 9 is more than the 2 blocks of this encoder"
 
 
