@@ -96,8 +96,8 @@ def test_committed_rows_are_those_that_the_runs_wrote(project: Path):
 
 @pytest.mark.parametrize(
     "name",
-    ["article", "bias", "control", "few_examples", "head_lr", "longer", "lr_grid", "mosbach", "pooler", "precision", "reinit", "seeds",
-     "techniques"],
+    ["article", "bias", "control", "few_examples", "head_lr", "longer", "lr_grid", "mosbach", "pooler", "precision", "reinit",
+     "seeds", "techniques"],
 )  # fmt: skip
 def test_costs_are_those_of_the_committed_runs(project: Path, name: str):
     said = " ".join((get_experiment(name).__doc__ or "").split())
@@ -268,3 +268,17 @@ def test_seeds_found_what_it_says(project: Path):
     assert f"the order seed {plain['std_order']:.3f} ({other}), and the rest is {plain['std_rest']:.3f}" in said
     assert "the three are {:.3f}, {:.3f} and {:.3f}.".format(*reinit[["std_init", "std_order", "std_rest"]]) in said
     assert f"Means are alike ({plain['mean']:.3f} and {reinit['mean']:.3f})" in said
+
+
+def test_the_readmes_summary_has_the_numbers_of_the_matrix(project: Path) -> None:
+    """Each sentence names its claim, and each effect and count is in that claim's row or in one named before."""
+    readme, claims = ((project / name).read_text(encoding="utf-8") for name in ("README.md", "CLAIMS.md"))
+    said = readme.split("## What the evidence says")[1].split("\n## ")[0]
+    rows = {name: row for row in claims.splitlines() for name in re.findall(r"^\| \[.*?\]\(#([a-z_]+-[a-z_0-9]+)\)", row)}
+    named = re.findall(r"`([a-z_]+-[a-z_0-9]+)`", said)
+    assert len(named) >= 12
+    matrix = " ".join(rows[name] for name in named)
+    numbers = re.findall(r"(?<![\w.])[+-]\d\.\d+|\b\d+ of \d+|\bx \d+\.\d+", said)
+    assert len(numbers) >= 30
+    missing = [number for number in numbers if not re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", matrix)]
+    assert missing == []
