@@ -87,7 +87,8 @@ def spread(treated: Vector, reference: Vector) -> Evidence:
     stds = [_number(x.std(ddof=1)) if n > 1 else "undefined" for x in (treated, reference)]
     ratio = f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})"
     found = f"std {stds[0]} against {stds[1]}, ratio {ratio}, Brown-Forsythe p = {r.p:.2g}, n = {n}"
-    return _with_seeds(Evidence(verdict, found, n, effect=f"std x {r.ratio:.2f}" if math.isfinite(r.ratio) else ""), away[0] - away[1])
+    effect = f"std x {r.ratio:.2f}" if math.isfinite(r.ratio) else ""
+    return _with_seeds(Evidence(verdict, found, n, effect=effect), away[0] - away[1])
 
 
 def failures(treated: Vector, reference: Vector, rate: float) -> Evidence:

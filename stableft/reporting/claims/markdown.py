@@ -26,9 +26,9 @@ Does it hold, where, and how sure are we? Written by `python -m stableft verify`
 | = | true by construction: a check of the machinery, no evidence |
 | | no runs |
 
-The number after the sign is n, the seeds of each arm on the task with the fewest; then the effect by task, a difference of scores or
-losses as the claim says. A claim links to its test, threshold and numbers. A run fails if its final score is no better than the best
-constant prediction. `docs15` (15 classes) and `docpair` (pairs) are made of docstrings.
+The number after the sign is n, the seeds of each arm on the task with the fewest; then the effect by task, a difference of scores
+or losses as the claim says. A claim links to its test, threshold and numbers. A run fails if its final score is no better than the
+best constant prediction. `docs15` (15 classes) and `docpair` (pairs) are made of docstrings.
 
 - **A column is evidence on its own.** A claim is about an encoder, and only runs of that encoder in the source's setting confirm or
   contradict it. Runs of small encoders say what holds for them ("here"): whether the effect is there at this size.
