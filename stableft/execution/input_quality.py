@@ -37,7 +37,8 @@ class Quality:
     @property
     def lines(self) -> list[str]:
         """Lines for people: remarks on how the file was read, and the shares."""
-        said = [f"{self.task.name}: {note}" for note in self.task.notes]
+        place = f"{self.task.name}: "
+        said = [place + note.removeprefix(place) for note in self.task.notes]
         if self.coverage is None:
             return [*said, f"{self.task.name}: what {self.encoder} can read of it is not measured: {self.problem}"]
         shares = described(self.coverage, self.encoder, self.max_length, tagged=self.task.kind == "tagging")

@@ -15,7 +15,7 @@ from stableft.tasks.catalog import get_task
 def inputs(*texts: str) -> Inputs:
     rows = tuple(Example(text, None, i % 2) for i, text in enumerate(texts))
     data = TaskData(rows, rows)
-    task: Task = replace(get_task("toy"), name="my.csv", load=lambda: data, notes=("a remark",))
+    task: Task = replace(get_task("toy"), name="my.csv", load=lambda: data, notes=("a remark", "my.csv: another"))
     return Inputs([task])
 
 
@@ -26,8 +26,8 @@ def test_each_task_encoder_and_length_is_measured_once() -> None:
     configs = [CONFIG, CONFIG.model_copy(update={"seed": 1}), CONFIG.model_copy(update={"max_length": 8})]
     found = qualities(configs, inputs("alin dorn", "alin"))
     assert [each.max_length for each in found] == [32, 8]
-    assert found[0].lines[0] == "my.csv: a remark"
-    assert found[0].lines[1].startswith("my.csv: tiny-random: none of the pieces unknown; none of the texts cut at 32 pieces")
+    assert found[0].lines[:2] == ["my.csv: a remark", "my.csv: another"]
+    assert found[0].lines[2].startswith("my.csv: tiny-random: none of the pieces unknown; none of the texts cut at 32 pieces")
     assert found[0].facts["coverage"]["examples"] == 4
     refuse_unreadable(found)
 
