@@ -3,6 +3,7 @@
 import shutil
 from base64 import b64decode
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -127,6 +128,7 @@ def test_claims_come_first_with_their_verdicts(html: str, read: Reader) -> None:
 
 
 def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> None:
+    assert "contrastively" not in read.text  # of another encoder
     for part in (
         "Question. What do starred and quoted words look like, and 2 * 3?", "Found (laptop). Nothing.", "The rest.",
         "train_loss. Loss on train.", "Numbers of train_loss", "Final scores over seeds", "Not shown: distances: no finished run",
@@ -195,6 +197,7 @@ def test_what_shows_other_runs_is_named(built: Path, tmp_path: Path, monkeypatch
 
 def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = synthetic.without(synthetic.grid(2), "uncorrected", {0, 1})
+    whole = replace(whole, runs=whole.runs.assign(config='{"encoder": "minilm-l6"}'))
     register(
         monkeypatch, quiet=SimpleNamespace(__doc__=None, REPORT={"scores": REPORT["scores"], "bare": lambda r: r.runs[["seed"]]})
     )
@@ -207,6 +210,7 @@ def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: 
     )
     assert "None." in read.text
     assert read.all("article") == []
+    assert "MiniLM-L6 (all-MiniLM-L6-v2) was trained contrastively on sentence pairs" in read.text
 
 
 def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
