@@ -133,7 +133,7 @@ def search(config: RunConfig, num_train: int, trials: Trials, budget: Budget, re
     """
     if trials.pace != trials.pace:  # not known beforehand: the first run tells
         trials.run({_arm(config.adam.lr): {"adam.lr": config.adam.lr}}, [0])
-    runs = budget.left / trials.pace - reserve if trials.pace > 0 else float("inf")
+    runs = _affordable(trials, budget, reserve)
     planned = candidates.schedule(runs)
     rates, rate = _rates(config, planned, trials, say)
     chosen: Override = {"adam.lr": rate}
@@ -152,6 +152,11 @@ def search(config: RunConfig, num_train: int, trials: Trials, budget: Budget, re
     return Found(rates, rate, comparisons, winner, curve)
 
 
+def _affordable(trials: Trials, budget: Budget, reserve: float) -> float:
+    """Returns how many runs of the default the budget still allows."""
+    return budget.left / trials.pace - reserve if trials.pace > 0 else float("inf")
+
+
 def _further_seeds(
     config: RunConfig, chosen: Override, winner: str, trials: Trials, budget: Budget, reserve: float, say: Callable[[str], None]
 ) -> None:
@@ -162,7 +167,7 @@ def _further_seeds(
     cost = {name: REMEDIES[name].cost if name in REMEDIES else 1.0 for name in arms}
     while (first := min(len(trials.of(name)) for name in arms)) < ENOUGH_SEEDS:
         seeds = range(first, min(first + ROUND, ENOUGH_SEEDS))
-        if budget.left / trials.pace - reserve < len(seeds) * sum(cost.values()):
+        if _affordable(trials, budget, reserve) < len(seeds) * sum(cost.values()):
             break
         say(f"further seeds of {' and '.join(arms)}: {seeds[0]} to {seeds[-1]}")
         trials.run(arms, list(seeds), cost)
@@ -235,7 +240,7 @@ def _remedies(
     seeds, left = list(range(planned.seeds)), list(arms)
     cost = {name: REMEDIES[name].cost for name in arms}
     while left:
-        runs = budget.left / trials.pace - reserve if trials.pace > 0 else float("inf")
+        runs = _affordable(trials, budget, reserve)
         affordable: list[str] = []
         for name in left:  # in order of the last round, or of the literature
             if sum(cost[each] for each in (*affordable, name)) * len(seeds) <= runs:
@@ -250,7 +255,7 @@ def _remedies(
         if any(each.decided > 0 for each in found) or not left:
             break
         seeds = list(range(seeds[-1] + 1, min(seeds[-1] + 1 + ROUND, MOST_SEEDS)))
-        runs = budget.left / trials.pace - reserve if trials.pace > 0 else float("inf")
+        runs = _affordable(trials, budget, reserve)
         if not seeds or runs < len(seeds) * (1 + min(cost[name] for name in left)):
             break
         trials.run({DEFAULT: chosen}, seeds)

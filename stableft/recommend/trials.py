@@ -119,8 +119,9 @@ class Trials:
     def forecast(self, arm: str = "default", seeds: Sequence[int] = (0, 1)) -> float:
         """Returns the expected wall seconds for a run of the default, before any; NaN: not known."""
         planned = self._plan({arm: {}}, seeds)
-        if not planned.missing:
-            return 0.0
+        if not planned.missing:  # an earlier command ran them
+            done = [self.store.read(cell.run_id) for cell in planned.cells if cell.run_id]
+            return float(np.median([record.provenance["seconds"] for record in done])) / runner.runs_at_a_time(self.options)
         expected = forecast.forecast(planned, self.store, self.inputs, self.options)
         if (total := expected.total()) is None:
             total = forecast.WORTHWHILE_SECONDS if expected.reason == forecast.TOO_SHORT else float("nan")
@@ -135,7 +136,8 @@ class Trials:
             cost: Name -> time of a run as a multiple of the default's; 1 where absent.
 
         Raises:
-            MissingInput: All of the runs crashed or were refused; the message is the first reason.
+            MissingInput: A run crashed or was refused, so that no fair comparison is possible; the
+                message is the first reason.
             KeyboardInterrupt: It was interrupted.
         """
         planned = self._plan(arms, seeds)
@@ -151,8 +153,8 @@ class Trials:
             if cell.run_id is not None and self.store.has(cell.run_id):
                 record = self.store.read(cell.run_id)
                 self.done[cell.cell.arm, cell.cell.seed] = Trial(cell.cell.arm, cell.cell.seed, record, self.parts)
-        if failures and not any((arm, seed) in self.done for arm in arms for seed in seeds):
-            raise MissingInput(f"no run of {', '.join(arms)} could be done: {failures[0].detail}")
+        if failures:
+            raise MissingInput(f"a run of {', '.join(arms)} could not be done: {failures[0].detail}")
         if work >= 1:
             self.pace = (time.monotonic() - began) / work
 

@@ -55,6 +55,15 @@ def test_the_budget_holds(runs: int, config: RunConfig) -> None:
     assert bool(found.curve) == (runs >= 16)
 
 
+def test_runs_that_cost_nothing_end_too(config: RunConfig) -> None:
+    """As where all runs are in the results folder already."""
+    clock = Clock()
+    trials = SimulatedTrials(by_rate(2e-4), clock, seconds=0.0)
+    found = search(config, 800, trials, Budget(60.0, clock), 0.0, lambda _: None)
+    assert found.rate == 2e-4
+    assert len(trials.of(DEFAULT)) == 10
+
+
 @pytest.mark.parametrize("name", ["longer", "reinit", "llrd"])
 def test_a_remedy_that_helps_is_found(name: str, config: RunConfig) -> None:
     found = searched(with_remedy(name, 0.08), 80, config)[0]
