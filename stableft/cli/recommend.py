@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,17 +14,7 @@ from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, folder, opt
 from stableft.cli.data import SCALES
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import View
-from stableft.cli.own_options import (
-    EncodingName,
-    LabelColumn,
-    PairColumn,
-    ScoreColumn,
-    SplitColumn,
-    TextColumn,
-    read_own_data,
-)
-from stableft.cli.own_options import OnDuplicates as DuplicatesRule
-from stableft.cli.own_options import OnVariants as VariantsRule
+from stableft.cli.own_options import read_own_data
 from stableft.cli.progress import live_progress
 from stableft.cli.selection import with_own_tasks
 from stableft.core.config import RunConfig, with_overrides
@@ -51,25 +42,12 @@ from stableft.tasks.settings_source import language_of
 OWN_SCALES = {"en": "laptop", "zh": "small"}
 BASELINE_SECONDS = 30.0  # guessed, for the smallest budget that would fit
 OUT = Path("recommendations")
+READ_OWN = partial(read_own_data, on_duplicates="keep", on_variants="merge")  # nothing stops at the first odd row
 SAVING = 1.5  # time of a last run alone, the winner's, in runs of the default
 
 
-def read_own(
-    text: TextColumn = None,
-    pair: PairColumn = None,
-    label: LabelColumn = None,
-    score: ScoreColumn = None,
-    split: SplitColumn = None,
-    encoding: EncodingName = None,
-    on_duplicates: DuplicatesRule = "keep",
-    on_variants: VariantsRule = "merge",
-) -> OwnData:
-    """Returns the options of own files; repeats stay, and labels that differ by space or case are merged."""
-    return read_own_data(text, pair, label, score, split, encoding, on_duplicates, on_variants)
-
-
 @verb
-@with_options(own=read_own, execution=read_execution_options)
+@with_options(own=READ_OWN, execution=read_execution_options)
 def recommend(
     *,
     file: Annotated[str, typer.Argument(help="Your labelled texts, such as reviews.csv; or a task that `ls tasks` lists.")],

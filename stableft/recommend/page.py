@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -188,20 +187,19 @@ def _finite(value: Any) -> Any:
 
 def write(found: Answer, wrong: Errors, folder: Path) -> list[Path]:
     """Writes ``report.html`` and ``answer.json``, each whole, and returns their paths."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stableft.recommend"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("recommend.html.j2").render(
-        found=found,
-        lines=lines(found),
-        labels=curve_line(found),
-        wrong=wrong,
-        mean=lambda values: float(np.mean(values)),
-        sure=SURE,
+    from stableft.reporting.html_page import environment
+
+    html = (
+        environment("stableft.recommend")
+        .get_template("recommend.html.j2")
+        .render(
+            found=found,
+            lines=lines(found),
+            labels=curve_line(found),
+            wrong=wrong,
+            mean=lambda values: float(np.mean(values)),
+            sure=SURE,
+        )
     )
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(as_json(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

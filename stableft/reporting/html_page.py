@@ -156,7 +156,7 @@ def write(
         judgements += [replace(each, found=why[name]) if name in why else each for each in judge(name, results)]
         if results is not None:
             sections.append(section(name, results, figures / protocol / name, not_shown))
-    text = _environment().get_template("report.html.j2").render(
+    text = environment().get_template("report.html.j2").render(
         protocol=protocol,
         summary=summary,
         sections=sections,
@@ -285,14 +285,15 @@ def _labelled(paragraph: str) -> tuple[str, str]:
     return (label[1], text[label.end() :]) if label else ("", text)
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stableft.reporting"),
+def environment(package: str = "stableft.reporting") -> jinja2.Environment:
+    """Returns the settings of templates in a package's folder ``templates``; values are escaped."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., Any]] = {"duration": markup.duration, "sentence": lambda text: text[:1].upper() + text[1:]}
-    environment.filters |= filters
-    return environment
+    made.filters |= filters
+    return made
