@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from stableft.cli.formatting import View, written
 from stableft.cli.terminal import SafeConsole, json_text
+from stableft.core import plugins
 from stableft.core.errors import StableftError
+from stableft.storage import code_state
+from stableft.storage.store import Store
 
 Command = Callable[..., Any]
 
@@ -44,7 +47,29 @@ def option(help: str, *flags: str, panel: str | None = None, **limits: Any) -> A
     return typer.Option(*flags, help=help, rich_help_panel=panel, **limits)
 
 
-Experiments = Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have results.")]
+def refuse(error: StableftError | OSError) -> NoReturn:
+    """Prints an error that a user can cause, and ends the command with its exit code."""
+    err.print(f"error: {error}", style="bold red" if err.is_terminal else None)
+    raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
+
+
+def add_plugins(paths: Sequence[str]) -> list[str]:
+    """Adds files to the plug-ins while options are read, and returns their names."""
+    try:
+        return plugins.add(paths)
+    except StableftError as error:
+        refuse(error)
+
+
+def experiment_name(typed: str) -> str:
+    """Returns the name of an experiment as typed; a file becomes a plug-in of that name."""
+    return add_plugins([typed])[0] if typed.endswith(".py") else typed
+
+
+EXPERIMENT: dict[str, Any] = {"parser": experiment_name, "metavar": "EXPERIMENT"}  # of every argument that is one
+Experiments = Annotated[
+    list[str] | None, typer.Argument(help="Only these, by name or file; by default all that have results.", **EXPERIMENT)
+]
 OnlyProtocol = Annotated[str | None, option("Only this scale; by default all.", "--protocol")]
 
 
@@ -70,19 +95,38 @@ def beside(results: Path, name: Path) -> Path:
     return name if results.resolve() == RESULTS.resolve() else results / name
 
 
+PLUGIN = Annotated[
+    list[str] | None,
+    option(
+        "File with a technique, task, experiment or figure of your own; repeatable.",
+        "--plugin",
+        metavar="PATH",
+        is_eager=True,  # names in other options may be its own
+        callback=lambda paths: add_plugins(paths or []),
+    ),
+]
+
+
 def verb(command: Command) -> Command:
-    """Wraps a command to turn errors that a user can cause into a message and an exit code."""
+    """Wraps a command to turn errors that a user can cause into a message and an exit code.
+
+    Adds the option ``--plugin``.
+    """
 
     @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def guarded(*args: Any, plugin: Any = None, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except (StableftError, OSError) as error:
             if settings["debug"]:
                 raise
-            err.print(f"error: {error}", style="bold red" if err.is_terminal else None)
-            raise typer.Exit(error.exit_code if isinstance(error, StableftError) else Exit.IO) from None
+            refuse(error)
 
+    signature = inspect.signature(command)
+    added = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=PLUGIN)
+    whole: Any = guarded
+    whole.__signature__ = signature.replace(parameters=[*signature.parameters.values(), added])
+    whole.__annotations__ = {**command.__annotations__, "plugin": PLUGIN}
     return guarded
 
 
@@ -91,27 +135,36 @@ def with_options(**readers: Callable[..., Any]) -> Callable[[Command], Command]:
 
     Args:
         **readers: For each parameter, a function of options. The command receives its result. Readers
-            are called in this order; their options take the place of the parameter.
+            are called in this order; their options take the place of the parameter, but for those that
+            the command has too: both receive these.
     """
     options = {name: inspect.signature(reader).parameters for name, reader in readers.items()}
 
     def decorate(command: Command) -> Command:
+        own = inspect.signature(command).parameters
+
         @wraps(command)
         def called(**values: Any) -> Any:
             for name, reader in readers.items():
-                values[name] = reader(**{option: values.pop(option) for option in options[name]})
+                values[name] = reader(**{each: values[each] if each in own else values.pop(each) for each in options[name]})
             return command(**values)
 
         # typer reads the options from the signature and the annotations.
         parameters: list[inspect.Parameter] = []
-        for name, parameter in inspect.signature(command).parameters.items():
-            parameters += options[name].values() if name in readers else [parameter]
+        for name, parameter in own.items():
+            parameters += [each for each in options[name].values() if each.name not in own] if name in readers else [parameter]
         signature = inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters])
         called.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
         called.__annotations__ = {each.name: each.annotation for each in parameters}
         return called
 
     return decorate
+
+
+def say_changed_code(store: Store, protocol: str | None, experiments: Sequence[str] = ()) -> None:
+    """Prints what code changed since collected runs were done: figures show those runs nevertheless."""
+    for each in code_state.changed_code(store, protocol, experiments):
+        err.print(each.sentence())
 
 
 def show(value: View, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from stableft.cli.common import (
     OnlyProtocol,
     ResultsFolder,
     beside,
+    say_changed_code,
     show_written,
     verb,
 )
@@ -57,5 +58,6 @@ def tables(
 def _draw(kind: type, experiments: Sequence[str], protocol: str | None, results: Path, folder: Path | None, as_json: bool) -> None:
     from stableft.reporting import render
 
+    say_changed_code(Store(results), protocol, experiments)
     places = render.collected(Store(results), protocol, experiments)
     show_written(*render.render(Store(results), places, folder or beside(results, FIGURES), [kind]), as_json=as_json)

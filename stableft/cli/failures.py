@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, option, show, verb
+from stableft.cli.common import EXPERIMENT, RESULTS, AsJson, ResultsFolder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.core.experiments import get_experiment
 from stableft.storage import run_state
@@ -18,7 +18,7 @@ NO_FAILURES = "no failed runs"
 
 @verb
 def failures(
-    experiment: Annotated[str | None, typer.Argument(help="Only of this experiment.")] = None,
+    experiment: Annotated[str | None, typer.Argument(help="Only of this experiment.", **EXPERIMENT)] = None,
     protocol: Annotated[str | None, option("Only at this scale.")] = None,
     results: ResultsFolder = RESULTS,
     as_json: AsJson = False,

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, show, verb, with_options
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, err, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_data, time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, collected_lines
@@ -17,9 +18,14 @@ from stableft.execution import forecast, planning, runner
 from stableft.execution.forecast import Forecast
 from stableft.execution.input_quality import Quality, qualities, refuse_unreadable
 from stableft.execution.inputs import Inputs
-from stableft.execution.planning import Plan
+from stableft.execution.planning import Plan, Redo
 from stableft.execution.runner import ExecutionOptions
+from stableft.storage import code_state
 from stableft.storage.store import Store
+
+RedoRuns = Annotated[
+    Redo | None, option("Do finished runs again: those whose code changed since, or all.", "--redo", panel="Selection")
+]
 
 
 @verb
@@ -31,6 +37,7 @@ def plan(
     deciding: Deciding | None,
     results: ResultsFolder = RESULTS,
     execution: ExecutionOptions,
+    redo: RedoRuns = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and its cost.
@@ -43,7 +50,7 @@ def plan(
     if deciding:
         refuse_other_settings(context)
         return show(deciding_view(selected, store, deciding, runner.runs_at_a_time(execution)), as_json)
-    planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights)
+    planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights, redo=redo)
     found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
     show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
 
@@ -89,6 +96,8 @@ def plan_view(
         "cached": len(planned.cells) - len(missing),
         "will_run": len(missing),
         "only_collected": sum(planned.collected for planned in missing),
+        "changed": planned.changed,
+        "redone": len(planned.redone),
         "by_task": by_task,
         "workers": expected.workers,
         **time_data(planned, expected),
@@ -112,6 +121,13 @@ def _of_weights(size: int) -> str:
     return f", of which {size / 1e6:.1f} MB are kept weights" if size else ""
 
 
+def changed_lines(planned: Plan) -> list[str]:
+    """Returns lines on finished runs whose code changed since, and on those that are done again."""
+    changed, redone = planned.changed, len(planned.redone)
+    lines = [f"{redone} finished runs are done again; their old records go to replaced/"] if redone else []
+    return [*lines, f"{code_state.changes(changed)}; --redo changed runs them again"] if changed else lines
+
+
 def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) -> list[RenderableType]:
     grid = planned.grid
     rows = [
@@ -122,6 +138,7 @@ def _text(planned: Plan, data: dict, expected: Forecast, inputs: Sequence[str]) 
         f"{planned.title}: {data['runs']} runs, {data['cached']} cached, {data['will_run']} will run",
         f"({grid.protocol.summary})",
         aligned(["task", "arms", "seeds", "runs", "cached", "will run"], rows),
+        *changed_lines(planned),
         *collected_lines(data["only_collected"]),
         *(f"first: {count} runs on {task}, since others start from their weights" for task, count in data["first"].items()),
         *time_lines(planned, expected),

@@ -8,6 +8,7 @@ from stableft.cli.common import (
     OnlyProtocol,
     ResultsFolder,
     beside,
+    say_changed_code,
     show_written,
     verb,
 )
@@ -29,5 +30,6 @@ def report(
     store, folder = Store(results), folder or beside(results, FIGURES)
     scales, protocols = dict.fromkeys(scale for scale, _ in render.collected(store, protocol)), known_protocols(store)
     missing: list[str] = []
+    say_changed_code(store, protocol)
     pages = [html_page.write(store, scale, folder, html_page.judge_at(protocols.get(scale)), missing.append) for scale in scales]
     show_written(pages, [], missing, as_json)

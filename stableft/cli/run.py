@@ -16,9 +16,9 @@ from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, optio
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
-from stableft.cli.plan import expected_time, plan_view, quality
+from stableft.cli.plan import RedoRuns, changed_lines, expected_time, plan_view, quality
 from stableft.cli.progress import live_progress
-from stableft.cli.selection import Selection, command, failures_command, read_selection
+from stableft.cli.selection import Selection, command, failures_command, plugin_words, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
 from stableft.core.errors import NothingSelected, StableftError, Unwritable
 from stableft.core.files import is_writable
@@ -47,6 +47,7 @@ def run(
     results: ResultsFolder = RESULTS,
     execution: ExecutionOptions,
     deciding: Deciding | None,
+    redo: RedoRuns = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +63,7 @@ def run(
         if not is_writable(results):
             raise Unwritable(f"{results} can't be written: name another folder by --results")
         collect.set_aside_cut_short(store, err.print)
-    planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights)
+    planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights, redo=redo)
     if dry_run:
         found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
         return show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
@@ -126,6 +127,7 @@ def perform(
         expected = announced(planned, store, selected, execution)
     except KeyboardInterrupt:
         _end_interrupted(context, selected, planned, store, failures, execution.again)
+    replaced = {} if planned.problems else planning.set_aside_redone(planned, store)
     damaged: list[str] = []
     collected = None
     missing = planned
@@ -150,6 +152,9 @@ def perform(
             chosen=lambda run_id, failed=failed: run_id not in failed,
             keep_weights=planned.keep_weights,
         )
+    if replaced:
+        others = planning.other_numbers(replaced, store)
+        err.print(f"{len(replaced)} runs were done again, {others} of them with other numbers; old records: {store.root}/replaced/")
     # Show the outcome; the most severe failure decides the exit code.
     show(finished(planned, store, collected, failures, execution.again), as_json)
     if damaged:
@@ -167,7 +172,9 @@ def announced(planned: Plan, store: Store, selected: Selection, execution: Execu
         total, missing = len(planned.cells), len(planned.missing)
         err.print(f"{planned.title}: {total} runs, {total - missing} cached, {missing} will run")
         collected = sum(p.collected for p in planned.missing)
-        err.print(*planned.remarks, *collected_lines(collected), *time_lines(planned, expected), sep="\n")
+        err.print(*planned.remarks, *changed_lines(planned), *collected_lines(collected), *time_lines(planned, expected), sep="\n")
+    elif lines := changed_lines(planned):
+        err.print(*lines, sep="\n")
     return expected
 
 
@@ -207,7 +214,10 @@ def drawable(collected: Results, store: Store) -> str:
 
 def drawing(store: Store) -> str:
     """Returns the command that draws the collected results."""
-    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {shlex.quote(str(store.root))}"
+    if store.root == RESULTS and not plugin_words():
+        return "make report"
+    where = [] if store.root == RESULTS else ["--results", str(store.root)]
+    return shlex.join(["python", "-m", "stableft", "figures", *where, *plugin_words()])
 
 
 def _end_interrupted(

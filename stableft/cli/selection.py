@@ -4,14 +4,13 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import click
 import typer
 
 from stableft.cli import own_options
-from stableft.cli.common import RESULTS, option
+from stableft.cli.common import EXPERIMENT, RESULTS, ResultsFolder, option
+from stableft.core import plugins
 from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import get_experiment
 from stableft.core.grid import Grid, on_tasks, parse_seeds, select
@@ -42,7 +41,7 @@ class Selection(NamedTuple):
 
 
 def read_selection(
-    experiment: Annotated[str, typer.Argument(help="An experiment; `ls experiments` lists them.")],
+    experiment: Annotated[str, typer.Argument(help="A name that `ls experiments` lists, or your own file.", **EXPERIMENT)],
     protocol_name: Annotated[str, option("Scale: smoke, laptop, small or paper.", "--protocol", panel=PANEL)] = "laptop",
     seeds: Annotated[str | None, option("Such as 0-49 or 0,3,7; by default the protocol's own.", panel=PANEL)] = None,
     tasks: Annotated[str | None, option("Only these, separated by commas; or own files, such as csv:PATH.", panel=PANEL)] = None,
@@ -60,6 +59,7 @@ def read_selection(
     encoding: own_options.EncodingName = None,
     on_duplicates: own_options.OnDuplicates = "stop",
     on_variants: own_options.OnVariants = "stop",
+    results: ResultsFolder = RESULTS,
 ) -> Selection:
     """Returns the runs selected by the options.
 
@@ -67,7 +67,7 @@ def read_selection(
         UsageError: a name is unknown, or a setting is impossible.
         MissingInput: own files are absent or malformed.
     """
-    whole = _whole(experiment, protocol_name, Store(_results_folder()))
+    whole = _whole(experiment, protocol_name, Store(results))
     changes = parse_overrides(overrides or [])
     if encoder:
         changes["encoder"] = os.path.expanduser(encoder)
@@ -89,12 +89,6 @@ def _whole(experiment: str, protocol_name: str, store: Store) -> Grid:
     if (protocol.name, experiment) not in store.collected():
         raise UsageError(f"{protocol.name} holds imported results ({protocol.imported}), and none of {experiment}")
     return stored_grid(experiment, protocol, store.load_runs(protocol.name, experiment))
-
-
-def _results_folder() -> Path:
-    """Returns the command's results folder, whose evidence sets are protocols too."""
-    context = click.get_current_context(silent=True)
-    return Path(context.params.get("results") or RESULTS) if context else RESULTS
 
 
 def with_own_tasks(whole: Grid, own: Sequence[Task]) -> Grid:
@@ -140,7 +134,7 @@ def command(context: typer.Context, verb: str, *left_out: str) -> str:
     words = ["python", "-m", "stableft", verb]
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
-        if source is None or source.name != "COMMANDLINE" or parameter.name in ("as_json", "dry_run", *left_out):
+        if source is None or source.name != "COMMANDLINE" or parameter.name in ("as_json", "dry_run", "plugin", *left_out):
             continue
         value, flag = context.params[parameter.name or ""], parameter.opts[0]
         if parameter.param_type_name == "argument":
@@ -150,10 +144,15 @@ def command(context: typer.Context, verb: str, *left_out: str) -> str:
         else:
             for each in value if isinstance(value, list | tuple) else [value]:
                 words += [flag, str(each)]
-    return shlex.join(words)
+    return shlex.join([*words, *plugin_words()])
+
+
+def plugin_words() -> list[str]:
+    """Returns the options that plug in the same files."""
+    return [word for path in plugins.files().values() for word in ("--plugin", str(path))]
 
 
 def failures_command(planned: Plan, store: Store) -> str:
     """Returns the shell command to list the failures of a grid."""
     words = ["python", "-m", "stableft", "failures", planned.grid.name, "--protocol", planned.grid.protocol.name]
-    return shlex.join(words if store.root == RESULTS else [*words, "--results", str(store.root)])
+    return shlex.join([*words, *([] if store.root == RESULTS else ["--results", str(store.root)]), *plugin_words()])

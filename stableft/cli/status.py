@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, option, out, show, verb, with_options
 from stableft.cli.failures import failure_data
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, cell_data, collected_lines
+from stableft.cli.plan import changed_lines
 from stableft.cli.selection import Selection, failures_command, read_selection
 from stableft.cli.watch import Cells, Watch, cell_states, running_runs, watch_grid
 from stableft.core.errors import UsageError
@@ -91,6 +92,7 @@ def status_view(planned: Plan, store: Store) -> View:
         "progress": [{**cell_data(p), **(progress.model_dump() if progress else {})} for p, progress in running],
         "failures": [failure_data(run_status.failure, store) for _, run_status in cells if run_status.failure],
         "problems": list(planned.problems),
+        "changed": planned.changed,
         "stale": sum(each.stale for each in outdated),
     }  # fmt: skip
     notes = [*_notes(planned, store, cells, total), *(f"stale: {each.sentence()}" for each in outdated)]
@@ -119,6 +121,7 @@ def _counts_table(data: dict[str, Any], total: Counter[str]) -> str:
 def _notes(planned: Plan, store: Store, cells: Cells, total: Counter[str]) -> list[RenderableType]:
     failed = [run_status.failure for _, run_status in cells if run_status.failure]
     return [
+        *changed_lines(planned),
         *([f"{total['diverged']} of the cached runs diverged, which is a result"] if total["diverged"] else []),
         *collected_lines(total["only_collected"]),
         *(f"running: {run.name}, {run.text}" for run in running_runs(cells)),

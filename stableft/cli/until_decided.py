@@ -50,7 +50,7 @@ def refuse_other_settings(context: typer.Context) -> None:
     Raises:
         UsageError: an option changes the seeds, or settings that the claims are about.
     """
-    flags = {"seeds": "--seeds", "encoder": "--encoder", "precision": "--precision", "overrides": "--set"}
+    flags = {"seeds": "--seeds", "encoder": "--encoder", "precision": "--precision", "overrides": "--set", "redo": "--redo"}
     for name, flag in flags.items():
         if context.params.get(name):
             raise UsageError(f"--until-decided chooses the seeds of the experiment's own settings itself: leave {flag} out")

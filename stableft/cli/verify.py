@@ -11,8 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import CLAIMS, RESULTS, TYPED, AsJson, Exit, ResultsFolder, beside, option, show, verb
+from stableft.cli.common import (
+    CLAIMS,
+    EXPERIMENT,
+    RESULTS,
+    TYPED,
+    AsJson,
+    Exit,
+    ResultsFolder,
+    beside,
+    option,
+    say_changed_code,
+    show,
+    verb,
+)
 from stableft.cli.formatting import VIEW_SCHEMA, View
+from stableft.core import plugins
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
@@ -27,13 +41,17 @@ if TYPE_CHECKING:
 
 @verb
 def verify(
-    experiments: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.")] = None,
+    experiments: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.", **EXPERIMENT)] = None,
     protocol: Annotated[str | None, option("Only this scale; by default paper and those with results.")] = None,
     results: ResultsFolder = RESULTS,
     strict: Annotated[bool, option("Exit with 3 if a claim is contradicted.", "--strict")] = False,
     freeze: Annotated[str, option("Add the tests that changed to experiments/thresholds.csv; the text is the reason.")] = "",
     output: Annotated[
-        Path | None, option("File of verdicts; by default CLAIMS.md, in other --results if given, if all are judged.", **TYPED)
+        Path | None,
+        option(
+            "File of verdicts; by default CLAIMS.md, in other --results if given, if all of ours are judged.",
+            **TYPED,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,7 +69,8 @@ def verify(
     thresholds = _thresholds(store, freeze)
     judgements = judge_all(modules, protocols, store, thresholds)
     outdated = stale_runs(store, protocol, list(modules))
-    if output is None and not experiments and not protocol:
+    say_changed_code(store, protocol, list(modules))
+    if output is None and not experiments and not protocol and not plugins.files():
         output = beside(results, CLAIMS)
         if not output.parent.is_dir():
             raise MissingInput(f"{results}: no such folder of results")

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import stableft
+from stableft.core import plugins
 from stableft.core.errors import UsageError
 from stableft.core.grid import Grid, Protocol
 from stableft.core.registry import modules, named
@@ -38,10 +39,25 @@ def folder() -> Path:
     return Path(str(importlib.import_module(package()).__file__)).resolve().parent
 
 
-@cache
 def all_experiments() -> dict[str, ModuleType]:
-    """Returns all experiments by name: the modules under ``experiments/`` that declare a ``grid``."""
-    return {module.__name__.split(".")[-1]: module for module in modules(package()) if hasattr(module, "grid")}
+    """Returns all experiments by name: modules under ``experiments/``, and plug-ins, that declare a ``grid``.
+
+    A plug-in without ``CLAIMS`` or ``REPORT`` gets empty ones.
+
+    Raises:
+        UsageError: a plug-in has the name of another experiment.
+    """
+    return _all_experiments(plugins.key())
+
+
+@cache
+def _all_experiments(_: str) -> dict[str, ModuleType]:
+    known = {module.__name__.split(".")[-1]: module for module in modules(package()) if hasattr(module, "grid")}
+    own = {name: module for name, module in plugins.loaded().items() if hasattr(module, "grid")}
+    for module in own.values():
+        vars(module).setdefault("CLAIMS", ())
+        vars(module).setdefault("REPORT", {})
+    return plugins.plugged(known, own, "an experiment")
 
 
 def get_experiment(name: str) -> ModuleType:

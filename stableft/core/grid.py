@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
+from stableft.core import plugins
 from stableft.core.config import EvaluationConfig, RunConfig, with_overrides
 from stableft.core.errors import UsageError, quoted
 from stableft.core.own_data import OwnData
@@ -245,7 +246,8 @@ def run_command(experiment: str, protocol: str, sources: Sequence[str] = ()) -> 
         sources: The user's files as written on the command line; PATH replaces an unknown one.
     """
     scale, *own = protocol.split("+")
-    words = ["python", "-m", "stableft", "run", experiment, "--protocol", scale]
+    plugged = plugins.files().get(experiment)
+    words = ["python", "-m", "stableft", "run", str(plugged or experiment), "--protocol", scale]
     if own:
         words += ["--tasks", ",".join(sources or (f"{name.rpartition('.')[2]}:{name}" for name in own))]
     return shlex.join(words)

@@ -6,10 +6,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from stableft.core import plugins
+from stableft.core.errors import UsageError
 from stableft.core.outline import Outline
 from stableft.core.registry import modules, named
 
@@ -145,15 +148,52 @@ class Technique(Frozen):
         return fields
 
 
-@cache
 def all_techniques() -> dict[str, type[Technique]]:
-    """Returns all techniques by name: the classes defined by modules in ``stableft/techniques/``."""
-    return {
-        kind.name: kind
-        for module in modules("stableft.techniques")
+    """Returns all techniques by name: the classes in modules of ``stableft/techniques/`` and in plug-ins.
+
+    Raises:
+        UsageError: a plug-in's technique has the name of another one, or breaks the contract.
+    """
+    return _all_techniques(plugins.key())
+
+
+@cache
+def _all_techniques(_: str) -> dict[str, type[Technique]]:
+    known = {kind.name: kind for module in modules("stableft.techniques") for kind in _defined_in(module)}
+    for module in plugins.loaded().values():
+        for kind in _defined_in(module):
+            _check_contract(kind, module)
+            known = plugins.plugged(known, {kind.name: kind}, "a technique")
+    return known
+
+
+def _defined_in(module: ModuleType) -> list[type[Technique]]:
+    return [
+        kind
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Technique) and kind.__module__ == module.__name__
-    }
+    ]
+
+
+def _check_contract(kind: type[Technique], module: ModuleType) -> None:
+    """Refuses a plug-in's technique without a name, a stage, a way to apply it, or a null setting.
+
+    Raises:
+        UsageError: with the reason.
+    """
+    where = f"{module.__file__}: technique {kind.__name__}"
+    if not isinstance(getattr(kind, "name", None), str) or not kind.name:
+        raise UsageError(f"{where} has no name: write name: ClassVar[str] = ...")
+    if not isinstance(getattr(kind, "stage", None), Stage):
+        raise UsageError(f"{where} has no stage: write stage: ClassVar[Stage] = Stage.X, X one of {', '.join(Stage.__members__)}")
+    if lacking := sorted(kind.__abstractmethods__):
+        raise UsageError(f"{where} does not define {', '.join(lacking)}")
+    try:
+        null = kind.null()
+    except Exception as error:
+        raise UsageError(f"{where}: null() fails: {error}") from error
+    if not isinstance(null, kind):
+        raise UsageError(f"{where}: null() returns {type(null).__name__}, not a setting of the technique")
 
 
 def get_technique(name: str) -> type[Technique]:

@@ -137,13 +137,15 @@ def _unneeded(store: Store, weights: Sequence[Path], grids: Iterable[Grid]) -> l
 
 
 def _set_aside(store: Store, copies: Copies) -> Iterator[Removable]:
-    """Yields damaged records, and tables of other settings.
+    """Yields damaged and replaced records, and tables of other settings.
 
     They are only copies if no other file holds the same rows.
     """
     done = {run_id for run_id, _ in copies}
     for path in _entries(store.root / "damaged", "*"):
         yield Removable("damaged records", path, _size(path), path.name.split(".")[0] not in done)
+    for path in _entries(store.root / "replaced", "*"):
+        yield Removable("replaced records", path, _size(path), only_copy=True)
     for folder in sorted(store.root.glob("*/*@*")):
         try:
             rows = run_summary.summarise_tables(store, folder.parent.name, folder.name)

@@ -1,10 +1,11 @@
 """Job: a run to be done, in the form sent to a training process."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from stableft.core import plugins
 from stableft.core.config import RunConfig
 from stableft.models.encoders import Encoder
 from stableft.tasks import Task, TaskData
@@ -56,6 +57,11 @@ class Job:
     identify: bool = False
     coverage: Mapping[str, Any] | None = None
     keep_weights: bool = False
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if not plugins.files():
+            return super().__reduce_ex__(protocol)
+        return plugins.with_texts(Job, {each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def score_split(data: TaskData) -> Literal["validation", "test"]:

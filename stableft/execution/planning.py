@@ -3,16 +3,19 @@
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
 
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.grid import Cell, Grid
 from stableft.execution.inputs import Inputs
-from stableft.storage import run_summary
+from stableft.storage import code_state, run_summary
 from stableft.storage.kept_weights import is_done
 from stableft.storage.store import Store
 
 TYPICAL_RUN_BYTES = 200_000
+Redo = Literal["changed", "all"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Planned:
         done: True if its record is in the results folder.
         collected: True if the experiment's tables have it. In a fresh clone there is no record.
         problem: The reason why it has no identity.
+        changed: Parts of the code that changed since its record was written (`code_state`).
     """
 
     cell: Cell
@@ -32,6 +36,7 @@ class Planned:
     done: bool
     collected: bool = False
     problem: str = ""
+    changed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Plan:
         remarks: Sentences about the files of encoders.
         keep_weights: True if a run is missing too as long as its weights are not kept.
         kept_bytes: Size of the weights of the missing runs, if they will be kept.
+        redone: Identities of runs that are missing only because they are to be done again.
     """
 
     grid: Grid
@@ -57,6 +63,7 @@ class Plan:
     remarks: Sequence[str] = ()
     keep_weights: bool = False
     kept_bytes: int = 0
+    redone: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -65,6 +72,11 @@ class Plan:
     @property
     def missing(self) -> list[Planned]:
         return [planned for planned in self.cells if not planned.done]
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Cached runs by the part of the code that changed since."""
+        return code_state.count(planned.changed for planned in self.cells if planned.done)
 
     @property
     def jobs(self) -> dict[str, RunConfig]:
@@ -77,7 +89,13 @@ class Plan:
 
 
 def plan(
-    grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool] = lambda run_id: True, *, keep_weights: bool = False
+    grid: Grid,
+    store: Store,
+    inputs: Inputs,
+    chosen: Callable[[str], bool] = lambda run_id: True,
+    *,
+    keep_weights: bool = False,
+    redo: Redo | None = None,
 ) -> Plan:
     """Resolves every cell to its run, and finds the finished runs.
 
@@ -89,6 +107,7 @@ def plan(
         inputs: Data and encoders of the runs.
         chosen: Returns True for the identity of a wanted run; others are left out.
         keep_weights: True if a run is missing too as long as its weights are not kept.
+        redo: Finished runs that are missing too: those whose code ``changed`` since, or ``all``.
 
     Raises:
         UsageError: Runs are not feasible; the message has the reason for each arm and task, and the
@@ -101,6 +120,7 @@ def plan(
         )
     # The runs of the cells and the source runs of those that are missing.
     cells: list[Planned] = []
+    redone: dict[str, None] = {}
     sources: dict[str, RunConfig] = {}
     checked: dict[tuple[str, str], UsageError | None] = {}
     collected = run_summary.summarise_tables(store, grid.protocol.name, grid.name)
@@ -117,8 +137,11 @@ def plan(
             continue
         if not chosen(identity):
             continue
-        cells.append(Planned(cell, identity, is_done(store, identity, keep_weights), identity in collected))
-        if not cells[-1].done:
+        done, changed = is_done(store, identity, keep_weights), _changed(store, identity)
+        if done and _again(redo, changed):
+            redone[identity], done = None, False
+        cells.append(Planned(cell, identity, done, identity in collected and identity not in redone, changed=changed))
+        if not done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
     # Everything infeasible is refused at once. Sources whose weights exist are not done again.
     if refused := {place: error for place, error in checked.items() if error}:
@@ -126,11 +149,39 @@ def plan(
             "\n".join([*(f"{task} / {arm}: {error}" for (task, arm), error in refused.items()), *_way_on(grid, refused)])
         )
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
-    sources = {identity: source for identity, source in sources.items() if not store.weights_path(identity).is_file()}
+    redone |= {identity: None for identity in sources if store.has(identity) and _again(redo, _changed(store, identity))}
+    sources = {key: source for key, source in sources.items() if key in redone or not store.weights_path(key).is_file()}
     source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
-    found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights)
+    found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights, redone=tuple(redone))
     kept_bytes = sum(inputs.encoder(config.encoder).size for config in found.jobs.values()) if keep_weights else 0
     return replace(found, kept_bytes=kept_bytes)
+
+
+def _changed(store: Store, run_id: str) -> list[str]:
+    """Returns the parts of the code that changed since a run's record; none without a record."""
+    return code_state.changed(code_state.recorded_code(run_summary.recorded_provenance(store, run_id)))
+
+
+def _again(redo: Redo | None, changed: Sequence[str]) -> bool:
+    return redo == "all" or (redo == "changed" and bool(changed))
+
+
+def set_aside_redone(wanted: Plan, store: Store) -> dict[str, Path]:
+    """Moves records and weights of runs that are to be done again to ``replaced/``; nothing is deleted.
+
+    Returns:
+        The new path of each record, by the run's identity.
+    """
+    for run_id in wanted.redone:
+        if store.weights_path(run_id).is_file():
+            store.set_aside(store.weights_path(run_id), "replaced")
+    return {run_id: store.set_aside(store.path(run_id), "replaced") for run_id in wanted.redone if store.has(run_id)}
+
+
+def other_numbers(replaced: Mapping[str, Path], store: Store) -> int:
+    """Counts the runs, done again since, whose rows differ from those of the replaced record."""
+    rows = run_summary.recorded_trajectory
+    return sum(rows(old) != new for key, old in replaced.items() if (new := rows(store.path(key))) is not None)
 
 
 def _way_on(grid: Grid, refused: Collection[tuple[str, str]]) -> list[str]:

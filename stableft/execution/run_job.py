@@ -22,7 +22,7 @@ from stableft.models import layers, token_cache
 from stableft.models.loading import quiet_transformers
 from stableft.models.tokens import Data, encode
 from stableft.models.weights import decay_factor, save_weights
-from stableft.storage import kept_weights
+from stableft.storage import code_state, kept_weights
 from stableft.storage.frames import metrics_frame, predictions_frame
 from stableft.storage.records import RunRecord
 from stableft.storage.store import Store, trajectory_of
@@ -136,6 +136,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
     # Device, threads and memory counters of this process.
     check_device(job.device)
     began = time.monotonic()
+    code_state.code_of(job.config)  # remembered for the record: files may be edited during the run
     torch.set_num_threads(job.threads)
     quiet_transformers()
     memory.reset_peak_memory()

@@ -15,6 +15,7 @@ from stableft.execution import checkout, provenance
 from stableft.execution.job import Job
 from stableft.models import kernels
 from stableft.models.tokens import Data
+from stableft.storage.code_state import code_of
 from stableft.training.checkpointing import RunCost
 from stableft.training.evaluation import evaluation_subset
 from stableft.training.runtime import Runtime, flags
@@ -40,7 +41,8 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
         cost: Time and memory of all its attempts.
 
     Returns:
-        JSON values. ``git`` (see `stableft.execution.checkout`), ``python``, ``packages``,
+        JSON values. ``git`` (see `stableft.execution.checkout`), ``code`` (digests by part, see
+        `stableft.storage.code_state`), ``python``, ``packages``,
         ``lock``, ``hardware``, ``environment``, ``torch``, ``execution``, ``samples``;
         ``coverage`` (`stableft.models.coverage.Coverage.facts`); ``data_notes``, if a user's file was
         not read as it is; the fields
@@ -49,6 +51,7 @@ def describe_run(job: Job, setup: Setup, data: Data, cost: RunCost) -> dict[str,
     """
     return {
         "git": job.code or checkout.here().keep(checkout.patches(job.results), identify=job.identify),
+        "code": code_of(job.config),
         **provenance.static(),
         "environment": provenance.environment(),
         "torch": flags(Runtime(device=job.device, packed=job.packed)),

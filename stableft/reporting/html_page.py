@@ -27,7 +27,7 @@ from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
 from stableft.reporting.pooling import load_pooled, run_tables, stale_runs
-from stableft.reporting.report import expected, reason
+from stableft.reporting.report import expected, reason, report_of
 from stableft.reporting.run_scores import final_scores
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -186,7 +186,7 @@ def section(name: str, results: Results, folder: Path, not_shown: Callable[[str]
     title, *paragraphs = re.split(r"\n\s*\n", (module.__doc__ or name).strip())
     entries: list[PageEntry] = []
     left_out: list[str] = []
-    for stem, item in module.REPORT.items():
+    for stem, item in report_of(name).items():
         try:
             entries.append(_entry(folder / stem, results))
         except Damaged:

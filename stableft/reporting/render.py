@@ -11,7 +11,7 @@ from joblib import Parallel, cpu_count, delayed
 from stableft.core.errors import MissingInput, Stale
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.reporting.pooling import load_pooled, run_tables, stale_runs
-from stableft.reporting.report import BOTH, makes_one_of, render_all
+from stableft.reporting.report import BOTH, makes_one_of, render_all, report_of
 from stableft.storage.store import Store
 
 ExperimentKey = tuple[str, str]  # protocol, experiment
@@ -86,7 +86,7 @@ def render(
     done: dict[ExperimentKey, Written] = {key: {} for key in keys}
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
         done[key] |= written
-    ordered = [done[key][name] for key in keys for name in ("", *get_experiment(key[1]).REPORT) if name in done[key]]
+    ordered = [done[key][name] for key in keys for name in ("", *report_of(key[1])) if name in done[key]]
     stale = [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
     left_out = [line for each in ordered for line in each.left_out]
     not_drawn = dict.fromkeys(line for each in ordered for line in each.not_drawn)
@@ -95,7 +95,7 @@ def render(
 
 def _parts(store: Store, key: ExperimentKey, makes: Collection[type], processes: int) -> list[list[str]]:
     """Splits the items of an experiment: one share, or one per process if its results are large."""
-    names = [name for name, item in get_experiment(key[1]).REPORT.items() if makes_one_of(item, makes)]
+    names = [name for name, item in report_of(key[1]).items() if makes_one_of(item, makes)]
     shares = processes if _size(store, key) > LARGE else 1
     return [part for part in (names[first::shares] for first in range(shares)) if part]
 
@@ -108,7 +108,7 @@ def _render(
     makes: Collection[type],
     tables: Mapping[str, pd.DataFrame],
 ) -> Written:
-    folder, report = figures / key[0] / key[1], get_experiment(key[1]).REPORT
+    folder, report = figures / key[0] / key[1], report_of(key[1])
     try:
         results = load_pooled(store, *key, tables=tables)
     except Stale:

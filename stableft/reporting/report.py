@@ -18,7 +18,9 @@ from types import ModuleType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.core.errors import MissingInput, TooFew
+from stableft.core import plugins
+from stableft.core.errors import MissingInput, TooFew, UsageError
+from stableft.core.experiments import get_experiment
 from stableft.core.files import write_whole
 from stableft.reporting import markup
 from stableft.reporting.artifact_metadata import origin_of
@@ -92,6 +94,18 @@ def table(kind: ModuleType, **options: object) -> Item:
         return TableReport(kind.table(results, **options), f"{kind.NOTE} {describe(results)}")
 
     return ReportItem(TableReport, build)
+
+
+def report_of(name: str) -> Report:
+    """Returns the report of an experiment, and the figures of plug-ins that name it in ``EXPERIMENTS``.
+
+    Raises:
+        UsageError: there is no such experiment, or it has a figure of a plug-in's name.
+    """
+    kinds = {stem: module for stem, module in plugins.loaded().items() if name in getattr(module, "EXPERIMENTS", ())}
+    if wrong := [stem for stem, module in kinds.items() if not all(hasattr(module, part) for part in ("data", "plot", "CAPTION"))]:
+        raise UsageError(f"plug-in {wrong[0]} names EXPERIMENTS, but is no figure: that has data, plot and CAPTION")
+    return plugins.plugged(get_experiment(name).REPORT, {stem: figure(module) for stem, module in kinds.items()}, "a figure")
 
 
 def makes_one_of(item: Item, makes: Collection[type]) -> bool:

@@ -36,6 +36,16 @@ def summarise_record(store: Store, run_id: str) -> RunSummary | None:
     return RunSummary(footer["config"]["task"], footer["outcome"], footer["provenance"].get("seconds"), footer.get(TRAJECTORY))
 
 
+def recorded_provenance(store: Store, run_id: str) -> Mapping[str, Any]:
+    """Returns the provenance in a run's record; empty without a readable record."""
+    return (_footer(store.path(run_id)) or {}).get("provenance") or {}
+
+
+def recorded_trajectory(path: Path) -> str | None:
+    """Returns the fingerprint of the rows of a record's file, wherever it lies; None if it can't be read."""
+    return (_footer(path) or {}).get(TRAJECTORY)
+
+
 def newest_footers(store: Store, number: int) -> Iterator[Mapping[str, Any]]:
     """Yields the footers of the newest records, newest first, without unreadable ones.
 

@@ -75,6 +75,7 @@ class Provenance(BaseModel):
     """
 
     git: Git | None = None
+    code: dict[Text, Text] | None = None
     python: Text | None = None
     packages: dict[Text, Text] | None = None
     hardware: Hardware | None = None

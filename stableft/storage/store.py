@@ -85,9 +85,9 @@ class Store:
         """Sets a damaged record aside; see `set_aside`."""
         return self.set_aside(self.path(run_id))
 
-    def set_aside(self, path: Path) -> Path:
-        """Moves a damaged file to ``damaged/``, an unread folder, and returns the new path."""
-        target = self.root / "damaged" / path.name
+    def set_aside(self, path: Path, folder: str = "damaged") -> Path:
+        """Moves a file to a folder that nothing reads, ``damaged/`` or ``replaced/``; returns the new path."""
+        target = self.root / folder / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         while target.exists():
             target = target.with_suffix(f"{target.suffix}.again")

@@ -3,16 +3,33 @@
 from collections.abc import Sequence
 from functools import cache
 
+from stableft.core import plugins
 from stableft.core.errors import UsageError, listed, quoted
 from stableft.core.own_data import OwnData
 from stableft.core.registry import modules, named
 from stableft.tasks import Task, user_files
 
 
-@cache
 def all_tasks() -> dict[str, Task]:
-    """Returns all declared tasks by name."""
-    return {task.name: task for module in modules("stableft.tasks") for task in getattr(module, "TASKS", ())}
+    """Returns all declared tasks by name, those of plug-ins last.
+
+    Raises:
+        UsageError: a plug-in's task has the name of another one.
+    """
+    return _all_tasks(plugins.key())
+
+
+@cache
+def _all_tasks(_: str) -> dict[str, Task]:
+    known = {task.name: task for module in modules("stableft.tasks") for task in getattr(module, "TASKS", ())}
+    for task in plugged_tasks():
+        known = plugins.plugged(known, {task.name: task}, "a task")
+    return known
+
+
+def plugged_tasks() -> list[Task]:
+    """Returns the tasks of plug-ins: those in ``TASKS`` of their modules."""
+    return [task for module in plugins.loaded().values() for task in getattr(module, "TASKS", ())]
 
 
 def get_task(name: str, own: OwnData | None = None) -> Task:
@@ -39,13 +56,14 @@ def get_task(name: str, own: OwnData | None = None) -> Task:
 
 
 def own_tasks(names: Sequence[str], own: OwnData | None = None) -> list[Task]:
-    """Returns the tasks of a selection of the user's own files; none if all are declared tasks.
+    """Returns the tasks of a selection of the user's own files and plug-ins; none if all are others.
 
     Raises:
         UsageError: it has both kinds of names, or there is none and ``own`` chooses columns.
         MissingInput: as for `get_task`.
     """
-    files = [name for name in names if name not in all_tasks() and user_files.is_own(name)]
+    plugged = {task.name: task for task in plugged_tasks()}
+    files = [name for name in names if name in plugged or (name not in all_tasks() and user_files.is_own(name))]
     for name in names:
         if name not in files and (ways := user_files.unread(name)):
             raise UsageError(f"unknown task {quoted(name)}; {ways}")
@@ -54,4 +72,4 @@ def own_tasks(names: Sequence[str], own: OwnData | None = None) -> list[Task]:
         raise UsageError(f"own files are run on their own: {listed(files)} now, {others} with another command")
     if not files and own and (flags := own.flags()):
         raise UsageError(f"{flags[0]} is for files of your own: name them by --tasks, such as --tasks csv:reviews.csv")
-    return [get_task(name, own) for name in files]
+    return [plugged[name] if name in plugged else get_task(name, own) for name in files]
