@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pickle
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -22,6 +23,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import pytest
 
+from stableft.core import plugins
 from stableft.core.config import RunConfig, with_overrides
 from stableft.core.files import locked, write_whole
 from stableft.models.encoders import Encoder, resolve
@@ -45,6 +47,7 @@ BASE: dict[str, Any] = {
 
 ConfigFactory = Callable[..., RunConfig]
 Quick = Callable[..., tuple[int, str, str]]
+Plug = Callable[..., None]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
@@ -68,6 +71,28 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug]:
+    """Plugs in files of the given texts, by name; with ``forget``, after all earlier ones, as a new process."""
+    monkeypatch.setenv(plugins.VARIABLE, "")
+
+    def forget() -> None:
+        os.environ[plugins.VARIABLE] = ""
+        plugins._TEXTS.clear()
+        for name in [name for name in sys.modules if name.startswith(plugins.PACKAGE)]:
+            del sys.modules[name]
+
+    def plugged(texts: dict[str, str], forget_all: bool = False) -> None:
+        if forget_all:
+            forget()
+        for name, text in texts.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        plugins.add([tmp_path / f"{name}.py" for name in texts])
+
+    yield lambda texts, forget=False: plugged(texts, forget)
+    forget()
 
 
 @pytest.fixture(scope="session")

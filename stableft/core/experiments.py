@@ -42,7 +42,7 @@ def folder() -> Path:
 def all_experiments() -> dict[str, ModuleType]:
     """Returns all experiments by name: modules under ``experiments/``, and plug-ins, that declare a ``grid``.
 
-    A plug-in without ``CLAIMS`` or ``REPORT`` gets empty ones.
+    A plug-in without ``CLAIMS`` or ``REPORT`` gets empty ones (`stableft.reporting.report.report_of`).
 
     Raises:
         UsageError: a plug-in has the name of another experiment.

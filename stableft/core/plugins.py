@@ -8,6 +8,7 @@ installed package names its modules by entry points of the groups `GROUPS`.
 
 import importlib
 import importlib.util
+import itertools
 import os
 import pickle
 import sys
@@ -29,12 +30,14 @@ GROUPS = ("stableft.techniques", "stableft.tasks", "stableft.experiments", "stab
 
 
 class PluginText(NamedTuple):
-    """A plug-in file: its path, and its text when it was first read."""
+    """A plug-in file: its path, its text when it was first read, and the number of the reading."""
 
     path: str
     text: bytes
+    number: int
 
 
+_NUMBERS = itertools.count()
 _TEXTS: dict[str, PluginText] = {}  # by the name of the module
 
 
@@ -73,7 +76,7 @@ def files() -> dict[str, Path]:
 
 def key() -> str:
     """Returns a text that changes with the plug-ins, for the caches of what is looked up among them."""
-    return "\0".join(f"{name}\0{_text(name).text!r}" for name in files())
+    return " ".join(f"{name} {_text(name).number}" for name in files())
 
 
 def loaded() -> Mapping[str, ModuleType]:
@@ -139,7 +142,7 @@ def with_texts(build: Callable[..., Any], fields: Mapping[str, Any]) -> tuple[An
 def _built(build: Callable[..., Any], texts: Mapping[str, PluginText], fields: bytes) -> Any:
     for name, source in texts.items():
         if name not in files() or _text(name).text != source.text:
-            _TEXTS[name] = source
+            _TEXTS[name] = source._replace(number=next(_NUMBERS))
             sys.modules.pop(f"{PACKAGE}.{name}", None)
     return build(**pickle.loads(fields))
 
@@ -153,7 +156,7 @@ def _text(name: str) -> PluginText:
     if name not in _TEXTS:
         path = files()[name]
         try:
-            _TEXTS[name] = PluginText(str(path), path.read_bytes())
+            _TEXTS[name] = PluginText(str(path), path.read_bytes(), next(_NUMBERS))
         except OSError as error:
             raise UsageError(f"plug-in {quoted(str(path))}: {error.strerror or error}") from None
     return _TEXTS[name]

@@ -191,7 +191,7 @@ def _check_contract(kind: type[Technique], module: ModuleType) -> None:
     try:
         null = kind.null()
     except Exception as error:
-        raise UsageError(f"{where}: null() fails: {error}") from error
+        raise UsageError(f"{where}: null() fails: {'; '.join(map(str.strip, str(error).splitlines()[:3]))}") from error
     if not isinstance(null, kind):
         raise UsageError(f"{where}: null() returns {type(null).__name__}, not a setting of the technique")
 

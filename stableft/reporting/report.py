@@ -99,13 +99,28 @@ def table(kind: ModuleType, **options: object) -> Item:
 def report_of(name: str) -> Report:
     """Returns the report of an experiment, and the figures of plug-ins that name it in ``EXPERIMENTS``.
 
+    A plug-in's experiment without a report gets its training loss, scores and table of arms.
+
     Raises:
         UsageError: there is no such experiment, or it has a figure of a plug-in's name.
     """
     kinds = {stem: module for stem, module in plugins.loaded().items() if name in getattr(module, "EXPERIMENTS", ())}
     if wrong := [stem for stem, module in kinds.items() if not all(hasattr(module, part) for part in ("data", "plot", "CAPTION"))]:
         raise UsageError(f"plug-in {wrong[0]} names EXPERIMENTS, but is no figure: that has data, plot and CAPTION")
-    return plugins.plugged(get_experiment(name).REPORT, {stem: figure(module) for stem, module in kinds.items()}, "a figure")
+    return plugins.plugged(
+        get_experiment(name).REPORT or _usual_report(), {stem: figure(module) for stem, module in kinds.items()}, "a figure"
+    )
+
+
+def _usual_report() -> Report:
+    from stableft.reporting.figures import curves, distributions
+    from stableft.reporting.tables import arm_summary
+
+    return {
+        "train_loss": figure(curves, split="train", metric="loss"),
+        "score_distribution": figure(distributions),
+        "arms": table(arm_summary),
+    }
 
 
 def makes_one_of(item: Item, makes: Collection[type]) -> bool:

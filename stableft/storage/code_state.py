@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import stableft
+from stableft.core import plugins
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput
 from stableft.core.grid import run_command
@@ -64,17 +65,24 @@ def code_of(config: RunConfig) -> dict[str, str]:
 
 
 def changed(recorded: Mapping[str, str]) -> list[str]:
-    """Returns the parts whose code is not that of the record; of a record without digests none is known."""
-    return [part for part, digest in recorded.items() if current(part) != digest]
+    """Returns the parts whose code is not that of the record.
+
+    Of a record without digests none is known, nor is a technique that no plug-in has now.
+    """
+    return [part for part, digest in recorded.items() if current(part) not in (None, digest)]
 
 
-@cache
 def current(part: str) -> str | None:
     """Returns the digest of a part as this process has it; None if there is no such technique.
 
     The source is read at the first call, so a process calls this before it begins its first run: files
     may be edited while it works.
     """
+    return _current(part, plugins.key())
+
+
+@cache
+def _current(part: str, _: str) -> str | None:
     if part in PARTS:
         room, names = PARTS[part]
         folder = Path(stableft.__file__).parent / room
