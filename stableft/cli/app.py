@@ -17,6 +17,7 @@ from stableft.cli import (
     import_results,
     logs,
     ls,
+    new,
     plan,
     predict,
     recommend,
@@ -26,6 +27,7 @@ from stableft.cli import (
     show_run,
     status,
     trace,
+    try_setting,
     verify,
 )
 from stableft.cli.common import option, out, settings
@@ -57,6 +59,8 @@ app = typer.Typer(
 )
 app.command(cls=GroupedCommand)(plan.plan)
 app.command(cls=GroupedCommand)(run.run)
+app.command("try", cls=GroupedCommand)(try_setting.try_setting)
+app.command()(new.new)
 app.command(cls=GroupedCommand)(retry.retry)
 app.command(cls=GroupedCommand)(status.status)
 app.command()(failures.failures)

@@ -21,7 +21,7 @@ from stableft.execution.input_quality import qualities
 from stableft.execution.inputs import Inputs
 from stableft.models.encoders import fetch_encoder
 from stableft.tasks import Task, download
-from stableft.tasks.catalog import get_task
+from stableft.tasks.catalog import get_task, plugged_tasks
 from stableft.tasks.data_summary import QUANTILES, summarise
 from stableft.tasks.download import Fetched
 from stableft.tasks.settings_source import settings_source
@@ -62,7 +62,7 @@ def run_of(task: Task, protocol: str | None) -> RunConfig:
         UsageError: there is no such scale, or it hasn't the task.
     """
     scales = [get_protocol(name) for name in ([protocol] if protocol else SCALES)]
-    if task.own is not None:
+    if task.own is not None or task in plugged_tasks():
         known = [get_task(name) for name in dict.fromkeys([*scales[0].tasks, *scales[0].configs])]
         like = settings_source(task, task.load(), known)[0]
         return scales[0].configs[like].model_copy(update={"task": task.name})

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 from rich.console import RenderableType
@@ -21,6 +21,7 @@ from stableft.cli.progress import live_progress
 from stableft.cli.selection import Selection, command, failures_command, plugin_words, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
 from stableft.core.errors import NothingSelected, StableftError, Unwritable
+from stableft.core.experiments import all_experiments
 from stableft.core.files import is_writable
 from stableft.core.grid import join_spans
 from stableft.execution import collect, planning, runner
@@ -109,6 +110,30 @@ def say_quality(planned: Plan, inputs: Inputs, execution: ExecutionOptions) -> N
         refuse_unreadable(found)
 
 
+class Outcome(NamedTuple):
+    """What became of a plan.
+
+    Attributes:
+        collected: The collected tables; None if no run is done.
+        failures: Statuses of failed runs.
+        damaged: A message for each damaged record.
+    """
+
+    collected: Results | None
+    failures: Sequence[Status]
+    damaged: Sequence[str]
+
+    def end(self, context: typer.Context) -> None:
+        """Ends the command if a run failed; the most severe failure decides the exit code."""
+        if self.damaged:
+            again = command(context, "try" if context.info_name == "try" else "run")
+            err.print(*self.damaged, f"To run them again: {again}", sep="\n")
+            raise typer.Exit(Exit.RUNS_FAILED)
+        if self.failures:
+            codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
+            raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in self.failures))
+
+
 def perform(
     context: typer.Context,
     selected: Selection,
@@ -117,10 +142,17 @@ def perform(
     execution: ExecutionOptions,
     as_json: bool,
 ) -> None:
-    """Says how long a plan takes, executes it, collects its runs, and shows the outcome.
+    """Does a plan, see `execute`, and shows the outcome."""
+    outcome = execute(context, selected, planned, store, execution)
+    show(finished(planned, store, outcome.collected, outcome.failures, execution.again), as_json)
+    outcome.end(context)
 
-    After an interrupt it collects the finished runs too. `run` repeats runs with damaged records once;
-    `retry` does not.
+
+def execute(context: typer.Context, selected: Selection, planned: Plan, store: Store, execution: ExecutionOptions) -> Outcome:
+    """Says how long a plan takes, executes it, and collects its runs.
+
+    After an interrupt it collects the finished runs too. Runs with damaged records are repeated once,
+    except by `retry`.
     """
     failures: list[Status] = []
     try:
@@ -141,7 +173,7 @@ def perform(
         except KeyboardInterrupt:
             _end_interrupted(context, selected, planned, store, failures, execution.again)
         collected = collect.collect(selected.whole, store, selected.inputs, damaged.append)
-        if last or not damaged or context.info_name != "run":
+        if last or not damaged or context.info_name == "retry":
             break
         err.print(*damaged, "Running them again.", sep="\n")
         failed = {status.job.run_id for status in failures}
@@ -155,14 +187,7 @@ def perform(
     if replaced:
         others = planning.other_numbers(replaced, store)
         err.print(f"{len(replaced)} runs were done again, {others} of them with other numbers; old records: {store.root}/replaced/")
-    # Show the outcome; the most severe failure decides the exit code.
-    show(finished(planned, store, collected, failures, execution.again), as_json)
-    if damaged:
-        err.print(*damaged, f"To run them again: {command(context, 'run')}", sep="\n")
-        raise typer.Exit(Exit.RUNS_FAILED)
-    if failures:
-        codes = {"refused": Exit.MISSING_INPUT, "device": Exit.NO_DEVICE, "io": Exit.IO}
-        raise typer.Exit(max(codes.get(failure.state, Exit.RUNS_FAILED) for failure in failures))
+    return Outcome(collected, failures, damaged)
 
 
 def announced(planned: Plan, store: Store, selected: Selection, execution: ExecutionOptions) -> Forecast:
@@ -203,7 +228,8 @@ def _runs(
             first.remove(status.job.run_id)
             if more and not first:
                 with contextlib.suppress(StableftError, OSError):  # the collection at the end reports what is wrong
-                    if collected := collect.collect(selected.whole, store, selected.inputs, warn):
+                    collected = collect.collect(selected.whole, store, selected.inputs, warn)
+                    if collected and selected.grid.name in all_experiments():
                         err.print(f"seed {seeds[0]} has ended. {drawable(collected, store)}; the grid continues.")
 
 
@@ -233,7 +259,7 @@ def _end_interrupted(
             collected = collect.collect(selected.whole, store, selected.inputs, err.print)
         except (StableftError, OSError) as error:
             err.print(f"not collected: {error}")
-    if collected is not None:
+    if collected is not None and selected.grid.name in all_experiments():
         err.print(drawable(collected, store))
     err.print(interrupted(planned, store, failures, resume, again))
     raise typer.Exit(Exit.INTERRUPTED)

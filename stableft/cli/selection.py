@@ -3,13 +3,13 @@
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from stableft.cli import own_options
-from stableft.cli.common import EXPERIMENT, RESULTS, ResultsFolder, option
+from stableft.cli.common import EXPERIMENT, RESULTS, ResultsFolder, option, with_options
 from stableft.core import plugins
 from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import get_experiment
@@ -24,6 +24,7 @@ from stableft.tasks.catalog import get_task, own_tasks
 from stableft.tasks.settings_source import settings_source
 
 PANEL = "Selection"
+ProtocolName = Annotated[str, option("Scale: smoke, laptop, small or paper.", "--protocol", panel=PANEL)]
 
 
 class Selection(NamedTuple):
@@ -40,12 +41,38 @@ class Selection(NamedTuple):
     inputs: Inputs
 
 
-def read_selection(
-    experiment: Annotated[str, typer.Argument(help="A name that `ls experiments` lists, or your own file.", **EXPERIMENT)],
-    protocol_name: Annotated[str, option("Scale: smoke, laptop, small or paper.", "--protocol", panel=PANEL)] = "laptop",
+class Narrowing(NamedTuple):
+    """What part of a grid is wanted, and at which settings; None: all, or as the grid has it.
+
+    Attributes:
+        seeds: Such as ``0-49``.
+        tasks: Names of tasks or own files.
+        changes: Dotted overrides of every run.
+        reading: How own files are read.
+    """
+
+    seeds: str | None
+    tasks: Sequence[str] | None
+    changes: Mapping[str, Any]
+    reading: OwnData
+
+    def of(self, whole: Grid, arms: Sequence[str] | None = None) -> Selection:
+        """Returns the wanted runs of a grid.
+
+        Raises:
+            UsageError: a name is unknown, or a setting is impossible.
+            MissingInput: own files are absent or malformed.
+        """
+        chosen = self.tasks
+        if own := own_tasks(chosen or [], self.reading):
+            whole, chosen = with_own_tasks(whole, own), None
+        whole = select(whole, seeds=parse_seeds(self.seeds) if self.seeds else None, overrides=self.changes)
+        return Selection(select(whole, arms=arms, tasks=chosen), whole, Inputs(own))
+
+
+def read_narrowing(
     seeds: Annotated[str | None, option("Such as 0-49 or 0,3,7; by default the protocol's own.", panel=PANEL)] = None,
     tasks: Annotated[str | None, option("Only these, separated by commas; or own files, such as csv:PATH.", panel=PANEL)] = None,
-    arms: Annotated[str | None, option("Only these arms, separated by commas.", panel=PANEL)] = None,
     encoder: Annotated[str | None, option("Another encoder: a folder, a hub id or an embedded name.", panel=PANEL)] = None,
     precision: Annotated[str | None, option("fp32, bf16 or tf32 (GPU); part of a run's identity.", panel=PANEL)] = None,
     overrides: Annotated[
@@ -59,6 +86,28 @@ def read_selection(
     encoding: own_options.EncodingName = None,
     on_duplicates: own_options.OnDuplicates = "stop",
     on_variants: own_options.OnVariants = "stop",
+) -> Narrowing:
+    """Returns what the options choose.
+
+    Raises:
+        UsageError: an option can't be read.
+    """
+    changes = parse_overrides(overrides or [])
+    if encoder:
+        changes["encoder"] = os.path.expanduser(encoder)
+    if precision:
+        changes["precision"] = precision
+    reading = own_options.read_own_data(text, pair, label, score, split, encoding, on_duplicates, on_variants)
+    return Narrowing(seeds, names(tasks), changes, reading)
+
+
+@with_options(narrowing=read_narrowing)
+def read_selection(
+    *,
+    experiment: Annotated[str, typer.Argument(help="A name that `ls experiments` lists, or your own file.", **EXPERIMENT)],
+    protocol_name: ProtocolName = "laptop",
+    narrowing: Narrowing,
+    arms: Annotated[str | None, option("Only these arms, separated by commas.", panel=PANEL)] = None,
     results: ResultsFolder = RESULTS,
 ) -> Selection:
     """Returns the runs selected by the options.
@@ -67,18 +116,7 @@ def read_selection(
         UsageError: a name is unknown, or a setting is impossible.
         MissingInput: own files are absent or malformed.
     """
-    whole = _whole(experiment, protocol_name, Store(results))
-    changes = parse_overrides(overrides or [])
-    if encoder:
-        changes["encoder"] = os.path.expanduser(encoder)
-    if precision:
-        changes["precision"] = precision
-    chosen = names(tasks)
-    reading = own_options.read_own_data(text, pair, label, score, split, encoding, on_duplicates, on_variants)
-    if own := own_tasks(chosen or [], reading):
-        whole, chosen = with_own_tasks(whole, own), None
-    whole = select(whole, seeds=parse_seeds(seeds) if seeds else None, overrides=changes)
-    return Selection(select(whole, arms=names(arms), tasks=chosen), whole, Inputs(own))
+    return narrowing.of(_whole(experiment, protocol_name, Store(results)), names(arms))
 
 
 def _whole(experiment: str, protocol_name: str, store: Store) -> Grid:

@@ -1,5 +1,6 @@
 """Dask with processes that are really processes: schedulers and workers that die, interrupts, sockets, TLS, versions."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,8 +14,10 @@ import pandas as pd
 import psutil
 import pytest
 
+from stableft.storage.code_state import digest
 from stableft.storage.store import Store
 from tests.conftest import wait_for
+from tests.core.test_plugins import TECHNIQUE
 from tests.helpers.commands import SMOKE, call, start, wait_for_a_run
 
 pytestmark = pytest.mark.slow
@@ -218,3 +221,16 @@ def test_a_worker_of_another_version_is_refused_by_name(
     assert message in err
     assert "Traceback" not in err
     assert not records(tmp_path)
+
+
+def test_workers_are_sent_the_technique_of_a_plugin(begin: Begin, scheduler_file: str, tmp_path: Path):
+    """They were started without it, in an environment that does not name it."""
+    worker(begin, scheduler_file)
+    (tmp_path / "shrink.py").write_text(TECHNIQUE)
+    words = ("try", "shrink:factor=0.5", "--plugin", "shrink.py", "--protocol", "smoke", "--seeds", "0", "--results", "out")
+    code, out, err = call(tmp_path, *words, "--backend", "dask", "--scheduler", scheduler_file, "--json")
+    assert code == 0, err
+    runs = pd.read_parquet(next(tmp_path.glob("out/smoke/*/runs.parquet")))
+    codes = [provenance["code"] for provenance in map(json.loads, runs["provenance"])]
+    assert sorted(map(len, codes)) == [2, 3]
+    assert next(code for code in codes if len(code) == 3)["technique shrink"] == digest(TECHNIQUE)
