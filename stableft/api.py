@@ -1,8 +1,9 @@
-"""Python interface: build a grid, run it, and get its metrics, figures and verdicts.
+"""Python interface: grids, their runs, metrics, figures and verdicts.
 
     from stableft import api
 
-    grid = api.grid({"standard": {}, "reinit": {"techniques": [{"name": "reinit", "num_layers": 1}]}}, seeds=range(6))
+    arms = {"standard": {}, "reinit": {"techniques": [{"name": "reinit", "num_layers": 1}]}}
+    grid = api.grid(arms, seeds=range(6))
     results = api.run(grid)
     api.compare(results)
     api.draw("curves", results, split="train", metric="loss")
@@ -50,8 +51,8 @@ def grid(
     """Builds a grid of arms x tasks x seeds.
 
     Args:
-        arms: Name -> dotted settings in which the arm differs from the task's baseline. The first one is
-            what the others are compared with.
+        arms: Name -> dotted settings in which the arm differs from the task's baseline. The others are
+            compared with the first one.
         name: Folder of its results.
         protocol: Scale, whose baselines and tasks are used.
         tasks: Some of them; None: those of the protocol.

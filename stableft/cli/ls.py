@@ -1,4 +1,4 @@
-"""Ls: lists experiments, techniques, tasks, settings and more, a line each, or shows one technique's card."""
+"""Ls: lists experiments, techniques, tasks and more, a line each, or shows all about one."""
 
 import inspect
 import json
@@ -125,7 +125,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Returns the first sentence on each field under Attributes in a docstring; none for a technique's card."""
+    """Returns the first sentence on each field under Attributes in a docstring."""
     _, _, text = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^ {4}(\w[\w, ]*): (.+(?:\n {8}.+)*)", text, flags=re.MULTILINE)
     sentences = {names: re.split(r"(?<=\.) (?=[A-Z])", " ".join(said.split()))[0] for names, said in entries}

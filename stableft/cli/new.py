@@ -3,7 +3,6 @@
 import shlex
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Annotated
 
 import typer
@@ -52,7 +51,9 @@ def written(kind: str, name: str, folder: Path) -> View:
     folder.mkdir(parents=True, exist_ok=True)
     for path, template in paths.items():
         text = (files("stableft.cli") / "templates" / template).read_text(encoding="utf-8")
-        write_whole(path, Template(text).substitute(values).encode())
+        for word, value in values.items():
+            text = text.replace(f"${word}", value)
+        write_whole(path, text.encode())
     file, test = map(str, paths)
     commands = {
         "technique": [["try", name, "--plugin", file, "--seeds", "0-5"]],

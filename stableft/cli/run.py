@@ -110,8 +110,8 @@ def say_quality(planned: Plan, inputs: Inputs, execution: ExecutionOptions) -> N
         refuse_unreadable(found)
 
 
-class Outcome(NamedTuple):
-    """What became of a plan.
+class ExecutedGrid(NamedTuple):
+    """A grid after its execution: its tables and what failed.
 
     Attributes:
         collected: The collected tables; None if no run is done.
@@ -148,7 +148,7 @@ def perform(
     outcome.end(context)
 
 
-def execute(context: typer.Context, selected: Selection, planned: Plan, store: Store, execution: ExecutionOptions) -> Outcome:
+def execute(context: typer.Context, selected: Selection, planned: Plan, store: Store, execution: ExecutionOptions) -> ExecutedGrid:
     """Says how long a plan takes, executes it, and collects its runs.
 
     After an interrupt it collects the finished runs too. Runs with damaged records are repeated once,
@@ -187,7 +187,7 @@ def execute(context: typer.Context, selected: Selection, planned: Plan, store: S
     if replaced:
         others = planning.other_numbers(replaced, store)
         err.print(f"{len(replaced)} runs were done again, {others} of them with other numbers; old records: {store.root}/replaced/")
-    return Outcome(collected, failures, damaged)
+    return ExecutedGrid(collected, failures, damaged)
 
 
 def announced(planned: Plan, store: Store, selected: Selection, execution: ExecutionOptions) -> Forecast:

@@ -42,7 +42,7 @@ class Selection(NamedTuple):
 
 
 class Narrowing(NamedTuple):
-    """What part of a grid is wanted, and at which settings; None: all, or as the grid has it.
+    """The wanted part of a grid, and its settings; None: all, or as the grid has it.
 
     Attributes:
         seeds: Such as ``0-49``.

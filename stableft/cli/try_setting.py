@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from stableft.cli.common import FIGURES, RESULTS, AsJson, FiguresFolder, Results
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.cli.plan import RedoRuns, expected_time, plan_view, quality
-from stableft.cli.run import DryRun, Outcome, execute, failed, say_quality
+from stableft.cli.run import DryRun, ExecutedGrid, execute, failed, say_quality
 from stableft.cli.selection import Narrowing, ProtocolName, Selection, command, parse_overrides, read_narrowing
 from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import get_protocol
@@ -100,7 +101,7 @@ def parse_setting(text: str) -> Override:
     return {"techniques": techniques or None, **changes}
 
 
-def trial_view(selected: Selection, store: Store, outcome: Outcome, figures: Any) -> View:
+def trial_view(selected: Selection, store: Store, outcome: ExecutedGrid, figures: Any) -> View:
     """Draws the scores of a trial, and shows its comparison by task."""
     from stableft.reporting import markup, report
     from stableft.reporting.figures import distributions
@@ -127,7 +128,7 @@ def trial_view(selected: Selection, store: Store, outcome: Outcome, figures: Any
     return View(text, data)
 
 
-def sentence(row: dict[str, Any]) -> str:
+def sentence(row: Mapping[Any, Any]) -> str:
     """Returns what a row of the comparison says about one task, and what would decide it."""
     if row["p"] < 0.05:
         return f"{row['task']}: {'better' if row['difference'] > 0 else 'worse'} (p = {row['p']:.3f}, {row['pairs']} pairs)"

@@ -40,7 +40,7 @@ def folder() -> Path:
 
 
 def all_experiments() -> dict[str, ModuleType]:
-    """Returns all experiments by name: modules under ``experiments/``, and plug-ins, that declare a ``grid``.
+    """Returns all experiments by name: modules of ``experiments/`` and plug-ins with a ``grid``.
 
     A plug-in without ``CLAIMS`` or ``REPORT`` gets empty ones (`stableft.reporting.report.report_of`).
 

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import itertools
 import os
-import pickle
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -134,17 +133,27 @@ def with_texts(build: Callable[..., Any], fields: Mapping[str, Any]) -> tuple[An
 
     Args:
         build: Makes the object of its fields; it is not a plug-in's.
-        fields: Pickled apart, to be read only where the plug-ins are known.
+        fields: Read after the texts of the plug-ins, in the order in which they are written.
     """
-    return _built, (build, {name: _text(name) for name in files()}, pickle.dumps(dict(fields)))
+    return _built, (_SentTexts({name: _text(name) for name in files()}), build, dict(fields))
 
 
-def _built(build: Callable[..., Any], texts: Mapping[str, PluginText], fields: bytes) -> Any:
+class _SentTexts(dict[str, PluginText]):
+    """The texts of plug-ins, which become known where they are unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _receive, (dict(self),)
+
+
+def _receive(texts: Mapping[str, PluginText]) -> None:
     for name, source in texts.items():
         if name not in files() or _text(name).text != source.text:
             _TEXTS[name] = source._replace(number=next(_NUMBERS))
             sys.modules.pop(f"{PACKAGE}.{name}", None)
-    return build(**pickle.loads(fields))
+
+
+def _built(_: None, build: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
+    return build(**fields)
 
 
 def _text(name: str) -> PluginText:

@@ -118,7 +118,21 @@ def plan(
         raise UsageError(
             f"{name} holds imported results ({what}), which can't be run; `stableft verify --protocol {name}` judges them"
         )
-    # The runs of the cells and the source runs of those that are missing.
+    cells, redone, sources = _resolved(grid, store, inputs, chosen, keep_weights, redo)
+    problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
+    # Sources whose weights exist are not done again.
+    redone |= {identity: None for identity in sources if store.has(identity) and _again(redo, _changed(store, identity))}
+    sources = {key: source for key, source in sources.items() if key in redone or not store.weights_path(key).is_file()}
+    source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
+    found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights, redone=tuple(redone))
+    kept_bytes = sum(inputs.encoder(config.encoder).size for config in found.jobs.values()) if keep_weights else 0
+    return replace(found, kept_bytes=kept_bytes)
+
+
+def _resolved(
+    grid: Grid, store: Store, inputs: Inputs, chosen: Callable[[str], bool], keep_weights: bool, redo: Redo | None
+) -> tuple[list[Planned], dict[str, None], dict[str, RunConfig]]:
+    """Returns the cells, the runs among them to be done again, and the source runs of missing ones."""
     cells: list[Planned] = []
     redone: dict[str, None] = {}
     sources: dict[str, RunConfig] = {}
@@ -143,18 +157,12 @@ def plan(
         cells.append(Planned(cell, identity, done, identity in collected and identity not in redone, changed=changed))
         if not done:
             sources |= {inputs.run_id(source): source for source in cell.config.sources().values()}
-    # Everything infeasible is refused at once. Sources whose weights exist are not done again.
+    # Everything infeasible is refused at once.
     if refused := {place: error for place, error in checked.items() if error}:
         raise UsageError(
             "\n".join([*(f"{task} / {arm}: {error}" for (task, arm), error in refused.items()), *_way_on(grid, refused)])
         )
-    problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
-    redone |= {identity: None for identity in sources if store.has(identity) and _again(redo, _changed(store, identity))}
-    sources = {key: source for key, source in sources.items() if key in redone or not store.weights_path(key).is_file()}
-    source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
-    found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights, redone=tuple(redone))
-    kept_bytes = sum(inputs.encoder(config.encoder).size for config in found.jobs.values()) if keep_weights else 0
-    return replace(found, kept_bytes=kept_bytes)
+    return cells, redone, sources
 
 
 def _changed(store: Store, run_id: str) -> list[str]:

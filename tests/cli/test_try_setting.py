@@ -34,7 +34,7 @@ def test_a_trial_is_compared_drawn_and_cached(tmp_path: Path, quick: Quick):
     seconds = runs.groupby("arm")["seconds"].median()
     assert row["time"] == pytest.approx(seconds["reinit:num_layers=1+dropout=0"] / seconds["standard"])
     # Both arms differ in exactly what was typed.
-    configs = {row.arm: json.loads(row.config) for row in runs[runs["seed"] == 0].itertuples()}
+    configs = {row.arm: json.loads(str(row.config)) for row in runs[runs["seed"] == 0].itertuples()}
     tried_config = configs["reinit:num_layers=1+dropout=0"]
     assert tried_config.pop("techniques") == [{"name": "reinit", "pooler": True, "num_layers": 1}]
     assert (tried_config.pop("dropout"), configs["standard"].pop("dropout")) == (0, 0.1)

@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -175,7 +176,7 @@ class Holder:
     def __init__(self, held: object) -> None:
         self.held = held
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[Any, ...]:
         return plugins.with_texts(Holder, {"held": self.held})
 
 

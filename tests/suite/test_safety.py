@@ -40,8 +40,9 @@ FORBIDDEN = {
     "autoescape": False,
     "verify": False,
 }
-# Which may import by a name: only names of this package and of experiments, never of what a user or a file says.
-IMPORTERS = {"stableft/core/experiments.py", "stableft/core/registry.py"}
+# Which may import by a name: names of this package and of experiments; and plug-ins, which the user names to be run. No other
+# thing that a user or a file says.
+IMPORTERS = {"stableft/core/experiments.py", "stableft/core/registry.py", "stableft/core/plugins.py"}
 
 
 def name_of(node: ast.expr) -> str:

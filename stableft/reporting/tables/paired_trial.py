@@ -1,4 +1,4 @@
-"""Paired trial: each arm against the first at equal seeds, with its failed runs, cost, and seeds to decide."""
+"""Paired trial: each arm against the first at equal seeds, with cost and seeds to decide."""
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,10 @@ def table(results: Results) -> pd.DataFrame:
     """Compares each arm with the first, per task, over the seeds that both have.
 
     Returns:
-        task, arm, pairs, mean, reference (the first arm's mean), difference, low and high (its 95 % BCa
-        interval), p, failed, failed_reference, time (median seconds of a run over the first arm's), more
-        (seeds in addition to the pairs that would decide; 0 if p < 0.05; none if no number would).
+        task, arm, pairs, mean, reference (the first arm's mean), difference, low and high (its 95 %
+        BCa interval), p, failed, failed_reference, time (median seconds of a run over the first
+        arm's), more (seeds in addition to the pairs that would decide; 0 if p < 0.05; none if no
+        number would).
 
     Raises:
         MissingInput: see `final_scores`.

@@ -228,7 +228,7 @@ def test_workers_are_sent_the_technique_of_a_plugin(begin: Begin, scheduler_file
     worker(begin, scheduler_file)
     (tmp_path / "shrink.py").write_text(TECHNIQUE)
     words = ("try", "shrink:factor=0.5", "--plugin", "shrink.py", "--protocol", "smoke", "--seeds", "0", "--results", "out")
-    code, out, err = call(tmp_path, *words, "--backend", "dask", "--scheduler", scheduler_file, "--json")
+    code, _, err = call(tmp_path, *words, "--backend", "dask", "--scheduler", scheduler_file, "--json")
     assert code == 0, err
     runs = pd.read_parquet(next(tmp_path.glob("out/smoke/*/runs.parquet")))
     codes = [provenance["code"] for provenance in map(json.loads, runs["provenance"])]
