@@ -106,8 +106,9 @@ figures: $(READY) ## Regenerate every figure from the collected results
 tables: $(READY) ## Regenerate every table from the collected results
 	$(PY) -m stableft tables $(DRAWN)
 
-verify: $(READY) ## Judge every claim on the collected results, and write CLAIMS.md, beside other RESULTS
+verify: $(READY) ## Judge every claim on the collected results, and write CLAIMS.md, beside other RESULTS; README's table too
 	$(PY) -m stableft verify $(PLACE)
+	$(if $(filter results,$(RESULTS)),$(PY) -m docs.generator.answers)
 
 report: $(READY) ## Write figures, tables and one offline page per scale: figures/<protocol>/report.html
 	@status=0; for part in figures tables report; do $(PY) -m stableft $$part $(DRAWN) || status=$$?; done; exit $$status

@@ -128,7 +128,9 @@ def test_no_data_and_no_hosts_are_committed(project: Path):
 
 def test_git_keeps_the_images_that_a_document_shows_and_no_others(project: Path):
     pages = [*project.glob("*.md"), *(project / "docs").rglob("*.md")]
-    shown = {path for page in pages for path in re.findall(r"!\[.*?\]\((figures/\S+?)\)", page.read_text(encoding="utf-8"))}
+    shown = {
+        path for page in pages for path in re.findall(r"!\[.*?\]\((?:\.\./)*(figures/\S+?)\)", page.read_text(encoding="utf-8"))
+    }
     lines = (project / ".gitignore").read_text(encoding="utf-8").splitlines()
     kept = {line[1:] for line in lines if line.startswith("!figures/")}
     assert kept == {str(Path(path).with_suffix(suffix)) for path in shown for suffix in (".png", ".svg")}
