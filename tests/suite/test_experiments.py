@@ -123,11 +123,11 @@ def test_precision_found_what_it_says(project: Path):
 
 # Runs by task, as the sources have them where they have the experiment (protocol sections 2 to 7).
 SOURCES = {
-    "adam": {task: 50 * 2 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., section 4; first source document
+    "adam": {task: 50 * 2 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., section 4; TNEWS note
     "article": {f"commonlit{fold}": 7 * 6 for fold in range(5)},  # rows of the article's table, here 6 seeds
     "lr_grid": {"rte_dev": 3 * 3 * 2 * 25},  # Mosbach et al.: rates x epochs x correction x seeds = 450 models
     "mosbach": {task: 6 * 25 for task in GLUE_DEV},  # Table 1 has three; the correction alone, and Figure 3's two
-    "slower": {"tnews50k": 2 * 20},  # the first source document has one run of each
+    "slower": {"tnews50k": 2 * 20},  # the TNEWS note has one run of each
     "longer": {task: 6 * 2 * 8 for task in GLUE_1K},  # Zhang et al., Figures 8 and 14: lengths x methods x seeds
     "precision": {task: 4 * 20 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., Appendix C: 20 trials
     "reinit": {task: (2 + 6 + 1) * 20 for task in GLUE_SMALL},  # standard, pooler, 1 to 6 and 10 blocks
