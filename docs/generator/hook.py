@@ -1,0 +1,46 @@
+"""Hook of MkDocs: adds generated pages, pages from outside docs/, and drawn figures to the site."""
+
+from pathlib import Path
+from typing import Any
+
+from docs.generator import pages
+from docs.generator.experiment_pages import draw, figure_file
+from docs.generator.matrix import ROOT
+
+DRAWN = ROOT / "build" / "site-figures"
+HOME = "---\nhide: [navigation]\n---\n"
+SECTIONS = {"Experiments": "experiments/", "Techniques": "techniques/", "API": "api/", "Decisions": "adr/"}
+
+
+def on_config(config: Any) -> Any:
+    """Lists the pages of some folders in the sections of the navigation that are named after them."""
+    known = [*pages.generated_pages(), *pages.written_pages()]
+    for section in config.nav:
+        (title, entries), *_ = section.items()
+        if folder := SECTIONS.get(title):
+            entries += [path for path in known if path.startswith(folder) and path not in entries]
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds all files that are not in docs/."""
+    from mkdocs.structure.files import File
+
+    for path, text in pages.generated_pages().items():
+        files.append(File.generated(config, path, content=text))
+    for path, source in {"README.md": ROOT / "README.md", **pages.linked_files()}.items():
+        if source.suffix == ".md":
+            text = pages.with_site_links(source.read_text(encoding="utf-8"), source)
+            files.append(File.generated(config, path, content=HOME + text if path == "README.md" else text))
+        else:
+            files.append(File.generated(config, path, abs_src_path=str(source)))
+    for path in [path for path in pages.generated_pages() if path.startswith("experiments/") and not path.endswith("index.md")]:
+        name = Path(path).stem
+        files.append(File.generated(config, figure_file(name), abs_src_path=str(draw(name, DRAWN))))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Rewrites the links of a page of docs/ as if docs/ lay at the top."""
+    source = Path(page.file.abs_src_path) if page.file.abs_src_path else None
+    return pages.with_site_links(markdown, source) if source and source.is_relative_to(ROOT / "docs") else markdown
