@@ -25,11 +25,11 @@ def experiment_pages() -> dict[str, str]:
     modules = all_experiments()
     pages = {f"experiments/{name}.md": page(name, module, rows) for name, module in modules.items()}
     listed = [
-        [f"[{name}]({name}.md)", to_markdown(title(module), "../protocol.md"), ", ".join(scales(name)), f"`make ablation-{name}`"]
+        [f"[{name}]({name}.md)", to_markdown(title(module), "../protocol.md"), ", ".join(scales(name))]
         for name, module in modules.items()
     ]
-    head = "# Experiments\n\nOne page per question. What all of them found together: [the evidence](../evidence.md).\n\n"
-    return {"experiments/index.md": head + table(["experiment", "question", "results at", "command"], listed), **pages}
+    head = "# Experiments\n\n`make ablation-NAME` runs one. What all of them found: [the evidence](../evidence.md).\n\n"
+    return {"experiments/index.md": head + table(["experiment", "question", "results at"], listed), **pages}
 
 
 def title(module: ModuleType) -> str:
@@ -42,35 +42,35 @@ def scales(name: str) -> list[str]:
     return [scale for scale in SCALES if (RESULTS / scale / name / "runs.parquet").is_file()]
 
 
-def telling_figure(name: str) -> tuple[str, str]:
-    """Returns scale and name of the figure on the page of an experiment."""
-    return scales(name)[0], TELLING.get(name, "score_distribution")
+def telling_figure(name: str) -> tuple[str, str] | None:
+    """Returns scale and name of the figure on an experiment's page; None without results."""
+    figure = TELLING.get(name, "score_distribution")
+    places = [scale for scale in scales(name) if (FIGURES / scale / name / f"{figure}.txt").is_file()]
+    return (places[0], figure) if places else None
 
 
-def figure_file(name: str) -> str:
-    """Returns the path of that figure in the site."""
-    scale, figure = telling_figure(name)
-    return f"experiments/figures/{scale}-{name}-{figure}.png"
+def figure_file(name: str) -> str | None:
+    """Returns the path of that figure in the site; None without results."""
+    told = telling_figure(name)
+    return f"experiments/figures/{told[0]}-{name}-{told[1]}.png" if told else None
 
 
 def page(name: str, module: ModuleType, rows: dict[str, ClaimRow]) -> str:
     """Returns the page of one experiment."""
-    scale, figure = telling_figure(name)
     described = paragraphs(module.__doc__ or "")[1:]
-    caption = (FIGURES / scale / name / f"{figure}.txt").read_text(encoding="utf-8").strip()
-    lead, _, rest = caption.partition(". ")
+    where = f"There are results at {', '.join(scales(name))}." if scales(name) else "There are no results yet."
     parts = [
         f"# {name}",
         f"**{title(module)}**",
+        *(to_markdown(text[:1].upper() + text[1:], "../protocol.md") for label, text in described if label == "Question"),
         f"    make ablation-{name}",
-        f"`make plan-{name}` says how long that takes here. There are results at {', '.join(scales(name))}.",
-        f"![{figure}](figures/{Path(figure_file(name)).name})",
-        f"*{escaped(lead)}.* (`figures/{scale}/{name}/{figure}`)",
-        folded("How to read this figure", escaped(rest)),
+        f"`make plan-{name}` says how long that takes here. {where}",
+        *shown(name),
+        *sections([part for part in described if part[0].startswith("Found")]),
         "## Verdicts",
         verdicts(name, rows),
         "Signs, tests and thresholds: [claims](../CLAIMS.md).",
-        *((f"## {label}\n\n" if label else "") + to_markdown(text, "../protocol.md") for label, text in described),
+        *sections([part for part in described if part[0] != "Question" and not part[0].startswith("Found")]),
         *numbers(name),
         "## Figures and tables",
         artifacts(name, module),
@@ -78,8 +78,27 @@ def page(name: str, module: ModuleType, rows: dict[str, ClaimRow]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def shown(name: str) -> list[str]:
+    """Returns the figure of an experiment's page, with its caption."""
+    if (told := telling_figure(name)) is None:
+        return []
+    scale, figure = told
+    caption = (FIGURES / scale / name / f"{figure}.txt").read_text(encoding="utf-8").strip()
+    lead, _, rest = caption.partition(". ")
+    return [
+        f"![{figure}](figures/{scale}-{name}-{figure}.png)",
+        f"*{escaped(lead.rstrip('.'))}.* (`figures/{scale}/{name}/{figure}`)",
+        folded("How to read this figure", escaped(rest)),
+    ]
+
+
+def sections(described: list[tuple[str, str]]) -> list[str]:
+    """Returns paragraphs of a docstring under their labels."""
+    return [(f"## {label}\n\n" if label else "") + to_markdown(text, "../protocol.md") for label, text in described]
+
+
 def verdicts(name: str, rows: dict[str, ClaimRow]) -> str:
-    """Returns the rows of the matrix that belong to an experiment, without columns that are empty in all of them."""
+    """Returns the rows of the matrix for one experiment, without empty columns."""
     own = {anchor: row for anchor, row in rows.items() if anchor.split("-")[0] == name}
     if not own:
         return "No claim of a source is tested by this experiment."
@@ -104,12 +123,11 @@ def artifacts(name: str, module: ModuleType) -> str:
     """Returns the list of figures and tables of an experiment, and how to make and trace them."""
     figures = [f"`{stem}`" for stem, item in module.REPORT.items() if makes_one_of(item, (FigureReport,))]
     tables = [f"`{stem}`" for stem, item in module.REPORT.items() if not makes_one_of(item, (FigureReport,))]
-    scale, figure = telling_figure(name)
-    return (
-        f"Figures: {', '.join(figures)}.\n\nTables: {', '.join(tables)}.\n\n"
-        f"    python -m stableft figures {name}\n    python -m stableft tables {name}\n    python -m stableft verify {name}\n"
-        f"    python -m stableft trace figures/{scale}/{name}/{figure}.png"
-    )
+    told = telling_figure(name)
+    commands = [f"figures {name}", f"tables {name}", f"verify {name}"]
+    commands += [f"trace figures/{told[0]}/{name}/{told[1]}.png"] if told else []
+    listed = "\n".join(f"    python -m stableft {command}" for command in commands)
+    return f"Figures: {', '.join(figures)}.\n\nTables: {', '.join(tables)}.\n\n{listed}"
 
 
 def folded(summary: str, text: str) -> str:
@@ -122,18 +140,23 @@ def escaped(text: str) -> str:
     return text.replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
 
 
-def draw(name: str, folder: Path) -> Path:
-    """Draws the figure of an experiment's page, and returns its image.
+def draw(name: str, folder: Path) -> Path | None:
+    """Draws the figure of an experiment's page.
 
     Args:
         name: Name of the experiment.
         folder: Folder to write to.
+
+    Returns:
+        The image; None without results.
     """
     from stableft.reporting.pooling import load_pooled
     from stableft.reporting.report import render
     from stableft.storage.store import Store
 
-    scale, figure = telling_figure(name)
+    if (told := telling_figure(name)) is None:
+        return None
+    scale, figure = told
     results = load_pooled(Store(RESULTS), scale, name)
     paths = render(figure, all_experiments()[name].REPORT[figure], results, folder / scale / name, (FigureReport,))
     return next(path for path in paths if path.suffix == ".png")

@@ -6,6 +6,7 @@ from typing import Any
 from docs.generator import pages
 from docs.generator.experiment_pages import draw, figure_file
 from docs.generator.matrix import ROOT
+from stableft.core.experiments import all_experiments
 
 DRAWN = ROOT / "build" / "site-figures"
 HOME = "---\nhide: [navigation]\n---\n"
@@ -34,9 +35,9 @@ def on_files(files: Any, config: Any) -> Any:
             files.append(File.generated(config, path, content=HOME + text if path == "README.md" else text))
         else:
             files.append(File.generated(config, path, abs_src_path=str(source)))
-    for path in [path for path in pages.generated_pages() if path.startswith("experiments/") and not path.endswith("index.md")]:
-        name = Path(path).stem
-        files.append(File.generated(config, figure_file(name), abs_src_path=str(draw(name, DRAWN))))
+    for name in all_experiments():
+        if (path := figure_file(name)) and (image := draw(name, DRAWN)):
+            files.append(File.generated(config, path, abs_src_path=str(image)))
     return files
 
 

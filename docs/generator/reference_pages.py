@@ -73,14 +73,12 @@ def settings() -> str:
         fields(RunConfig, ""),
     ]
     for name, field in RunConfig.model_fields.items():
-        kinds = [field.annotation, *get_args(field.annotation)]
-        for kind in kinds:
-            if inspect.isclass(kind) and issubclass(kind, BaseModel) and name != "own_data":
-                parts += [
-                    f"## {name}",
-                    to_markdown((kind.__doc__ or "").split("\n\n")[0], "../protocol.md"),
-                    fields(kind, f"{name}."),
-                ]
+        if (kind := nested(field.annotation)) and name != "own_data":
+            parts += [
+                f"## {name}",
+                to_markdown((kind.__doc__ or "").split("\n\n")[0], "../protocol.md"),
+                fields(kind, f"{name}."),
+            ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -89,6 +87,8 @@ def fields(model: type[BaseModel], prefix: str) -> str:
     described = attributes(inspect.cleandoc(model.__doc__ or ""))
     rows: dict[str, list[str]] = {}
     for name, field in model.model_fields.items():
+        if nested(field.annotation) and name != "own_data":  # a table of its own
+            continue
         default = "required" if field.is_required() else f"`{field.default}`"
         meaning = to_markdown(described.get(name, ""), "../protocol.md")
         if meaning and meaning in rows:
@@ -96,6 +96,12 @@ def fields(model: type[BaseModel], prefix: str) -> str:
         else:
             rows[meaning or name] = [f"`{prefix}{name}`", kind_of(field.annotation), default, meaning]
     return table(["setting", "type", "default", "meaning"], rows.values())
+
+
+def nested(annotation: Any) -> type[BaseModel] | None:
+    """Returns the model that a field holds, or None."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if inspect.isclass(kind) and issubclass(kind, BaseModel)]
+    return kinds[0] if kinds else None
 
 
 def attributes(docstring: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ def card(kind: type[Technique]) -> str:
     parts = [
         f"# {kind.name}",
         f"**{to_markdown(summary, '../protocol.md')}**",
-        f"    python -m stableft run adam --arms corrected --set 'techniques=[{example(kind)}]' --results out",
+        f"    python -m stableft run adam --arms corrected --results out \\\n      --set 'techniques=[{example(kind)}]'",
         f"Stage: {kind.stage.name.lower()}. " + excluded(kind),
         table(["setting", "type", "default"], settings),
         *(f"## {label}\n\n{to_markdown(text, '../protocol.md')}" for label, text in kind.card().items()),

@@ -131,6 +131,10 @@ def test_every_experiment_technique_and_room_has_its_page(project: Path) -> None
         assert "## Verdicts" in page
         assert "## Found" in page
         assert f"(figures/laptop-{name}-" in page
+        assert experiment_pages.TELLING.get(name, "score_distribution") in module.REPORT
+    without_results = experiment_pages.page("invented", all_experiments()["adam"], {})
+    assert "There are no results yet." in without_results
+    assert "![" not in without_results
     for name, kind in all_techniques().items():
         assert all(f"## {part}" in GENERATED[f"techniques/{name}.md"] for part in kind.card())
     rooms = {path.parent.name for path in (project / "stableft").glob("*/__init__.py")}
