@@ -94,7 +94,8 @@ def shown(name: str) -> list[str]:
 
 def sections(described: list[tuple[str, str]]) -> list[str]:
     """Returns paragraphs of a docstring under their labels."""
-    return [(f"## {label}\n\n" if label else "") + to_markdown(text, "../protocol.md") for label, text in described]
+    texts = [to_markdown(text[:1].upper() + text[1:], "../protocol.md") for _, text in described]
+    return [(f"## {label}\n\n" if label else "") + text for (label, _), text in zip(described, texts, strict=True)]
 
 
 def verdicts(name: str, rows: dict[str, ClaimRow]) -> str:

@@ -1,5 +1,6 @@
 """Hook of MkDocs: adds generated pages, pages from outside docs/, and drawn figures to the site."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Any, config: Any) -> Any:
     """Adds all files that are not in docs/."""
-    from mkdocs.structure.files import File
+    File: Any = import_module("mkdocs.structure.files").File  # MkDocs is there only while it calls this
 
     for path, text in pages.generated_pages().items():
         files.append(File.generated(config, path, content=text))
