@@ -43,7 +43,7 @@ RUN      = $(GRID) --device $(call quote,$(DEVICE)) $(call option,--jobs,$(JOBS)
            $(call option,--per-gpu,$(PER_GPU))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench gpu-check test fuzz chaos test-slow setup-browser test-browser check format clean FORCE
+.PHONY: help setup setup-chinese data doctor smoke failures gc figures tables verify report bench gpu-check docs test fuzz chaos test-slow setup-browser test-browser check format clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,8 +106,9 @@ figures: $(READY) ## Regenerate every figure from the collected results
 tables: $(READY) ## Regenerate every table from the collected results
 	$(PY) -m stableft tables $(DRAWN)
 
-verify: $(READY) ## Judge every claim on the collected results, and write CLAIMS.md, beside other RESULTS
+verify: $(READY) ## Judge every claim on the collected results, and write CLAIMS.md, beside other RESULTS; README's table too
 	$(PY) -m stableft verify $(PLACE)
+	$(if $(subst results,,$(RESULTS)),,$(PY) -m docs.generator.answers)
 
 report: $(READY) ## Write figures, tables and one offline page per scale: figures/<protocol>/report.html
 	@status=0; for part in figures tables report; do $(PY) -m stableft $$part $(DRAWN) || status=$$?; done; exit $$status
@@ -120,6 +121,10 @@ gpu-check: $(READY) ## Check a GPU: equality, determinism, resuming, speed, with
 	$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt \
 	  || echo "accelerate could not be installed: the Trainer is left out."
 	$(PY) -m benchmarks.gpu --device $(call quote,$(if $(filter file,$(origin DEVICE)),cuda,$(DEVICE))) --output build/gpu.json
+
+docs: $(READY) ## Build the documentation into site/, offline once its packages are there; a broken link fails
+	$(PY) -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt -c requirements.lock
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test: $(READY) ## Run the fast tests
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not browser"
@@ -153,6 +158,6 @@ format: $(READY) ## Format the code
 	$(PY) -m ruff check --fix .
 
 clean: ## Remove .venv and build files; results and figures stay
-	rm -rf $(call quote,$(ENV)) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(call quote,$(ENV)) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 FORCE:

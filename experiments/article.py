@@ -1,10 +1,10 @@
-"""Do the article's techniques lower the error, and how much of the gain is selection?
+"""Do the CommonLit article's techniques lower the error, and how much of the gain is selection?
 
-Question: the article on advanced fine-tuning techniques adds one technique after another. It
-reports the least error of all evaluations, on the same fold by which it selects. Does each step
-help over several seeds, and what remains without that selection?
+Question: the CommonLit article adds one technique after another. It reports the least error of all
+evaluations, on the same fold by which it selects. Does each step help over several seeds, and what
+remains without that selection?
 
-Source: third seed document and its notebooks; table in protocol section 7, S2 (roberta-base on
+Source: CommonLit article and its notebooks; table in protocol section 7, S2 (roberta-base on
 CommonLit, 5 folds, one seed): RMSE basic 0.589, +llrd 0.575, +warmup 0.5717, +reinit 0.5543, +swa
 0.5504, +frequent 0.5209, grouped 0.5199.
 
@@ -92,7 +92,7 @@ def grid(protocol: Protocol) -> Grid:
     return Grid("article", protocol, arms, tasks, range(NUM_SEEDS.get(protocol.name, SOURCE_SEEDS)))
 
 
-TABLE = "article on advanced techniques, its table (RMSE, five folds, one seed; protocol section 7, S2)"
+TABLE = "CommonLit article, its table (RMSE, five folds, one seed; protocol section 7, S2)"
 ABOVE = f"is above 0: {SIGNIFICANT}; folds averaged"
 
 
@@ -124,7 +124,7 @@ CLAIMS = (
     _step("reinit_gains", "Top blocks drawn anew lower it further.", "+reinit", "+warmup", "0.5717 to 0.5543", REINITIALISATION),
     _little(
         "constant_rate_little",
-        "The constant learning rate of averaging, which is what the article scores, changes it little.",
+        "The constant learning rate of averaging, which is what the CommonLit article scores, changes it little.",
         "+swa",
         "+reinit",
         "0.5543 to 0.5504, of the last weights (caveat iii)",

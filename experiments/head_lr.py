@@ -1,9 +1,9 @@
 """Does a randomly initialised head need a learning rate of its own?
 
-Question: an article on entity recognition trains BERT at 5e-5 and its BiLSTM-CRF head at 1e-4. Is
-that better than one learning rate for both? At which rates, and for how many epochs?
+Question: the head-rate article, on entity recognition, trains BERT at 5e-5 and its BiLSTM-CRF head
+at 1e-4. Is that better than one learning rate for both? At which rates, and for how many epochs?
 
-Source: fourth seed document and its code (protocol section 7, S3): encoder 5e-5, 3e-5 or 2e-5, head
+Source: head-rate article and its code (protocol section 7, S3): encoder 5e-5, 3e-5 or 2e-5, head
 1e-4, 2 to 4 epochs. It publishes no comparison, so there is nothing to reproduce: the question is
 ours.
 
@@ -76,7 +76,7 @@ def grid(protocol: Protocol) -> Grid:
     return Grid("head_lr", protocol, arms, TASKS[protocol.name], range(NUM_SEEDS.get(protocol.name, SOURCE_SEEDS)))
 
 
-ARTICLE = "article on separate learning rates (encoder 5e-5, head 1e-4; no comparison is published; protocol section 7, S3)"
+ARTICLE = "head-rate article (encoder 5e-5, head 1e-4; no comparison is published; protocol section 7, S3)"
 
 PAIR = {"paper": "two lr=5e-05*", "": "article lr=5e-05*"}
 AT_THE_PAIR = Setting("encoder at 5e-5, head at 1e-4, 2 to 4 epochs", learning_rates=(5e-5,), min_epochs=2, max_epochs=4)
@@ -85,7 +85,7 @@ RECOMMENDED = Setting("encoder at 5e-5, 3e-5 and 2e-5, head at 1e-4", learning_r
 CLAIMS = (
     Claim(
         name="two_rates_gain",
-        statement="A learning rate of its own for the head raises entity F1 at the article's pair of rates.",
+        statement="A learning rate of its own for the head raises entity F1 at the head-rate article's pair of rates.",
         source=ARTICLE,
         expected="on every task the paired difference of head at 1e-4 and at 5e-5, encoder at 5e-5, mean over epochs and batch "
         f"sizes, is above 0: {SIGNIFICANT}",
@@ -110,7 +110,7 @@ CLAIMS = (
     Claim(
         name="few_epochs_suffice",
         statement="Two to four epochs suffice: the fourth changes little.",
-        source="article on separate learning rates: 2, 3 or 4 epochs recommended, stopped after 3 or 4 (protocol section 7, S3)",
+        source="head-rate article: 2, 3 or 4 epochs recommended, stopped after 3 or 4 (protocol section 7, S3)",
         expected="on every task the paired difference of 4 epochs to 3, at the article's pair of rates, lies within 0.01: 95 % BCa "
         "interval",
         about=ENTITIES.encoder,

@@ -1,10 +1,10 @@
 """Does a re-initialised pooler make fine-tuning faster?
 
-Question: the first source document re-initialises the pooler of BERT-base-chinese on TNEWS-1k. Its
-training loss falls slightly faster, and its accuracy hardly differs. Does that hold over seeds?
+Question: the TNEWS note re-initialises the pooler of BERT-base-chinese on TNEWS-1k. Its training
+loss falls slightly faster, and its accuracy hardly differs. Does that hold over seeds?
 
-Source: first source document, section 2; its accuracy plot is lost (protocol section 7, S0). Zhang
-et al. (2021), Figures 5 and 13, have the same arm next to their re-initialised blocks.
+Source: TNEWS note, section 2; its accuracy plot is lost (protocol section 7, S0). Zhang et al.
+(2021), Figures 5 and 13, have the same arm next to their re-initialised blocks.
 
 Prediction: training loss a little lower in the first epochs, the same score.
 
@@ -42,7 +42,7 @@ TASKS = {"laptop": ("docs15",), "small": ("tnews",), "paper": ("tnews50k",)}
 
 NUM_SEEDS = 20
 
-RATE, NUM_EPOCHS = 2e-5, 10  # of the first source document
+RATE, NUM_EPOCHS = 2e-5, 10  # of the TNEWS note
 ARMS: dict[str, Override] = {
     "standard": {"techniques": None},
     "pooler": {"techniques": (Reinit(pooler=True, num_layers=0),)},
@@ -63,7 +63,7 @@ def grid(protocol: Protocol) -> Grid:
 
 POOLER, STANDARD = ({"small": f"{name} lr=2e-05", "": name} for name in ("pooler", "standard"))
 DOCUMENT = Setting(
-    "a thousand examples, batch 16, 2e-5, 10 epochs, no failed run (first source document, sections 1 and 2)",
+    "a thousand examples, batch 16, 2e-5, 10 epochs, no failed run (TNEWS note, sections 1 and 2)",
     learning_rates=(RATE,),
     min_epochs=NUM_EPOCHS,
     max_epochs=NUM_EPOCHS,
@@ -76,7 +76,7 @@ CLAIMS = (
     Claim(
         name="faster",
         statement="With the pooler drawn anew the training loss falls slightly faster.",
-        source="first source document, section 2: point 8 of 63 at 0.87 with, 1.37 without (read off; protocol section 7, S0)",
+        source="TNEWS note, section 2: point 8 of 63 at 0.87 with, 1.37 without (read off; protocol section 7, S0)",
         expected=f"the training loss of the first two tenths of the run is lower: {SIGNIFICANT}",
         about=TNEWS.encoder,
         minimum_n=FEWEST,
@@ -87,7 +87,7 @@ CLAIMS = (
     Claim(
         name="same_accuracy",
         statement="The accuracy hardly differs.",
-        source="first source document, section 2 (its plot is lost)",
+        source="TNEWS note, section 2 (its plot is lost)",
         expected="the paired difference lies within 0.01: 95 % BCa interval",
         about=TNEWS.encoder,
         minimum_n=FEWEST,

@@ -5,8 +5,8 @@ Every number has its source next to it; section numbers refer to protocol.md of 
 ``smoke``   seconds: a random tiny BERT on a toy task; tests the installation, not BERT.
 ``laptop``  minutes on 2 cores: pre-trained MiniLM-L6, two real-text tasks without download.
 ``small``   hours on 2 cores: the real RTE and TNEWS-1k with small encoders.
-``paper``   a GPU: BERT-large on RTE as in Zhang et al., BERT-base-chinese on TNEWS as in the first
-            source document.
+``paper``   a GPU: BERT-large on RTE as in Zhang et al., BERT-base-chinese on TNEWS as in the TNEWS
+            note.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ RTE = RunConfig(
     schedule=ScheduleConfig(num_epochs=3, warmup_ratio=0.1),
     evaluation=EvaluationConfig(num_points=10),
 )
-# The first source document (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5,
-# 10 epochs, an evaluation every 10 steps. It does not mention warm-up, clipping, epsilon and weight
-# decay: these are from Zhang et al., because the document tests their claims.
+# The TNEWS note (protocol section 7, S0): 1,000 titles, batch 16, length 128, lr 2e-5, 10 epochs,
+# an evaluation every 10 steps. It does not mention warm-up, clipping, epsilon and weight decay:
+# these are from Zhang et al., because the note tests their claims.
 TNEWS = RTE.model_copy(
     update={
         "task": "tnews50k",
@@ -53,9 +53,9 @@ MOSBACH = RTE.model_copy(
 )
 
 
-# The article on advanced techniques and its notebooks (protocol section 7, S2): roberta-base, batch
-# 16, length 250, 15 epochs, weight decay 0.01, transformers' AdamW with its defaults (epsilon 1e-6,
-# added to the root of the raw second moment: at paper; the smaller scales have torch's placement); no
+# The CommonLit article and its notebooks (protocol section 7, S2): roberta-base, batch 16, length
+# 250, 15 epochs, weight decay 0.01, transformers' AdamW with its defaults (epsilon 1e-6, added to
+# the root of the raw second moment: at paper; the smaller scales have torch's placement); no
 # clipping is mentioned there. The rate is that of head and pooler. An evaluation after every epoch.
 # `experiments.article` has the settings of the article's basic variant.
 COMMONLIT = RunConfig(
@@ -69,9 +69,9 @@ COMMONLIT = RunConfig(
     schedule=ScheduleConfig(num_epochs=15, warmup_steps=0),
     evaluation=EvaluationConfig(num_points=15),
 )
-# The article on separate learning rates and its code (protocol section 7, S3): encoder lr 5e-5 (or
-# 3e-5, 2e-5), 2 to 4 epochs, warm-up 5 %, weight decay 0.01, BERT's epsilon 1e-6, clipping at 1. Its
-# batches of 7 are for texts of 512 pieces.
+# The head-rate article and its code (protocol section 7, S3): encoder lr 5e-5 (or 3e-5, 2e-5), 2 to
+# 4 epochs, warm-up 5 %, weight decay 0.01, BERT's epsilon 1e-6, clipping at 1. Its batches of 7 are
+# for texts of 512 pieces.
 ENTITIES = RunConfig(
     task="cluener",
     encoder="bert-base-chinese",
@@ -188,7 +188,7 @@ SMALL = Protocol(
 
 PAPER = Protocol(
     name="paper",
-    summary="a GPU: BERT-large on RTE (Zhang et al.), BERT-base-chinese on TNEWS 1k/47k (first source document)",
+    summary="a GPU: BERT-large on RTE (Zhang et al.), BERT-base-chinese on TNEWS 1k/47k (TNEWS note)",
     configs={
         **{task: RTE.model_copy(update={"task": task}) for task in (*GLUE_SMALL, *GLUE_1K)},
         "tnews50k": TNEWS,

@@ -5,8 +5,8 @@ task, and to be a bad start for another. Does fine-tuning become faster, better 
 they, and the pooler, start from random weights instead?
 
 Source: Zhang et al. (2021), section 5, Figures 5-7 and 13, Table 1 (24 blocks, 1 to 6 of them
-re-initialised). For the pooler alone also the first source document: its loss falls slightly faster
-at equal accuracy.
+re-initialised). For the pooler alone also the TNEWS note: its loss falls slightly faster at equal
+accuracy.
 
 Prediction: with re-initialised blocks the training loss falls faster. As in the source, the mean
 rises and the spread shrinks most on the smaller and harder task (docpair, like RTE), less on
@@ -147,7 +147,7 @@ CLAIMS = (
     Claim(
         name="more_is_worse",
         statement="Beyond an optimum, more re-initialised blocks lower the score again.",
-        source="article on advanced techniques: five of twelve blocks, more is worse; Zhang et al. (2021), section 5, Figure 5: "
+        source="CommonLit article: five of twelve blocks, more is worse; Zhang et al. (2021), section 5, Figure 5: "
         "1 to 6 of 24",
         expected="on every task the paired difference of a fifth of the blocks to the most (at paper 10 of 24, else all six) is "
         f"above 0: {SIGNIFICANT}",

@@ -92,8 +92,8 @@ class EvaluationConfig(Frozen):
         test_points: The test split is evaluated at ``all`` points, as Zhang et al. log it, or only at
             the ``last``.
         start_epoch: The points above begin after that many epochs and are counted from there. Before,
-            there is one at the end of each epoch (the article on advanced techniques: every 10 batches
-            from epoch 2; protocol section 7, S2). None: they begin at the start.
+            there is one at the end of each epoch (the CommonLit article: every 10 batches from
+            epoch 2; protocol section 7, S2). None: they begin at the start.
     """
 
     every: PositiveInt | None = None

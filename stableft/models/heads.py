@@ -72,13 +72,13 @@ class LinearChainCRF(nn.Module):
 class BiLSTMCRF(nn.Module):
     """Emissions from a BiLSTM and a linear layer over the words' states, with a `LinearChainCRF`.
 
-    As in the article on head learning rates (protocol section 7, S3). "BiLSTM 256" is read as 256 units
-    in each direction, 512 together, as the reference code builds it. Differences from that code: plain
-    LSTM cells (there: peepholes, coupled gates), one linear layer from 512 to the K tags (there: a
-    hidden one of 256 between), start and end scores (there: a start tag alone), each word read by its
-    first piece (there: every piece, [CLS] and [SEP] too). Dropout before the BiLSTM is the run's, and
-    off in evaluation (there: 0.5, on in evaluation too). As there, the tag scheme adds no constraint on
-    transitions.
+    As in the head-rate article (protocol section 7, S3). "BiLSTM 256" is read as 256 units in each
+    direction, 512 together, as the reference code builds it. Differences from that code: plain LSTM
+    cells (there: peepholes, coupled gates), one linear layer from 512 to the K tags (there: a
+    hidden one of 256 between), start and end scores (there: a start tag alone), each word read by
+    its first piece (there: every piece, [CLS] and [SEP] too). Dropout before the BiLSTM is the
+    run's, and off in evaluation (there: 0.5, on in evaluation too). As there, the tag scheme adds
+    no constraint on transitions.
 
     Words are flat, as everywhere: (W, H), sentences one after another.
 

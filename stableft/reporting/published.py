@@ -28,9 +28,9 @@ CITATIONS = {
     "replication": "independent replication of Zhang et al.",
     "mosbach2021": "Mosbach et al. (2021)",
     "dodge2020": "Dodge et al. (2020)",
-    "tnews_article": "first source document",
-    "article": "article on advanced techniques",
-    "ner_article": "article on separate learning rates",
+    "tnews_article": "TNEWS note",
+    "article": "CommonLit article",
+    "ner_article": "head-rate article",
 }
 
 

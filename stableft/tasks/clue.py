@@ -1,8 +1,8 @@
 """CLUE's TNEWS (Xu et al., 2020): titles of Toutiao news in 15 classes.
 
-Rows come from CLUE's JSON lines or from the hub's ``clue/clue``. The setting is that of the first
-seed document (protocol section 7, S0): 1,000 training titles and about 50,000 for evaluation, the
-same for every seed. The document doesn't report how they were drawn. Here:
+Rows come from CLUE's JSON lines or from the hub's ``clue/clue``. The setting is that of the TNEWS
+note (protocol section 7, S0): 1,000 training titles and about 50,000 for evaluation, the same for
+every seed. The note doesn't report how they were drawn. Here:
 
 - The training file repeats titles, some with conflicting labels. All rows of a title with more than
   one label are dropped; of other repeats the first row is kept. Titles of the development file are
@@ -156,5 +156,5 @@ def _task(name: str, summary: str, load: Callable[[], TaskData]) -> Task:
 
 TASKS: tuple[Task, ...] = (
     _task("tnews", "CLUE TNEWS, news titles in 15 classes: 1,000 train, official development set of 10,000", load_tnews),
-    _task("tnews50k", "CLUE TNEWS as in the first seed document: the same 1,000 train, some 47,000 other titles", load_tnews50k),
+    _task("tnews50k", "CLUE TNEWS as in the TNEWS note: the same 1,000 train, some 47,000 other titles", load_tnews50k),
 )

@@ -1,6 +1,6 @@
 """CommonLit Readability (Kaggle, 2021): a regression task, the ease of reading an excerpt.
 
-The setting is that of the third seed document. Source: the article's notebooks
+The setting is that of the CommonLit article. Source: the article's notebooks
 (train-roberta-basic) and protocol section 7, S2. One of the 2,834 rows of ``train.csv``, with
 target 0 and standard error 0, is dropped: the others were rated against it. ``commonlit0`` to
 ``commonlit4`` validate on one of five folds and train on the others. The split follows the

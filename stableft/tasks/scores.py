@@ -203,7 +203,7 @@ def batch_rmse(labels: NDArray[np.float64], predictions: NDArray[np.float64]) ->
     """Computes the mean of `rmse` over batches of 64 consecutive examples.
 
     The last batch has the remainder. The mean is at most `rmse` if 64 divides the number of
-    examples. The article on CommonLit reports this metric (protocol section 7, S2, iv).
+    examples. The CommonLit article reports this metric (protocol section 7, S2, iv).
     """
     starts = range(0, labels.size, BATCH)
     return float(np.mean([rmse(labels[start : start + BATCH], predictions[start : start + BATCH]) for start in starts]))

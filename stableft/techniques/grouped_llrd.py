@@ -24,9 +24,9 @@ class GroupedLLRD(Technique):
     L). The embeddings and the first set get eta bottom, the second eta middle, the third eta top.
     Pooler and head keep eta. Every rate follows the run's schedule.
 
-    Parameters: ``bottom``, ``middle``, ``top``: each set's rate over eta, > 0; default 1/3.6, 1.75/3.6
-    and 3.5/3.6. At ``adam.lr`` 3.6e-6 these are the article's 1e-6, 1.75e-6 and 3.5e-6, with 3.6e-6 for
-    pooler and head.
+    Parameters: ``bottom``, ``middle``, ``top``: each set's rate over eta, > 0; default 1/3.6,
+    1.75/3.6 and 3.5/3.6. At ``adam.lr`` 3.6e-6 these are the CommonLit article's 1e-6, 1.75e-6 and
+    3.5e-6, with 3.6e-6 for pooler and head.
 
     Null: ``GroupedLLRD(bottom=1.0, middle=1.0, top=1.0)``.
 
@@ -41,9 +41,8 @@ class GroupedLLRD(Technique):
 
     Cost: None: the same steps at other rates.
 
-    Reference: The article on advanced fine-tuning techniques and the notebook behind it, for
-    roberta-base on CommonLit Readability (protocol section 7, S2). It is not in Zhang et al. (2021) or
-    Mosbach et al. (2021).
+    Reference: The CommonLit article and the notebook behind it, for roberta-base on CommonLit
+    Readability (protocol section 7, S2). It is not in Zhang et al. (2021) or Mosbach et al. (2021).
     """
 
     name: ClassVar[str] = "grouped_llrd"

@@ -20,8 +20,8 @@ class HeadLR(Technique):
     Embeddings, blocks and pooler keep eta: the pooler belongs to the encoder here, whether its weights
     are pre-trained or drawn. Both rates follow the run's schedule.
 
-    Parameters: ``scale``: the head's rate over eta, > 0; default 2, from the article's 1e-4 for the
-    head and 5e-5 for BERT.
+    Parameters: ``scale``: the head's rate over eta, > 0; default 2, from the head-rate article's
+    1e-4 for the head and 5e-5 for BERT.
 
     Null: ``HeadLR(scale=1.0)``.
 
@@ -36,8 +36,8 @@ class HeadLR(Technique):
 
     Cost: None: the same steps at other rates.
 
-    Reference: The article on separate learning rates and its repository, BERT + BiLSTM + CRF for entity
-    recognition (protocol section 7, S3). It publishes no comparison of one rate with two.
+    Reference: The head-rate article and its repository, BERT + BiLSTM + CRF for entity recognition
+    (protocol section 7, S3). It publishes no comparison of one rate with two.
     """
 
     name: ClassVar[str] = "head_lr"

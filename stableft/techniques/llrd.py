@@ -45,8 +45,8 @@ class LLRD(Technique):
 
     Reference: Howard & Ruder (2018), Universal Language Model Fine-tuning for Text Classification,
     section 3.2 (discriminative fine-tuning); Zhang et al. (2021), Revisiting Few-sample BERT
-    Fine-tuning, Table 2 and Appendix H (protocol section 2.4); the article on advanced fine-tuning
-    techniques (protocol section 7, S2).
+    Fine-tuning, Table 2 and Appendix H (protocol section 2.4); the CommonLit article (protocol
+    section 7, S2).
     """
 
     name: ClassVar[str] = "llrd"

@@ -32,10 +32,10 @@ class SWA(Technique):
     run.
 
     Parameters: ``start_epoch``: epochs done before the start, >= 0, and ``start_step``: alternatively
-    steps; at most one of them, default neither: nothing is averaged. The article has 3 epochs of at
-    most 15. ``scale``: the constant rate over eta, > 0; default none: the schedule continues. The
-    article's 2e-6 with eta 3.6e-6 is 2/3.6. ``anneal_steps``: > 0, default 10, as in torch's SWALR.
-    ``ema_decay``: in (0, 1); default none: equal weights.
+    steps; at most one of them, default neither: nothing is averaged. The CommonLit article has 3
+    epochs of at most 15. ``scale``: the constant rate over eta, > 0; default none: the schedule
+    continues. The article's 2e-6 with eta 3.6e-6 is 2/3.6. ``anneal_steps``: > 0, default 10, as in
+    torch's SWALR. ``ema_decay``: in (0, 1); default none: equal weights.
 
     Null: ``SWA()``, without a start.
 
@@ -53,7 +53,7 @@ class SWA(Technique):
 
     Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson (2018), Averaging Weights Leads to Wider
     Optima and Better Generalization; ``torch.optim.swa_utils``, whose averaging functions do the work;
-    the article on advanced fine-tuning techniques and its notebook (protocol section 7, S2).
+    the CommonLit article and its notebook (protocol section 7, S2).
     """
 
     name: ClassVar[str] = "swa"

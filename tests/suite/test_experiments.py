@@ -123,11 +123,11 @@ def test_precision_found_what_it_says(project: Path):
 
 # Runs by task, as the sources have them where they have the experiment (protocol sections 2 to 7).
 SOURCES = {
-    "adam": {task: 50 * 2 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., section 4; first source document
+    "adam": {task: 50 * 2 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., section 4; TNEWS note
     "article": {f"commonlit{fold}": 7 * 6 for fold in range(5)},  # rows of the article's table, here 6 seeds
     "lr_grid": {"rte_dev": 3 * 3 * 2 * 25},  # Mosbach et al.: rates x epochs x correction x seeds = 450 models
     "mosbach": {task: 6 * 25 for task in GLUE_DEV},  # Table 1 has three; the correction alone, and Figure 3's two
-    "slower": {"tnews50k": 2 * 20},  # the first source document has one run of each
+    "slower": {"tnews50k": 2 * 20},  # the TNEWS note has one run of each
     "longer": {task: 6 * 2 * 8 for task in GLUE_1K},  # Zhang et al., Figures 8 and 14: lengths x methods x seeds
     "precision": {task: 4 * 20 for task in (*GLUE_SMALL, "tnews50k")},  # Zhang et al., Appendix C: 20 trials
     "reinit": {task: (2 + 6 + 1) * 20 for task in GLUE_SMALL},  # standard, pooler, 1 to 6 and 10 blocks
@@ -261,15 +261,31 @@ def test_seeds_found_what_it_says(project: Path):
     assert f"Means are alike ({plain['mean']:.3f} and {reinit['mean']:.3f})" in said
 
 
-def test_the_readmes_summary_has_the_numbers_of_the_matrix(project: Path) -> None:
+@pytest.mark.parametrize(("page", "fewest"), [("README.md", (12, 30)), ("docs/evidence.md", (12, 30))])
+def test_the_summaries_have_the_numbers_of_the_matrix(project: Path, page: str, fewest: tuple[int, int]) -> None:
     """Each sentence names its claim, and each effect and count is in that claim's row or in one named before."""
-    readme, claims = ((project / name).read_text(encoding="utf-8") for name in ("README.md", "CLAIMS.md"))
-    said = readme.split("## What the evidence says")[1].split("\n## ")[0]
+    summary, claims = ((project / name).read_text(encoding="utf-8") for name in (page, "CLAIMS.md"))
+    said = summary.split("## What the evidence says")[1].split("\n## ")[0]
     rows = {name: row for row in claims.splitlines() for name in re.findall(r"^\| \[.*?\]\(#([a-z_]+-[a-z_0-9]+)\)", row)}
-    named = re.findall(r"`([a-z_]+-[a-z_0-9]+)`", said)
-    assert len(named) >= 12
+    named = re.findall(r"(?:`|CLAIMS\.md#)([a-z_]+-[a-z_0-9]+)", said)
+    assert len(named) >= fewest[0]
     matrix = " ".join(rows[name] for name in named)
     numbers = re.findall(r"(?<![\w.])[+-]\d\.\d+|\b\d+ of \d+|\bx \d+\.\d+", said)
-    assert len(numbers) >= 30
+    assert len(numbers) >= fewest[1]
     missing = [number for number in numbers if not re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", matrix)]
+    assert missing == []
+
+
+def test_the_experiments_of_the_summary_have_the_numbers_of_their_docstrings(project: Path) -> None:
+    """Scores, differences and counts in the cells of docs/evidence.md that tell what was found; signs are a matter of wording."""
+    said = (project / "docs/evidence.md").read_text(encoding="utf-8").split("## Experiments")[1].split("\n## ")[0]
+    laptop, small = said.split("On real data")
+    row = r"^\| `([a-z_]+)`[^|]*\|([^|]*)\|([^|]*)\|$"
+    found = [(name, cell) for name, _, cell in re.findall(row, laptop, flags=re.MULTILINE)]
+    assert sorted(name for name, _ in found) == sorted(all_experiments())
+    found += [(name, cell) for name, cell, _ in re.findall(row, small, flags=re.MULTILINE)]
+    docs = {name: " ".join((get_experiment(name).__doc__ or "").split()) for name, _ in found}
+    missing = [
+        (name, number) for name, cell in found for number in re.findall(r"\d\.\d+|\d+ of \d+", cell) if number not in docs[name]
+    ]
     assert missing == []

@@ -70,7 +70,7 @@ def read(project: Path, *folders: str) -> list[Docstring]:
 
 
 def test_docstrings_keep_the_rules(project: Path) -> None:
-    texts = read(project, "stableft", "experiments", "benchmarks")
+    texts = read(project, "stableft", "experiments", "benchmarks", "docs")
     assert len(texts) > 500
     found = [f"{text.place} {complaint}: {text.head[:80]}" for text in texts for complaint in complaints(text)]
     assert not found, "\n".join(found)

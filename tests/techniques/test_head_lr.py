@@ -1,4 +1,4 @@
-"""HeadLR: the rates of the article on separate rates; the pooler stays with the encoder."""
+"""HeadLR: the rates of the head-rate article; the pooler stays with the encoder."""
 
 import dataclasses
 

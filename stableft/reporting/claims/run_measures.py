@@ -14,7 +14,7 @@ from stableft.reporting.run_scores import final_scores
 from stableft.reporting.training_curves import by_block, interval_means, surfaces
 from stableft.storage.records import CELL, Results
 
-ROUGH_STEPS = 10  # the first source document's figure has a point per 10 steps
+ROUGH_STEPS = 10  # the TNEWS note's figure has a point per 10 steps
 
 
 def roughness(results: Results) -> pd.DataFrame:

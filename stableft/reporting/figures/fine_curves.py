@@ -1,7 +1,7 @@
 """Fine curves: training loss and score against the step, at every tenth step.
 
-The first source document, its figures of the loss and of the accuracy (protocol section 7, S0): one
-point for every 10 steps.
+The TNEWS note, its figures of the loss and of the accuracy (protocol section 7, S0): one point for
+every 10 steps.
 """
 
 from collections.abc import Collection

@@ -1,8 +1,8 @@
 """Schedules: the learning rate over training, per part of the model and per schedule.
 
-The article on advanced fine-tuning techniques shows its schedules in the same way (plain, warm-up,
-LLRD, grouped, SWA; protocol section 7, S2). No number here is measured: `stableft.core.schedule`
-computes them from a configuration, as the training loop does.
+The CommonLit article shows its schedules in the same way (plain, warm-up, LLRD, grouped, SWA;
+protocol section 7, S2). No number here is measured: `stableft.core.schedule` computes them from a
+configuration, as the training loop does.
 """
 
 from collections.abc import Sequence
