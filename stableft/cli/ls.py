@@ -1,10 +1,11 @@
 """Ls: lists experiments, techniques, protocols, tasks or encoders, a line each."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from stableft.cli.common import RESULTS, AsJson, show, verb
+from stableft.cli.common import RESULTS, AsJson, end_incomplete, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core.errors import UsageError
 from stableft.core.experiments import all_experiments
@@ -21,18 +22,24 @@ def ls(
     as_json: AsJson = False,
 ) -> None:
     """List experiments, techniques, tasks and more."""
-    show(listing(what), as_json)
+    unread: list[str] = []
+    show(listing(what, unread.append), as_json)
+    end_incomplete("not listed", unread)
 
 
-def listing(what: str) -> View:
+def listing(what: str, unread: Callable[[str], None]) -> View:
     """Shows all names of a kind, with a line about each.
+
+    Args:
+        what: The kind.
+        unread: Called with a sentence for each evidence set that can't be read.
 
     Raises:
         UsageError: the kind is unknown.
     """
     kinds = {
         "experiments": lambda: {name: _first_line(module.__doc__) for name, module in all_experiments().items()},
-        "protocols": lambda: {name: protocol.summary for name, protocol in known_protocols(Store(RESULTS)).items()},
+        "protocols": lambda: {name: protocol.summary for name, protocol in known_protocols(Store(RESULTS), unread).items()},
         "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in all_techniques().items()},
         "tasks": lambda: {
             **{name: task.summary for name, task in all_tasks().items()},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import CLAIMS, RESULTS, TYPED, AsJson, Exit, ResultsFolder, beside, option, show, verb
+from stableft.cli.common import CLAIMS, RESULTS, TYPED, AsJson, Exit, ResultsFolder, beside, end_incomplete, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import all_experiments, get_experiment
@@ -39,7 +39,8 @@ def verify(
 ) -> None:
     """Judge the sources' claims on collected results.
 
-    Needs neither torch nor a network.
+    Needs neither torch nor a network. Exits with 4 if results of some cannot be read; all others are
+    judged.
     """
     from stableft.reporting.claims.judge import judge_all, scales
     from stableft.reporting.claims.markdown import page
@@ -47,19 +48,22 @@ def verify(
 
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
-    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store).values(), store)
+    unread: list[str] = []
+    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store, unread.append).values(), store)
     thresholds = _thresholds(store, freeze)
-    judgements = judge_all(modules, protocols, store, thresholds)
+    judgements = judge_all(modules, protocols, store, thresholds, unread.append)
+    unread = list(dict.fromkeys(unread))
     outdated = stale_runs(store, protocol, list(modules))
     if output is None and not experiments and not protocol:
         output = beside(results, CLAIMS)
         if not output.parent.is_dir():
             raise MissingInput(f"{results}: no such folder of results")
     if output:
-        write_whole(output, page(judgements, outdated, thresholds).encode())
-    show(verdicts(judgements, output, outdated, thresholds), as_json)
+        write_whole(output, page(judgements, outdated, thresholds, unread).encode())
+    show(verdicts(judgements, output, outdated, thresholds, unread), as_json)
     if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
         raise typer.Exit(Exit.CONTRADICTED)
+    end_incomplete("not judged", unread)
 
 
 def _thresholds(store: Store, reason: str) -> "list[Threshold]":
@@ -84,6 +88,7 @@ def verdicts(
     page: Path | None,
     outdated: "Sequence[StaleRuns]" = (),
     thresholds: "Sequence[Threshold]" = (),
+    unread: Sequence[str] = (),
 ) -> View:
     """Shows verdicts by protocol, stale runs, and the path of the page written."""
     frozen = {(each.experiment, each.claim): each for each in thresholds}
@@ -122,5 +127,5 @@ def verdicts(
         for j in judgements
     ]  # fmt: skip
     data: dict[str, Any] = {"schema": VIEW_SCHEMA, "claims": rows, "page": None if page is None else str(page)}
-    data["stale"] = [each._asdict() for each in outdated]
+    data |= {"stale": [each._asdict() for each in outdated], "unread": list(unread)}
     return View([*text, f"written: {page}"] if page else text, data)
