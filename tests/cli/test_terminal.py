@@ -2,8 +2,12 @@
 
 import io
 import json
+import logging
+import sys
+import traceback
 
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.live import Live
@@ -44,6 +48,43 @@ def test_live_lines_are_escaped_too() -> None:
         console.print("above \x1b[31m")
     assert "\x1b]0" not in file.getvalue()
     assert "\x1b[31m" not in file.getvalue()
+
+
+def test_what_others_write_below_a_live_display_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    monkeypatch.setattr(terminal.sys, "stderr", file)
+    monkeypatch.setattr(terminal.sys, "stdout", file)
+    terminal.clean_streams()
+    with Live("task", console=SafeConsole(stderr=True, force_terminal=True, width=80), auto_refresh=False):
+        print(EVIL)
+        print(EVIL, file=sys.stderr)
+    file.flush()
+    text = file.buffer.getvalue().decode()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "\x1b[?25l" in text, "the display's own controls are as they were"
+    for raw in ("\x1b[2J", "\u202e", "\u2066", "\x9b"):
+        assert raw not in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_what_python_and_libraries_print_is_escaped(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal.sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline=""))
+    monkeypatch.setattr(terminal.sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline=""))
+    streams = [sys.stdout, sys.stderr]
+    terminal.clean_streams()
+    terminal.clean_streams()
+    assert not hasattr(sys.stderr, "buffer")
+    print(EVIL)
+    logging.StreamHandler().handle(logging.makeLogRecord({"msg": EVIL}))
+    typer.echo(EVIL, err=True)
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        traceback.print_exc()
+    for stream in streams:
+        stream.flush()
+        text = stream.buffer.getvalue().decode(encoding)
+        assert "\\x1b[2J" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
 
 
 def test_an_encoding_without_a_character_gets_a_plain_one_or_its_code() -> None:
