@@ -8,13 +8,18 @@ from typing import IO, Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from stableft.core.visible_text import invisible
+
 # What 8-bit encodings lack of our own texts, and how it is written there.
 PLAIN = str.maketrans({"\u2026": "...", "\u2013": "-", "\u2014": "-", "\u00d7": "x", "\u00b1": "+-"})
 
 
 def printable(text: str) -> str:
-    """Escapes control characters, so that names and contents of files cannot control the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    """Escapes invisible characters, so that names and contents of files cannot control the terminal."""
+    hidden = {place for place, c in invisible(text) if c != "\n"}
+    return (
+        "".join(c.encode("unicode_escape").decode() if place in hidden else c for place, c in enumerate(text)) if hidden else text
+    )
 
 
 def one_line(text: str) -> str:
@@ -34,9 +39,9 @@ def encodable(text: str, encoding: str) -> str:
 class CleanStream:
     """A stream that escapes what is written to it, see `printable`.
 
-    It stands in for ``sys.stdout`` and ``sys.stderr``, to which Python prints tracebacks and libraries
-    their warnings. Consoles know it by ``rich_proxied_file`` and write past it. It has no ``buffer``, by
-    which others could.
+    It takes the place of ``sys.stdout`` and ``sys.stderr``: Python prints tracebacks there, and
+    libraries their warnings. Consoles know it by ``rich_proxied_file`` and write past it. It has no
+    ``buffer``, or others could too.
     """
 
     def __init__(self, stream: TextIO) -> None:

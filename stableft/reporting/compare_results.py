@@ -80,8 +80,8 @@ def compare(a: Store, b: Store, protocol: str | None = None, unread: Unread | No
         a: Folder A.
         b: Folder B.
         protocol: Only this scale; None: all.
-        unread: Called with a sentence for each experiment that can't be read in one of them, which is then
-            left out; None: the first one is an error.
+        unread: Called with a sentence for each experiment that can't be read in one of them; it is then
+            left out. None: the first one is an error.
 
     Raises:
         MissingInput: a folder has no such results, or none that can be read.

@@ -126,8 +126,8 @@ def write(
         protocol: Name of the protocol. All its experiments with results are shown.
         figures: Folder of figures and tables.
         about: The summary and judge of the protocol, see `judge_at`.
-        not_shown: Called with each entry of our own runs that their results can't give, and with results
-            that can't be read, and the reason.
+        not_shown: Called with each entry of our own runs that their results can't give, and with
+            results that can't be read, and the reason.
 
     Returns:
         The path of the page.

@@ -64,8 +64,8 @@ def run_tables(store: Store, protocol: str, unread: Unread | None = None) -> dic
     Args:
         store: The results.
         protocol: Name of the protocol.
-        unread: Called with a sentence for each experiment whose table can't be read, which is then left
-            out; None: the first one is an error.
+        unread: Called with a sentence for each experiment with a table that can't be read; it is then
+            left out. None: the first one is an error.
 
     Raises:
         MissingInput: as `Store.load`.
@@ -99,8 +99,8 @@ def load_pooled(
         experiment: Name of the experiment.
         predictions: See `Store.load`.
         tables: `run_tables`, if they were read before.
-        unread: Called with a sentence for each other experiment that can't be read, whose further seeds
-            are then left out; None: the first one is an error.
+        unread: Called with a sentence for each other experiment that can't be read; its further seeds
+            are then left out. None: the first one is an error.
 
     Returns:
         As `pool`.

@@ -120,7 +120,7 @@ def imported_protocols(store: Store, unread: Callable[[str], None] | None = None
 
     Args:
         store: The results folder.
-        unread: Called with a sentence for each set whose source file is damaged, which is then left out;
+        unread: Called with a sentence for each set with a damaged source file; it is then left out.
             None: the first one is an error.
 
     Raises:

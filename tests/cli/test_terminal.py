@@ -15,6 +15,7 @@ from rich.table import Table
 
 from stableft.cli import terminal
 from stableft.cli.terminal import SafeConsole, encodable, json_text, one_line, printable
+from stableft.core.visible_text import is_visible
 
 EVIL = "a\x1b[2Jb\u202ec\u2066d\x9b31me\rf\ud800"
 
@@ -106,9 +107,14 @@ def test_json_stays_json_and_obeys_the_encoding(encoding: str, monkeypatch: pyte
 @settings(max_examples=50, deadline=None)
 @given(st.text(), st.sampled_from(["utf-8", "ascii", "cp1252", "gb18030", "latin-1"]))
 def test_any_text_reaches_any_terminal_harmless(text: str, encoding: str) -> None:
-    assert all(c.isprintable() or c == "\n" for c in printed(encoding, text))
+    assert all(is_visible(line) for line in printed(encoding, text).split("\n"))
 
 
 def test_line_ends_stay_in_messages_and_go_from_names() -> None:
     assert printable("a\nb") == "a\nb"
     assert one_line("a\nb\x1b") == "a\\nb\\x1b"
+
+
+def test_a_joiner_is_shown_where_a_word_needs_it_and_escaped_elsewhere() -> None:
+    assert printable("\u0645\u06cc\u200c\u0631\u0648\u062f") == "\u0645\u06cc\u200c\u0631\u0648\u062f"
+    assert printable("p\u200dos") == "p\\u200dos"

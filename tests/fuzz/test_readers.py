@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
 from stableft.core.own_data import OwnData
+from stableft.core.visible_text import is_visible
 from stableft.reporting.published import COLUMNS, NUMBERS, read_published
 from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner, user_files
 from tests.fuzz.inputs import answer, damaged, fuzz
@@ -37,7 +38,7 @@ def check_example(example: Any, kind: str, labels: Sequence[str]) -> None:
 
 
 def check_task(task: Task) -> None:
-    assert all(name.isprintable() for name in (task.name, *task.labels))
+    assert all(is_visible(name) for name in (task.name, *task.labels))
     check_data(task, task.load())
 
 
