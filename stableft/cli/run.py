@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shlex
 import signal
 import sys
 from collections import Counter
@@ -207,7 +206,7 @@ def drawable(collected: Results, store: Store) -> str:
 
 def drawing(store: Store) -> str:
     """Returns the command that draws the collected results."""
-    return "make report" if store.root == RESULTS else f"python -m stableft figures --results {shlex.quote(str(store.root))}"
+    return f"python -m stableft figures{store.option}" if store.option else "make report"
 
 
 def _end_interrupted(
@@ -246,8 +245,8 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
     text += failed(planned, store, failures, again) if failures else [f"next: `{drawing(store)}` draws them"]
     kept = [p.run_id for p in planned.cells if planned.keep_weights and p.run_id and are_kept(store, p.run_id)]
     if kept:
-        where = "" if store.root == RESULTS else f" --results {store.root}"
-        text.append(f"{len(kept)} runs have kept weights: `stableft export {kept[0]} FOLDER{where}` writes the first as a model")
+        export = f"stableft export {kept[0]} FOLDER{store.option}"
+        text.append(f"{len(kept)} runs have kept weights: `{export}` writes the first as a model")
     places = {p.run_id: cell_data(p) for p in reversed(planned.cells)}
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),

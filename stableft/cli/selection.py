@@ -156,4 +156,4 @@ def command(context: typer.Context, verb: str, *left_out: str) -> str:
 def failures_command(planned: Plan, store: Store) -> str:
     """Returns the shell command to list the failures of a grid."""
     words = ["python", "-m", "stableft", "failures", planned.grid.name, "--protocol", planned.grid.protocol.name]
-    return shlex.join(words if store.root == RESULTS else [*words, "--results", str(store.root)])
+    return shlex.join(words) + store.option

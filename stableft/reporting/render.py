@@ -83,7 +83,7 @@ def render(
     unread: list[str] = []
     tables = {scale: run_tables(store, scale, unread.append) for scale in dict.fromkeys(scale for scale, _ in keys)}
     calls = (delayed(_render)(store, key, part, figures, tuple(makes), tables[key[0]]) for key, part in jobs)
-    parallel: Any = Parallel(n_jobs=min(processes, len(jobs)), batch_size=1)  # pyright: ignore[reportArgumentType]
+    parallel: Any = Parallel(n_jobs=max(1, min(processes, len(jobs))), batch_size=1)  # pyright: ignore[reportArgumentType]
     done: dict[ExperimentKey, Written] = {key: {} for key in keys}
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
         done[key] |= written

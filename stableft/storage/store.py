@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -33,6 +34,7 @@ from stableft.storage.kept_probabilities import with_kept_probabilities
 from stableft.storage.parquet import fetch_again, is_there, looks_whole, read_parquet, write_parquet
 from stableft.storage.records import CELL, COLLECTED, FOOTER, FOOTER_SHA256, TRAJECTORY, CellKey, Results, RunRecord
 
+USUAL = Path("results")
 POSITION = "position"  # index of a cell in the order of collection
 
 
@@ -44,6 +46,11 @@ class Store:
     """
 
     root: Path
+
+    @property
+    def option(self) -> str:
+        """The option that names this folder in a command, with a space before it; "" if it is the usual one."""
+        return "" if self.root == USUAL else f" --results {shlex.quote(str(self.root))}"
 
     def path(self, run_id: str) -> Path:
         return self.root / "runs" / f"{run_id}.parquet"
