@@ -31,6 +31,7 @@ from stableft.cli import (
     verify,
 )
 from stableft.cli.common import option, out, settings
+from stableft.cli.terminal import clean_streams
 from stableft.execution import provenance
 
 
@@ -48,8 +49,16 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(groups[heading])
 
 
+class CleanApp(typer.Typer):
+    """An application that lets nothing raw reach the terminal, not even a traceback of Python."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        clean_streams()
+        return super().__call__(*args, **kwargs)
+
+
 # Without markup, the brackets in help texts are shown as they are.
-app = typer.Typer(
+app = CleanApp(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

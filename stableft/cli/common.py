@@ -179,6 +179,11 @@ def show(value: View, as_json: bool) -> None:
 def show_written(paths: Sequence[Path], left_out: Sequence[str], not_drawn: Sequence[str], as_json: bool) -> None:
     """Prints the files written, and ends with 4 if results can't give some of them."""
     show(written(paths, left_out, not_drawn), as_json)
-    if not_drawn:
-        err.print(*(f"not drawn: {why}" for why in not_drawn), sep="\n")
+    end_incomplete("not drawn", not_drawn)
+
+
+def end_incomplete(what: str, reasons: Sequence[str]) -> None:
+    """Ends the command with 4 if there are reasons for what is missing in its output, and prints them."""
+    if reasons:
+        err.print(*(f"{what}: {why}" for why in reasons), sep="\n")
         raise typer.Exit(Exit.MISSING_INPUT)

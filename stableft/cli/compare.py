@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import AsJson, Exit, OnlyProtocol, folder, option, show, verb
+from stableft.cli.common import AsJson, Exit, OnlyProtocol, end_incomplete, folder, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, groups_data, groups_table
 from stableft.reporting import compare_results, markup
 from stableft.reporting.compare_results import FolderComparison, counts
@@ -27,10 +27,12 @@ def compare(
     A cell is equal, within the interval of the difference, or different, at the seeds that both have.
     Cells of one folder alone are counted. Also shows the hardware of both.
     """
-    comparison = compare_results.compare(Store(a), Store(b), protocol)
+    unread: list[str] = []
+    comparison = compare_results.compare(Store(a), Store(b), protocol, unread.append)
     show(compared(comparison), as_json)
     if strict and any(cell.verdict == "different" for cell in comparison.cells):
         raise typer.Exit(Exit.CONTRADICTED)
+    end_incomplete("not compared", unread)
 
 
 def compared(comparison: FolderComparison) -> View:

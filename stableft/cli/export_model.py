@@ -1,5 +1,6 @@
 """Export: writes the kept weights of a run as a model folder."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,6 @@ def export(
     size = sum(file.stat().st_size for file in written.iterdir())
     text = [
         f"{written}: {size / 1e6:.1f} MB, described in {written / 'README.md'}",
-        f"next: `stableft predict {target} FILE --out FILE`",
+        f"next: `stableft predict {shlex.quote(str(target))} FILE --out FILE`",
     ]
     show(View([*text], {"schema": VIEW_SCHEMA, "folder": str(written), "bytes": size}), as_json)

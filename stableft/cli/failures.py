@@ -51,7 +51,7 @@ def failures_view(failed: Sequence[Failure], store: Store) -> View:
     if failed:
         text = [
             aligned(names, rows, numeric=[5]),
-            f"logs: {store.log_path('RUN')}; `python -m stableft logs RUN` shows one, the first digits of RUN are enough",
+            f"logs: {store.log_path('RUN')}; `python -m stableft logs RUN{store.option}` shows one, by the first digits of RUN too",
             *(f"retry: {command}" for command in again),
         ]
     return View(text, {"schema": VIEW_SCHEMA, "failures": [failure_data(failure, store) for failure in failed]})

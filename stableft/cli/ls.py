@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel, SerializeAsAny
 from pydantic_core import PydanticUndefined
 
-from stableft.cli.common import RESULTS, AsJson, show, verb
+from stableft.cli.common import RESULTS, AsJson, end_incomplete, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core import plugins
 from stableft.core.config import RunConfig
@@ -44,22 +44,30 @@ def ls(
     name: Annotated[str | None, typer.Argument(help="One technique or experiment, to read all about it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List experiments, techniques, tasks, settings and more.
+    """List experiments, techniques, tasks and more.
 
     With the name of a technique it shows its card: claim, definition, parameters, deviations.
     """
-    show(listing(what) if name is None else about(what, name), as_json)
+    if name is not None:
+        return show(about(what, name), as_json)
+    unread: list[str] = []
+    show(listing(what, unread.append), as_json)
+    end_incomplete("not listed", unread)
 
 
-def listing(what: str) -> View:
+def listing(what: str, unread: Callable[[str], None]) -> View:
     """Shows all names of a kind, with a line about each.
+
+    Args:
+        what: The kind.
+        unread: Called with a sentence for each evidence set that can't be read.
 
     Raises:
         UsageError: the kind is unknown.
     """
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "experiments": lambda: {name: _first_line(module.__doc__) for name, module in all_experiments().items()},
-        "protocols": lambda: {name: protocol.summary for name, protocol in known_protocols(Store(RESULTS)).items()},
+        "protocols": lambda: {name: protocol.summary for name, protocol in known_protocols(Store(RESULTS), unread).items()},
         "techniques": lambda: {name: technique.card().get("Claim", "") for name, technique in all_techniques().items()},
         "tasks": lambda: {**{name: task.summary for name, task in all_tasks().items()}, **OWN_FILES},
         "encoders": lambda: {

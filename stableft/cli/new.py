@@ -25,9 +25,9 @@ def new(
     folder: Annotated[Path, option("Where to write the two files.", "--folder", **TYPED)] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Write a technique, task or experiment of your own, with its test.
+    """Write a technique, task or experiment.
 
-    Both files work as they are: change them step by step. Nothing is overwritten.
+    Its file and its test work as they are: change them step by step. Nothing is overwritten.
     """
     show(written(kind, name, folder), as_json)
 

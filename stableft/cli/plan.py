@@ -14,7 +14,7 @@ from stableft.cli.formatting import VIEW_SCHEMA, View, aligned, collected_lines
 from stableft.cli.selection import Selection, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, read_deciding, refuse_other_settings
 from stableft.core.errors import UsageError
-from stableft.execution import forecast, planning, runner
+from stableft.execution import collect, forecast, planning, runner
 from stableft.execution.forecast import Forecast
 from stableft.execution.input_quality import Quality, qualities, refuse_unreadable
 from stableft.execution.inputs import Inputs
@@ -66,7 +66,9 @@ def expected_time(planned: Plan, store: Store, selected: Selection, execution: E
 
     Raises:
         UsageError: The options contradict each other, or the device lacks the precision.
+        MissingInput: Collected tables can't be read, so nothing could be collected into them.
     """
+    collect.check_kept(planned.grid, store)
     runner.check_options({p.cell.config.precision for p in planned.missing}, execution)
     with err.status("measuring how fast this machine is", spinner="line"):
         return forecast.forecast(planned, store, selected.inputs, execution)

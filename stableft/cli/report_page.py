@@ -27,9 +27,12 @@ def report(
     """
     from stableft.reporting import html_page, render
 
-    store, folder = Store(results), folder or beside(results, FIGURES)
-    scales, protocols = dict.fromkeys(scale for scale, _ in render.collected(store, protocol)), known_protocols(store)
     missing: list[str] = []
+    store, folder = Store(results), folder or beside(results, FIGURES)
     say_changed_code(store, protocol)
+    scales, protocols = (
+        dict.fromkeys(scale for scale, _ in render.collected(store, protocol)),
+        known_protocols(store, missing.append),
+    )
     pages = [html_page.write(store, scale, folder, html_page.judge_at(protocols.get(scale)), missing.append) for scale in scales]
     show_written(pages, [], missing, as_json)

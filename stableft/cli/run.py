@@ -240,10 +240,10 @@ def drawable(collected: Results, store: Store) -> str:
 
 def drawing(store: Store) -> str:
     """Returns the command that draws the collected results."""
-    if store.root == RESULTS and not plugin_words():
+    plugged = shlex.join(plugin_words())
+    if not store.option and not plugged:
         return "make report"
-    where = [] if store.root == RESULTS else ["--results", str(store.root)]
-    return shlex.join(["python", "-m", "stableft", "figures", *where, *plugin_words()])
+    return f"python -m stableft figures{store.option}" + (f" {plugged}" if plugged else "")
 
 
 def _end_interrupted(
@@ -282,8 +282,8 @@ def finished(planned: Plan, store: Store, collected: Results | None, failures: S
     text += failed(planned, store, failures, again) if failures else [f"next: `{drawing(store)}` draws them"]
     kept = [p.run_id for p in planned.cells if planned.keep_weights and p.run_id and are_kept(store, p.run_id)]
     if kept:
-        where = "" if store.root == RESULTS else f" --results {store.root}"
-        text.append(f"{len(kept)} runs have kept weights: `stableft export {kept[0]} FOLDER{where}` writes the first as a model")
+        export = f"stableft export {kept[0]} FOLDER{store.option}"
+        text.append(f"{len(kept)} runs have kept weights: `{export}` writes the first as a model")
     places = {p.run_id: cell_data(p) for p in reversed(planned.cells)}
     data = {
         "schema": VIEW_SCHEMA, "experiment": grid.name, "protocol": grid.protocol.name, "results": str(folder),

@@ -193,4 +193,4 @@ def plugin_words() -> list[str]:
 def failures_command(planned: Plan, store: Store) -> str:
     """Returns the shell command to list the failures of a grid."""
     words = ["python", "-m", "stableft", "failures", planned.grid.name, "--protocol", planned.grid.protocol.name]
-    return shlex.join([*words, *([] if store.root == RESULTS else ["--results", str(store.root)]), *plugin_words()])
+    return shlex.join([*words, *plugin_words()]) + store.option

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import RESULTS, AsJson, ResultsFolder, folder, show, verb
+from stableft.cli.common import RESULTS, AsJson, ResultsFolder, end_incomplete, folder, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, groups_data, groups_table
 from stableft.core.errors import MissingInput
 from stableft.core.grid import join_spans
@@ -41,7 +41,10 @@ def trace(
     if (origin.protocol, origin.experiment) not in store.collected():
         runs = f"run set {origin.run_set} of {origin.experiment} at {origin.protocol}"
         raise MissingInput(f"{path} shows {runs}, but no results are collected in {results.resolve()}")
-    show(traced(path, origin, load_pooled(store, origin.protocol, origin.experiment), store), as_json)
+    unread: list[str] = []
+    shown = load_pooled(store, origin.protocol, origin.experiment, unread=unread.append)
+    show(traced(path, origin, shown, store), as_json)
+    end_incomplete("not traced", unread)
 
 
 def traced(path: Path, origin: Origin, results: Results, store: Store) -> View:

@@ -45,10 +45,11 @@ def try_setting(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a technique with the baseline on paired seeds, without a file for it.
+    """Compare a technique with the baseline.
 
-    Shows difference, interval, p, failed runs, cost in time, and how many more seeds would decide.
-    Seeds are 0-5 unless given: fewer can't decide. Runs are cached; repeat it with more seeds to add.
+    Both run on the same seeds, and no file is needed. Shows difference, interval, p, failed runs, cost
+    in time, and how many more seeds would decide. Seeds are 0-5 unless given: fewer can't decide.
+    Runs are cached; repeat it with more seeds to add to them.
     """
     store, execution = Store(results), dataclasses.replace(execution, again=command(context, "try"))
     selected = narrowing.of(trial_grid(setting, against, protocol_name))

@@ -20,6 +20,7 @@ from stableft.cli.common import (
     Exit,
     ResultsFolder,
     beside,
+    end_incomplete,
     option,
     say_changed_code,
     show,
@@ -57,7 +58,8 @@ def verify(
 ) -> None:
     """Judge the sources' claims on collected results.
 
-    Needs neither torch nor a network.
+    Needs neither torch nor a network. Exits with 4 if results of some cannot be read; all others are
+    judged.
     """
     from stableft.reporting.claims.judge import judge_all, scales
     from stableft.reporting.claims.markdown import page
@@ -65,9 +67,11 @@ def verify(
 
     modules = {name: get_experiment(name) for name in experiments or all_experiments()}
     store = Store(results)
-    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store).values(), store)
+    unread: list[str] = []
+    protocols = [find_protocol(protocol, store)] if protocol else scales(known_protocols(store, unread.append).values(), store)
     thresholds = _thresholds(store, freeze)
-    judgements = judge_all(modules, protocols, store, thresholds)
+    judgements = judge_all(modules, protocols, store, thresholds, unread.append)
+    unread = list(dict.fromkeys(unread))
     outdated = stale_runs(store, protocol, list(modules))
     say_changed_code(store, protocol, list(modules))
     if output is None and not experiments and not protocol and not plugins.files():
@@ -75,10 +79,11 @@ def verify(
         if not output.parent.is_dir():
             raise MissingInput(f"{results}: no such folder of results")
     if output:
-        write_whole(output, page(judgements, outdated, thresholds).encode())
-    show(verdicts(judgements, output, outdated, thresholds), as_json)
+        write_whole(output, page(judgements, outdated, thresholds, unread).encode())
+    show(verdicts(judgements, output, outdated, thresholds, unread), as_json)
     if strict and any(judgement.verdict == "contradicted" for judgement in judgements):
         raise typer.Exit(Exit.CONTRADICTED)
+    end_incomplete("not judged", unread)
 
 
 def _thresholds(store: Store, reason: str) -> "list[Threshold]":
@@ -103,6 +108,7 @@ def verdicts(
     page: Path | None,
     outdated: "Sequence[StaleRuns]" = (),
     thresholds: "Sequence[Threshold]" = (),
+    unread: Sequence[str] = (),
 ) -> View:
     """Shows verdicts by protocol, stale runs, and the path of the page written."""
     frozen = {(each.experiment, each.claim): each for each in thresholds}
@@ -141,5 +147,5 @@ def verdicts(
         for j in judgements
     ]  # fmt: skip
     data: dict[str, Any] = {"schema": VIEW_SCHEMA, "claims": rows, "page": None if page is None else str(page)}
-    data["stale"] = [each._asdict() for each in outdated]
+    data |= {"stale": [each._asdict() for each in outdated], "unread": list(unread)}
     return View([*text, f"written: {page}"] if page else text, data)

@@ -156,7 +156,7 @@ def _set_aside(store: Store, copies: Copies) -> Iterator[Removable]:
 
 
 def _in_tables(store: Store) -> Copies:
-    tables = [run_summary.summarise_tables(store, protocol, experiment) for protocol, experiment in store.collected()]
+    tables = run_summary.summaries(run_summary.collected_runs(store))  # damaged ones hold no copy
     return {(run_id, summary.trajectory) for rows in tables for run_id, summary in rows.items() if summary.trajectory}
 
 

@@ -63,6 +63,16 @@ def _collect(grid: Grid, store: Store, inputs: Inputs, warn: Callable[[str], Non
     return None
 
 
+def check_kept(grid: Grid, store: Store) -> None:
+    """Checks that collecting will be able to keep rows without a record, before anything starts.
+
+    Raises:
+        MissingInput: They can't be read.
+    """
+    if any(not store.has(key.run_id) for key in _collected_cells(store, grid.protocol.name, grid.name)):
+        store.load(grid.protocol.name, grid.name)
+
+
 def set_aside_cut_short(store: Store, warn: Callable[[str], None]) -> None:
     """Quarantines truncated records, so that their runs are done again."""
     for run_id in store.cut_short():

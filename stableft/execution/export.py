@@ -10,7 +10,7 @@ from stableft.execution import model_card, reproduce
 from stableft.execution.inputs import Inputs
 from stableft.models.encoders import Encoder
 from stableft.storage.kept_weights import read_facts
-from stableft.storage.run_summary import find_run_id, summarise_record
+from stableft.storage.run_summary import collected_runs, find_run_id, summarise_record
 from stableft.storage.store import Store
 
 
@@ -66,11 +66,9 @@ def _not_kept(store: Store, run_id: str) -> str:
     if summary and summary.outcome == "diverged":
         return f"run {run_id} diverged: it ended with a loss that is not finite, and has no model"
     said = f"the weights of run {run_id} were not kept"
-    results = "" if store.root == Path("results") else f" --results {store.root}"
-    for place in store.collected():
-        runs = store.load_runs(*place)
+    for runs in collected_runs(store).tables.values():
         for row in runs[runs["run_id"] == run_id].to_dict("records"):
             if row["outcome"] == "diverged":
                 return f"run {run_id} diverged: it ended with a loss that is not finite, and has no model"
-            return f"{said}; this repeats it and keeps them: {reproduce.keep_weights_command(row)}{results}"
+            return f"{said}; this repeats it and keeps them: {reproduce.keep_weights_command(row)}{store.option}"
     return f"{said}; repeat the command that made it, with --keep-weights"

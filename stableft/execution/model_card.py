@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stableft.core.model_facts import ModelFacts, Scores
+from stableft.core.visible_text import invisible
 from stableft.models.encoders import EMBEDDED, Encoder
 
 NOT_SHOWN = ("score", "best_step")  # a second name of the score, and a step of the best checkpoint
@@ -148,4 +149,5 @@ def _limits(facts: ModelFacts) -> str:
 
 def _plain(text: str) -> str:
     """Returns a text that can't break out of a line of Markdown."""
-    return "".join(c if c.isprintable() and c not in "`|<>" else " " for c in text)
+    hidden = {place for place, _ in invisible(text)}
+    return "".join(" " if place in hidden or c in "`|<>" else c for place, c in enumerate(text))

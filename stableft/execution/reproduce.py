@@ -93,7 +93,7 @@ def _reproduction(rows: Sequence[Row], store: Store) -> Reproduction:
         name = source.partition(":")[2]
         what = f"PATH is the file of {row['task']}" if name == "PATH" else f"{name} is a file for you to put there"
         notes.append(f"{what}: the fingerprint of its data is {row['data_fingerprint']}")
-    folders = {json.loads(row["config"]).get("encoder", ""): row["weights_fingerprint"] for row in rows}
+    folders = {json.loads(row["config"]).get("encoder", ""): row.get("weights_fingerprint", "unknown") for row in rows}
     notes += [f"{name} is a folder for you to provide: its fingerprint is {of}" for name, of in folders.items() if name[:2] == "./"]
     exact = all(each.exact for each in selected)
     if not exact:

@@ -1,5 +1,6 @@
 """Model folders: the facts of a folder with a trained model, ours or of transformers. Needs no torch."""
 
+import shlex
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ def read_facts(folder: Path) -> ModelFacts:
     """
     file = folder / FACTS_FILE
     if not folder.is_dir():
-        raise MissingInput(f"{folder}: no such folder; `stableft export RUN_ID {folder}` writes one")
+        raise MissingInput(f"{folder}: no such folder; `stableft export RUN_ID {shlex.quote(str(folder))}` writes one")
     if not file.is_file():
         return _foreign(folder)
     try:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from stableft.core.errors import MissingInput
 from stableft.reporting.experiment_summary import RunGroup, run_groups
+from stableft.reporting.pooling import Unread
 from stableft.reporting.run_scores import final_scores
 from stableft.storage.records import Results
 from stableft.storage.store import METRIC_COLUMNS, Store
@@ -72,28 +73,40 @@ class FolderComparison:
     b: list[RunGroup]
 
 
-def compare(a: Store, b: Store, protocol: str | None = None) -> FolderComparison:
+def compare(a: Store, b: Store, protocol: str | None = None, unread: Unread | None = None) -> FolderComparison:
     """Compares all collected results of two folders: first those of A in order, then those only in B.
 
     Args:
         a: Folder A.
         b: Folder B.
         protocol: Only this scale; None: all.
+        unread: Called with a sentence for each experiment that can't be read in one of them; it is then
+            left out. None: the first one is an error.
 
     Raises:
-        MissingInput: a folder has no such results.
+        MissingInput: a folder has no such results, or none that can be read.
     """
     for store in (a, b):
         if not _collected(store, protocol):
             raise MissingInput(f"no collected results{f' at {protocol}' if protocol else ''} in {store.root.resolve()}")
+    first: MissingInput | None = None
     cells: list[ComparedCell] = []
     runs: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([], [])
     for key in dict.fromkeys([*_collected(a, protocol), *_collected(b, protocol)]):
-        both = [store.load(*key) if key in _collected(store, protocol) else None for store in (a, b)]
+        try:
+            both = [store.load(*key) if key in _collected(store, protocol) else None for store in (a, b)]
+        except MissingInput as error:
+            if unread is None:
+                raise
+            first = first or error
+            unread(f"{key[1]} at {key[0]}: {error}")
+            continue
         cells += _cells(*key, *both)
         for results, kept in zip(both, runs, strict=True):
             if results is not None:
                 kept.append(results.runs)
+    if not all(runs):
+        raise MissingInput(f"no experiment can be read in both folders: {first}")
     return FolderComparison(cells, *(run_groups(pd.concat(kept).drop_duplicates("run_id")) for kept in runs))
 
 

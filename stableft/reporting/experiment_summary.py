@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stableft.core.errors import MissingInput, UsageError
+from stableft.core.errors import UsageError
 from stableft.reporting import processors, rounding
 from stableft.reporting.artifact_metadata import commit, encoder_name, run_set
 from stableft.reporting.run_scores import final_scores
 from stableft.reporting.training_curves import interval_means
-from stableft.storage.parquet import read_parquet
 from stableft.storage.records import CELL, Results
+from stableft.storage.run_summary import collected_runs, no_run
 from stableft.storage.store import Store
 
 MAX_FAILED = 300  # failed runs listed for an experiment
@@ -194,12 +194,12 @@ def find_run(store: Store, run_id: str) -> tuple[dict[str, Any], list[dict[Any, 
         UsageError: several ids begin with these digits.
     """
     # Find the ids that begin so, in the collected tables and among the records.
-    tables = [read_parquet(store.folder(*place) / "runs.parquet").to_pandas() for place in store.collected()]
-    rows = [row for table in tables for row in table.to_dict("records") if str(row["run_id"]).startswith(run_id)]
+    collected = collected_runs(store)
+    rows = [row for table in collected.tables.values() for row in table.to_dict("records") if str(row["run_id"]).startswith(run_id)]
     files = [path.stem for path in (store.root / "runs").glob("*.parquet") if path.stem.startswith(run_id)]
     known = sorted({*(str(row["run_id"]) for row in rows), *files})
     if not known:
-        raise MissingInput(f"no run {run_id} in {store.root.resolve()}; `stableft trace FIGURE --json` lists those of a figure")
+        raise no_run(store, run_id, collected)
     if len(known) > 1:
         raise UsageError(f"{len(known)} runs begin with {run_id}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
     # Prefer the record: it holds facts that the tables may lack.

@@ -126,7 +126,8 @@ def write(
         protocol: Name of the protocol. All its experiments with results are shown.
         figures: Folder of figures and tables.
         about: The summary and judge of the protocol, see `judge_at`.
-        not_shown: Called with each entry of our own runs that their results can't give, and the reason.
+        not_shown: Called with each entry of our own runs that their results can't give, and with
+            results that can't be read, and the reason.
 
     Returns:
         The path of the page.
@@ -140,22 +141,24 @@ def write(
     outdated = stale_runs(store, protocol)
     why = {each.experiment: each.sentence() for each in outdated if each.stale == each.runs}
     names -= why.keys()
-    tables = run_tables(store, protocol)
     sections: list[Section] = []
     judgements: list[Judgement] = []
-    notes = [each.sentence() for each in outdated]
+    unread: dict[str, None] = {}
+    tables = run_tables(store, protocol, lambda said: unread.setdefault(said))
     for name in all_experiments():
-        results = load_pooled(store, protocol, name, tables=tables) if name in names else None
+        results = None
         try:
-            if results is not None:
+            if name in names:
+                results = load_pooled(store, protocol, name, tables=tables, unread=lambda said: unread.setdefault(said))
                 final_scores(results)
         except MissingInput as error:
             results, why[name] = None, f"{name} at {protocol}: {error}"
-            notes.append(why[name])
-            not_shown(why[name])
+            unread.setdefault(why[name])
         judgements += [replace(each, found=why[name]) if name in why else each for each in judge(name, results)]
         if results is not None:
             sections.append(section(name, results, figures / protocol / name, not_shown))
+    for said in unread:
+        not_shown(said)
     text = environment().get_template("report.html.j2").render(
         protocol=protocol,
         summary=summary,
@@ -164,7 +167,7 @@ def write(
         counts=Counter(judgement.verdict for judgement in judgements),
         verdicts=VERDICTS,
         shown=names,
-        stale=notes,
+        stale=[*(each.sentence() for each in outdated), *unread],
         total=page_totals([section.summary for section in sections]),
     )  # fmt: skip
     return write_whole(figures / protocol / "report.html", text.encode())

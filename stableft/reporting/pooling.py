@@ -5,20 +5,23 @@ sample, whichever experiment ran them: figures, tables and verdicts of each use 
 Stale runs (`stableft.storage.identities.stale`) are left out everywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from stableft.core.errors import Stale
+from stableft.core.errors import MissingInput, Stale
 from stableft.core.grid import join_spans
 from stableft.storage.frames import joined
 from stableft.storage.identities import FINGERPRINTS, identities, stale
 from stableft.storage.records import CELL, Results
+from stableft.storage.run_summary import collected_runs
 from stableft.storage.store import Store
 
 IDENTIFYING = ("arm", "task", "seed", "run_id", "config", *FINGERPRINTS, "sources")  # columns that decide what is pooled
 COLLECTED_IN = "collected_in"  # column of pooled runs: the experiment whose tables hold the run
+
+Unread = Callable[[str], None]  # is told what can't be read, and why
 
 
 class StaleRuns(NamedTuple):
@@ -47,22 +50,46 @@ def stale_runs(store: Store, protocol: str | None = None, experiments: Sequence[
         experiments: Only these experiments; empty: all.
     """
     found: list[StaleRuns] = []
-    for scale, name in store.collected():
-        if protocol in (None, scale) and (not experiments or name in experiments):
-            flags = stale(store.load_runs(scale, name))
+    for (scale, name), runs in collected_runs(store, protocol).tables.items():
+        if not experiments or name in experiments:
+            flags = stale(runs)
             if any(flags):
                 found.append(StaleRuns(scale, name, sum(flags), len(flags)))
     return found
 
 
-def run_tables(store: Store, protocol: str) -> dict[str, pd.DataFrame]:
-    """Returns the runs of all experiments collected at a protocol, by experiment: what identifies each."""
-    tables = {name: store.load_runs(protocol, name) for scale, name in store.collected() if scale == protocol}
-    return {name: runs[[column for column in IDENTIFYING if column in runs]] for name, runs in tables.items()}
+def run_tables(store: Store, protocol: str, unread: Unread | None = None) -> dict[str, pd.DataFrame]:
+    """Returns the runs of all experiments collected at a protocol, by experiment: what identifies each.
+
+    Args:
+        store: The results.
+        protocol: Name of the protocol.
+        unread: Called with a sentence for each experiment with a table that can't be read; it is then
+            left out. None: the first one is an error.
+
+    Raises:
+        MissingInput: as `Store.load`.
+    """
+    found = collected_runs(store, protocol)
+    for (_, name), error in found.unread.items():
+        if unread is None:
+            raise error
+        unread(_further(name, protocol, error))
+    return {name: runs[[column for column in IDENTIFYING if column in runs]] for (_, name), runs in found.tables.items()}
+
+
+def _further(experiment: str, protocol: str, error: MissingInput) -> str:
+    return f"further seeds of {experiment} at {protocol}: {error}"
 
 
 def load_pooled(
-    store: Store, protocol: str, experiment: str, *, predictions: bool = True, tables: Mapping[str, pd.DataFrame] | None = None
+    store: Store,
+    protocol: str,
+    experiment: str,
+    *,
+    predictions: bool = True,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    unread: Unread | None = None,
 ) -> Results:
     """Loads the results of an experiment at a protocol, pooled with equal configurations.
 
@@ -72,6 +99,8 @@ def load_pooled(
         experiment: Name of the experiment.
         predictions: See `Store.load`.
         tables: `run_tables`, if they were read before.
+        unread: Called with a sentence for each other experiment that can't be read; its further seeds
+            are then left out. None: the first one is an error.
 
     Returns:
         As `pool`.
@@ -84,10 +113,19 @@ def load_pooled(
     own = store.load(protocol, experiment, predictions=predictions)
     if all(stale(own.runs)):
         raise Stale(StaleRuns(protocol, experiment, len(own.runs), len(own.runs)).sentence())
-    tables = run_tables(store, protocol) if tables is None else tables
-    further = further_runs(own.runs, {name: runs for name, runs in tables.items() if name != experiment})
-    names = dict.fromkeys(map(str, further[COLLECTED_IN]))
-    others = {name: store.load(protocol, name, predictions=predictions) for name in names}
+    tables = dict(run_tables(store, protocol, unread) if tables is None else tables)
+    tables.pop(experiment, None)
+    others: dict[str, Results] = {}
+    further = further_runs(own.runs, tables)
+    while wanted := [name for name in map(str, further[COLLECTED_IN].unique()) if name not in others]:
+        try:
+            others[wanted[0]] = store.load(protocol, wanted[0], predictions=predictions)
+        except MissingInput as error:
+            if unread is None:
+                raise
+            unread(_further(wanted[0], protocol, error))
+            del tables[wanted[0]]
+            further = further_runs(own.runs, tables)  # a third experiment may have the same runs
     return _pooled(experiment, own, others, further)
 
 

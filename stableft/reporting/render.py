@@ -80,16 +80,17 @@ def render(
     order = sorted(keys, key=lambda key: -_size(store, key))
     processes = workers or cpu_count()
     jobs = [(key, part) for key in order for part in _parts(store, key, makes, processes)]
-    tables = {scale: run_tables(store, scale) for scale in dict.fromkeys(scale for scale, _ in keys)}
+    unread: list[str] = []
+    tables = {scale: run_tables(store, scale, unread.append) for scale in dict.fromkeys(scale for scale, _ in keys)}
     calls = (delayed(_render)(store, key, part, figures, tuple(makes), tables[key[0]]) for key, part in jobs)
-    parallel: Any = Parallel(n_jobs=min(processes, max(1, len(jobs))), batch_size=1)  # pyright: ignore[reportArgumentType]
+    parallel: Any = Parallel(n_jobs=max(1, min(processes, len(jobs))), batch_size=1)  # pyright: ignore[reportArgumentType]
     done: dict[ExperimentKey, Written] = {key: {} for key in keys}
     for (key, _), written in zip(jobs, parallel(calls), strict=True):
         done[key] |= written
     ordered = [done[key][name] for key in keys for name in ("", *report_of(key[1])) if name in done[key]]
     stale = [each.sentence() for each in stale_runs(store) if (each.protocol, each.experiment) in keys]
     left_out = [line for each in ordered for line in each.left_out]
-    not_drawn = dict.fromkeys(line for each in ordered for line in each.not_drawn)
+    not_drawn = dict.fromkeys([*(line for each in ordered for line in each.not_drawn), *unread])
     return Rendered([path for each in ordered for path in each.paths], [*left_out, *stale], list(not_drawn))
 
 
@@ -109,13 +110,14 @@ def _render(
     tables: Mapping[str, pd.DataFrame],
 ) -> Written:
     folder, report = figures / key[0] / key[1], report_of(key[1])
+    unread: list[str] = []
     try:
-        results = load_pooled(store, *key, tables=tables)
+        results = load_pooled(store, *key, tables=tables, unread=unread.append)
     except Stale:
         return {}
     except MissingInput as error:
         return {"": Rendered([], [], [f"{folder}: {error}"])}
-    written: Written = {}
+    written: Written = {"": Rendered([], [], unread)}
     for name in items:
         made = written[name] = Rendered([], [], [])
         made.paths.extend(render_all({name: report[name]}, results, folder, made.left_out.append, makes, made.not_drawn.append))

@@ -4,7 +4,7 @@ A set is a folder of the results folder with `SOURCE_FILE`. It is used like a pr
 collected results, which can't be run: its `Protocol` has ``imported`` set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -115,8 +115,13 @@ def read_settings(path: Path) -> EvidenceSettings:
         raise MissingInput(f"{path}: {_reason(error)}; see docs/import.md") from None
 
 
-def imported_protocols(store: Store) -> dict[str, Protocol]:
+def imported_protocols(store: Store, unread: Callable[[str], None] | None = None) -> dict[str, Protocol]:
     """Returns the protocols of all evidence sets of a results folder, by name.
+
+    Args:
+        store: The results folder.
+        unread: Called with a sentence for each set with a damaged source file; it is then left out.
+            None: the first one is an error.
 
     Raises:
         Damaged: The source file of a set is not what an import wrote.
@@ -126,13 +131,16 @@ def imported_protocols(store: Store) -> dict[str, Protocol]:
         try:
             protocols[path.parent.name] = read_settings(path).protocol(path.parent.name)
         except MissingInput as error:
-            raise Damaged(path, f"{error}. Get the file again, or move {path.parent} away.") from None
+            damaged = Damaged(path, f"{error}. Get the file again, or move {path.parent} away.")
+            if unread is None:
+                raise damaged from None
+            unread(str(damaged))
     return protocols
 
 
-def known_protocols(store: Store) -> Mapping[str, Protocol]:
-    """Returns all protocols by name: those that can be run, then those of evidence sets."""
-    return {**all_protocols(), **imported_protocols(store)}
+def known_protocols(store: Store, unread: Callable[[str], None] | None = None) -> Mapping[str, Protocol]:
+    """Returns all protocols by name: those that can be run, then those of `imported_protocols`."""
+    return {**all_protocols(), **imported_protocols(store, unread)}
 
 
 def find_protocol(name: str, store: Store) -> Protocol:
@@ -141,7 +149,8 @@ def find_protocol(name: str, store: Store) -> Protocol:
     Raises:
         UsageError: There is none.
     """
-    return named(name, known_protocols(store), "protocol")
+    own = all_protocols()
+    return own[name] if name in own else named(name, known_protocols(store), "protocol")
 
 
 def stored_grid(experiment: str, protocol: Protocol, runs: pd.DataFrame) -> Grid:

@@ -44,8 +44,21 @@ def write_parquet(table: pa.Table, target: Path, encodings: Mapping[str, str] | 
     write_whole(target, content.getvalue())
 
 
+def is_there(path: Path) -> bool:
+    """Tells whether a file exists; one in a folder that may not be read counts as there."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+
+
 def looks_whole(path: Path) -> bool:
-    """Returns True if a file begins and ends like parquet; a truncated or empty file does not."""
+    """Returns True if a file begins and ends like parquet; a truncated or empty file does not.
+
+    One that may not be read is not known to be damaged.
+    """
+    if not os.access(path, os.R_OK):
+        return True
     with open(path, "rb") as file:
         start = file.read(len(MAGIC))
         file.seek(0, os.SEEK_END)
@@ -55,8 +68,17 @@ def looks_whole(path: Path) -> bool:
         return start == file.read() == MAGIC
 
 
-def read_parquet(path: Path) -> pa.Table:
+def fetch_again(folder: Path) -> str:
+    """Returns what to do about a damaged file of collected tables."""
+    return f"Get it again, or move {folder} away and run its experiment again."
+
+
+def read_parquet(path: Path, remedy: str = "Delete it and run again: only this file is recomputed.") -> pa.Table:
     """Reads a file and verifies its checksums.
+
+    Args:
+        path: The file.
+        remedy: What to do if it is damaged, a sentence.
 
     Raises:
         MissingInput: The file is absent, or may not be read.
@@ -74,4 +96,4 @@ def read_parquet(path: Path) -> pa.Table:
         raise MissingInput(f"{path} can't be read ({error.strerror}): ask its owner for the right to") from None
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise Damaged(path, f"{path} is damaged ({reason}). Delete it and run again: only this file is recomputed.") from error
+        raise Damaged(path, f"{path} is damaged ({reason.rstrip('.')}). {remedy}") from error

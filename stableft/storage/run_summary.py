@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stableft.core.errors import MissingInput, UsageError
+from stableft.storage.parquet import is_there
 from stableft.storage.records import FOOTER, TRAJECTORY
 from stableft.storage.store import Store
 
@@ -85,13 +87,55 @@ def find_run_id(store: Store, start: str) -> str:
         UsageError: There are several.
     """
     files = [path.stem for folder in (store.path(""), store.weights_path("")) for path in folder.parent.glob("*.*")]
-    tables = [summarise_tables(store, *place) for place in store.collected()]
+    collected = collected_runs(store)
+    tables = [runs["run_id"] for runs in collected.tables.values()]
     known = sorted({run_id for run_ids in (files, *tables) for run_id in run_ids if run_id.startswith(start) and run_id[0] != "."})
     if not known:
-        raise MissingInput(f"no run {start} in {store.root.resolve()}; `stableft trace FIGURE --json` lists those of a figure")
+        raise no_run(store, start, collected)
     if len(known) > 1:
         raise UsageError(f"{len(known)} runs begin with {start}: {', '.join(known[:4])}{' ...' if len(known) > 4 else ''}")
     return known[0]
+
+
+class CollectedRuns(NamedTuple):
+    """The runs of all collected results, as far as they can be read.
+
+    Attributes:
+        tables: `Results.runs` by protocol and experiment.
+        unread: Why other tables can't be read.
+    """
+
+    tables: dict[tuple[str, str], pd.DataFrame]
+    unread: dict[tuple[str, str], MissingInput]
+
+
+def collected_runs(store: Store, protocol: str | None = None) -> CollectedRuns:
+    """Reads the tables of runs of all collected results; one that can't be read costs no other.
+
+    Args:
+        store: The results folder.
+        protocol: Only this protocol; None: all.
+    """
+    found = CollectedRuns({}, {})
+    for place in store.collected():
+        if protocol in (None, place[0]):
+            try:
+                found.tables[place] = store.load_runs(*place)
+            except MissingInput as error:
+                found.unread[place] = error
+    return found
+
+
+def summaries(collected: CollectedRuns) -> list[Mapping[str, RunSummary]]:
+    """Returns the summaries of collected runs by identity, of each table that was read."""
+    return [_summaries(runs) for runs in collected.tables.values()]
+
+
+def no_run(store: Store, start: str, collected: CollectedRuns) -> MissingInput:
+    """Returns the error for a run that is neither among records nor in the tables that were read."""
+    unread = "".join(f"; not looked at: {error}" for error in collected.unread.values())
+    way = "`stableft trace FIGURE --json` lists those of a figure"
+    return MissingInput(f"no run {start} in {store.root.resolve()}; {way}{unread}")
 
 
 def summarise_tables(store: Store, protocol: str, experiment: str) -> Mapping[str, RunSummary]:
@@ -100,8 +144,11 @@ def summarise_tables(store: Store, protocol: str, experiment: str) -> Mapping[st
     Raises:
         MissingInput: The tables are damaged, or of a newer version.
     """
-    if not (store.folder(protocol, experiment) / "runs.parquet").is_file():
+    if not is_there(store.folder(protocol, experiment) / "runs.parquet"):
         return {}
-    runs = store.load_runs(protocol, experiment)
+    return _summaries(store.load_runs(protocol, experiment))
+
+
+def _summaries(runs: pd.DataFrame) -> dict[str, RunSummary]:
     runs = runs.reindex(columns=["run_id", "task", "outcome", "seconds", TRAJECTORY]).astype(object)
     return {run_id: RunSummary(*row) for run_id, *row in runs.where(runs.notna(), None).itertuples(index=False, name=None)}

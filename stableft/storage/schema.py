@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from stableft.core.errors import Damaged, quoted
-from stableft.storage.parquet import newer
+from stableft.storage.parquet import fetch_again, newer
 
 CELL_KINDS = {"experiment": "text", "arm": "text", "task": "text", "seed": "integers", "run_id": "text"}
 KINDS: dict[str, dict[str, str]] = {
@@ -173,8 +173,7 @@ def check(table: pa.Table, path: Path) -> None:
     try:
         _check(table, path.stem)
     except ValueError as error:
-        what = f"{path} is damaged ({error})"
-        raise Damaged(path, f"{what}. Get it again, or move {path.parent} away and run its experiment again.") from None
+        raise Damaged(path, f"{path} is damaged ({error}). {fetch_again(path.parent)}") from None
 
 
 def _check(table: pa.Table, name: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -30,9 +31,10 @@ from stableft.storage.frames import (
     typed,
 )
 from stableft.storage.kept_probabilities import with_kept_probabilities
-from stableft.storage.parquet import looks_whole, read_parquet, write_parquet
+from stableft.storage.parquet import fetch_again, is_there, looks_whole, read_parquet, write_parquet
 from stableft.storage.records import CELL, COLLECTED, FOOTER, FOOTER_SHA256, TRAJECTORY, CellKey, Results, RunRecord
 
+USUAL = Path("results")
 POSITION = "position"  # index of a cell in the order of collection
 
 
@@ -44,6 +46,11 @@ class Store:
     """
 
     root: Path
+
+    @property
+    def option(self) -> str:
+        """The option that names this folder in a command, with a space before it; "" if it is the usual one."""
+        return "" if self.root == USUAL else f" --results {shlex.quote(str(self.root))}"
 
     def path(self, run_id: str) -> Path:
         return self.root / "runs" / f"{run_id}.parquet"
@@ -95,7 +102,7 @@ class Store:
 
     def cut_short(self) -> list[str]:
         """Returns the runs with a truncated record, judged by the first and last bytes of the file."""
-        return sorted(path.stem for path in (self.root / "runs").glob("*.parquet") if not looks_whole(path))
+        return sorted(path.stem for path in (self.root / "runs").glob("*.parquet") if path.is_file() and not looks_whole(path))
 
     def drop_drafts(self, pid: int) -> None:
         """Removes the drafts of a killed process."""
@@ -240,7 +247,7 @@ class Store:
             if any(set(frame[name].unique()) - set(dtype.categories) for frame in others):
                 folder = self.folder(protocol, experiment)
                 what = f"the tables in {folder} are damaged: rows name another {name} than the runs"
-                raise Damaged(folder, f"{what}. Get them again, or move the folder away and run the experiment again.")
+                raise Damaged(folder, f"{what}. {fetch_again(folder)}")
         return Results(runs, *(frame.astype(shared) for frame in others))
 
     def load_runs(self, protocol: str, experiment: str) -> pd.DataFrame:
@@ -249,7 +256,7 @@ class Store:
 
     def _tables(self, protocol: str, experiment: str, names: Sequence[str]) -> dict[str, pa.Table]:
         folder = self.folder(protocol, experiment)
-        if not (folder / "runs.parquet").is_file():
+        if not is_there(folder / "runs.parquet"):
             raise MissingInput(f"no collected results in {folder}: type `{run_command(experiment, protocol)}`")
         tables = table_files.read(folder, names)
         for name, table in tables.items():
@@ -258,8 +265,11 @@ class Store:
         return {name: table.replace_schema_metadata(None) for name, table in tables.items()}
 
     def collected(self) -> list[tuple[str, str]]:
-        """Returns (protocol, experiment) of all collected results, without tables set aside (named with an @)."""
-        folders = (path.parent for path in self.root.glob("*/*/runs.parquet"))
+        """Returns (protocol, experiment) of all collected results, without tables set aside (named with an @).
+
+        Tables that can't be read are among them.
+        """
+        folders = (folder for folder in self.root.glob("*/*/") if is_there(folder / "runs.parquet"))
         return sorted((folder.parent.name, folder.name) for folder in folders if "@" not in folder.name)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from stableft.core.errors import Damaged, MissingInput
 from stableft.core.files import drop_drafts, replaced_folder
-from stableft.storage.parquet import newer, read_parquet, write_parquet
+from stableft.storage.parquet import fetch_again, is_there, newer, read_parquet, write_parquet
 
 COLLECTION = b"stableft"  # key of the metadata: identity of the collection
 SCHEMA = b"stableft_schema"
@@ -58,15 +58,19 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
         MissingInput: The tables are absent, damaged, or written by a newer version.
     """
     absent: MissingInput | None = None
-    for _ in range(10):
+    for attempt in range(10):
         paths = {name: folder / f"{name}.parquet" for name in names}
         paths = {name: new if (new := folder / NEXT / path.name).exists() else path for name, path in paths.items()}
         try:
-            tables = {name: read_parquet(path) for name, path in paths.items()}
+            tables = {name: read_parquet(path, fetch_again(folder)) for name, path in paths.items()}
         except Damaged:
             raise
         except MissingInput as error:  # moved in the meantime, or absent
-            absent = error
+            if all(map(is_there, paths.values())):  # it may not be read
+                raise
+            if attempt == 2:  # a move takes no longer
+                break
+            absent = MissingInput(f"{error}. {fetch_again(folder)}")
         else:
             metadata = {name: table.schema.metadata or {} for name, table in tables.items()}
             for name, path in paths.items():

@@ -7,7 +7,8 @@ ignored:
 
 - ``text``, and ``pair`` for a second text.
 - ``label``: a class, any text; classes are numbered in sorted order. Or ``score``: a number,
-  predicted without scaling.
+  predicted without scaling. A class has only characters that are shown, and joiners within words
+  of scripts that need them (`stableft.core.visible_text`).
 - ``split``, in a single file only.
 
 Names of splits, the draw for a file without them, and inputs that occur twice are the matter of
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from stableft.core.errors import MissingInput, UsageError, listed, quoted
 from stableft.core.own_data import OwnData
+from stableft.core.visible_text import described, invisible, is_visible, with_plain_spaces
 from stableft.tasks import Example, Task, TaskData, label_variants, user_tags
 from stableft.tasks.readers.corpus_files import Record, text
 from stableft.tasks.readers.user_tables import READERS
@@ -105,7 +107,7 @@ def read(name: str, own: OwnData | None = None) -> Task:
     check_encoding(own.encoding)
     if not written.strip():
         raise UsageError(f"task {quoted(name)}: write a path after the colon, such as {form}:data/reviews.{form}")
-    if len(written) > LONGEST_PATH or not written.isprintable():
+    if len(written) > LONGEST_PATH or not is_visible(written):
         raise UsageError(f"task {quoted(name)}: the path is too long or has unprintable characters; rename the file")
     path = Path(os.path.abspath(os.path.expanduser(written)))
     short = task_name(form, path)
@@ -265,8 +267,9 @@ def _class(record: Record) -> str:
     label = record.values["label"]
     if not label.strip():
         raise MissingInput(f"{record.place}: label is empty")
-    if not label.isprintable():
-        raise MissingInput(f"{record.place}: label {quoted(label)} has unprintable characters; replace them in the file")
+    if odd := next(invisible(with_plain_spaces(label)), None):
+        what = f"has unprintable characters ({described(odd[1])})"
+        raise MissingInput(f"{record.place}: label {quoted(label)} {what}; replace them in the file")
     return label
 
 

@@ -79,11 +79,20 @@ def test_the_version_names_the_commit(tmp_path: Path, quick: Quick):
     assert re.fullmatch(r"stableft \d+\.\d+\.\d+ \(([0-9a-f]{12}\+?|not a git checkout)\)\n", out)
 
 
-def test_debug_shows_the_traceback(tmp_path: Path):
-    code, _, err = call(tmp_path, "--debug", "plan", "adma")
-    assert code == 1
-    assert "UsageError" in err
-    assert "Traceback" in err
+EVIL = "a\x1b[2J\u202eb"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [(("--debug", "plan", EVIL), 1, ("Traceback", "UsageError")), (("plan", "adam", f"--{EVIL}"), 2, ("No such option",))],
+)
+def test_neither_tracebacks_nor_wrong_usage_reach_a_terminal_raw(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, said: tuple[str, ...]
+):
+    found, out, err = call(tmp_path, *arguments, PYTHONUTF8="1")
+    assert (found, out) == (code, "")
+    assert all(part in err for part in ("a\\x1b[2J\\u202eb", *said))
+    assert all(c.isprintable() or c == "\n" for c in err), err
 
 
 def test_every_command_is_summed_up_in_a_whole_sentence(tmp_path: Path, quick: Quick):
@@ -104,7 +113,7 @@ def test_run_and_retry_list_the_same_options_by_group(tmp_path: Path, quick: Qui
     run, retry = (set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)) for text in texts)
     assert len(run) > 25
     assert retry - run == {"--only"}
-    assert run - retry == {"--until-decided", "--max-seeds", "--batch"}  # more seeds are no repetition
+    assert run - retry == {"--until-decided", "--max-seeds", "--batch", "--redo"}  # more seeds are no repetition
 
 
 # Where it is emulated, a whole epoch takes seconds.

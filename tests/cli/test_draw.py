@@ -114,3 +114,8 @@ def test_other_results_overwrite_nothing_of_the_checkout(good: Store, quick: Qui
     assert Path("sp ace/out/figures/laptop/report.html").is_file()
     # Named otherwise, the checkout's own results are its own.
     assert " in figures/laptop/adam\n" in quick(Path(), "tables", "--results", str(good.root.resolve()))[1]
+
+
+def test_an_experiment_may_have_tables_alone(good: Store, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adam, "REPORT", {"arms": report.table(arm_summary)})
+    assert quick(Path(), "figures") == (Exit.OK, "", "")

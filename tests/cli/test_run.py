@@ -3,6 +3,7 @@
 A process of its own takes 1 s to start, and 5 s more if it trains: it is for what is about processes. The rest is in this one.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -406,6 +407,43 @@ def test_many_long_names_are_collected_and_failures_are_found(tmp_path: Path, qu
 def test_the_next_command_may_be_pasted() -> None:
     assert run.drawing(Store(Path("out"))) == "python -m stableft figures --results out"
     assert run.drawing(Store(Path("sp ace/it's"))) == """python -m stableft figures --results 'sp ace/it'"'"'s'"""
+
+
+def test_printed_commands_name_a_folder_with_spaces(
+    finished: Path, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = "sp ace/it's (1)"
+    shutil.copytree(finished / "out", tmp_path / where)
+    (tmp_path / where / "weights").mkdir(exist_ok=True)
+    store, cell = Store(Path(where)), {"experiment": "adam", "protocol": "smoke", "task": "toy", "arm": "corrected", "seed": 7}
+    (run_id, *_) = sorted(path.stem for path in (tmp_path / where / "runs").iterdir())
+    texts = []
+    with contextlib.chdir(tmp_path):
+        again = f"python -m stableft retry adam --protocol smoke --seeds 7{store.option}"
+        failed = planning.plan(select(adam.grid(PROTOCOL), seeds=[7], arms=["corrected"]), store, Inputs()).jobs
+        run_state.note(store, run_state.Failure(run_id=next(iter(failed)), state="failed", kind="crashed", detail="a", attempts=1,
+            seconds=1.0, when=run_state.now(), retry=again, **cell))  # fmt: skip
+    for arguments in (
+        ("run", *SMOKE, "--seeds", "0-1"), ("status", *SMOKE, "--seeds", "7"), ("failures",), ("export", run_id, "model"),
+    ):  # fmt: skip
+        code, out, err = quick(tmp_path, *arguments, "--results", where)
+        assert code in (0, 4), err
+        texts.append(out + err)
+    commands = [line for text in texts for line in re.findall(r"(?:python -m )?stableft [^`\n]*--results [^`\n]*", text)]
+    names = {re.split(r"stableft ", command)[1].split()[0] for command in commands}
+    assert names == {"figures", "failures", "logs", "retry", "run"}
+    monkeypatch.setattr(adam, "REPORT", {})
+    for command in commands:
+        words = shlex.split(command.removeprefix("python -m "))
+        assert words[words.index("--results") + 1] == where, command
+        if words[1] in ("figures", "failures"):
+            assert quick(tmp_path, *words[1:])[0] == 0, command
+    monkeypatch.setattr(run, "are_kept", lambda store, run_id: True)
+    with contextlib.chdir(tmp_path):
+        planned = planning.plan(select(adam.grid(PROTOCOL), seeds=[0]), store, Inputs(), keep_weights=True)
+        shown = run.finished(planned, store, None, [], "").text
+    (command,) = re.findall(r"`(stableft export [^`]*)`", "\n".join(map(str, shown)))
+    assert shlex.split(command)[-1] == where
 
 
 def test_a_results_folder_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path, quick: Quick) -> None:

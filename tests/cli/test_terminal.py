@@ -2,8 +2,12 @@
 
 import io
 import json
+import logging
+import sys
+import traceback
 
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.live import Live
@@ -11,6 +15,7 @@ from rich.table import Table
 
 from stableft.cli import terminal
 from stableft.cli.terminal import SafeConsole, encodable, json_text, one_line, printable
+from stableft.core.visible_text import is_visible
 
 EVIL = "a\x1b[2Jb\u202ec\u2066d\x9b31me\rf\ud800"
 
@@ -46,6 +51,43 @@ def test_live_lines_are_escaped_too() -> None:
     assert "\x1b[31m" not in file.getvalue()
 
 
+def test_what_others_write_below_a_live_display_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    monkeypatch.setattr(terminal.sys, "stderr", file)
+    monkeypatch.setattr(terminal.sys, "stdout", file)
+    terminal.clean_streams()
+    with Live("task", console=SafeConsole(stderr=True, force_terminal=True, width=80), auto_refresh=False):
+        print(EVIL)
+        print(EVIL, file=sys.stderr)
+    file.flush()
+    text = file.buffer.getvalue().decode()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "\x1b[?25l" in text, "the display's own controls are as they were"
+    for raw in ("\x1b[2J", "\u202e", "\u2066", "\x9b"):
+        assert raw not in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_what_python_and_libraries_print_is_escaped(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal.sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline=""))
+    monkeypatch.setattr(terminal.sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline=""))
+    streams = [sys.stdout, sys.stderr]
+    terminal.clean_streams()
+    terminal.clean_streams()
+    assert not hasattr(sys.stderr, "buffer")
+    print(EVIL)
+    logging.StreamHandler().handle(logging.makeLogRecord({"msg": EVIL}))
+    typer.echo(EVIL, err=True)
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        traceback.print_exc()
+    for stream in streams:
+        stream.flush()
+        text = stream.buffer.getvalue().decode(encoding)
+        assert "\\x1b[2J" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+
+
 def test_an_encoding_without_a_character_gets_a_plain_one_or_its_code() -> None:
     assert encodable("5 \u00d7 3\u2026 \u4e2d", "ascii") == "5 x 3... \\u4e2d"
     assert encodable("5 \u00d7 3\u2026 \u4e2d", "cp1252") == "5 x 3... \\u4e2d"
@@ -65,9 +107,14 @@ def test_json_stays_json_and_obeys_the_encoding(encoding: str, monkeypatch: pyte
 @settings(max_examples=50, deadline=None)
 @given(st.text(), st.sampled_from(["utf-8", "ascii", "cp1252", "gb18030", "latin-1"]))
 def test_any_text_reaches_any_terminal_harmless(text: str, encoding: str) -> None:
-    assert all(c.isprintable() or c == "\n" for c in printed(encoding, text))
+    assert all(is_visible(line) for line in printed(encoding, text).split("\n"))
 
 
 def test_line_ends_stay_in_messages_and_go_from_names() -> None:
     assert printable("a\nb") == "a\nb"
     assert one_line("a\nb\x1b") == "a\\nb\\x1b"
+
+
+def test_a_joiner_is_shown_where_a_word_needs_it_and_escaped_elsewhere() -> None:
+    assert printable("\u0645\u06cc\u200c\u0631\u0648\u062f") == "\u0645\u06cc\u200c\u0631\u0648\u062f"
+    assert printable("p\u200dos") == "p\\u200dos"

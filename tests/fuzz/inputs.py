@@ -27,6 +27,7 @@ SHARES = {
     "own files": 1800,
     "own files by options": 800,
     "own folders": 300,
+    "whole tables": 600,
     "glue": 1100,
     "tnews": 400,
     "cluener": 600,

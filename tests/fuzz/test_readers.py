@@ -1,9 +1,11 @@
 """Data files of every kind: read as what they say, or refused with their path and one clear message."""
 
+import csv
 import gzip
+import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
 from stableft.core.own_data import OwnData
+from stableft.core.visible_text import is_visible
+from stableft.execution.predicted_files import TABLE_FORMS, table_content
 from stableft.reporting.published import COLUMNS, NUMBERS, read_published
 from stableft.tasks import Example, TaggedExample, Task, TaskData, clue, commonlit, doccode, docread, docs, glue, ner, user_files
+from stableft.tasks.readers.whole_tables import read_whole
 from tests.fuzz.inputs import answer, damaged, fuzz
 
 
@@ -37,7 +42,7 @@ def check_example(example: Any, kind: str, labels: Sequence[str]) -> None:
 
 
 def check_task(task: Task) -> None:
-    assert all(name.isprintable() for name in (task.name, *task.labels))
+    assert all(is_visible(name) for name in (task.name, *task.labels))
     check_data(task, task.load())
 
 
@@ -114,6 +119,50 @@ def test_own_files_in_other_forms_and_by_options(tmp_path: Path) -> None:
     forms = [(form, write(content)) for form, contents in FILES.items() for content in contents for write in WRITTEN]
     files = st.sampled_from(forms).flatmap(lambda file: st.tuples(st.just(file[0]), damaged(file[1]), OWN))
     fuzz("own files by options", lambda file: read(*file), files)
+
+
+def csv_rows(text: str, separator: str) -> Iterator[list[str]]:
+    others = csv.field_size_limit(2**31 - 1)
+    yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    csv.field_size_limit(others)
+
+
+def test_whole_tables(tmp_path: Path) -> None:
+    """What `predict` reads, and writes again with columns of its own: no row, text or column is lost."""
+
+    def read(form: str, content: bytes, own: OwnData) -> None:
+        path = tmp_path / f"mine.{form}"
+        path.write_bytes(content)
+        table = answer(tmp_path, lambda: read_whole(form, path, own), path, "--text", "--label", "--encoding")
+        if isinstance(table, StableftError):
+            return
+        assert {len(values) for values in (table.places, *table.values.values())} == {len(table.rows)}
+        assert {len(row) for row in table.rows} == {len(table.names)}
+        added = {"added": list(range(len(table.rows)))}
+        for out in TABLE_FORMS:
+            written = answer(tmp_path, lambda out=out: table_content(out, table, added), path)
+            if isinstance(written, StableftError):
+                continue
+            assert len(written.decode().splitlines()) > len(table.rows) - (out == "jsonl")
+            if out == "jsonl":
+                objects = [json.loads(line, parse_constant=str) for line in written.decode().split("\n")[:-1]]
+                assert [each["added"] for each in objects] == added["added"]
+                assert len(set(map(len, objects))) == 1 or form in ("jsonl", "json")
+                assert form in ("jsonl", "json") or len(objects[0]) == len(table.names) + 1
+                continue
+            lines = written.decode().split("\n")[:-1]
+            rows = list(csv_rows(written.decode(), table.separator)) if out == "csv" else [line.split("\t") for line in lines]
+            assert [row[-1] for row in rows] == ["added", *map(str, added["added"])]
+            assert {len(row) for row in rows} == {len(table.names) + 1}
+            assert rows[0][:-1] == list(table.names)
+
+    forms = [(form, content) for form, contents in FILES.items() if form != "bio" for content in contents]
+    forms += [(form, write(content)) for form, content in forms[:3] for write in WRITTEN]
+    forms += [("csv", b"id,text,id,\n1,one,2,\n3,,4,x\n"), ("tsv", b"text\ttext2\ttext2\na\t\t\n")]
+    odd = rb'{"text": "a", "\ud800": 1, "n": {"x": [NaN, 1e999]}}' + b"\n" + rb'{"text": "\udc00\u0000\r\u2028", "m": null}'
+    forms += [("jsonl", odd), ("json", b"[" + odd.replace(b"\n", b",") + b"]")]
+    files = st.sampled_from(forms).flatmap(lambda file: st.tuples(st.just(file[0]), damaged(file[1]), OWN))
+    fuzz("whole tables", lambda file: read(*file), files)
 
 
 def test_own_folders(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from stableft.reporting.claims.claim import ANY_ENCODER, Claim, Evidence, Judgem
 from stableft.reporting.claims.confirmation import confirm
 from stableft.reporting.claims.setting import unmet
 from stableft.reporting.claims.thresholds import Threshold, current
-from stableft.reporting.pooling import COLLECTED_IN, further_seeds, load_pooled, run_tables
+from stableft.reporting.pooling import COLLECTED_IN, Unread, further_seeds, load_pooled, run_tables
 from stableft.storage.evidence import stored_grid
 from stableft.storage.records import Results
 from stableft.storage.store import Store
@@ -40,26 +40,39 @@ def scales(protocols: Iterable[Protocol], store: Store) -> list[Protocol]:
 
 
 def judge_all(
-    experiments: Mapping[str, ModuleType], protocols: Iterable[Protocol], store: Store, thresholds: Iterable[Threshold] = ()
+    experiments: Mapping[str, ModuleType],
+    protocols: Iterable[Protocol],
+    store: Store,
+    thresholds: Iterable[Threshold] = (),
+    unread: Unread | None = None,
 ) -> list[Judgement]:
     """Judges the ``CLAIMS`` of experiments, by name, at each of the protocols, in this order.
 
     Results are pooled with equal configurations of other experiments, without stale runs; see
     `stableft.reporting.pooling`. The verdict is of all seeds; with ``thresholds`` there is
-    also one of fresh seeds alone.
+    also one of fresh seeds alone. ``unread`` is called with a sentence for results that can't be read,
+    whose claims are then not run; None: the first ones are an error.
+
+    Raises:
+        MissingInput: as `Store.load`.
     """
     collected, last = set(store.collected()), current(thresholds)
     judgements: list[Judgement] = []
     for protocol in protocols:
-        tables = run_tables(store, protocol.name)
+        tables = run_tables(store, protocol.name, unread)
         for name, module in experiments.items():
             results, absent = None, ABSENT
             if (protocol.name, name) in collected:
                 reads = any(_reads_predictions(claim) for claim in module.CLAIMS)
                 try:
-                    results = load_pooled(store, protocol.name, name, predictions=reads, tables=tables)
+                    results = load_pooled(store, protocol.name, name, predictions=reads, tables=tables, unread=unread)
                 except Stale as error:
                     absent = str(error)
+                except MissingInput as error:
+                    if unread is None:
+                        raise
+                    absent = str(error)
+                    unread(f"{name} at {protocol.name}: {error}")
             if grid := grid_at(name, module, protocol, results):
                 of_grid = judge(module.CLAIMS, grid, results, absent)
                 if last and results is not None and not protocol.imported:

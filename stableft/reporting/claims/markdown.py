@@ -50,13 +50,19 @@ SECTION_OF_OTHERS = "Other claims"
 Key = tuple[str, str]  # experiment and name of a claim
 
 
-def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), thresholds: Sequence[Threshold] = ()) -> str:
+def page(
+    judgements: Sequence[Judgement],
+    outdated: Sequence[StaleRuns] = (),
+    thresholds: Sequence[Threshold] = (),
+    unread: Sequence[str] = (),
+) -> str:
     """Returns the page: the matrix by question, then the details of each claim.
 
     Args:
         judgements: The verdicts, by protocol and experiment.
         outdated: Results with stale runs, which the page names.
         thresholds: The frozen tests; the page tells when they were set.
+        unread: Results that can't be read, a sentence each.
     """
     columns = _columns(judgements)
     by_claim: dict[Key, dict[str, Judgement]] = {}
@@ -66,6 +72,7 @@ def page(judgements: Sequence[Judgement], outdated: Sequence[StaleRuns] = (), th
     when = summary([each for each in thresholds if (each.experiment, each.claim) in by_claim])
     set_by = current(thresholds)
     parts = [HEAD, *([f"{when}\n"] if when else []), *(f"Stale: {each.sentence()}.\n" for each in outdated)]
+    parts += [f"Not read: {each}\n" for each in unread]
     labels = {j.protocol: label(j) for j in judgements}
     shown = {name: labels[name] for name in columns}
     parts += [_matrix(question, list(claims), shown) for question, claims in groupby(ordered, key=_question)]

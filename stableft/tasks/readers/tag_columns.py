@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stableft.core.errors import MissingInput, listed, quoted
+from stableft.core.visible_text import is_visible
 from stableft.tasks import TaggedExample
 from stableft.tasks.readers.corpus_files import read_lines
 
@@ -151,7 +152,7 @@ def _row(place: str, line: str) -> tuple[str, str]:
         filled = sum(bool(cell.strip()) for cell in cells)
         raise MissingInput(f"{place}: {filled} columns in {quoted(line)}, expected a word, a tab or a space, and its tag")
     word, tag = cells
-    if not TAG.fullmatch(tag) or not tag.isprintable():
+    if not TAG.fullmatch(tag) or not is_visible(tag):
         raise MissingInput(f"{place}: tag {quoted(tag)}, expected O, or B-, I-, M-, E- or S- and the kind of the entity")
     return word, tag
 

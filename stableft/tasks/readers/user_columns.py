@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from stableft.core.errors import MissingInput, UsageError, quoted
 from stableft.core.own_data import OwnData
+from stableft.core.visible_text import is_visible
 from stableft.tasks.readers.tag_columns import TAG, Sentence
 from stableft.tasks.readers.user_text import read_lines, short
 
@@ -132,7 +133,7 @@ def _is_tag(cells: Sequence[str], layout: ColumnLayout) -> bool:
 def _known(tag: str) -> str:
     """Returns a tag in the letters of BIOES, for a plain prefix without a kind; "" for no tag."""
     prefix = BILOU.get(tag[:1], tag[:1]) + tag[1:]
-    return prefix if tag.isprintable() and (TAG.fullmatch(prefix) or prefix in set("BIMES")) else ""
+    return prefix if is_visible(tag) and (TAG.fullmatch(prefix) or prefix in set("BIMES")) else ""
 
 
 def _row(place: str, line: str, cells: Sequence[str], layout: ColumnLayout) -> tuple[str, str]:

@@ -140,7 +140,7 @@ def _there(names: Sequence[str]) -> str:
 
 
 def _word(name: str) -> str:
-    return name if name.isidentifier() else quoted(name, 40)
+    return name if name.isidentifier() and len(name) <= 40 else quoted(name, 40)
 
 
 def _read_csv(path: Path, own: OwnData, labelled: bool) -> TableRows:

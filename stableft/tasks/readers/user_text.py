@@ -68,7 +68,9 @@ def read_lines(path: Path, encoding: str | None = None) -> list[str]:
 
     Raises:
         MissingInput: The file can't be read, is no text, or has another encoding.
+        UsageError: as `check_encoding`.
     """
+    check_encoding(encoding)
     text = _decoded(path, _content(path), encoding)
     end = "\n" if "\n" in text else "\r"
     lines = text.removesuffix(end).split(end) if text else []

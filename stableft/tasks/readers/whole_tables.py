@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stableft.core.errors import MissingInput
 from stableft.core.own_data import OwnData
+from stableft.tasks.readers.corpus_files import Record, text
 from stableft.tasks.readers.user_tables import (
     SEPARATORS,
     RoleColumns,
@@ -85,4 +86,5 @@ def _read_objects(path: Path, own: OwnData) -> WholeTable:
 def _text(place: str, role: str, value: object) -> str:
     if role in ("text", "pair") and not isinstance(value, str | None):
         raise MissingInput(f"{place}: {role} holds {type(value).__name__}, expected a string")
-    return "" if value is None else str(value)
+    written = "" if value is None else str(value)
+    return text(Record(place, {role: written}), role, empty=True) if role in ("text", "pair") else written
