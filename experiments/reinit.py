@@ -147,8 +147,7 @@ CLAIMS = (
     Claim(
         name="more_is_worse",
         statement="Beyond an optimum, more re-initialised blocks lower the score again.",
-        source="CommonLit article: five of twelve blocks, more is worse; Zhang et al. (2021), section 5, Figure 5: "
-        "1 to 6 of 24",
+        source="CommonLit article: five of twelve blocks, more is worse; Zhang et al. (2021), section 5, Figure 5: 1 to 6 of 24",
         expected="on every task the paired difference of a fifth of the blocks to the most (at paper 10 of 24, else all six) is "
         f"above 0: {SIGNIFICANT}",
         about=RTE.encoder,

@@ -86,8 +86,7 @@ CLAIMS = (
     Claim(
         name="slower_in_the_first_fifth",
         statement="With bias correction the training loss falls more slowly early on.",
-        source="TNEWS note, section 1: point 7 of 63 at 1.7 with correction and 0.60 without (read off; protocol "
-        "section 7)",
+        source="TNEWS note, section 1: point 7 of 63 at 1.7 with correction and 0.60 without (read off; protocol section 7)",
         expected=f"the training loss of the first two tenths is higher with correction: {SIGNIFICANT}",
         about=TNEWS.encoder,
         minimum_n=FEWEST,
