@@ -7,6 +7,7 @@ from pathlib import Path
 from docs.generator.api_pages import api_pages
 from docs.generator.experiment_pages import experiment_pages
 from docs.generator.matrix import ROOT
+from docs.generator.notebook_pages import notebook_pages
 from docs.generator.reference_pages import reference_pages
 from docs.generator.technique_pages import technique_pages
 
@@ -16,7 +17,7 @@ OUTSIDE = re.compile(r"[a-z]+:")  # an address of its own
 
 def generated_pages() -> dict[str, str]:
     """Returns the pages that come from code, docstrings and results, by path in the site."""
-    return experiment_pages() | technique_pages() | reference_pages() | api_pages()
+    return experiment_pages() | technique_pages() | reference_pages() | api_pages() | notebook_pages()
 
 
 def written_pages() -> dict[str, Path]:
