@@ -93,6 +93,14 @@ def test_status_and_listings_know_it(imported: Path, quick: Quick) -> None:
     assert "somebody, somewhere" in json.loads(quick(imported, "ls", "protocols", "--json")[1])["protocols"]["theirs"]
 
 
+def test_a_set_of_another_folder_is_a_protocol_there(imported: Path, quick: Quick, tmp_path: Path) -> None:
+    where = ("--results", str(imported / "results"))
+    for words in (("status", "adam", "--protocol", "theirs"), ("verify", "adam", "--protocol", "theirs")):
+        code, _, err = quick(tmp_path, *words, *where)
+        assert code == 0, err
+    assert "unknown protocol 'theirs'" in quick(tmp_path, "status", "adam", "--protocol", "theirs")[2]
+
+
 def test_it_compares_and_traces_like_any_other(imported: Path, quick: Quick) -> None:
     code, out, _ = quick(imported, "compare", "results", "results", "--strict")
     assert code == Exit.OK
