@@ -29,7 +29,7 @@ class Freeze(Technique):
     run; default no. ``thaw_epochs`` and ``thaw_steps``: the interval n in epochs or in steps, > 0; at
     most one of them, default none: what is trained is trained from the start. The source has one epoch.
 
-    Null: ``Freeze()``.
+    Null: ``Freeze()``, which freezes nothing.
 
     Interactions: lora is excluded, which also decides on trained parameters. With bitfit a parameter is
     trained if both allow it. Blocks that reinit drew are frozen like others, if they are low enough.

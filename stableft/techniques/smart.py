@@ -102,11 +102,10 @@ class Smart(Technique):
 
         # The penalty on the change in that direction.
         moved = moved_forward(step, table, adversary)
+        own = step.losses(outputs).mean()
         if regression:
-            penalty = mean_square(outputs, moved)
-        else:
-            penalty = mean_kl(outputs.detach(), moved) + mean_kl(moved.detach(), outputs)
-        return step.losses(outputs).mean() + self.alpha * penalty
+            return own + self.alpha * mean_square(outputs, moved)
+        return own + self.alpha * (mean_kl(outputs.detach(), moved) + mean_kl(moved.detach(), outputs))
 
 
 def moved_forward(step: "Step", table: "nn.Module", move: "Tensor") -> "Tensor":

@@ -13,7 +13,7 @@ EXAMPLE = BitFit()
 DECAYING = {"adam.weight_decay": 1.0, "schedule.num_epochs": None, "schedule.num_steps": 12}
 
 
-@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["packed", "padded"])
 def test_which_parameters_move(packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     setup = trials.prepare(toy_config(DECAYING, techniques=(EXAMPLE,)), lively_encoder, toy_data, packed=packed)
     start = trials.state(setup)

@@ -55,7 +55,7 @@ def test_when_each_part_begins(
     assert starts(technique, toy_config, encoder, toy_data) == expected
 
 
-@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["packed", "padded"])
 def test_a_part_moves_from_its_step_on_and_not_by_decay(
     packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data
 ) -> None:

@@ -21,7 +21,7 @@ from tests.helpers import trials
 from tests.techniques.test_shared_blocks import albert as albert
 
 EXAMPLE = LoRA(rank=2)
-ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+ENGINES = pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["packed", "padded"])
 FAST = {"adam.weight_decay": 1.0, "schedule.num_epochs": None, "schedule.num_steps": 8}
 
 
