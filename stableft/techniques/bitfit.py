@@ -25,20 +25,21 @@ class BitFit(Technique):
     Null: ``BitFit(weights=True)``, fine-tuning of everything.
 
     Interactions: lora is excluded, which also decides on trained parameters. mixout and
-    pretrained_weight_decay are excluded: they act on weights that here stay where they are. With freeze
-    a parameter is trained if both allow it. Weight decay applies to the head's weight alone, since
-    biases have none. Factors of llrd, grouped_llrd and head_lr apply.
+    pretrained_weight_decay are excluded: they act on weights that here stay where they are. With
+    freeze a parameter is trained if both allow it. Weight decay applies to the head's weight alone,
+    since biases have none. Factors of llrd, grouped_llrd and head_lr apply.
 
-    Deviations: The paper uses larger learning rates than for full fine-tuning; here the run's rate is
-    used unless ``adam.lr`` is changed. Subsets of biases, such as those of queries and of the
+    Deviations: The paper uses larger learning rates than for full fine-tuning; here the run's rate
+    is used unless ``adam.lr`` is changed. Subsets of biases, such as those of queries and of the
     intermediate layer, are left out. For RoBERTa-like encoders the released code trains all of
-    ``classifier``, so the dense layer below the last one too; the same follows here, as it is fresh.
+    ``classifier``, so the dense layer below the last one too; the same follows here, as it is
+    fresh.
 
     Cost: Less memory and time: no gradients and no moments of weights.
 
-    Reference: Ben Zaken, Ravfogel, Goldberg (2022), BitFit: Simple Parameter-efficient Fine-tuning for
-    Transformer-based Masked Language-models; ``_deactivate_relevant_gradients`` of its released code
-    (github.com/benzakenelad/BitFit).
+    Reference: Ben Zaken, Ravfogel, Goldberg (2022), BitFit: Simple Parameter-efficient Fine-tuning
+    for Transformer-based Masked Language-models; ``_deactivate_relevant_gradients`` of its released
+    code (github.com/benzakenelad/BitFit).
     """
 
     name: ClassVar[str] = "bitfit"

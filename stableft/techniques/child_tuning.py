@@ -24,39 +24,40 @@ class ChildTuning(Technique):
     Claim: A child of the network, updated alone, generalises better.
 
     Definition: After clipping and before the update every gradient is multiplied by a mask. Variant
-    ``free``: a new mask in every step for all trained parameters, each weight 1 / p with probability p
-    and else 0, so that the expectation is the gradient. Variant ``task``: one mask for the whole run on
-    the parameters of the blocks, 1 for the share p of weights with the greatest Fisher information F,
-    else 0. F is the mean over batches of the squared gradient of the batch's loss, at the start, over
-    the training examples in their own order, without dropout. Embeddings, pooler and head keep their
-    gradients there.
+    ``free``: a new mask in every step for all trained parameters, each weight 1 / p with
+    probability p and else 0, so that the expectation is the gradient. Variant ``task``: one mask
+    for the whole run on the parameters of the blocks, 1 for the share p of weights with the
+    greatest Fisher information F, else 0. F is the mean over batches of the squared gradient of the
+    batch's loss, at the start, over the training examples in their own order, without dropout.
+    Embeddings, pooler and head keep their gradients there.
 
-    Parameters: ``p``: share of weights that are updated, in [2^-16, 1]; no default; the released script
-    for RTE has 0.3 with variant ``task``. ``variant``: ``free`` (default), Child-Tuning-F, or ``task``,
-    Child-Tuning-D.
+    Parameters: ``p``: share of weights that are updated, in [2^-16, 1]; no default; the released
+    script for RTE has 0.3 with variant ``task``. ``variant``: ``free`` (default), Child-Tuning-F,
+    or ``task``, Child-Tuning-D.
 
     Null: ``ChildTuning(p=1.0)``.
 
-    Interactions: Masks of ``free`` come from the stream ``child_tuning``, parameter after parameter, so
-    dropout masks are the baseline's and both engines draw the same; frozen parameters take none. F
-    depends on the weights after reinit and intermediate; resumed runs compute it again. Parameters that
-    freeze leaves out for the whole run have no F; those that it trains later have. With lora the blocks
-    have F for the added matrices alone; that of A is 0 at the start, so ``task`` mostly chooses B. sam
-    comes first: its gradient is masked. Decoupled decay also moves weights without a gradient. Logged
-    gradient norms are those before the mask, ``update_norm`` is that of the masked update.
+    Interactions: Masks of ``free`` come from the stream ``child_tuning``, parameter after
+    parameter, so dropout masks are the baseline's and both engines draw the same; frozen parameters
+    take none. F depends on the weights after reinit and intermediate; resumed runs compute it
+    again. Parameters that freeze leaves out for the whole run have no F; those that it trains later
+    have. With lora the blocks have F for the added matrices alone; that of A is 0 at the start, so
+    ``task`` mostly chooses B. sam comes first: its gradient is masked. Decoupled decay also moves
+    weights without a gradient. Logged gradient norms are those before the mask, ``update_norm`` is
+    that of the masked update.
 
     Deviations: The reference code computes F with dropout and on shuffled batches, and clips the
-    gradient of each parameter before squaring; here none of this, so F draws no random number. As there,
-    F is of batches (here of the run's own size), while the paper writes it with examples. p is rounded
-    to a multiple of 2^-16 in ``free``.
+    gradient of each parameter before squaring; here none of this, so F draws no random number. As
+    there, F is of batches (here of the run's own size), while the paper writes it with examples. p
+    is rounded to a multiple of 2^-16 in ``free``.
 
-    Cost: ``free``: 16 random bits and one pass over the gradients for each weight and step. ``task``:
-    once a pass over the training examples, then one pass over the gradients per step, and a byte for
-    each weight.
+    Cost: ``free``: 16 random bits and one pass over the gradients for each weight and step.
+    ``task``: once a pass over the training examples, then one pass over the gradients per step, and
+    a byte for each weight.
 
-    Reference: Xu, Luo, Zhang, Tan, Chang, Huang, Huang (2021), Raise a Child in Large Language Model:
-    Towards Effective and Generalizable Fine-tuning; ``ChildTuningOptimizer.py`` and ``ChildTuningD.py``
-    of its released code (github.com/alibaba/AliceMind).
+    Reference: Xu, Luo, Zhang, Tan, Chang, Huang, Huang (2021), Raise a Child in Large Language
+    Model: Towards Effective and Generalizable Fine-tuning; ``ChildTuningOptimizer.py`` and
+    ``ChildTuningD.py`` of its released code (github.com/alibaba/AliceMind).
     """
 
     name: ClassVar[str] = "child_tuning"

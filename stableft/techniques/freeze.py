@@ -19,29 +19,31 @@ class Freeze(Technique):
 
     Claim: What the lower layers know need not be learnt again.
 
-    Definition: Of an encoder of L blocks the lowest ``num_blocks`` are frozen for the whole run, and
-    the embeddings if asked for. With a thaw interval of n steps, pooler and head alone are trained at
-    first. Block L joins them after n steps, and block k after (L - k + 1) n, unless it is frozen for
-    the whole run; the embeddings follow after (L + 1) n. A frozen parameter has no gradient, no moments
-    and no decay; Adam counts its steps from its first one.
+    Definition: Of an encoder of L blocks the lowest ``num_blocks`` are frozen for the whole run,
+    and the embeddings if asked for. With a thaw interval of n steps, pooler and head alone are
+    trained at first. Block L joins them after n steps, and block k after (L - k + 1) n, unless it
+    is frozen for the whole run; the embeddings follow after (L + 1) n. A frozen parameter has no
+    gradient, no moments and no decay; Adam counts its steps from its first one.
 
-    Parameters: ``num_blocks``: 0 to L; default 0. ``embeddings``: whether they are frozen for the whole
-    run; default no. ``thaw_epochs`` and ``thaw_steps``: the interval n in epochs or in steps, > 0; at
-    most one of them, default none: what is trained is trained from the start. The source has one epoch.
+    Parameters: ``num_blocks``: 0 to L; default 0. ``embeddings``: whether they are frozen for the
+    whole run; default no. ``thaw_epochs`` and ``thaw_steps``: the interval n in epochs or in steps,
+    > 0; at most one of them, default none: what is trained is trained from the start. The source
+    has one epoch.
 
     Null: ``Freeze()``, which freezes nothing.
 
-    Interactions: lora is excluded, which also decides on trained parameters. With bitfit a parameter is
-    trained if both allow it. Blocks that reinit drew are frozen like others, if they are low enough.
-    mixout, decays and learning rates act on what is trained. The learning-rate schedule is the run's,
-    also for blocks that begin late. Without bias correction, ``update_bias_closed_form`` is that of
-    parameters trained from the start. Distances of a frozen part are 0. Blocks with shared weights
-    (ALBERT) are one part, so such an encoder is refused, except for its embeddings alone.
+    Interactions: lora is excluded, which also decides on trained parameters. With bitfit a
+    parameter is trained if both allow it. Blocks that reinit drew are frozen like others, if they
+    are low enough. mixout, decays and learning rates act on what is trained. The learning-rate
+    schedule is the run's, also for blocks that begin late. Without bias correction,
+    ``update_bias_closed_form`` is that of parameters trained from the start. Distances of a frozen
+    part are 0. Blocks with shared weights (ALBERT) are one part, so such an encoder is refused,
+    except for its embeddings alone.
 
     Deviations: The source thaws one layer per epoch within a training of its own, with slanted
-    triangular rates and discriminative rates (llrd); here each is a setting of its own. Its epochs are
-    as many as it has layers or more; a run of 3 epochs and ``thaw_epochs`` 1 trains the two uppermost
-    blocks only. The pooler belongs to the head here, since the source's encoder has none.
+    triangular rates and discriminative rates (llrd); here each is a setting of its own. Its epochs
+    are as many as it has layers or more; a run of 3 epochs and ``thaw_epochs`` 1 trains the two
+    uppermost blocks only. The pooler belongs to the head here, since the source's encoder has none.
 
     Cost: Less time and memory: backward passes end at the lowest trained part.
 

@@ -22,34 +22,35 @@ class LoRA(Technique):
     Claim: Fine-tuning needs changes of low rank only.
 
     Definition: The weight W of every target layer becomes W + (alpha / rank) B A. A (rank, inputs)
-    starts from U(-1 / sqrt(inputs), 1 / sqrt(inputs)), B (outputs, rank) from 0, so the run starts from
-    the same function as the baseline. A and B are trained, and so are all parameters without a
+    starts from U(-1 / sqrt(inputs), 1 / sqrt(inputs)), B (outputs, rank) from 0, so the run starts
+    from the same function as the baseline. A and B are trained, and so are all parameters without a
     pre-trained value: the head, a pooler that the checkpoint lacks, and whatever reinit drew. All
     others are frozen. In evaluation and in saved weights the layer has the sum as its one weight.
 
     Parameters: ``rank``: r, >= 0; default 8; 0: no change to the run. ``alpha``: > 0; default 8.
-    ``targets``: ``query_value`` (default) or ``query_key_value``, the layers in every block. Defaults
-    are those of ``peft`` for BERT.
+    ``targets``: ``query_value`` (default) or ``query_key_value``, the layers in every block.
+    Defaults are those of ``peft`` for BERT.
 
     Null: ``LoRA(rank=0)``.
 
     Interactions: A is drawn from the stream ``lora``, for each layer by its name; head, order and
     dropout masks of a seed are the baseline's. bitfit and freeze are excluded: like this one they
-    decide on trained parameters. mixout and pretrained_weight_decay are excluded: they act on weights
-    that here stay where they are. Plain decay acts on A and B. Factors of llrd and grouped_llrd apply
-    to them by block. Distances and gradient norms of a block are those of A and B. swa averages A and
-    B, not their products. A run with a surface is refused, since other runs have other parameters.
+    decide on trained parameters. mixout and pretrained_weight_decay are excluded: they act on
+    weights that here stay where they are. Plain decay acts on A and B. Factors of llrd and
+    grouped_llrd apply to them by block. Distances and gradient norms of a block are those of A and
+    B. swa averages A and B, not their products. A run with a surface is refused, since other runs
+    have other parameters.
 
-    Deviations: Learning rates of LoRA are usually larger than those of full fine-tuning; here the run's
-    rate is used unless ``adam.lr`` is changed. There is no dropout before A (0 is ``peft``'s default).
-    Hu et al. draw A from a normal distribution in the paper; their released code and ``peft`` draw as
-    here. Other encoders than those of `stableft.models.architectures` are refused.
+    Deviations: Learning rates of LoRA are usually larger than those of full fine-tuning; here the
+    run's rate is used unless ``adam.lr`` is changed. There is no dropout before A (0 is ``peft``'s
+    default). Hu et al. draw A from a normal distribution in the paper; their released code and
+    ``peft`` draw as here. Other encoders than those of `stableft.models.architectures` are refused.
 
     Cost: Two thin products for each target layer and step. Less memory and time for gradients: Adam
     keeps moments of A, B and the head alone.
 
-    Reference: Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen (2021), LoRA: Low-Rank Adaptation of
-    Large Language Models; the library ``peft``, whose layer the tests compare with.
+    Reference: Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen (2021), LoRA: Low-Rank Adaptation
+    of Large Language Models; the library ``peft``, whose layer the tests compare with.
     """
 
     name: ClassVar[str] = "lora"

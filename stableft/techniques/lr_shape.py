@@ -17,8 +17,9 @@ class LRShape(Technique):
 
     Claim: After the warm-up the rate's shape matters little.
 
-    Definition: With T steps, of which W are the warm-up, the update after t >= W others has the factor
-    (1 + cos(pi (t - W) / (T - W))) / 2 for ``cosine`` and 1 for ``constant``. The warm-up is the run's.
+    Definition: With T steps, of which W are the warm-up, the update after t >= W others has the
+    factor (1 + cos(pi (t - W) / (T - W))) / 2 for ``cosine`` and 1 for ``constant``. The warm-up is
+    the run's.
 
     Parameters: ``shape``: ``cosine``, ``constant``, or ``linear``, that of the run; no default.
 
@@ -27,15 +28,15 @@ class LRShape(Technique):
     Interactions: Factors of llrd, grouped_llrd and head_lr multiply the rate. swa with ``scale``
     follows from the rate that it finds at its start. ``adam.lr_bias`` acts on the result.
 
-    Deviations: None: the factors are those of ``transformers``'
-    ``get_cosine_schedule_with_warmup`` (with its half cycle) and ``get_constant_schedule_with_warmup``.
+    Deviations: None: the factors are those of ``transformers``' ``get_cosine_schedule_with_warmup``
+    (with its half cycle) and ``get_constant_schedule_with_warmup``.
 
-    Cost: None: the same steps at other rates. Together they are longer steps: the mean factor without
-    warm-up is 1/2 for ``linear`` and ``cosine`` and 1 for ``constant``.
+    Cost: None: the same steps at other rates. Together they are longer steps: the mean factor
+    without warm-up is 1/2 for ``linear`` and ``cosine`` and 1 for ``constant``.
 
-    Reference: Loshchilov & Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts, for the
-    cosine, here without restarts; ``transformers.optimization``. Mosbach et al. (2021) and Zhang et al.
-    (2021) decay linearly.
+    Reference: Loshchilov & Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts, for
+    the cosine, here without restarts; ``transformers.optimization``. Mosbach et al. (2021) and
+    Zhang et al. (2021) decay linearly.
     """
 
     name: ClassVar[str] = "lr_shape"

@@ -19,29 +19,30 @@ class SAM(Technique):
 
     Claim: Flat minima generalise better.
 
-    Definition: With w the trained weights and g the gradient of the batch's loss at w, the gradient at
-    w + rho g / |g| is used for the update of w, |g| over all parameters together. Both passes have the
-    same dropout masks. The logged training loss is that at w. If |g| is 0, g is used.
+    Definition: With w the trained weights and g the gradient of the batch's loss at w, the gradient
+    at w + rho g / |g| is used for the update of w, |g| over all parameters together. Both passes
+    have the same dropout masks. The logged training loss is that at w. If |g| is 0, g is used.
 
-    Parameters: ``rho``: distance, >= 0; no default. The paper's default is 0.05, for images and SGD.
+    Parameters: ``rho``: distance, >= 0; no default; 0.05 is usual for images and SGD.
 
     Null: ``SAM(rho=0.0)``, with one gradient.
 
     Interactions: Acts on the gradient of any loss, so rdrop and smart are part of both passes.
-    Clipping, masks of child_tuning, Adam's moments and the logged gradient norms refer to the second
-    gradient. All random numbers of the second pass are those of the first (also of mixout and smart),
-    so each step takes as many from every stream as the baseline. Frozen parameters are not moved.
-    Decoupled decay plays no part in the ascent. If the second loss is not finite, the run ends as
-    diverged.
+    Clipping, masks of child_tuning, Adam's moments and the logged gradient norms refer to the
+    second gradient. All random numbers of the second pass are those of the first (also of mixout
+    and smart), so each step takes as many from every stream as the baseline. Frozen parameters are
+    not moved. Decoupled decay plays no part in the ascent. If the second loss is not finite, the
+    run ends as diverged.
 
     Deviations: The released code's loss contains weight decay, here it does not. It logs the second
-    loss. Its m-sharpness, a direction for each of several devices, has no counterpart on one device.
+    loss. Its m-sharpness, a direction for each of several devices, has no counterpart on one
+    device.
 
     Cost: Two passes forward and backward, twice the time of a step, and a copy of the weights.
 
-    Reference: Foret, Kleiner, Mobahi, Neyshabur (2021), Sharpness-Aware Minimization for Efficiently
-    Improving Generalization; ``get_sam_gradient`` of its released code (github.com/google-research/sam),
-    which uses one random key for both passes.
+    Reference: Foret, Kleiner, Mobahi, Neyshabur (2021), Sharpness-Aware Minimization for
+    Efficiently Improving Generalization; ``get_sam_gradient`` of its released code
+    (github.com/google-research/sam), which uses one random key for both passes.
     """
 
     name: ClassVar[str] = "sam"

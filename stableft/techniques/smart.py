@@ -1,7 +1,7 @@
 """SMART: smoothness of the model around each input's embeddings."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, final
 
 from pydantic import Field
 
@@ -23,41 +23,43 @@ class Smart(Technique):
 
     Claim: A function that is smooth around its inputs overfits less.
 
-    Definition: Let x be the word embeddings of a batch's tokens and f(x) the outputs. Noise v ~ N(0,
-    noise^2) is added to every component, and g is the gradient by v of the mean KL(f(x) || f(x + v)),
-    f(x) held fixed. The adversary of each token is d = step g / (max |g| + 1e-6), the maximum being
-    over the token's components. The batch's loss is that of f(x) plus alpha times the mean of KL(f(x)
-    || f(x + d)) + KL(f(x + d) || f(x)), in which the first distribution of each term is held fixed. For
-    a score to predict, both divergences are mean squared differences: one each, with gradients through
-    both outputs. Each of the three passes has dropout masks of its own.
+    Definition: Let x be the word embeddings of a batch's tokens and f(x) the outputs. Noise v ~
+    N(0, noise^2) is added to every component, and g is the gradient by v of the mean KL(f(x) || f(x
+    + v)), f(x) held fixed. The adversary of each token is d = step g / (max |g| + 1e-6), the
+    maximum being over the token's components. The batch's loss is that of f(x) plus alpha times the
+    mean of KL(f(x) || f(x + d)) + KL(f(x + d) || f(x)), in which the first distribution of each
+    term is held fixed. For a score to predict, both divergences are mean squared differences: one
+    each, with gradients through both outputs. Each of the three passes has dropout masks of its
+    own.
 
-    Parameters: ``alpha``: weight of the penalty, >= 0; default 1. ``step``: size of the adversary, > 0;
-    default 1e-3. ``noise``: standard deviation of the first move, > 0; default 1e-5. These are the
-    defaults of the first released code.
+    Parameters: ``alpha``: weight of the penalty, >= 0; default 1. ``step``: size of the adversary,
+    > 0; default 1e-3. ``noise``: standard deviation of the first move, > 0; default 1e-5. These are
+    the defaults of the first released code.
 
     Null: ``Smart(alpha=0.0)``, which passes each batch once.
 
     Interactions: As each pass drops other units, as in the released code, the penalty also contains
     R-Drop's difference; with ``dropout`` 0 it is smoothness alone. Noise comes from the stream
-    ``smart``, by token, so both engines draw the same. A step takes dropout masks for three passes, so
-    later steps have others than the baseline's. The logged training loss is the whole sum. rdrop, whose
-    loss is also a whole, is excluded. sam takes the gradient of this loss twice, with the same noise.
-    Embeddings that are frozen can still be moved.
+    ``smart``, by token, so both engines draw the same. A step takes dropout masks for three passes,
+    so later steps have others than the baseline's. The logged training loss is the whole sum.
+    rdrop, whose loss is also a whole, is excluded. sam takes the gradient of this loss twice, with
+    the same noise. Embeddings that are frozen can still be moved.
 
-    Deviations: Of the two parts of the paper this is the first, the smoothness-inducing regulariser;
-    Bregman proximal point optimisation is left out. There is one step of ascent, the released default,
-    and no projection. Later versions of the released code divide noise and gradient together by the
-    largest component, so the adversary has components up to 1 whatever the step; here it is that of the
-    first version. There a gradient that is not finite drops the penalty; here the run ends as diverged.
-    Tags have the classes of words (under a CRF by the emissions alone); the released code has no such
-    case.
+    Deviations: Of the two parts of the paper this is the first, the smoothness-inducing
+    regulariser; Bregman proximal point optimisation is left out. There is one step of ascent, the
+    released default, and no projection. Later versions of the released code divide noise and
+    gradient together by the largest component, so the adversary has components up to 1 whatever the
+    step; here it is that of the first version. There a gradient that is not finite drops the
+    penalty; here the run ends as diverged. Tags have the classes of words (under a CRF by the
+    emissions alone); the released code has no such case.
 
     Cost: Three passes forward, and backward one to the embeddings and one through two passes: about
     three times the time of a step.
 
     Reference: Jiang, He, Chen, Liu, Gao, Zhao (2020), SMART: Robust and Efficient Fine-Tuning for
     Pre-trained Natural Language Models through Principled Regularized Optimization;
-    ``mt_dnn/perturbation.py`` and ``SymKlCriterion`` of its released code (github.com/namisan/mt-dnn).
+    ``mt_dnn/perturbation.py`` and ``SymKlCriterion`` of its released code
+    (github.com/namisan/mt-dnn).
     """
 
     name: ClassVar[str] = "smart"
@@ -120,7 +122,11 @@ def moved_forward(step: "Step", table: "nn.Module", move: "Tensor") -> "Tensor":
 
     batch = step.batch
     placed = move[None] if step.model.packed else nn.utils.rnn.pad_sequence(list(move.split(batch.lengths)), batch_first=True)
-    hook = table.register_forward_hook(lambda module, inputs, output: output + placed)
+
+    def add(module: Any, inputs: Any, output: Any) -> Any:
+        return output + placed
+
+    hook = table.register_forward_hook(add)
     try:
         return step.forward()
     finally:

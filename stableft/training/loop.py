@@ -1,6 +1,6 @@
 """Training loop: executes a `Setup`, and knows no technique by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -11,7 +11,6 @@ from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.errors import UsageError
 from stableft.core.seeds import stream, stream_entropy
 from stableft.models.layers import DropoutStream
-from stableft.models.model import Model
 from stableft.models.tokens import Data, epochs
 from stableft.training.checkpointing import Checkpointer, TrainingState
 from stableft.training.evaluation import MetricRow, Predictions, Scorer
@@ -47,8 +46,7 @@ def train(
     updater = _Updater(setup)
     evaluator = Evaluator(setup, scorer)
     surface = _surface(setup)
-    _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), runtime)
-    random = RandomState(model, setup.streams, runtime.device)
+    random = _random(setup, runtime)
     state = TrainingState(model, updater.optimizer, evaluator, random)
     start = 0 if checkpointer is None else checkpointer.restore(state)
     thaws = _freeze(setup, start)
@@ -59,8 +57,7 @@ def train(
     model.train()
     for done, batch_indices in enumerate(islice(batches, start, setup.num_steps), start):
         step = done + 1
-        for parameter in thaws.get(done, ()):
-            parameter.requires_grad_(True)
+        _thaw(thaws.get(done, ()))
 
         # Forward and backward. The loss of a diverged run is its last row.
         batch = tokens.batch(setup.train_indices[batch_indices], runtime.device)
@@ -103,6 +100,11 @@ def _freeze(setup: Setup, done: int) -> dict[int, list[nn.Parameter]]:
         if start is not None and start > done:
             thaws.setdefault(start, []).extend(group.params)
     return thaws
+
+
+def _thaw(parameters: Iterable[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(True)
 
 
 def _refuse_before_updates(setup: Setup, done: int) -> None:
@@ -213,8 +215,10 @@ def _surface_rows(
             checkpointer.maybe_save(num_steps, state)
 
 
-def _seed_dropout(model: Model, entropy: int, runtime: Runtime) -> None:
+def _random(setup: Setup, runtime: Runtime) -> RandomState:
     # The padded reference and GPUs use torch's generator. Nothing else draws from it during the run.
+    entropy = stream_entropy(setup.config.stream_seed("dropout"), "dropout")
     torch.manual_seed(entropy)
     if not runtime.on_gpu:
-        model.draw_dropout_from(DropoutStream(entropy))
+        setup.model.draw_dropout_from(DropoutStream(entropy))
+    return RandomState(setup.model, setup.streams, runtime.device)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stableft.models.model import ParamPlace
-from stableft.training.optimizer import AdamW, Optimizer, RAdam, with_targets
+from stableft.training.optimizer import AdamW, Optimizer, RectifiedAdam, with_targets
 
 EVERY = 10  # steps, as Zhang et al.'s --weight_logging_steps (protocol section 2.6)
 
@@ -66,7 +66,7 @@ class UpdateMeter:
 
     Args:
         optimizer: Optimizer of the measured parameters. There is a ratio only if it keeps Adam's
-            moments, so for `AdamW` and `RAdam`.
+            moments, so for `AdamW` and `RectifiedAdam`.
 
     Attributes:
         has_ratio: Whether there is one.
@@ -74,7 +74,7 @@ class UpdateMeter:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        self._placement = optimizer.eps_placement if isinstance(optimizer, AdamW | RAdam) else None
+        self._placement = optimizer.eps_placement if isinstance(optimizer, AdamW | RectifiedAdam) else None
         self.has_ratio = self._placement is not None
         self._before: dict[Tensor, Tensor] = {}
 

@@ -85,7 +85,7 @@ class AdamW(torch.optim.AdamW):
         return int(counts[0]) if counts else 0
 
 
-class RAdam(torch.optim.RAdam):
+class RectifiedAdam(torch.optim.RAdam):
     """Rectified Adam (Liu et al., 2020) with decoupled weight decay, ``torch.optim.RAdam``.
 
     With ``decay_to`` a group decays toward given weights, as in `AdamW`.

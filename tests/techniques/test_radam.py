@@ -48,7 +48,7 @@ def test_the_formula_with_decay_to_zero_and_to_a_target(target: float) -> None:
     group: dict[str, Any] = {"params": [p], "weight_decay": 0.1}
     if target:
         group["decay_to"] = [torch.full_like(p, target)]
-    ours = optimizer.RAdam([group], lr=1e-2)
+    ours = optimizer.RectifiedAdam([group], lr=1e-2)
     for g, expected in zip(gradients, naive(start, gradients, 1e-2, 0.1, target), strict=True):
         p.grad = torch.tensor(g)
         ours.step()
