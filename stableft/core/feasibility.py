@@ -32,7 +32,14 @@ def outline(config: RunConfig, available: int, settings: Mapping[str, Any]) -> O
         num_blocks=groups,
         shares_blocks=layers is not None and groups is not None and layers > groups,
         num_positions=limit if isinstance(limit, int) and limit > 0 else None,
+        corrects_bias=corrects_bias(config),
+        has_surface=config.surface is not None,
     )
+
+
+def corrects_bias(config: RunConfig) -> bool:
+    """Tells whether Adam is bias-corrected, with no factor b(t) on its learning rate."""
+    return config.adam.bias_correction and config.adam.lr_bias is None
 
 
 def check(config: RunConfig, known: Outline) -> None:

@@ -17,6 +17,8 @@ class Outline:
         shares_blocks: True if some blocks are used more than once, as in ALBERT, so that none is a top
             block.
         num_positions: Longest possible input in pieces; RoBERTa takes two less. None: not known.
+        corrects_bias: True for Adam with bias correction and no factor b(t) on its rate.
+        has_surface: Whether the run ends with a plane of weights, which needs those of another run.
     """
 
     num_steps: int
@@ -25,6 +27,8 @@ class Outline:
     num_blocks: int | None
     shares_blocks: bool
     num_positions: int | None = None
+    corrects_bias: bool = True
+    has_surface: bool = False
 
     def refuse_shared_blocks(self, technique: str) -> None:
         """Refuses a technique that treats blocks by their depth.

@@ -31,13 +31,31 @@ class Stage(IntEnum):
 
     Some do not commute: a decay toward the weights of step 0 needs the weights that another technique
     re-initialized.
+
+    Attributes:
+        WEIGHTS: Values at the start.
+        MODULES: Layers of the model.
+        ADAPTERS: Parameters that are added, and those that are trained at all.
+        GROUPS: Learning rates of parts.
+        DECAY: Targets of weight decay.
+        LOSS: The batch's loss, from any number of forward passes (``Setup.objective``).
+        GRADIENT: Gradients: how they are computed (``Setup.gradient``), and what is left of them after
+            clipping (``Setup.after_clipping``).
+        OPTIMIZER: The rule of an update (``Setup.optimizer``).
+        SCHEDULE: The learning rate over time (``Setup.lr_factors``).
+        AVERAGE: An average of the weights (``Setup.average``).
     """
 
     WEIGHTS = 1
     MODULES = 2
-    GROUPS = 3
-    DECAY = 4
-    AVERAGE = 5
+    ADAPTERS = 3
+    GROUPS = 4
+    DECAY = 5
+    LOSS = 6
+    GRADIENT = 7
+    OPTIMIZER = 8
+    SCHEDULE = 9
+    AVERAGE = 10
 
 
 CARD = ("Claim", "Definition", "Parameters", "Null", "Interactions", "Deviations", "Cost", "Reference")

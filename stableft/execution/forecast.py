@@ -143,9 +143,12 @@ def _measured(
     return {key: run_seconds(paces[_shape(plain[key])], workload(*each)) for key, each in needs.items()}
 
 
+FREE = (Stage.WEIGHTS, Stage.GROUPS, Stage.DECAY, Stage.SCHEDULE)  # such techniques cost next to nothing per step
+
+
 def _plain(config: RunConfig) -> RunConfig:
     """Returns the run without source runs, and without anything else that does not change its pace."""
-    kept = [technique for technique in config.techniques or () if technique.stage in (Stage.MODULES, Stage.AVERAGE)]
+    kept = [technique for technique in config.techniques or () if technique.stage not in FREE]
     return config.model_copy(update={"techniques": tuple(kept) or None, "surface": None})
 
 

@@ -81,10 +81,11 @@ def _save(job: Job, record: RunRecord, setup: Setup, path: Path) -> None:
     table = setup.model.encoder.get_input_embeddings().weight
     group = next(group for group in setup.groups if any(parameter is table for parameter in group.params))
     lrs = record.metrics.query("split == 'train' and metric == 'lr'")["value"] * group.lr_scale
-    decay = 1.0 if group.decay_to is not None else decay_factor(lrs, group.weight_decay)
+    kept = group.decay_to is not None or group.trained_from is None
+    decay = 1.0 if kept else decay_factor(lrs.iloc[group.trained_from :], group.weight_decay)
     start = next((source for name, source in setup.sources.items() if name != "surface"), None)  # a surface starts nothing
-    kept = job.keep_weights and record.outcome == "ok"
-    facts = {kept_weights.FACTS: _model_facts(job, record).model_dump_json()} if kept else {}
+    asked = job.keep_weights and record.outcome == "ok"
+    facts = {kept_weights.FACTS: _model_facts(job, record).model_dump_json()} if asked else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(setup.model, job.encoder, path, unread_decay=decay, start=start, metadata=facts)
 

@@ -2,9 +2,11 @@
 
 Two of them compute the same function faster, in the fast path. `Linear` multiplies with the library
 that `stableft.models.kernels` chooses for the processor. `Dropout` draws its masks from a stream of
-the run's own. `MixedLinear` mixes weights with others, on either path.
+the run's own. `MixedLinear` mixes weights with others, and `LoRALinear` adds a product of two small
+matrices to them, on either path.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,41 @@ class MixedLinear(nn.Linear):
         if self.gradient_scale != 1 and difference.requires_grad:
             difference.register_hook(lambda gradient: gradient * self.gradient_scale)
         return self.target + difference
+
+
+class LoRALinear(nn.Linear):
+    """A linear layer with weight W + s B A, where A and B have few rows and columns (Hu et al., 2021).
+
+    A (rank, inputs) is drawn from U(-1 / sqrt(inputs), 1 / sqrt(inputs)), as ``peft`` does by default,
+    and B (outputs, rank) is 0. In training the two products are computed apart from that with W; in
+    evaluation mode the layer multiplies with `merged`, as the saved model will.
+
+    Args:
+        layer: The layer to replace; its parameters stay the same objects.
+        rank: r >= 1.
+        scale: s.
+        generator: Gives A, on the CPU.
+    """
+
+    def __init__(self, layer: nn.Linear, rank: int, scale: float, generator: torch.Generator) -> None:
+        super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+        self.weight, self.bias = layer.weight, layer.bias
+        first = nn.init.kaiming_uniform_(torch.empty(rank, layer.in_features), a=math.sqrt(5), generator=generator)
+        self.lora_a = nn.Parameter(first.to(layer.weight))
+        self.lora_b = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
+        self.scale = scale
+        self._multiply = linear if isinstance(layer, Linear) else nn.functional.linear
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return self._multiply(input, self.merged(), self.bias)
+        added = nn.functional.linear(nn.functional.linear(input, self.lora_a), self.lora_b)
+        return self._multiply(input, self.weight, self.bias) + self.scale * added
+
+    def merged(self) -> Tensor:
+        """Returns (outputs, inputs) W + s B A, in the type of W."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.weight + self.scale * (self.lora_b @ self.lora_a)
 
 
 class _ChosenLinear(torch.autograd.Function):

@@ -22,6 +22,7 @@ from stableft.core.errors import Damaged, MissingInput, UsageError
 from stableft.core.files import replaced_folder, write_whole
 from stableft.models.encoders import TOKENIZER_FILES, Encoder
 from stableft.models.heads import BiLSTMCRF
+from stableft.models.layers import LoRALinear
 from stableft.models.loading import OURS, Unreadable
 from stableft.models.model import Model
 
@@ -117,13 +118,23 @@ def _weights(model: Model, encoder: Encoder, decay: float, prefix: str) -> dict[
     """Returns all weights on the CPU, named as in transformers' own class."""
     names = {"encoder.": f"{prefix}.", **saved_names(model)}
     weights = {}
-    for name, weight in model.state_dict().items():
+    for name, weight in merged(model, model.state_dict()).items():
         ours = next(start for start in names if name.startswith(start))
         weights[names[ours] + name.removeprefix(ours)] = weight.detach().cpu().contiguous()
     table = model.encoder.get_input_embeddings()
     (name,) = (name for name, module in model.encoder.named_modules() if module is table)
     weights[f"{prefix}.{name}.weight"] = _whole_table(model, encoder, table.weight.detach().cpu(), decay)
     return weights
+
+
+def merged(model: Model, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns weights by name, those of each `LoRALinear` as the one weight that it multiplies with."""
+    plain = dict(weights)
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoRALinear):
+            plain[f"{name}.weight"] = layer.merged()
+            del plain[f"{name}.lora_a"], plain[f"{name}.lora_b"]
+    return plain
 
 
 def _whole_table(model: Model, encoder: Encoder, kept: Tensor, decay: float, start: Path | None = None) -> Tensor:
@@ -182,7 +193,8 @@ def save_weights(
     Raises:
         MissingInput: the encoder's files can't be read again, or are not those of this model.
     """
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters()}
+    plain = merged(model, dict(model.named_parameters()))
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in plain.items()}
     weights[_table(model)] = _whole_table(model, encoder, weights[_table(model)], unread_decay, start)
     write_whole(path, save(weights, {**(metadata or {}), "sha256": sha256(weights)}))
 

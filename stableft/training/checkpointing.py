@@ -25,7 +25,8 @@ from stableft.models.weights import read_weights, sha256
 from stableft.training import memory
 from stableft.training.evaluation import MetricRow, Predictions
 from stableft.training.evaluator import Evaluator, within
-from stableft.training.optimizer import AdamW
+from stableft.training.optimizer import Optimizer
+from stableft.training.step import RandomState
 
 SCHEMA = 1
 NOTES = "notes"
@@ -39,12 +40,11 @@ class TrainingState:
         model: Model as built; persistent buffers count as weights.
         optimizer: Optimizer of its parameters; its moments and step counts are part of the state.
         evaluator: Evaluator of the run.
-        device: A torch device. Its generator and that of the CPU are part of the state.
+        random: The state of all random numbers.
     """
 
-    def __init__(self, model: Model, optimizer: AdamW, evaluator: Evaluator, device: str) -> None:
-        self._model, self._optimizer, self._evaluator = model, optimizer, evaluator
-        self._device = torch.device(device)
+    def __init__(self, model: Model, optimizer: Optimizer, evaluator: Evaluator, random: RandomState) -> None:
+        self._model, self._optimizer, self._evaluator, self._random = model, optimizer, evaluator, random
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns the whole state by name, each tensor in its own type.
@@ -55,10 +55,7 @@ class TrainingState:
         for name, parameter in self._model.named_parameters():
             slots = self._optimizer.state.get(parameter, {})  # a parameter without a gradient has none
             tensors |= {f"adam.{slot}.{name}": value for slot, value in slots.items()}
-        tensors |= {f"stream.{name}": stream.get_state() for name, stream in self._model.streams().items()}
-        tensors["generator.cpu"] = torch.get_rng_state()
-        if self._device.type == "cuda":
-            tensors["generator.cuda"] = torch.cuda.get_rng_state(self._device)
+        tensors |= self._random.tensors()
         return tensors | {f"points.{name}": tensor for name, tensor in self._evaluator.tensors().items()}
 
     @torch.no_grad()
@@ -73,12 +70,8 @@ class TrainingState:
             like = parameter if value.shape == parameter.shape else value  # moments lie in memory as their parameter does
             own = torch.empty_like(like, dtype=value.dtype, device=parameter.device, requires_grad=False)
             self._optimizer.state[parameter][slot] = own.copy_(value)
-        for name, stream in self._model.streams().items():
-            stream.set_state(tensors[f"stream.{name}"])
         self._evaluator.load(within(tensors, "points"))
-        torch.set_rng_state(tensors["generator.cpu"].clone())
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["generator.cuda"].clone(), self._device)
+        self._random.load(tensors)
 
     def _weights(self) -> dict[str, Tensor]:
         kept = self._model.state_dict().keys()

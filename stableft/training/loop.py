@@ -1,6 +1,6 @@
 """Training loop: executes a `Setup`, and knows no technique by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -11,15 +11,15 @@ from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.errors import UsageError
 from stableft.core.seeds import stream, stream_entropy
 from stableft.models.layers import DropoutStream
-from stableft.models.model import Model
 from stableft.models.tokens import Data, epochs
 from stableft.training.checkpointing import Checkpointer, TrainingState
-from stableft.training.evaluation import MetricRow, Predictions, Scorer, batch_losses
+from stableft.training.evaluation import MetricRow, Predictions, Scorer
 from stableft.training.evaluator import Evaluator
 from stableft.training.meters import EVERY, BlockMeter, UpdateMeter
-from stableft.training.optimizer import AdamW
-from stableft.training.runtime import Runtime, arithmetic
+from stableft.training.optimizer import AdamW, Optimizer
+from stableft.training.runtime import Runtime
 from stableft.training.setup import Setup
+from stableft.training.step import RandomState, Step
 from stableft.training.surface import Surface
 
 
@@ -46,9 +46,10 @@ def train(
     updater = _Updater(setup)
     evaluator = Evaluator(setup, scorer)
     surface = _surface(setup)
-    _seed_dropout(model, stream_entropy(config.stream_seed("dropout"), "dropout"), runtime)
-    state = TrainingState(model, updater.optimizer, evaluator, runtime.device)
+    random = _random(setup, runtime)
+    state = TrainingState(model, updater.optimizer, evaluator, random)
     start = 0 if checkpointer is None else checkpointer.restore(state)
+    thaws = _freeze(setup, start)
 
     # The order of the data is drawn from its beginning, so that a resumed run sees the same batches.
     tokens = data.splits["train"]
@@ -56,16 +57,15 @@ def train(
     model.train()
     for done, batch_indices in enumerate(islice(batches, start, setup.num_steps), start):
         step = done + 1
+        _thaw(thaws.get(done, ()))
 
         # Forward and backward. The loss of a diverged run is its last row.
         batch = tokens.batch(setup.train_indices[batch_indices], runtime.device)
-        with arithmetic(config.precision, runtime):
-            outputs = model(batch)
-        loss = batch_losses(model, outputs, batch, data.task.kind).mean()
-        yield MetricRow(step, "train", "loss", "", value := loss.item())
+        passes = Step(done, model, batch, data.task.kind, config.precision, runtime, random, setup.objective)
+        value = passes.compute() if setup.gradient is None else setup.gradient(passes)
+        yield MetricRow(step, "train", "loss", "", value)
         if not np.isfinite(value):
             return _refuse_before_updates(setup, done)
-        loss.backward()
 
         # Update of the weights and of their average.
         rows = updater.update(done)
@@ -83,6 +83,28 @@ def train(
 
     if surface is not None:
         yield from _surface_rows(surface, setup.num_steps, scorer, state, checkpointer)
+
+
+def _freeze(setup: Setup, done: int) -> dict[int, list[nn.Parameter]]:
+    """Freezes the parameters that are not trained after ``done`` steps.
+
+    Returns:
+        Those that are trained later, by the number of completed steps.
+    """
+    thaws: dict[int, list[nn.Parameter]] = {}
+    for group in setup.groups:
+        if (start := group.trained_from) == 0:
+            continue
+        for parameter in group.params:
+            parameter.requires_grad_(start is not None and start <= done)
+        if start is not None and start > done:
+            thaws.setdefault(start, []).extend(group.params)
+    return thaws
+
+
+def _thaw(parameters: Iterable[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(True)
 
 
 def _refuse_before_updates(setup: Setup, done: int) -> None:
@@ -118,14 +140,17 @@ class _Updater:
         config, step = self._setup.config, done + 1
         at_blocks = step % EVERY == 0 or step == self._setup.num_steps
 
-        # Before the step: norms of the gradients before they are clipped, and the learning rates.
+        # Before the step: norms of the gradients before they are clipped or masked, and the learning rates.
         by_block = {"block_grad_norm": self._blocks.gradient_norms()} if at_blocks else {}
         max_norm = float("inf") if config.max_grad_norm is None else config.max_grad_norm
         grad_norm = nn.utils.clip_grad_norm_(self._setup.model.parameters(), max_norm).item()
+        for change in self._setup.after_clipping:
+            change()
         bias = float(bias_ratio(step, *config.adam.betas))
         lr = self._set_learning_rates(done, bias)
-        expected = 1.0 if config.adam.bias_correction else bias
-        values = {"lr": lr, "grad_norm": grad_norm, "update_bias_closed_form": expected}
+        values = {"lr": lr, "grad_norm": grad_norm}
+        if isinstance(self.optimizer, AdamW):  # of another rule no closed form is known
+            values["update_bias_closed_form"] = 1.0 if config.adam.bias_correction else bias
 
         # The step. If it is measured, the weights before it are copied.
         measured = step in self._metered
@@ -134,7 +159,7 @@ class _Updater:
         self.optimizer.step()
         if measured:
             values["update_norm"], ratio = self._meter.after()
-            if lr > 0:  # at lr 0 there is no update whose size could be compared
+            if lr > 0 and self._meter.has_ratio:  # at lr 0 there is no update whose size could be compared
                 values["update_bias"] = ratio
         if at_blocks:
             by_block["distance"] = self._blocks.distances()
@@ -159,11 +184,13 @@ class _Updater:
         return lr
 
 
-def _optimizer(setup: Setup) -> AdamW:
+def _optimizer(setup: Setup) -> Optimizer:
     adam = setup.config.adam
     groups = [
         {"params": list(group.params), "weight_decay": group.weight_decay, "decay_to": group.decay_to} for group in setup.groups
     ]
+    if setup.optimizer is not None:
+        return setup.optimizer(groups, adam)
     return AdamW(
         groups, lr=adam.lr, betas=adam.betas, eps=adam.eps, bias_correction=adam.bias_correction, eps_placement=adam.eps_placement
     )
@@ -188,8 +215,10 @@ def _surface_rows(
             checkpointer.maybe_save(num_steps, state)
 
 
-def _seed_dropout(model: Model, entropy: int, runtime: Runtime) -> None:
+def _random(setup: Setup, runtime: Runtime) -> RandomState:
     # The padded reference and GPUs use torch's generator. Nothing else draws from it during the run.
+    entropy = stream_entropy(setup.config.stream_seed("dropout"), "dropout")
     torch.manual_seed(entropy)
     if not runtime.on_gpu:
-        model.draw_dropout_from(DropoutStream(entropy))
+        setup.model.draw_dropout_from(DropoutStream(entropy))
+    return RandomState(setup.model, setup.streams, runtime.device)

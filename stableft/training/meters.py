@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stableft.models.model import ParamPlace
-from stableft.training.optimizer import AdamW, with_targets
+from stableft.training.optimizer import AdamW, Optimizer, RectifiedAdam, with_targets
 
 EVERY = 10  # steps, as Zhang et al.'s --weight_logging_steps (protocol section 2.6)
 
@@ -62,14 +62,20 @@ class UpdateMeter:
 
     Both norms are over all given parameters and of the Adam part of the update; decoupled decay is
     taken out. The corrected update is computed from the moments after the step, with epsilon where the
-    optimizer has it.
+    optimizer has it. Parameters without a gradient are left out.
 
     Args:
-        optimizer: Optimizer of the measured parameters.
+        optimizer: Optimizer of the measured parameters. There is a ratio only if it keeps Adam's
+            moments, so for `AdamW` and `RectifiedAdam`.
+
+    Attributes:
+        has_ratio: Whether there is one.
     """
 
-    def __init__(self, optimizer: AdamW) -> None:
+    def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
+        self._placement = optimizer.eps_placement if isinstance(optimizer, AdamW | RectifiedAdam) else None
+        self.has_ratio = self._placement is not None
         self._before: dict[Tensor, Tensor] = {}
 
     @torch.no_grad()
@@ -84,15 +90,12 @@ class UpdateMeter:
 
         Returns:
             Norm of the applied update, and its ratio to the norm of the corrected one (NaN where that
-            is 0, as at learning rate 0).
+            is 0, as at learning rate 0, or there is none).
         """
         applied: list[Tensor] = []
         corrected: list[Tensor] = []
         for group, p, target in self._parameters():
-            state = self.optimizer.state[p]
-            lr, (beta1, beta2), t = group["lr"], group["betas"], int(state["step"])
-            root = (1 - beta2**t) ** 0.5
-            eps = group["eps"] * root if self.optimizer.eps_placement == "v_hat" else group["eps"]
+            lr = group["lr"]
 
             # The applied update: weights before the step, decayed, less the weights after it.
             before = self._before[p]
@@ -103,11 +106,16 @@ class UpdateMeter:
             applied.append(torch.linalg.vector_norm(before.sub_(p)))
 
             # The corrected update, in the memory of the weights before the step.
+            if self._placement is None:
+                continue
+            state, (beta1, beta2) = self.optimizer.state[p], group["betas"]
+            root = (1 - beta2 ** (t := int(state["step"]))) ** 0.5
+            eps = group["eps"] * root if self._placement == "v_hat" else group["eps"]
             denominator = torch.sqrt(state["exp_avg_sq"], out=before).add_(eps)
             update = torch.div(state["exp_avg"], denominator, out=before)
             corrected.append(torch.linalg.vector_norm(update) * (lr * root / (1 - beta1**t)))
         norm = float(torch.linalg.vector_norm(torch.stack(applied)))
-        reference = float(torch.linalg.vector_norm(torch.stack(corrected)))
+        reference = float(torch.linalg.vector_norm(torch.stack(corrected))) if corrected else 0.0
         return norm, norm / reference if reference > 0 else float("nan")
 
     def _parameters(self) -> Iterable[tuple[dict[str, Any], Tensor, Any]]:

@@ -1,6 +1,7 @@
-"""Optimizer: AdamW with a switch for bias correction, and with decay toward given weights."""
+"""Optimizers: AdamW with a switch for bias correction, and RAdam; both decay toward given weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 INFINITE_STEP = float("inf")
+Optimizer = torch.optim.Optimizer
 
 
 class AdamW(torch.optim.AdamW):
@@ -66,24 +68,63 @@ class AdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        given = [(group["eps"], group["weight_decay"]) for group in self.param_groups]
+        given = [group["eps"] for group in self.param_groups]
         try:
             for group in self.param_groups:
                 if self.bias_correction and self.eps_placement == "v":
                     group["eps"] /= (1 - group["betas"][1] ** (self._steps_done(group) + 1)) ** 0.5
-                if group.get("decay_to") is not None:
-                    for p, target in with_targets(group):
-                        p.lerp_(target, group["lr"] * group["weight_decay"])
-                    group["weight_decay"] = 0.0
-            return super().step(closure)
+            with _decayed_to_targets(self):
+                return super().step(closure)
         finally:
-            for group, (eps, weight_decay) in zip(self.param_groups, given, strict=True):
-                group["eps"], group["weight_decay"] = eps, weight_decay
+            for group, eps in zip(self.param_groups, given, strict=True):
+                group["eps"] = eps
 
     def _steps_done(self, group: dict[str, Any]) -> int:
         # A group's parameters are stepped together (those without a gradient never): one count serves.
         counts = [self.state[p]["step"] for p in group["params"] if p in self.state and "step" in self.state[p]]
         return int(counts[0]) if counts else 0
+
+
+class RectifiedAdam(torch.optim.RAdam):
+    """Rectified Adam (Liu et al., 2020) with decoupled weight decay, ``torch.optim.RAdam``.
+
+    With ``decay_to`` a group decays toward given weights, as in `AdamW`.
+
+    Args:
+        params: Parameters or groups, as for ``torch.optim.RAdam``.
+        lr: Learning rate, >= 0.
+        betas: Decay rates of the moments.
+        eps: Added to the root of the raw second moment.
+
+    Attributes:
+        eps_placement: See `AdamW`; here always ``v``.
+    """
+
+    eps_placement = "v"
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, decoupled_weight_decay=True)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        with _decayed_to_targets(self):
+            return super().step(closure)
+
+
+@contextmanager
+def _decayed_to_targets(optimizer: Optimizer) -> Iterator[None]:
+    """Decays groups with a target toward it, and keeps the step inside from decaying them to zero."""
+    given = [group["weight_decay"] for group in optimizer.param_groups]
+    try:
+        for group in optimizer.param_groups:
+            if group.get("decay_to") is not None:
+                for p, target in with_targets(group):
+                    p.lerp_(target, group["lr"] * group["weight_decay"])
+                group["weight_decay"] = 0.0
+        yield
+    finally:
+        for group, weight_decay in zip(optimizer.param_groups, given, strict=True):
+            group["weight_decay"] = weight_decay
 
 
 def with_targets(group: dict[str, Any]) -> Iterable[tuple[Tensor, Any]]:

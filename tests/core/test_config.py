@@ -311,7 +311,11 @@ class Torn(Made):
 
 
 def test_techniques_stand_in_order_of_stage_then_name(base: RunConfig) -> None:
-    assert list(Stage) == [Stage.WEIGHTS, Stage.MODULES, Stage.GROUPS, Stage.DECAY, Stage.AVERAGE]
+    old = [Stage.WEIGHTS, Stage.MODULES, Stage.GROUPS, Stage.DECAY, Stage.AVERAGE]
+    assert old == sorted(old), "identities hold techniques in this order"
+    assert [stage.name for stage in Stage] == [
+        *("WEIGHTS", "MODULES", "ADAPTERS", "GROUPS", "DECAY", "LOSS", "GRADIENT", "OPTIMIZER", "SCHEDULE", "AVERAGE")
+    ]
     techniques = (Reinit(num_layers=1), Early(), Bent(), Made())
     configs = [with_overrides(base, {"techniques": order}) for order in (techniques, techniques[::-1])]
     assert [config.techniques for config in configs] == [techniques, techniques]

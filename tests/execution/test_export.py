@@ -29,6 +29,8 @@ from stableft.storage.store import Store
 from stableft.tasks import Example, Task, TaskData
 from stableft.tasks.catalog import get_task
 from stableft.tasks.toy import TASKS
+from stableft.techniques.freeze import Freeze
+from stableft.techniques.lora import LoRA
 from stableft.techniques.swa import SWA
 from tests.conftest import ConfigFactory
 
@@ -49,6 +51,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "toytag with a CRF": {"head": "bilstm_crf"},
     "toy with SWA": {"techniques": (SWA(start_step=4),)},
     "toy in bf16": {"precision": "bf16"},
+    "toy with LoRA": {"techniques": (LoRA(rank=2),), "adam.weight_decay": 1.0},
 }
 Kept = tuple[Store, RunRecord, Task]
 
@@ -165,6 +168,27 @@ def test_unread_embeddings_are_restored_and_an_export_is_an_encoder(kept: Callab
     table = "encoder.embeddings.word_embeddings.weight"
     assert read_weights(store.weights_path(record.run_id))[table].shape == (45, 32)
     assert resolve(str(exported("toyscore"))).fingerprint
+
+
+def test_unread_embeddings_decay_only_while_embeddings_are_trained(kept: Callable[[str], Kept], tmp_path: Path, toy_config):
+    """Frozen for the whole run they are the checkpoint's; if they begin after three steps of six, three decay them."""
+    table = "encoder.embeddings.word_embeddings.weight"
+    store, record, _ = kept("toy with LoRA")
+    start = read_weights(store.weights_path(record.run_id))[table]
+    settings = {"schedule.num_epochs": None, "schedule.num_steps": 6, "adam.weight_decay": 1.0}
+    ends = {}
+    for name, technique in (("frozen", Freeze(embeddings=True)), ("late", Freeze(thaw_steps=1)), ("plain", Freeze.null())):
+        job = job_of(toy_config({**settings, "techniques": (technique,)}), tmp_path / name)
+        run = run_one(job)
+        weights = read_weights(Store(job.results).weights_path(job.run_id))[table]
+        lrs = run.metrics.query("metric == 'lr'")["value"].to_numpy()
+        ends[name] = weights, np.prod(1 - lrs), np.prod(1 - lrs[3:])
+    unread = [row for row in range(45) if np.array_equal(ends["frozen"][0][row], start[row])]
+    assert len(unread) == 45, "neither run trains them"
+    never = [row for row in range(45) if np.allclose(ends["plain"][0][row], start[row] * ends["plain"][1], rtol=1e-6, atol=0)]
+    assert never
+    for row in never:
+        np.testing.assert_allclose(ends["late"][0][row], start[row] * ends["late"][2], rtol=1e-6)
 
 
 def test_weights_are_kept_on_request_only(toy_config: ConfigFactory, tmp_path: Path):

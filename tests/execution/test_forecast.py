@@ -64,12 +64,14 @@ def test_techniques_that_change_no_step_are_not_measured_apart_and_source_runs_c
         "standard": {},
         "reinit": {"techniques": [{"name": "reinit", "num_layers": 1}]},
         "mixout": {"techniques": [{"name": "mixout", "p": 0.5}]},
+        "sam": {"techniques": [{"name": "sam", "rho": 0.1}]},
+        "cosine": {"techniques": [{"name": "lr_shape", "shape": "cosine"}]},
         "first": {"techniques": [{"name": "intermediate", "task": "toyscore"}]},
     }
     measure = Measure()
     found = expected(dataclasses.replace(LONG, arms=arms, seeds=[0, 1]), tmp_path, measure=measure)
     shapes = {(job.config.task, tuple(each.name for each in job.config.techniques or ())) for job in measure.jobs}
-    assert shapes == {("toy", ()), ("toy", ("mixout",)), ("toyscore", ())}
+    assert shapes == {("toy", ()), ("toy", ("mixout",)), ("toy", ("sam",)), ("toyscore", ())}
     assert len(found.seconds) == 2 * (len(arms) + 1)
     assert list(found.tasks.values())[:2] == ["toyscore"] * 2, "source runs are done first"
 

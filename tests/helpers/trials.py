@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from stableft.core.config import RunConfig, run_id
@@ -19,6 +20,7 @@ from stableft.training.evaluation import MetricRow, Predictions
 from stableft.training.loop import train
 from stableft.training.runtime import Runtime
 from stableft.training.setup import Setup, build
+from stableft.training.step import RandomState, Step
 
 
 class Trial(NamedTuple):
@@ -97,3 +99,18 @@ def rates(technique: Technique, config: RunConfig, encoder: Encoder, data: Data)
         found.setdefault(key, set()).add(config.adam.lr * group.lr_scale)
     assert all(len(values) == 1 for values in found.values()), found
     return {key: values.pop() for key, values in found.items()}
+
+
+def first_step(setup: Setup, data: Data, *, packed: bool = True, size: int = 8) -> Step:
+    """The first ``size`` training examples as a step, with the model in training mode and torch's generator seeded."""
+    torch.manual_seed(0)
+    runtime = Runtime(packed=packed)
+    batch = data.splits["train"].batch(setup.train_indices[:size])
+    random = RandomState(setup.model, setup.streams, "cpu")
+    setup.model.train()
+    return Step(0, setup.model, batch, data.task.kind, setup.config.precision, runtime, random, setup.objective)
+
+
+def moved(setup: Setup, start: dict[str, Tensor]) -> set[str]:
+    """The names of the parameters that differ from a copy."""
+    return {name for name, parameter in setup.model.named_parameters() if not torch.equal(parameter, start[name])}

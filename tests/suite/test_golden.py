@@ -27,13 +27,22 @@ from stableft.storage.kept_probabilities import kept_examples
 from stableft.tasks import Example, TaggedExample, clue, doccode, docread, docs, ner
 from stableft.tasks.catalog import get_task
 from stableft.tasks.user_splits import divide
+from stableft.techniques.bitfit import BitFit
+from stableft.techniques.child_tuning import ChildTuning
+from stableft.techniques.freeze import Freeze
 from stableft.techniques.grouped_llrd import GroupedLLRD
 from stableft.techniques.head_lr import HeadLR
 from stableft.techniques.intermediate import Intermediate
 from stableft.techniques.llrd import LLRD
+from stableft.techniques.lora import LoRA
+from stableft.techniques.lr_shape import LRShape
 from stableft.techniques.mixout import Mixout
 from stableft.techniques.pretrained_weight_decay import PretrainedWeightDecay
+from stableft.techniques.radam import RAdam
+from stableft.techniques.rdrop import RDrop
 from stableft.techniques.reinit import Reinit
+from stableft.techniques.sam import SAM
+from stableft.techniques.smart import Smart
 from stableft.techniques.swa import SWA
 from stableft.training.evaluation import MetricRow, evaluation_subset
 from stableft.training.loop import train
@@ -180,6 +189,17 @@ def test_masks_of_mixout(prepared: Prepared) -> None:
     assert masks["encoder.pooler.dense"] == [0, 4, 5, 8, 12, 15, 16, 18, 20, 21, 22, 25]
 
 
+def test_streams_of_techniques(prepared: Prepared) -> None:
+    _, setup, _ = prepared(techniques=(ChildTuning(p=0.3), LoRA(rank=2), Smart()))
+    masks, noise = setup.streams["child_tuning"], setup.streams["smart"]
+    assert isinstance(masks, DropoutStream)
+    assert isinstance(noise, torch.Generator)
+    assert zeros(masks.mask(torch.Size([40]), 0.7)) == [4, 5, 6, 7, 9, 10, 13, 14, 15, 16, 17, 18]
+    assert first(torch.randn(4, generator=noise)) == close([0.427637190, 1.06632841, -0.599611878, 0.666668236])
+    drawn = setup.model.get_parameter("encoder.encoder.layer.1.attention.self.query.lora_a")
+    assert first(drawn) == close([-0.151723579, -0.0669013783, 0.0444283634, -0.0389469117])
+
+
 # --- the streams that are the same for every run -------------------------------------------------------------------------------
 
 
@@ -257,6 +277,15 @@ TECHNIQUES: Sequence[Technique] = (
     LLRD(decay=0.5),
     PretrainedWeightDecay(weight_decay=1.0),
     SWA(start_step=2, scale=0.5),
+    BitFit(),
+    Freeze(thaw_steps=3),
+    LoRA(rank=2),
+    RDrop(alpha=1.0),
+    Smart(),
+    ChildTuning(p=0.3),
+    SAM(rho=0.05),
+    RAdam(),
+    LRShape(shape="cosine"),
 )
 RUNS: Mapping[str, Mapping[str, Any]] = {
     "corrected": {},
@@ -283,6 +312,15 @@ TRAJECTORIES: Mapping[str, Sequence[float]] = {
     "llrd": [0.692211, 0.6831, 0.713664, 0.644109, 0.69583, 0.5],
     "pretrained_weight_decay": [0.692211, 0.682586, 0.713042, 0.644804, 0.695525, 0.5],
     "swa": [0.692211, 0.682574, 0.714543, 0.64032, 0.695362, 0.5],
+    "bitfit": [0.692211, 0.68792, 0.704445, 0.668294, 0.693834, 0.5],
+    "freeze": [0.692211, 0.683465, 0.713842, 0.640172, 0.696377, 0.5],
+    "lora": [0.692211, 0.688343, 0.703546, 0.670766, 0.693712, 0.5],
+    "rdrop": [0.692667, 0.681482, 0.713238, 0.646847, 0.695439, 0.5],
+    "smart": [0.68973, 0.681218, 0.705944, 0.646653, 0.695484, 0.5],
+    "child_tuning": [0.692211, 0.686798, 0.70611, 0.66142, 0.694162, 0.5],
+    "sam": [0.692211, 0.685314, 0.702152, 0.673351, 0.693505, 0.5],
+    "radam": [0.692211, 0.691125, 0.698195, 0.686328, 0.693205, 0.5],
+    "lr_shape": [0.692211, 0.682702, 0.713642, 0.643945, 0.695502, 0.5],
 }
 # Relative. Instruction sets of one processor differ by up to 3e-7; what is written above is
 # rounded by up to 8e-7.

@@ -23,6 +23,7 @@ from tests.helpers import trials
 
 FEW_STEPS = {"schedule.num_epochs": None, "schedule.num_steps": 8, "evaluation.every": 4}
 PAIR_STEPS = {**FEW_STEPS, "schedule.num_steps": 4}
+HOOKS = {Stage.ADAPTERS, Stage.LOSS, Stage.GRADIENT, Stage.OPTIMIZER, Stage.SCHEDULE}  # of the loop; some of their tests are slow
 WIDTH = 80  # of a terminal that lists names and claims
 
 
@@ -134,9 +135,16 @@ def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
     assert np.isfinite(changed.losses).all()
 
 
-@pytest.mark.parametrize("head", ["linear", "bilstm_crf"])
+def tagging(kind: type[Technique], head: str) -> object:
+    slow = kind.stage in HOOKS and not (kind.stage == Stage.LOSS and head == "bilstm_crf")
+    return pytest.param(kind, head, id=f"{kind.name}-{head}", marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(
+    ("of_stage", "head"), [tagging(kind, head) for kind in all_techniques().values() for head in ("linear", "bilstm_crf")]
+)
 def test_on_a_tagging_model_too(
-    kind: type[Technique],
+    of_stage: type[Technique],
     head: str,
     toy_config: ConfigFactory,
     lively_encoder: Encoder,
@@ -148,14 +156,26 @@ def test_on_a_tagging_model_too(
         return trials.run(trials.prepare(config, lively_encoder, tagged_data), tagged_data)
 
     baseline = baselines(head)
-    assert trials.same(trial(kind.null()), baseline)
-    changed = trial(example(kind))
+    assert trials.same(trial(of_stage.null()), baseline)
+    changed = trial(example(of_stage))
     assert not trials.same(changed, baseline)
     assert np.isfinite(changed.losses).all()
 
 
 PAIRS = list(itertools.combinations(all_techniques().values(), 2))
-pairs = pytest.mark.parametrize("pair", PAIRS, ids=["+".join(kind.name for kind in pair) for pair in PAIRS])
+
+
+def on(packed: bool, pair: tuple[type[Technique], type[Technique]]) -> object:
+    """A pair on one engine. Fast are pairs without hooks of the loop, and packed those with neighbouring hooks."""
+    one, other = pair
+    hooks = {one.stage, other.stage} & HOOKS
+    near = packed and {one.stage, other.stage} <= HOOKS and abs(one.stage - other.stage) <= 1
+    name = "+".join(kind.name for kind in pair)
+    marks = [pytest.mark.slow] if hooks and not near else []
+    return pytest.param(pair, packed, id=f"{name}-{'packed' if packed else 'padded'}", marks=marks)
+
+
+pairs = pytest.mark.parametrize(("pair", "packed"), [on(packed, pair) for pair in PAIRS for packed in (True, False)])
 
 
 def test_what_is_excluded_exists_and_has_a_reason(kind: type[Technique]) -> None:
@@ -174,6 +194,7 @@ def alone(toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) ->
 @pairs
 def test_two_work_together_in_one_order_or_are_refused_with_a_reason(
     pair: tuple[type[Technique], type[Technique]],
+    packed: bool,
     alone: dict[str, trials.Trial],
     toy_config: ConfigFactory,
     lively_encoder: Encoder,
@@ -192,14 +213,13 @@ def test_two_work_together_in_one_order_or_are_refused_with_a_reason(
     assert identity(config) == identity(reverse)
     assert config.techniques is not None
     assert [technique.stage for technique in config.techniques] == sorted(kind.stage for kind in pair)
-    for packed in (True, False):
-        setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
-        assert sorted(id(p) for group in setup.groups for p in group.params) == sorted(id(p) for p in setup.model.parameters())
-        trial = trials.run(setup, toy_data, packed=packed)
-        assert len(trial.losses) == 4
-        assert np.isfinite(trial.losses).all()
-        assert len(trial.predictions) == 2
-        assert not any(packed and trials.same(trial, alone[kind.name]) for kind in pair), "one undoes the other"
+    setup = trials.prepare(config, lively_encoder, toy_data, packed=packed)
+    assert sorted(id(p) for group in setup.groups for p in group.params) == sorted(id(p) for p in setup.model.parameters())
+    trial = trials.run(setup, toy_data, packed=packed)
+    assert len(trial.losses) == 4
+    assert np.isfinite(trial.losses).all()
+    assert len(trial.predictions) == 2
+    assert not any(packed and trials.same(trial, alone[kind.name]) for kind in pair), "one undoes the other"
 
 
 def test_both_engines_start_from_the_same_setup(

@@ -91,7 +91,10 @@ def with_technique(name: str, config: ConfigFactory, precision: str = "fp32") ->
     return config({**SHORT, "adam.bias_correction": name != "uncorrected"}, precision=precision, techniques=techniques)
 
 
-@pytest.mark.parametrize("name", CASES)
+STATELESS = ("bitfit", "lora", "lr_shape")  # nothing of theirs could be lost; the slow test below has them too
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in STATELESS else []) for name in CASES])
 def test_with_every_technique(
     name: str, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from stableft.models.tokens import Batch, Data, Tokens, encode
 from stableft.tasks import TaskData
 from stableft.tasks.scores import SCORES
 from stableft.training import loop
+from stableft.training import step as passes
 from stableft.training.evaluation import MetricRow, Predictions, Scorer, evaluation_subset
 from stableft.training.loop import train
 from stableft.training.runtime import Runtime
@@ -654,14 +655,14 @@ def test_a_rate_far_too_large_ends_the_run_with_rows_and_without_predictions(run
 def test_a_loss_that_is_not_finite_is_the_last_row(
     run: Runner, plain: Outcome, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    losses = loop.batch_losses
+    losses = passes.batch_losses
     calls = iter(range(1000))
 
     def failing(model: Model, outputs: torch.Tensor, batch: Batch, kind: str) -> torch.Tensor:
         good = losses(model, outputs, batch, kind)
         return good * value if outputs.requires_grad and next(calls) == 10 else good
 
-    monkeypatch.setattr(loop, "batch_losses", failing)
+    monkeypatch.setattr(passes, "batch_losses", failing)
     outcome = run()
     assert outcome.predictions == []
     assert outcome.rows[-1][:4] == (11, "train", "loss", "")
@@ -673,8 +674,8 @@ def test_a_loss_that_is_not_finite_is_the_last_row(
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_first_loss_that_is_not_finite_is_no_result(run: Runner, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     """No update came before it: it says nothing on an optimizer."""
-    losses = loop.batch_losses
-    monkeypatch.setattr(loop, "batch_losses", lambda *arguments: losses(*arguments) * value)
+    losses = passes.batch_losses
+    monkeypatch.setattr(passes, "batch_losses", lambda *arguments: losses(*arguments) * value)
     with pytest.raises(UsageError, match="not finite before the first update"):
         run()
 
