@@ -16,7 +16,7 @@ def notebook_pages() -> dict[str, str]:
 
 
 def notebook_page(path: Path) -> str:
-    """Returns the cells of a notebook: texts as they are, code and printed outputs as blocks, figures as images."""
+    """Returns a notebook's texts as they are, its code and outputs as blocks, and its figures."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return "\n\n".join(part for cell in cells for part in _parts(cell)) + "\n"
 

@@ -23,13 +23,6 @@ from stableft.storage.evidence import known_protocols
 from stableft.storage.store import Store
 from stableft.tasks.catalog import all_tasks
 
-STAGES = {
-    Stage.WEIGHTS: "the weights of step 0",
-    Stage.MODULES: "layers and their forward pass",
-    Stage.GROUPS: "learning rates and decay of groups of parameters",
-    Stage.DECAY: "the target of weight decay",
-    Stage.AVERAGE: "averages of the weights",
-}
 OWN_FILES = {
     "csv:PATH, tsv:PATH, jsonl:PATH or json:PATH": "your own file or folder: columns text, pair, label or score, split",
     "bio:PATH": "your own tagged words, a word and its tag a line (BIO, BIOES, BILOU or BMES), or a folder of splits",
@@ -76,7 +69,7 @@ def listing(what: str, unread: Callable[[str], None]) -> View:
             "PATH or HUB-ID": "a folder as save_pretrained writes it, or a repository on the hub",
         },
         "settings": lambda: settings(RunConfig),
-        "stages": lambda: {stage.name: text for stage, text in STAGES.items()},
+        "stages": lambda: _meanings(Stage),
         "plugins": lambda: {name: str(module.__file__) for name, module in plugins.loaded().items()},
     }
     if what not in kinds:
@@ -132,7 +125,7 @@ def _type_name(kind: Any) -> str:
     return "object" if isinstance(kind, type) and issubclass(kind, BaseModel) else kind.__name__
 
 
-def _meanings(model: type[BaseModel]) -> dict[str, str]:
+def _meanings(model: type) -> dict[str, str]:
     """Returns the first sentence on each field under Attributes in a docstring."""
     _, _, text = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^ {4}(\w[\w, ]*): (.+(?:\n {8}.+)*)", text, flags=re.MULTILINE)

@@ -25,7 +25,7 @@ from stableft.core.technique import all_techniques
 from stableft.storage.store import Store
 
 PARTS = {
-    "training loop": ("training", ("loop", "setup", "optimizer", "evaluation", "evaluator")),
+    "training loop": ("training", ("loop", "setup", "step", "optimizer", "evaluation", "evaluator")),
     "model": ("models", ("model", "layers", "heads", "packed_attention")),
 }
 TECHNIQUE = "technique "  # begins the name of the part that is a technique
