@@ -39,8 +39,8 @@ def table_content(form: str, table: WholeTable, added: Mapping[str, Sequence[obj
         marked: True for a byte-order mark at the beginning, by which Excel knows UTF-8.
 
     Raises:
-        UsageError: A cell or name has a tab or a line's end, and the form is TSV; or two columns have one
-            name, and the form is JSON lines.
+        UsageError: A cell or name has a tab or a line's end, and the form is TSV; or two columns have
+            one name, and the form is JSON lines.
     """
     rows = [[*row, *new] for row, new in zip(table.rows, zip(*added.values(), strict=True), strict=True)]
     names = [*table.names, *added]

@@ -4,6 +4,7 @@ Needs no torch. All checks are made before a run starts, and once. Each refusal 
 """
 
 import json
+import zipfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stableft.core.errors import MissingInput
+from stableft.models.stored_weights import not_finite_halves, not_finite_pickled
 
 WEIGHTS = "model.safetensors"
 PICKLED_WEIGHTS = "pytorch_model.bin"
@@ -105,18 +107,28 @@ def check_tokenizer(folder: Path) -> list[str]:
 
 
 def refuse_not_finite(files: list[Path]) -> None:
-    """Refuses weights in safetensors that hold NaN or infinities.
+    """Refuses weights that hold NaN or infinities.
 
-    Pickled weights and types that numpy lacks are checked when they are loaded.
+    Types of 8 bits, and pickled weights of other types than 32 bits, are checked when they are loaded.
 
     Raises:
         MissingInput: with the tensor, or the file if it can't be read.
     """
     for file in files:
+        stat = file.stat()
         if file.suffix == ".safetensors":
-            stat = file.stat()
             if name := _not_finite(str(file), stat.st_size, stat.st_mtime_ns):
                 raise MissingInput(not_finite(file, name))
+        elif name := _not_finite_pickled(str(file), stat.st_size, stat.st_mtime_ns):
+            raise MissingInput(not_finite(file, name))
+
+
+@cache
+def _not_finite_pickled(path: str, size: int, mtime: int) -> str | None:
+    try:
+        return not_finite_pickled(Path(path))
+    except (OSError, ValueError, zipfile.BadZipFile):  # `refuse_other_weights` says what is wrong
+        return None
 
 
 def not_finite(place: Path, tensor: str) -> str:
@@ -132,7 +144,9 @@ def _not_finite(path: str, size: int, mtime: int) -> str | None:
             for name in file.keys():  # noqa: SIM118 (it is no mapping)
                 try:
                     tensor = file.get_tensor(name)
-                except (TypeError, AttributeError):  # a type that numpy lacks, such as bf16
+                except (TypeError, AttributeError):  # a type that numpy lacks
+                    if not_finite_halves(Path(path), name):
+                        return name
                     continue
                 if tensor.dtype.kind == "f" and not np.isfinite(tensor.sum()) and not np.isfinite(tensor).all():
                     return name

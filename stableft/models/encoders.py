@@ -16,7 +16,15 @@ from stableft.core.errors import MissingInput, Unwritable, UsageError
 from stableft.core.files import cached, replaced_folder
 from stableft.core.hub import cached_files, fetch_files
 from stableft.core.seeds import stream
-from stableft.models.encoder_folder import WAYS_OUT, WEIGHTS, body_folder, check_tokenizer, refuse_not_finite, weight_files
+from stableft.models.encoder_folder import (
+    WAYS_OUT,
+    WEIGHTS,
+    body_folder,
+    check_tokenizer,
+    refuse_not_finite,
+    weight_files,
+)
+from stableft.models.stored_weights import refuse_other_weights
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
@@ -196,6 +204,7 @@ def _checked(name: str, folder: Path) -> Encoder:
     weights = weight_files(folder)
     remarks = check_tokenizer(folder)
     refuse_not_finite(weights)
+    refuse_other_weights(folder, weights)
     return replace(from_folder(name, folder), remarks=tuple(remarks))
 
 

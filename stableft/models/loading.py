@@ -11,6 +11,7 @@ from transformers.utils import logging
 from stableft.core.errors import MissingInput, UsageError
 from stableft.models.encoder_folder import not_finite
 from stableft.models.encoders import Encoder
+from stableft.models.stored_weights import objects_beside_tensors
 
 # From the folder alone, without its code: by default the tokenizer's loader asks to run that.
 OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -104,10 +105,9 @@ def _from_pretrained(encoder: Encoder, settings: Any, options: Mapping[str, Any]
             encoder.folder, config=settings, output_loading_info=True, dtype=torch.float32, weights_only=True, **OURS, **options
         )
     except Unreadable as error:
-        reason = _first_line(error)
         if "weights_only" in str(error):  # the loader's advice is to run the code in the file
-            reason = "pytorch_model.bin holds Python objects beside tensors, which are not run; save it again with save_pretrained"
-        raise MissingInput(f"the weights in {encoder.folder} can't be read: {reason}") from error
+            raise MissingInput(objects_beside_tensors(encoder.folder)) from error
+        raise MissingInput(f"the weights in {encoder.folder} can't be read: {_first_line(error)}") from error
 
 
 def _wrapper(info: Mapping[str, Any]) -> str | None:

@@ -24,6 +24,7 @@ WITHOUT_JOINERS = str.maketrans("", "", JOINERS)
 def plain(label: str) -> str:
     """Returns a label without the differences that make a variant."""
     text = " ".join(unicodedata.normalize("NFC", label.translate(WITHOUT_JOINERS)).split()).strip(QUOTES).strip().casefold()
+    text = text.replace("i\u0307", "i")  # of the Turkish capital
     number = WHOLE.fullmatch(text)
     return number[1] if number else text
 
@@ -50,7 +51,9 @@ def merged(path: object, labels: Iterable[str], rule: str) -> tuple[dict[str, st
     notes = [f"no-break and other wide spaces are read as plain ones: {listed(odd, SHOWN)}"] if odd else []
     if not several:
         return names, notes
-    what = "space, case, quotes or joiners" if any(c in label for group in several for label in group for c in JOINERS) else DIFFER
+    found = "".join(label for group in several for label in group)
+    what = "space, case, quotes or joiners" if any(c in found for c in JOINERS) else DIFFER
+    what = what if unicodedata.is_normalized("NFC", found) else f"{what}, or by the codes of one character"
     if rule == "keep":
         return names, [*notes, f"labels that differ only by {what} are kept apart: {_said(several, counts)}"]
     if rule == "stop":
@@ -66,5 +69,11 @@ def merged(path: object, labels: Iterable[str], rule: str) -> tuple[dict[str, st
 
 
 def _said(groups: Sequence[list[str]], counts: Counter[str]) -> str:
-    said = [" = ".join(f"{quoted(label, 30)} ({counts[label]} rows)" for label in group[:SHOWN]) for group in groups]
+    said = [" = ".join(f"{_shown(label, group)} ({counts[label]} rows)" for label in group[:SHOWN]) for group in groups]
     return ", ".join(said[:SHOWN]) + (f" and {len(said) - SHOWN} more groups" if len(said) > SHOWN else "")
+
+
+def _shown(label: str, group: Sequence[str]) -> str:
+    """Returns a label as messages quote it, by its codes if another of the group looks the same."""
+    alike = [other for other in group if unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", label)]
+    return quoted(label, 30) if len(alike) == 1 else ascii(label)[:60]

@@ -35,7 +35,7 @@ from stableft.tasks import Example, Task, TaskData, label_variants, user_tags
 from stableft.tasks.readers.corpus_files import Record, text
 from stableft.tasks.readers.user_tables import READERS
 from stableft.tasks.readers.user_text import PLAIN, check_encoding
-from stableft.tasks.user_splits import SPLITS, Rules, divided, joined, split_at, split_files, with_validation
+from stableft.tasks.user_splits import SPLITS, Rules, divided, joined, split_at, split_files, unread_files, with_validation
 
 LONGEST_NAME = 40
 LONGEST_PATH = 4096
@@ -110,9 +110,9 @@ def read(name: str, own: OwnData | None = None) -> Task:
     if len(written) > LONGEST_PATH or not is_visible(written):
         raise UsageError(f"task {quoted(name)}: the path is too long or has unprintable characters; rename the file")
     path = Path(os.path.abspath(os.path.expanduser(written)))
-    short = task_name(form, path)
     if not (os.path.isdir(path) or os.path.isfile(path)):  # Path.is_dir raises an error for a name that is too long
         raise MissingInput(f"{path}: no such file or folder")
+    short = task_name(form, path)
     own = own.model_copy(update={"source": f"{form}:{path.name if PLAIN.fullmatch(path.name) else 'PATH'}"})
     return user_tags.read(short, path, own) if form == user_tags.FORM else _table_task(short, form, path, own)
 
@@ -207,7 +207,7 @@ def _read_folder(form: str, folder: Path, own: OwnData) -> tuple[dict[str, list[
         *(ending for ending, of in ENDINGS.items() if ending != form and (of == form or {of, form} == {"json", "jsonl"})),
     )
     paths = split_files(folder, forms)
-    notes: list[str] = []
+    notes = unread_files(folder, paths.values(), forms)
     splits: dict[str, list[Record]] = {}
     for split, path in paths.items():
         splits[split], said = READERS[form](path, own, split != "test")

@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from stableft.core.errors import MissingInput, quoted
+from stableft.core.errors import MissingInput, listed, quoted
 from stableft.core.seeds import stream
 from stableft.tasks.readers.user_text import short
 
@@ -94,6 +94,15 @@ def split_files(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
             ways = f"{ways}; to have the program split one file, give that file: {forms[0]}:{found['train']}"
         raise MissingInput(f"not found: {', '.join(str(folder / f'{split}.{forms[0]}') for split in absent)}; {ways}")
     return found
+
+
+def unread_files(folder: Path, found: Iterable[Path], forms: Sequence[str]) -> list[str]:
+    """Returns a remark on files of the formats in a folder that are no split's."""
+    names = {path.name for path in found}
+    ends = tuple(f".{form}{packed}" for form in forms for packed in ("", ".gz"))
+    others = sorted(path.name for path in folder.iterdir() if path.name.casefold().endswith(ends) and path.name not in names)
+    plain = [short(name) for name in others]
+    return [f"not read, since their names are no split's: {listed(plain, SHOWN)}"] if others else []
 
 
 def divide(labels: Sequence[str] | None, count: int) -> list[str]:

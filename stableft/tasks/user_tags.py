@@ -21,7 +21,7 @@ from stableft.tasks import TAGGING_METRICS, TaggedExample, Task, TaskData, bio_l
 from stableft.tasks.readers.tag_columns import Sentence, kind_of, to_bio2, to_examples
 from stableft.tasks.readers.user_columns import read_tagged_file
 from stableft.tasks.readers.user_text import short
-from stableft.tasks.user_splits import SHOWN, SPLITS, Rules, divided, joined, split_files, with_validation
+from stableft.tasks.user_splits import SHOWN, SPLITS, Rules, divided, joined, split_files, unread_files, with_validation
 
 FORM = "bio"
 ENDINGS = (FORM, "conll", "iob", "iob2", "bioes", "bmes")
@@ -61,8 +61,11 @@ def read(name: str, path: Path, own: OwnData) -> Task:
 
 
 def _read_files(path: Path, own: OwnData) -> tuple[dict[str, list[Sentence]], list[str]]:
-    files, notes = {}, []
-    for split, file in (split_files(path, ENDINGS) if path.is_dir() else {"train": path}).items():
+    files: dict[str, list[Sentence]] = {}
+    notes: list[str] = []
+    paths = split_files(path, ENDINGS) if path.is_dir() else {"train": path}
+    notes += unread_files(path, paths.values(), ENDINGS) if path.is_dir() else []
+    for split, file in paths.items():
         files[split], said = read_tagged_file(file, own, tagged=split != "test")
         notes += said
     return files, notes

@@ -188,7 +188,7 @@ def test_file_sha256(tmp_path: Path) -> None:
 
 def test_safetensors_before_pickles(copied: Path) -> None:
     before = resolve(str(copied)).fingerprint
-    (copied / "pytorch_model.bin").write_bytes(b"older")
+    (copied / "pytorch_model.bin").write_bytes(b"\x80\x02 older")  # as torch wrote it once
     assert resolve(str(copied)).fingerprint == before
     (copied / "model.safetensors").unlink()
     assert resolve(str(copied)).fingerprint != before

@@ -89,3 +89,11 @@ def test_spaces_of_other_kinds_are_spaces(tmp_path: Path) -> None:
 def test_what_is_not_shown_is_refused_by_name(tmp_path: Path, label: str, what: str) -> None:
     with pytest.raises(MissingInput, match=rf"a\.csv:2: label .* has unprintable characters \({re.escape(what)}.*; replace them"):
         user_files.read(written(tmp_path / "a.csv", label, "neg"))
+
+
+def test_labels_that_look_the_same_are_told_apart_in_messages(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "caf\u00e9", "cafe\u0301", "tea")
+    with pytest.raises(MissingInput) as caught:
+        user_files.read(path)
+    assert r"or by the codes of one character: 'cafe\u0301' (30 rows) = 'caf\xe9' (30 rows)" in str(caught.value)
+    assert plain("\u0130yi") == plain("iyi")

@@ -503,6 +503,9 @@ def test_ambiguous_columns_are_not_guessed(names: str, tmp_path: Path) -> None:
         (TABLE.encode("cp1252"), "name the encoding of the file, such as --encoding cp1252"),
         (b'{"text": "a"}\n', "this is JSON, not CSV: write jsonl: before the path"),
         (b"text,label\na,x\rb,y\n", "a carriage return in a cell without quotes"),
+        (b"\n <!DOCTYPE HTML>\n<html>404</html>", "this is a web page: get the file itself"),
+        (b"", "there are: none; the file is empty; its first line must name the columns, such as text,label"),
+        (b" \n\n", "the file is empty"),
     ],
 )
 def test_what_is_no_table_says_what_to_do(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -572,3 +575,42 @@ def test_the_format_may_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_empty_texts_are_named_before_repeats(tmp_path: Path) -> None:
     path = write(tmp_path / "my.csv", TABLE.replace("caf\u00e9 3", "").replace("caf\u00e9 7", ""))
     assert refusal(f"csv:{path}") == f"{path}:5: text is empty"
+
+
+OF_ROWS = [{"text": f"t{i}", "label": "xy"[i % 2]} for i in range(20)]
+OF_COLUMNS = {name: {str(i): row[name] for i, row in enumerate(OF_ROWS)} for name in OF_ROWS[0]}
+JQ = "all rows in the key 'data'; write these alone, such as by jq '.[\"data\"]'"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            json.dumps({"version": "1", "data": OF_ROWS}),
+            "all rows in the key 'data'; write these alone, such as by jq '.[\"data\"]'",
+        ),
+        (json.dumps({"data": OF_ROWS}, indent=2), "all rows in the key 'data'"),
+        (
+            json.dumps({name: {str(i): row[name] for i, row in enumerate(OF_ROWS)} for name in OF_ROWS[0]}),
+            "orient='records', lines=True",
+        ),
+        (json.dumps({name: list(values.values()) for name, values in OF_COLUMNS.items()}), "one object with a column in each key"),
+        ("".join(json.dumps(row) for row in OF_ROWS), "one object on each line, and nothing after it"),
+        ("".join(json.dumps(row) + ",\n" for row in OF_ROWS), "one object on each line, and nothing after it"),
+        ("".join(f"{row}\n" for row in OF_ROWS), "names and texts need double quotes"),
+    ],
+)
+def test_other_layouts_of_json_are_refused_with_the_way_out(content: str, reason: str, tmp_path: Path) -> None:
+    for form in ("jsonl", "json"):
+        assert reason in refusal(f"{form}:{write(tmp_path / f'my.{form}', content)}")
+
+
+def test_files_of_a_folder_that_are_no_split_are_named(tmp_path: Path) -> None:
+    for name in ("train", "val", "heldout"):
+        write(tmp_path / f"{name}.csv", "text,label\n" + "".join(f"{name} {i},{'xy'[i % 2]}\n" for i in range(4)))
+    write(tmp_path / "notes.txt", "")
+    assert user_files.read(f"csv:{tmp_path}").notes == ("not read, since their names are no split's: heldout.csv",)
+
+
+def test_a_pattern_that_matched_nothing_is_no_such_file(tmp_path: Path) -> None:
+    assert "*.csv: no such file or folder" in refusal(f"csv:{tmp_path}/*.csv")

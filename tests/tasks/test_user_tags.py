@@ -154,3 +154,25 @@ def test_files_that_cant_be_used(tmp_path: Path) -> None:
     assert refusal(path) == f"{path}: no such file or folder"
     assert refusal(single(path, 19)).startswith(f"{path}: 19 sentences; at least 20 are needed to split them")
     assert refusal(single(path, 20, "\nword3 O\nAda O\n")).startswith(f"{path}:61: repeats the sentence of {path}:10;")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("1\ta\tO\n2\tb\tB-PER", "the first column counts the words, as in CoNLL-U; name that of the word, such as --text 2"),
+        ("a o\nb b-per", "write the letter before the hyphen, and O, in capitals"),
+        ("a O\nb B_PER", "write a hyphen for the underscore"),
+    ],
+)
+def test_near_misses_say_what_to_do(lines: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "my.bio"
+    path.write_text("\n\n".join(lines.replace("a", f"a{i}") for i in range(30)))
+    with pytest.raises(MissingInput) as caught:
+        user_files.read(f"bio:{path}")
+    assert reason in str(caught.value)
+
+
+def test_files_that_are_no_split_are_named(tmp_path: Path) -> None:
+    for name in ("train", "dev", "other"):
+        (tmp_path / f"{name}.bio").write_text(f"{name} O\nb B-PER\n")
+    assert "not read, since their names are no split's: other.bio" in user_files.read(f"bio:{tmp_path}").notes

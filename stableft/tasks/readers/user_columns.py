@@ -86,6 +86,8 @@ def read_tagged_file(path: Path, own: OwnData, *, tagged: bool = True) -> Tagged
             rows = []
     if not sentences:
         raise MissingInput(f"{path}:1: the file has no sentences")
+    if own.text is None and layout.word == 0:
+        _refuse_numbers(sentences)
     counts = ((comments, "comment lines"), (documents, f"{DOCUMENT} lines"))
     notes = [f"{short(path)}: {count} {what} are left out" for count, what in counts if count]
     if (layout.count or 2) > 2:
@@ -157,6 +159,10 @@ def _row(place: str, line: str, cells: Sequence[str], layout: ColumnLayout) -> t
 
 def _expected(tag: str) -> str:
     said = "expected O, or B-, I-, M-, E- or S- and the kind of the entity"
+    if _known(tag.upper()):
+        return f"{said}; write the letter before the hyphen, and O, in capitals"
+    if _known(tag.replace("_", "-", 1)):
+        return f"{said}; write a hyphen for the underscore after the letter"
     if tag.isalpha() and tag.isupper():
         return said + '; if a tag is the kind alone, put I- before it: awk \'$NF ~ /./ && $NF != "O" {$NF = "I-" $NF} 1\' FILE'
     return said + "; if the tag is in another column, name its number by --label, such as --label 2"
@@ -166,6 +172,13 @@ def _sentence(path: Path, rows: Sequence[tuple[int, str, str]], layout: ColumnLa
     numbers, words, tags = zip(*rows, strict=True)
     gaps = numbers[-1] - numbers[0] + 1 != len(numbers)
     return Sentence(path, numbers[0], words, () if layout.tag is None else tags, numbers if gaps else ())
+
+
+def _refuse_numbers(sentences: Sequence[Sentence]) -> None:
+    counted = [s.words == tuple(map(str, range(1, len(s.words) + 1))) for s in sentences]
+    if all(counted) and any(len(s.words) > 1 for s in sentences):
+        where = sentences[0].place()
+        raise MissingInput(f"{where}: the first column counts the words, as in CoNLL-U; name that of the word, such as --text 2")
 
 
 def _with_kinds(sentences: Sequence[Sentence]) -> list[Sentence]:

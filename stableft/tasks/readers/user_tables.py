@@ -11,7 +11,6 @@ its place and the reason.
 """
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NamedTuple
 from stableft.core.errors import MissingInput, quoted
 from stableft.core.own_data import OwnData
 from stableft.tasks.readers.corpus_files import Record
+from stableft.tasks.readers.json_rows import json_objects
 from stableft.tasks.readers.user_text import read_lines, short
 
 COLUMNS = ("text", "pair", "label", "score", "split")
@@ -37,7 +37,6 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_CELL = 2**31 - 1
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*\[\s*$')
-WHITESPACE = re.compile(r"[ \t\n\r]*")
 
 RoleColumns = Mapping[str, str]  # role, such as text -> the column's own name
 
@@ -121,6 +120,9 @@ def guessed(columns: RoleColumns, own: OwnData) -> list[str]:
 
 def _complete(place: str, names: Sequence[str], columns: RoleColumns, labelled: bool) -> RoleColumns:
     free = [name for name in names if name not in columns.values()]
+    if not any(name.strip() for name in names):
+        ways = "the file is empty; its first line must name the columns, such as text,label"
+        raise MissingInput(f"{place}: no column 'text'; there are: none; {ways}")
     if "text" not in columns:
         example = f", such as --text {_word(free[0])}" if free else ""
         last = f" --label {_word(free[-1])}" if len(free) > 1 and not {"label", "score"} & columns.keys() else ""
@@ -270,62 +272,10 @@ def _read_json(path: Path, own: OwnData, labelled: bool) -> TableRows:
     return TableRows(records, guessed(columns, own))
 
 
-def json_objects(path: Path, encoding: str | None) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yields place and content of each object, of lines or of an array; raises `MissingInput`."""
-    lines = read_lines(path, encoding)
-    is_array = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
-    return _array(path, "\n".join(lines)) if is_array else _json_lines(path, lines)
-
-
 def json_names(row: Mapping[str, object], own: OwnData) -> list[str]:
     """Returns the names by which an object's values can be chosen: its keys, nested ones with dots."""
     asked = [name for role in COLUMNS if (name := getattr(own, role)) is not None and _has(row, name)]
     return list(dict.fromkeys([*_leaves(row), *asked]))
-
-
-def _json_lines(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row: object = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            ways = "; write one object on each line, or an array [...] of them" if line.strip() in ("{", "}") else ""
-            raise MissingInput(f"{path}:{number}: bad JSON ({error}){ways}") from error
-        yield _an_object(f"{path}:{number}", row)
-
-
-def _array(path: Path, text: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yields the objects of an array with the lines where they begin."""
-    decoder, at, line = json.JSONDecoder(), text.index("[") + 1, 1
-    counted = 0
-    opened = True
-    while True:
-        at = WHITESPACE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess]
-        line, counted = line + text.count("\n", counted, at), at
-        if text[at : at + 1] == "]":
-            if text[at + 1 :].strip():
-                raise MissingInput(f"{path}:{line}: bad JSON (text after the array)")
-            return
-        if not opened and text[at : at + 1] == ",":
-            at, opened = at + 1, True
-            continue
-        if not opened:
-            raise MissingInput(f"{path}:{line}: bad JSON (expected a comma, or ] at the array's end)")
-        try:
-            row, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise MissingInput(
-                f"{path}:{line}: bad JSON ({str(error).split(': line')[0]} in the object that begins here)"
-            ) from error
-        yield _an_object(f"{path}:{line}", row)
-        opened = False
-
-
-def _an_object(place: str, row: object) -> tuple[str, dict[str, object]]:
-    if not isinstance(row, dict):
-        raise MissingInput(f"{place}: a JSON {type(row).__name__}, expected an object")
-    return place, row
 
 
 def _leaves(value: object, name: str = "") -> Iterator[str]:

@@ -34,6 +34,7 @@ NO_TEXT: Mapping[bytes, str] = {
     b"\x28\xb5\x2f\xfd": "packed by Zstandard: unpack it by unzstd",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: type `git lfs pull` in its repository",
 }
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html)\b", re.IGNORECASE)
 USUAL = "cp1252 (Western Europe), cp1250 (Central Europe), cp1251 (Cyrillic), gb18030 (Chinese), big5, shift_jis or euc_kr"
 
 
@@ -87,6 +88,8 @@ def _content(path: Path) -> bytes:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise MissingInput(f"{path}: packed by gzip and damaged ({error}); get it again") from error
+    if WEB_PAGE.match(content):
+        raise MissingInput(f"{path}: this is a web page: get the file itself, such as by the link to its raw content")
     for mark, what in NO_TEXT.items():
         if content.startswith(mark):
             raise MissingInput(f"{path}: this is {what}")

@@ -11,13 +11,13 @@ from pathlib import Path
 from stableft.core.errors import MissingInput
 from stableft.core.own_data import OwnData
 from stableft.tasks.readers.corpus_files import Record, text
+from stableft.tasks.readers.json_rows import json_objects
 from stableft.tasks.readers.user_tables import (
     SEPARATORS,
     RoleColumns,
     filled_rows,
     find_columns,
     json_names,
-    json_objects,
     json_value,
     open_csv,
     open_tsv,
