@@ -1,5 +1,6 @@
 """Application: all commands, in the order of ``--help``."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ from stableft.cli import (
     verify,
 )
 from stableft.cli.common import option, out, settings
+from stableft.cli.examples import epilog
 from stableft.cli.terminal import clean_streams
 from stableft.execution import provenance
 
@@ -59,39 +61,42 @@ class CleanApp(typer.Typer):
 
 # Without markup, the brackets in help texts are shown as they are.
 app = CleanApp(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Seeded grids of BERT fine-tuning runs, their figures and tables, and verdicts on published claims.",
 )
-app.command(cls=GroupedCommand)(plan.plan)
-app.command(cls=GroupedCommand)(run.run)
-app.command("try", cls=GroupedCommand)(try_setting.try_setting)
-app.command()(new.new)
-app.command(cls=GroupedCommand)(retry.retry)
-app.command(cls=GroupedCommand)(status.status)
-app.command()(failures.failures)
-app.command()(logs.logs)
-app.command()(gc.gc)
-app.command(cls=GroupedCommand)(recommend.recommend)
-app.command()(draw.figures)
-app.command()(draw.tables)
-app.command()(report_page.report)
-app.command()(trace.trace)
-app.command("show")(show_run.show_run)
-app.command()(export_model.export)
-app.command(cls=GroupedCommand)(predict.predict)
-app.command()(compare.compare)
-app.command("import")(import_results.import_results)
-app.command()(verify.verify)
-app.command()(ls.ls)
-app.command()(doctor.doctor)
+COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "plan": plan.plan,
+    "run": run.run,
+    "try": try_setting.try_setting,
+    "new": new.new,
+    "retry": retry.retry,
+    "status": status.status,
+    "failures": failures.failures,
+    "logs": logs.logs,
+    "gc": gc.gc,
+    "recommend": recommend.recommend,
+    "figures": draw.figures,
+    "tables": draw.tables,
+    "report": report_page.report,
+    "trace": trace.trace,
+    "show": show_run.show_run,
+    "export": export_model.export,
+    "predict": predict.predict,
+    "compare": compare.compare,
+    "import": import_results.import_results,
+    "verify": verify.verify,
+    "ls": ls.ls,
+    "doctor": doctor.doctor,
+}
+for name, command in COMMANDS.items():
+    app.command(name, cls=GroupedCommand, epilog=epilog(name))(command)
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check and fetch the data of tasks.")
-data_app.command()(data.check)
-data_app.command()(data.fetch)
+for name, command in {"check": data.check, "fetch": data.fetch}.items():
+    data_app.command(name, cls=GroupedCommand, epilog=epilog(f"data {name}"))(command)
 app.add_typer(data_app, name="data")
 
 

@@ -1,10 +1,15 @@
 """The whole command line: version, help, errors."""
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from stableft.cli.app import app
+from stableft.cli.examples import EXAMPLES
 from stableft.models import kernels
 from tests.conftest import Quick
 from tests.helpers.commands import SMOKE, call
@@ -102,6 +107,20 @@ def test_every_command_is_summed_up_in_a_whole_sentence(tmp_path: Path, quick: Q
         assert code == 0
         assert len(commands) >= 2
         assert all(re.fullmatch(r"  [a-z]+ +[A-Z][^.]+\.", line) for line in commands), out
+
+
+def test_every_command_has_examples_that_it_understands(tmp_path: Path, quick: Quick):
+    group: Any = typer.main.get_command(app)
+    commands = {**group.commands, **{f"data {name}": each for name, each in group.commands["data"].commands.items()}}
+    assert set(EXAMPLES) == set(commands) - {"data"}
+    for name, examples in EXAMPLES.items():
+        _, out, _ = quick(tmp_path, *name.split(), "--help")
+        shown = [line.strip().removeprefix("python -m stableft ") for line in out.partition("Examples:\n")[2].splitlines()]
+        assert shown == list(examples)
+        for example in examples:
+            words = [word for word in shlex.split(example)[len(name.split()) :] if word != "--plugin" and not word.endswith(".py")]
+            placed = ["adam", *words] if "my_experiment.py" in example else words
+            commands[name].make_context(name, placed)  # fails at an option or argument that there is not
 
 
 def test_run_and_retry_list_the_same_options_by_group(tmp_path: Path, quick: Quick):
