@@ -27,8 +27,8 @@ def written_pages() -> dict[str, Path]:
 
 
 def site_path(path: str) -> str:
-    """Returns the place in the site of a file, given by its path in the repository."""
-    return path.removeprefix("docs/")
+    """Returns the place in the site of a file, given by its path in the repository; notebooks are pages there."""
+    return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
 
 
 def with_site_links(text: str, source: Path) -> str:
