@@ -20,9 +20,13 @@ ROOMS = {
 def api_pages() -> dict[str, str]:
     """Returns a page per room, and their index, by path in the site."""
     index = [f"- [{room}]({room}.md): {question}" for room, question in ROOMS.items()]
-    head = "# API\n\nThe package by room; a room imports only from those listed before it, or beside it.\n\n"
+    head = (
+        "# API\n\n[stableft.api](python.md) is the interface to use. Below it the package by room; a room imports only from "
+        "those listed before it, or beside it.\n\n"
+    )
     pages = {f"api/{room}.md": page(room) for room in ROOMS}
-    return {"api/index.md": head + "\n".join(index) + "\n", **pages}
+    interface = {"api/python.md": "# From Python\n\n::: stableft.api\n"}
+    return {"api/index.md": head + "\n".join(index) + "\n", **interface, **pages}
 
 
 def page(room: str) -> str:

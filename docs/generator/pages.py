@@ -27,7 +27,7 @@ def written_pages() -> dict[str, Path]:
 
 
 def site_path(path: str) -> str:
-    """Returns the place in the site of a file, given by its path in the repository; notebooks are pages there."""
+    """Returns the place in the site of a file of the repository; a notebook is a page there."""
     return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
 
 
