@@ -34,6 +34,7 @@ from stableft.training.evaluation import AVERAGE, EVALUATION_SPLITS, Predictions
 from stableft.training.loop import train
 from stableft.training.runtime import Runtime, check_device
 from stableft.training.setup import Setup, build
+from stableft.training.setup_contract import check_setup
 
 PROGRESS_SECONDS = 0.5
 TOKENS = "tokens"  # subfolder of tokenised data
@@ -146,6 +147,7 @@ def _train(job: Job, weights: Mapping[str, Path], progress: Progress) -> tuple[R
     data = _encoded(job)
     runtime = Runtime(device=job.device, packed=job.packed)
     setup = build(job.config, data, job.encoder, runtime, weights)
+    check_setup(setup, job.config)
     checkpointer = checkpointer_for(job, began)
     # The loop yields metric rows and predictions; both are kept with the checkpoint.
     reported = 0.0

@@ -218,38 +218,3 @@ def test_a_technique_can_not_undo_another_ones_hook(toy_config: ConfigFactory, t
     build(toy_config(techniques=(Whole(),)), toy_data, lively_encoder, Runtime())
     with pytest.raises(UsageError, match="whole: another technique of this run already set the objective; name it in `excludes`"):
         build(toy_config(techniques=(Whole(), Other())), toy_data, lively_encoder, Runtime())
-
-
-class Faulty(Whole):
-    """A technique that breaks the contract in one of several ways."""
-
-    name: ClassVar[str] = "faulty"
-    stage: ClassVar[Stage] = Stage.GROUPS
-    way: str = "none"
-
-    def apply(self, setup: Any) -> Any:
-        first, *rest = setup.groups
-        if self.way == "none":
-            return None
-        if self.way == "lost":
-            return dataclasses.replace(setup, groups=tuple(rest))
-        if self.way == "twice":
-            return dataclasses.replace(setup, groups=(first, first, *rest))
-        setup.model.added = nn.Parameter(torch.zeros(1))
-        return setup
-
-
-@pytest.mark.parametrize(
-    ("way", "said"),
-    [
-        ("none", r"faulty: apply\(\) returned NoneType, not the changed Setup"),
-        ("lost", "faulty: each parameter is in exactly one group of a Setup, but not encoder.embeddings"),
-        ("twice", "faulty: each parameter is in exactly one group of a Setup, but not encoder.embeddings"),
-        ("added", "faulty: each parameter is in exactly one group of a Setup, but not added"),
-    ],
-)
-def test_a_technique_that_breaks_the_contract_is_named(
-    toy_config: ConfigFactory, toy_data: Data, lively_encoder: Encoder, way: str, said: str
-) -> None:
-    with pytest.raises(UsageError, match=said):
-        build(toy_config(techniques=[Faulty(way=way)]), toy_data, lively_encoder, Runtime())
