@@ -97,7 +97,7 @@ def test_freezing_adds_a_line_for_what_changed_and_nothing_else(tmp_path: Path, 
     first = thresholds.freeze({"adam": module}, [], store, "2026-12-01", "abc1234", "new")
     assert [line.claim for line in first] == [CLAIM.name, adam.CLAIMS[1].name]
     assert first[0].data_seen == "yes"
-    assert "laptop 0-19" in first[0].seen, "with the seeds of equal configurations"
+    assert "laptop 0-22" in first[0].seen, "with the seeds of equal configurations"
     assert thresholds.freeze({"adam": module}, first, store, "2026-12-02", "abc1235", "again") == first
     module.CLAIMS[0] = replace(CLAIM, minimum_n=8)
     second = thresholds.freeze({"adam": module}, first, store, "2026-12-02", "abc1235", "more seeds")
@@ -107,7 +107,7 @@ def test_freezing_adds_a_line_for_what_changed_and_nothing_else(tmp_path: Path, 
     # Of an experiment without results, runs of the same settings in others have been seen.
     moved = thresholds.freeze({"new": module}, [], store, "2026-12-01", "abc1234", "moved")
     assert {line.data_seen for line in moved} == {"yes"}
-    assert "laptop 0-19" in moved[0].seen
+    assert "laptop 0-22" in moved[0].seen
     unseen = thresholds.freeze({"new": module}, [], Store(tmp_path), "2026-12-01", "abc1234", "new")
     assert {(line.data_seen, line.seen) for line in unseen} == {("no", "")}
     # As a file.
