@@ -153,8 +153,7 @@ def draw(name: str, folder: Path) -> Path | None:
         The image; None without results.
     """
     from stableft.reporting.pooling import load_pooled
-    from stableft.reporting.lead_figures import lead
-from stableft.reporting.report import render
+    from stableft.reporting.report import render
     from stableft.storage.store import Store
 
     if (told := telling_figure(name)) is None:
