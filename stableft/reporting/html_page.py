@@ -2,8 +2,8 @@
 
 It shows the files written by ``figures`` and ``tables``, and computes none itself. It depends on
 the results alone: the same results give the same bytes. The lead figure of each experiment is an
-image in the page, as its SVG in a data URL, since a browser runs no script and loads no file from within
-an image. The other figures lie beside the page, and a browser loads one when a reader opens it.
+image in the page, its SVG in a data URL: a browser runs no script and loads no file from within an
+image. The other figures lie beside the page, and a browser loads one when a reader opens it.
 """
 
 import re
