@@ -36,7 +36,7 @@ from stableft.storage.records import Results
 from stableft.storage.store import Store
 
 MAX_ROWS = 30  # rows shown of a table; its CSV file has all
-MAX_EMBEDDED = 1_600_000  # characters of the images in a page; the lead figures beyond lie beside it
+MAX_EMBEDDED = 1_350_000  # characters of the images in a page of 2 MB; the lead figures beyond lie beside it
 WIDE = 420  # points; a figure of this width is not scaled down to that of a phone
 BROAD = 500  # points; a figure of this width has no text beside it
 CELL_BORDER = re.compile(r"(?<!\\)\|")
@@ -199,26 +199,36 @@ def write(
             sections.append(section(name, results, figures / protocol / name, not_shown))
     for said in unread:
         not_shown(said)
-    sections = _embedded(sections)
-    questions = by_question(judgements)
-    headlines = [judged for question in questions for judged in question.headlines]
-    by_name = {each.name: each for each in sections}
-    answering = [by_name[judged.experiment] for judged in headlines if judged.experiment in by_name]
-    text = environment().get_template("report.html.j2").render(
-        protocol=protocol,
-        summary=summary,
-        sections=by_name,
-        first=next((each for each in [*answering, *sections] if each.lead), None),
-        names=[protocol, *{judged.imported for judged in judgements}],
-        judgements=judgements,
-        questions=questions,
-        counts=Counter(judgement.verdict for judgement in judgements),
-        verdicts=VERDICTS,
-        notes=shared_notes((entry.name, entry.caption.rest) for each in sections for entry in each.entries),
-        stale=[*(each.sentence() for each in outdated), *unread],
-        total=page_totals([section.summary for section in sections]),
-    )  # fmt: skip
+    text = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            protocol=protocol,
+            summary=summary,
+            stale=[*(each.sentence() for each in outdated), *unread],
+            **_parts(protocol, _embedded(sections), judgements),
+        )
+    )
     return write_whole(figures / protocol / "report.html", text.encode())
+
+
+def _parts(protocol: str, sections: Sequence[Section], judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Returns the parts of the page for the template."""
+    questions = by_question(judgements)
+    by_name = {each.name: each for each in sections}
+    headlines = [judged for question in questions for judged in question.headlines]
+    answering = [by_name[judged.experiment] for judged in headlines if judged.experiment in by_name]
+    return {
+        "sections": by_name,
+        "first": next((each for each in [*answering, *sections] if each.lead), None),
+        "names": [protocol, *{judged.imported for judged in judgements}],
+        "judgements": judgements,
+        "questions": questions,
+        "counts": Counter(judged.verdict for judged in judgements),
+        "verdicts": VERDICTS,
+        "notes": shared_notes((entry.name, entry.caption.rest) for each in sections for entry in each.entries),
+        "total": page_totals([each.summary for each in sections]),
+    }
 
 
 def section(name: str, results: Results, folder: Path, not_shown: Callable[[str], None] = lambda why: None) -> Section:
