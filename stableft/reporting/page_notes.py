@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from stableft.reporting.artifact_metadata import CAPTION
 
-SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
+# Notes of tables explain columns in sentences that begin with the name of one, a small letter.
+SENTENCE_END = re.compile(r"(?<=\.)(?<!et al\.)(?<!e\.g\.)(?<!i\.e\.) (?=[A-Za-z])")
 
 
 @dataclass(frozen=True)

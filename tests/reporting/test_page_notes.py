@@ -11,6 +11,7 @@ def test_a_caption_has_a_first_sentence_a_rest_and_its_runs() -> None:
         "Final score of every run (Zhang et al. 2021).", "Boxes: quartiles. Dotted: majority.", RUNS
     )
     assert split_caption(f"One. {RUNS} Code 12.") == CaptionParts("One.", "", RUNS)
+    assert split_caption(f"Arms, as Zhang et al. have them. p: of the test. {RUNS}").first == "Arms, as Zhang et al. have them."
     assert split_caption(RUNS) == CaptionParts("", "", RUNS)
     assert split_caption("Somebody else's. Two.") == CaptionParts("Somebody else's.", "Two.")
     assert split_caption("") == CaptionParts()
