@@ -116,6 +116,7 @@ CLAIMS = (
 )
 
 
+LEAD = "bias_magnitude"
 REPORT = {
     "bias_magnitude": report.figure(bias_magnitude),
     "bias_table": report.table(update_bias),

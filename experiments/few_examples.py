@@ -92,6 +92,7 @@ CLAIMS = (
 )
 
 
+LEAD = "training_size"
 REPORT = {
     "training_size": report.figure(training_size),
     "arms": report.table(arm_summary),

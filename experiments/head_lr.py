@@ -126,6 +126,7 @@ CLAIMS = (
 )
 
 
+LEAD = "learning_rates"
 REPORT = {
     "learning_rates": report.figure(learning_rates),
     "learning_rate_table": report.table(scores_by_rate),

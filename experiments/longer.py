@@ -117,6 +117,7 @@ CLAIMS = (
 )
 
 
+LEAD = "training_length"
 REPORT = {
     "train_loss": report.figure(curves, split="train", metric="loss"),
     "training_length": report.figure(training_length, published=PUBLISHED),

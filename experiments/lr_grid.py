@@ -125,6 +125,7 @@ CLAIMS = (
 )
 
 
+LEAD = "learning_rates"
 REPORT = {
     "learning_rates": report.figure(learning_rates),
     "rate_choice": report.figure(rate_choice),

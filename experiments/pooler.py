@@ -98,6 +98,7 @@ CLAIMS = (
 )
 
 
+LEAD = "train_loss"
 REPORT = {
     "train_loss": report.figure(curves, split="train", metric="loss"),
     "score": report.figure(curves, split="validation", metric="score"),

@@ -107,6 +107,7 @@ CLAIMS = (
 )
 
 
+LEAD = "seed_map"
 REPORT = {
     "seed_map": report.figure(seed_map),
     "seed_table": report.table(seed_spread),

@@ -119,6 +119,7 @@ CLAIMS = (
 )
 
 
+LEAD = "loss_and_accuracy"
 REPORT = {
     "loss_and_accuracy": report.figure(fine_curves),
     "train_loss": report.figure(curves, split="train", metric="loss"),

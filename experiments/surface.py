@@ -77,6 +77,7 @@ CLAIMS = (
     ),
 )
 
+LEAD = "loss_surface"
 REPORT = {
     "loss_surface": report.figure(loss_surface),
     "train_loss": report.figure(curves, split="train", metric="loss"),

@@ -6,15 +6,10 @@ from types import ModuleType
 from docs.generator.matrix import ROOT, ClaimRow, read_matrix
 from docs.generator.text import paragraphs, table, to_markdown
 from stableft.core.experiments import all_experiments
+from stableft.reporting.lead_figures import lead
 from stableft.reporting.report import FigureReport, makes_one_of
 
 RESULTS, FIGURES = ROOT / "results", ROOT / "figures"
-# The figure that answers the question, where it is not the distribution of final scores.
-TELLING = {
-    "bias": "bias_magnitude", "few_examples": "training_size", "head_lr": "learning_rates", "longer": "training_length",
-    "lr_grid": "learning_rates", "pooler": "train_loss", "seeds": "seed_map", "slower": "loss_and_accuracy",
-    "surface": "loss_surface",
-}  # fmt: skip
 MAIN_TABLES = ("arms", "scores", "learning_rate_table", "seed_table", "bias_table")
 SCALES = ("laptop", "replication", "small", "paper")
 
@@ -42,9 +37,15 @@ def scales(name: str) -> list[str]:
     return [scale for scale in SCALES if (RESULTS / scale / name / "runs.parquet").is_file()]
 
 
+def figures_of(module: ModuleType) -> list[str]:
+    """Returns the names of the figures in an experiment's report."""
+    return [stem for stem, item in module.REPORT.items() if makes_one_of(item, (FigureReport,))]
+
+
 def telling_figure(name: str) -> tuple[str, str] | None:
     """Returns scale and name of the figure on an experiment's page; None without results."""
-    figure = TELLING.get(name, "score_distribution")
+    module = all_experiments().get(name)
+    figure = lead(module, figures_of(module)) if module else ""
     places = [scale for scale in scales(name) if (FIGURES / scale / name / f"{figure}.txt").is_file()]
     return (places[0], figure) if places else None
 
@@ -122,8 +123,8 @@ def numbers(name: str) -> list[str]:
 
 def artifacts(name: str, module: ModuleType) -> str:
     """Returns the list of figures and tables of an experiment, and how to make and trace them."""
-    figures = [f"`{stem}`" for stem, item in module.REPORT.items() if makes_one_of(item, (FigureReport,))]
-    tables = [f"`{stem}`" for stem, item in module.REPORT.items() if not makes_one_of(item, (FigureReport,))]
+    figures = [f"`{stem}`" for stem in figures_of(module)]
+    tables = [f"`{stem}`" for stem in module.REPORT if f"`{stem}`" not in figures]
     told = telling_figure(name)
     commands = [f"figures {name}", f"tables {name}", f"verify {name}"]
     commands += [f"trace figures/{told[0]}/{name}/{told[1]}.png"] if told else []

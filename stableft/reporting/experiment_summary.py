@@ -18,7 +18,9 @@ from stableft.storage.records import CELL, Results
 from stableft.storage.run_summary import collected_runs, no_run
 from stableft.storage.store import Store
 
-MAX_FAILED = 300  # failed runs listed for an experiment
+MAX_FAILED = 30  # failed runs listed for an experiment
+MAX_ARMS = 30  # rows of its table of runs
+FAILED_SIGN = "✗"
 CURVE = (120, 32)  # width and height of a curve in pixels
 FACTS = (
     "score_name", "score_split", "majority_score", "num_steps", "num_train", "data_fingerprint", "weights_fingerprint", "sources",
@@ -55,6 +57,25 @@ class FailedRun:
     losses: tuple[float, ...]
     points: str
     learned: str
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """The runs of an arm on a task.
+
+    Attributes:
+        task: The task.
+        arm: The arm.
+        num_runs: Number of its runs.
+        num_failed: Number of those that failed.
+        scores: Final scores by seed, such as ``0: 0.663, 1: 0.067 ✗``; the sign marks a failed run.
+    """
+
+    task: str
+    arm: str
+    num_runs: int
+    num_failed: int
+    scores: str
 
 
 @dataclass(frozen=True)
@@ -136,6 +157,8 @@ class ExperimentSummary:
         num_runs: Number of runs.
         failed: The first `MAX_FAILED` failed runs.
         num_failed: Number of all failed runs.
+        arm_runs: The runs of the first `MAX_ARMS` arms, by task.
+        num_arms: Number of all arms, each counted for every task.
         processors: Runs by kind of processor; see `stableft.reporting.processors.kinds`.
         run_groups: The runs grouped by provenance.
     """
@@ -149,6 +172,8 @@ class ExperimentSummary:
     num_runs: int
     failed: list[FailedRun]
     num_failed: int
+    arm_runs: list[ArmRuns]
+    num_arms: int
     processors: dict[str, int]
     run_groups: list[RunGroup]
 
@@ -173,6 +198,8 @@ def summarize(results: Results) -> ExperimentSummary:
         num_runs=len(runs),
         failed=_failed(results, scores),
         num_failed=int(scores["failed"].sum()),
+        arm_runs=_arm_runs(scores),
+        num_arms=len(counts),
         processors=processors.kinds(runs),
         run_groups=run_groups(runs),
     )
@@ -275,6 +302,20 @@ def _run_group(members: Sequence[tuple[Mapping[str, Any], float, float]]) -> Run
         environment=tuple(f"{name}={value}" for name, value in (provenance.get("environment") or {}).items()),
         attempts=max(each.get("attempts", 1) for each, *_ in members),
     )
+
+
+def _arm_runs(scores: pd.DataFrame) -> list[ArmRuns]:
+    rows = []
+    for (task, arm), runs in scores.groupby(["task", "arm"], sort=False, observed=True):
+        by_seed = runs.sort_values("seed")
+        shown = [
+            f"{seed}: {rounding.text(score, '.3f')}{f' {FAILED_SIGN}' if failed else ''}"
+            for seed, score, failed in zip(by_seed["seed"], by_seed["score"], by_seed["failed"], strict=True)
+        ]
+        rows.append(ArmRuns(str(task), str(arm), len(runs), int(runs["failed"].sum()), ", ".join(shown)))
+        if len(rows) == MAX_ARMS:
+            break
+    return rows
 
 
 def _failed(results: Results, scores: pd.DataFrame) -> list[FailedRun]:

@@ -1,14 +1,14 @@
 """HTML page: one offline file per protocol with claims, experiments, failed runs and provenance.
 
 It shows the files written by ``figures`` and ``tables``, and computes none itself. It depends on
-the results alone: the same results give the same bytes. Figures are images, base64 of their SVG,
-since a browser runs no script and loads no file from within an image.
+the results alone: the same results give the same bytes. The lead figure of each experiment is an
+image in the page, its SVG in a data URL: a browser runs no script and loads no file from within an
+image. The other figures lie beside the page, and a browser loads one when a reader opens it.
 """
 
 import re
-from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,31 @@ from xml.etree import ElementTree
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from stableft.core.errors import Damaged, MissingInput
 from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.core.grid import Protocol
-from stableft.reporting import markup
+from stableft.reporting import lead_figures, markup, page_images
 from stableft.reporting.artifact_metadata import read_origin, run_set
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
+from stableft.reporting.claims.headlines import by_question
 from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
+from stableft.reporting.page_notes import CaptionParts, shared_notes, split_caption
 from stableft.reporting.pooling import load_pooled, run_tables, stale_runs
 from stableft.reporting.report import expected, reason, report_of
 from stableft.reporting.run_scores import final_scores
 from stableft.storage.records import Results
 from stableft.storage.store import Store
 
-MAX_ROWS = 1000  # rows shown of a figure's numbers; the CSV file has all
+MAX_ROWS = 30  # rows shown of a table; its CSV file has all
+MAX_EMBEDDED = 1_350_000  # characters of the images in a page of 2 MB; the lead figures beyond lie beside it
+WIDE = 420  # points; a figure of this width is not scaled down to that of a phone
+BROAD = 500  # points; a figure of this width has no text beside it
 CELL_BORDER = re.compile(r"(?<!\\)\|")
 EMPHASIS = re.compile(r"(?<![\w*`])[*`]+([^\s*`][^*`]*)[*`]+(?![\w*`])")  # of docstrings
-SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
-SVG_ROOT = "{http://www.w3.org/2000/svg}svg"
 REDRAW = "type `make figures tables`, with RESULTS= and FIGURES= of these if they are others"
 VERDICTS = {"confirmed": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "∅", "not run": "–"}
 
@@ -66,17 +70,29 @@ class PageEntry:
 
     Attributes:
         name: Name in the report.
-        caption: Text below it.
-        table: The table, or the numbers of the figure; None for a figure without numbers.
+        caption: Text below it, in parts.
+        table: The table; None for a figure, and for a table of published numbers alone.
         image: The figure as a data URL; empty for a table.
-        alt: Alternative text of the image.
+        size: Width and height of the figure in points; 0 if unknown.
+        rows: Number of rows of its CSV file; None if there is no such file.
     """
 
     name: str
-    caption: str
+    caption: CaptionParts
     table: Table | None
-    image: str = ""
-    alt: str = ""
+    image: str | Markup = ""
+    size: tuple[int, int] = (0, 0)
+    rows: int | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        """True if a phone shows it in a box that scrolls."""
+        return self.size[0] >= WIDE
+
+    @property
+    def is_broad(self) -> bool:
+        """True if it takes the whole width of the page."""
+        return self.size[0] >= BROAD
 
 
 @dataclass(frozen=True)
@@ -88,16 +104,40 @@ class Section:
         title: First paragraph of its docstring.
         paragraphs: The other paragraphs, as (label such as Found, or empty; text).
         entries: Figures and tables of its report.
+        lead: Its lead figure, one of ``entries``; None without a figure.
         left_out: Entries that can't be shown, each with the reason.
         summary: Its runs, failed runs and provenance.
+        embedded: True if the lead figure is in the page.
     """
 
     name: str
     title: str
     paragraphs: list[tuple[str, str]]
     entries: list[PageEntry]
+    lead: PageEntry | None
     left_out: list[str]
     summary: ExperimentSummary
+    embedded: bool = True
+
+    @property
+    def runs(self) -> str:
+        """The sentences on the runs that all of its captions end with."""
+        return next((entry.caption.runs for entry in self.entries if entry.caption.runs), "")
+
+    def found(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Returns the paragraphs on what was found at a protocol, given its names."""
+        spans = [(each, re.match(r"Found(?: \((.*)\))?$", each[0])) for each in self.paragraphs]
+        wanted = list(filter(None, names))
+        return [
+            each
+            for each, span in spans
+            if span and (span[1] is None or any(span[1].startswith(name) or name.startswith(span[1]) for name in wanted))
+        ]
+
+    def shows(self, judgement: Judgement) -> str:
+        """Returns the name of the entry that shows a claim of this experiment; empty if none does."""
+        names = {entry.name for entry in self.entries}
+        return lead_figures.figure_of(judgement.claim, names, self.lead.name if self.lead else "")
 
 
 def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
@@ -159,18 +199,36 @@ def write(
             sections.append(section(name, results, figures / protocol / name, not_shown))
     for said in unread:
         not_shown(said)
-    text = environment().get_template("report.html.j2").render(
-        protocol=protocol,
-        summary=summary,
-        sections=sections,
-        judgements=judgements,
-        counts=Counter(judgement.verdict for judgement in judgements),
-        verdicts=VERDICTS,
-        shown=names,
-        stale=[*(each.sentence() for each in outdated), *unread],
-        total=page_totals([section.summary for section in sections]),
-    )  # fmt: skip
+    text = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            protocol=protocol,
+            summary=summary,
+            stale=[*(each.sentence() for each in outdated), *unread],
+            **_parts(protocol, _embedded(sections), judgements),
+        )
+    )
     return write_whole(figures / protocol / "report.html", text.encode())
+
+
+def _parts(protocol: str, sections: Sequence[Section], judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Returns the parts of the page for the template."""
+    questions = by_question(judgements)
+    by_name = {each.name: each for each in sections}
+    headlines = [judged for question in questions for judged in question.headlines]
+    answering = [by_name[judged.experiment] for judged in headlines if judged.experiment in by_name]
+    return {
+        "sections": by_name,
+        "first": next((each for each in [*answering, *sections] if each.lead), None),
+        "names": [protocol, *{judged.imported for judged in judgements}],
+        "judgements": judgements,
+        "questions": questions,
+        "counts": Counter(judged.verdict for judged in judgements),
+        "verdicts": VERDICTS,
+        "notes": shared_notes((entry.name, entry.caption.rest) for each in sections for entry in each.entries),
+        "total": page_totals([each.summary for each in sections]),
+    }
 
 
 def section(name: str, results: Results, folder: Path, not_shown: Callable[[str], None] = lambda why: None) -> Section:
@@ -204,7 +262,18 @@ def section(name: str, results: Results, folder: Path, not_shown: Callable[[str]
                     not_shown(f"{folder}/{left_out[-1]}")
             else:
                 raise
-    return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, summarize(results))
+    lead = lead_figures.lead(module, [entry.name for entry in entries if entry.image])
+    leading = next((entry for entry in entries if entry.name == lead), None)
+    return Section(name, title, [_labelled(text) for text in paragraphs], entries, leading, left_out, summarize(results))
+
+
+def _embedded(sections: Iterable[Section]) -> list[Section]:
+    """Returns the sections with the lead figures in the page, as far as `MAX_EMBEDDED` goes."""
+    size, shown = 0, []
+    for each in sections:
+        size += len(each.lead.image) if each.lead else 0
+        shown.append(replace(each, embedded=size <= MAX_EMBEDDED))
+    return shown
 
 
 def _entry(stem: Path, results: Results) -> PageEntry:
@@ -224,32 +293,21 @@ def _entry(stem: Path, results: Results) -> PageEntry:
     try:
         if not drawn:
             shown, caption = _markdown(table.read_text(encoding="utf-8"))
-            return PageEntry(stem.name, caption, shown)
+            rows = len(shown.rows) if csv.is_file() else None
+            return PageEntry(stem.name, split_caption(caption), _compared(shown), rows=rows)
         path = svg
-        image = _image(svg.read_bytes())
+        image, size = page_images.data_url(svg.read_bytes()), page_images.size(svg.read_bytes())
         path = note
-        caption = note.read_text(encoding="utf-8").strip()
+        caption = split_caption(note.read_text(encoding="utf-8").strip())
         path = csv
-        numbers = _csv(csv) if csv.is_file() else None
-        return PageEntry(stem.name, caption, numbers, image, f"{stem.name}: {SENTENCE_END.split(caption)[0]}")
+        rows = _num_rows(csv) if csv.is_file() else None
+        return PageEntry(stem.name, caption, None, image, size, rows)
     except (ValueError, ElementTree.ParseError) as error:
         raise Damaged(path, f"{path} is damaged ({error}): {REDRAW}") from None
 
 
-def _image(svg: bytes) -> str:
-    """Returns an image as a data URL.
-
-    Raises:
-        ElementTree.ParseError: it is not XML.
-        ValueError: it is not SVG.
-    """
-    if ElementTree.fromstring(svg).tag != SVG_ROOT:
-        raise ValueError("it is not SVG")
-    return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
-
-
-def _csv(path: Path) -> Table:
-    """Reads the first `MAX_ROWS` rows of a CSV file.
+def _num_rows(path: Path) -> int:
+    """Returns the number of rows of a CSV file.
 
     Raises:
         ValueError: it is no table.
@@ -257,9 +315,23 @@ def _csv(path: Path) -> Table:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("its rows are longer than its header")
-    rows = frame.head(MAX_ROWS).to_numpy().tolist()
-    numeric = [all(_is_number(row[column]) for row in rows) for column in range(frame.shape[1])]
-    return Table(list(frame.columns), rows, numeric, max(0, len(frame) - MAX_ROWS))
+    return len(frame)
+
+
+def _compared(table: Table) -> Table | None:
+    """Returns the rows of a table that are shown, at most `MAX_ROWS`.
+
+    Where numbers of ours are beside published ones, these are the rows that have both. None if
+    there are none: such a table is about the literature alone.
+    """
+    rows = table.rows
+    if "published_n" in table.head:
+        published = [i for i, name in enumerate(table.head) if name.startswith("published_") and table.numeric[i]]
+        own = table.head.index("n")
+        rows = [row for row in rows if row[own] != markup.ABSENT and any(row[i] != markup.ABSENT for i in published)]
+        if not rows:
+            return None
+    return replace(table, rows=rows[:MAX_ROWS], omitted=len(table.rows) - len(rows[:MAX_ROWS]))
 
 
 def _markdown(text: str) -> tuple[Table, str]:
@@ -276,10 +348,6 @@ def _markdown(text: str) -> tuple[Table, str]:
     if not all(len(row) == len(head) for row in (rules, *rows)):
         raise ValueError("its rows are not equally long")
     return Table(head, rows, [rule.endswith(":") for rule in rules]), markup.from_markdown(note.strip())
-
-
-def _is_number(cell: str) -> bool:
-    return not cell or cell == markup.ABSENT or re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?|nan|-?inf", cell) is not None
 
 
 def _labelled(paragraph: str) -> tuple[str, str]:

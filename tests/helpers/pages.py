@@ -86,7 +86,7 @@ JUDGEMENTS = (
 
 def register(patch: pytest.MonkeyPatch, **experiments: Any) -> None:
     """Makes these the only experiments that there are; by default ``probe``."""
-    known = experiments or {"probe": SimpleNamespace(__doc__=DOC, REPORT=REPORT)}
+    known = experiments or {"probe": SimpleNamespace(__doc__=DOC, REPORT=REPORT, LEAD="spread")}
     for module in (experiments_by_name, html_page):
         patch.setattr(module, "all_experiments", lambda: known)
 

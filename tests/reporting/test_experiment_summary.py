@@ -52,6 +52,21 @@ def test_a_long_list_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(found.failed), found.num_failed) == (3, 4)
 
 
+def test_every_run_has_its_score_in_the_table_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = results(4)
+    found = experiment_summary.summarize(whole)
+    assert [(row.task, row.arm, row.num_runs, row.num_failed) for row in found.arm_runs] == [
+        ("rte", "corrected", 4, 0), ("rte", EVIL, 4, 2), ("tnews_1k", "corrected", 4, 0), ("tnews_1k", EVIL, 4, 2),
+    ]  # fmt: skip
+    failed = found.failed[0]
+    assert f"1: {failed.score:.3f} ✗" in found.arm_runs[1].scores
+    assert found.arm_runs[1].scores.count("✗") == 2
+    assert found.arm_runs[0].scores.startswith("0: 0.")
+    monkeypatch.setattr(experiment_summary, "MAX_ARMS", 3)
+    cut = experiment_summary.summarize(whole)
+    assert (len(cut.arm_runs), cut.num_arms) == (3, 4)
+
+
 def test_runs_computed_alike_are_one_source() -> None:
     whole = results(4)
     texts = list(whole.runs["provenance"])

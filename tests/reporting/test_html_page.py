@@ -1,7 +1,7 @@
 """The page as a parser sees it: escaped, offline, well-formed, the same bytes each time; what it can't show it says."""
 
+import re
 import shutil
-from base64 import b64decode
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from stableft.core.errors import Damaged, MissingInput
-from stableft.reporting import html_page, markup, report
+from stableft.reporting import html_page, markup, page_images, report
+from stableft.reporting.tables import arm_summary
 from stableft.storage.store import Store
 from tests.helpers import synthetic
 from tests.helpers.pages import EVIL, JUDGEMENTS, REPORT, build, keep, register, results
@@ -71,18 +72,41 @@ def test_texts_from_data_are_escaped(html: str, read: Reader) -> None:
     assert "alert('1')" in read.text  # it is there, as text
 
 
-def test_nothing_is_loaded(html: str, read: Reader) -> None:
+def test_nothing_is_loaded_but_images_beside_it_when_a_reader_opens_them(html: str, read: Reader, built: Path) -> None:
     for tag in ("link", "iframe", "object", "embed", "base", "audio", "video"):
         assert read.all(tag) == []
+    beside = []
     for tag, attributes in read.elements:
         for name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
             value = attributes.get(name)
-            assert value is None or value.startswith("data:image/svg+xml;base64," if tag == "img" else "#"), (tag, value)
-    assert "http:" not in html.replace("http-equiv", "")
-    assert "https:" not in html
-    assert "@import" not in html
+            if value is None or value.startswith("data:image/svg+xml," if tag == "img" else "#"):
+                continue
+            beside.append((tag, value))
+            assert (tag, name) in (("img", "src"), ("a", "href")), (tag, value)
+            assert (built.parent / value).is_file(), value
+            assert tag == "a" or attributes.get("loading") == "lazy"
+    assert ("img", "probe/train_loss.svg") in beside
+    assert {value for _, value in beside} == {
+        "probe/train_loss.svg", "probe/train_loss.csv", "probe/spread.svg", "probe/spread.csv", "probe/scores.csv",
+    }  # fmt: skip
+    page = re.sub(r"'data:[^']*'", "", html)  # an image loads nothing, and names the namespace of SVG
+    assert "http:" not in page.replace("http-equiv", "")
+    assert "https:" not in page
+    assert "@import" not in page
     policy = next(meta for meta in read.all("meta") if meta.get("http-equiv"))
-    assert (policy["content"] or "").startswith("default-src 'none'")
+    assert policy["content"] == (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: 'self' file:"
+    )
+
+
+def test_images_beside_the_page_are_in_collapsed_parts(html: str) -> None:
+    """So a browser asks for none of them before a reader opens one."""
+    depth, lazy = 0, []
+    for tag in re.findall(r"<details[^>]*>|</details>|<img[^>]*loading", html):
+        assert not tag.startswith("<details") or " open" not in tag
+        depth += {"<det": 1, "</de": -1}.get(tag[:4], 0)
+        lazy += [depth] if tag.startswith("<img") else []
+    assert lazy == [1]
 
 
 def test_ids_are_unique_and_references_lead_somewhere(read: Reader) -> None:
@@ -92,20 +116,19 @@ def test_ids_are_unique_and_references_lead_somewhere(read: Reader) -> None:
         for name in ("aria-labelledby", "for"):
             assert attributes.get(name) is None or attributes[name] in ids
         href = attributes.get("href")
-        assert href is None or href.removeprefix("#") in ids
+        assert href is None or not href.startswith("#") or href[1:] in ids
 
 
 def test_it_can_be_read_and_used_without_eyes_or_mouse(read: Reader) -> None:
     assert read.all("html") == [{"lang": "en"}]
     assert any(meta.get("name") == "viewport" for meta in read.all("meta"))
     assert read.elements[[tag for tag, _ in read.elements].index("body") + 1] == ("a", {"class": "skip", "href": "#main"})
-    assert all(header.get("scope") == "col" for header in read.all("th"))
+    assert {header.get("scope") for header in read.all("th")} == {"col", "rowgroup"}
     for svg in read.all("svg"):
         assert svg.get("role") == "img"
         assert svg.get("aria-label") or svg.get("aria-labelledby")
-    assert [image["alt"] for image in read.all("img")] == [
-        "train_loss: Loss on train.", "spread: Final score of every run, on the split that the axis names.",
-    ]  # fmt: skip
+    lead = "spread: Final score of every run, on the split that the axis names."
+    assert [image["alt"] for image in read.all("img")] == [lead, lead, "train_loss: Loss on train."]
     for box in read.all("div"):
         if "scroll" in (box.get("class") or ""):
             assert box.get("tabindex") == "0"
@@ -131,15 +154,62 @@ def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> N
     assert "contrastively" not in read.text  # of another encoder
     for part in (
         "Question. What do starred and quoted words look like, and 2 * 3?", "Found (laptop). Nothing.", "The rest.",
-        "train_loss. Loss on train.", "Numbers of train_loss", "Final scores over seeds", "Not shown: distances: no finished run",
+        "train_loss. Loss on train.", "numbers (", "Final scores over seeds", "Not shown: distances: no finished run",
     ):  # fmt: skip
         assert part in read.text, part
-    assert len(read.all("figure")) == 2
+    assert len(read.all("figure")) == 3  # one of them on the first screen
 
 
-def test_images_are_the_figures_files(read: Reader, built: Path) -> None:
-    images = [b64decode((image["src"] or "").partition(",")[2]) for image in read.all("img")]
-    assert images == [(built.parent / "probe" / f"{name}.svg").read_bytes() for name in ("train_loss", "spread")]
+def test_an_experiment_opens_with_its_answer_and_lead_figure(html: str) -> None:
+    opening = html[html.index('id="e-probe"') :]
+    parts = ("Nothing.", "<ul", "hardly a zebra", 'id="f-probe-spread"', "<details", "Question.", 'id="f-probe-train_loss"')
+    places = [opening.index(part) for part in parts if part != "hardly a zebra"]
+    assert places == sorted(places)
+
+
+def test_claims_lead_to_figure_and_runs_and_figures_back(html: str) -> None:
+    claim = html[html.index('id="c-probe-one"') : html.index('id="c-probe-two"')]
+    assert 'href="#f-probe-spread"' in claim
+    assert 'href="#r-probe"' in claim
+    figure = html[html.index('id="f-probe-spread"') : html.index('id="r-probe"')]
+    assert "#c-probe-one" in figure
+
+
+def test_the_first_screen_has_the_claims_with_most_seeds_and_a_figure(html: str) -> None:
+    overview = html[html.index('id="answers"') : html.index('id="claims"')]
+    assert "Claim one" in overview
+    assert "Claim two" in overview
+    assert "Claim three" not in overview  # inconclusive, where others are decided
+    assert "confirmed here" in overview
+    assert "data:image/svg+xml," in overview
+
+
+def test_what_several_captions_share_is_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = {"arms": report.table(arm_summary), "again": report.table(arm_summary)}
+    register(monkeypatch, one=SimpleNamespace(__doc__="One?", REPORT=twice))
+    store = Store(tmp_path / "results")
+    keep(store, "laptop", "one", results(2))
+    report.render_all(twice, store.load("laptop", "one"), tmp_path / "figures" / "laptop" / "one")
+    page = html_page.write(store, "laptop", tmp_path / "figures", html_page.judge_at(None)).read_text(encoding="utf-8")
+    assert page.count("Failed runs with the 95 % Wilson interval") == 1
+    assert page.count('href="#n-1"') == 2
+    assert 'id="n-1"' in page
+
+
+def test_the_lead_figure_is_in_the_page_and_the_others_are_not(read: Reader, built: Path) -> None:
+    sources = [image["src"] or "" for image in read.all("img")]
+    lead = page_images.data_url((built.parent / "probe" / "spread.svg").read_bytes())
+    assert sources == [lead, lead, "probe/train_loss.svg"]
+
+
+def test_lead_figures_beyond_the_size_of_a_page_lie_beside_it(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
+    store, figures = copy(built, tmp_path)
+    monkeypatch.setattr(html_page, "MAX_EMBEDDED", 10)
+    page = html_page.write(store, "laptop", figures, ("", lambda name, results: JUDGEMENTS)).read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert "probe/spread.svg" in page
+    assert len(page) < built.stat().st_size
 
 
 def test_a_script_in_a_figure_stays_within_the_image(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +284,8 @@ def test_a_page_without_claims_failures_or_summary(tmp_path: Path, monkeypatch: 
 
 
 def test_long_lists_of_numbers_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_page, "MAX_ROWS", 7)
-    assert "more rows are in the CSV file" in Reader(build(tmp_path, monkeypatch).read_text(encoding="utf-8")).text
+    monkeypatch.setattr(html_page, "MAX_ROWS", 3)
+    assert "1 more rows are in the CSV file" in Reader(build(tmp_path, monkeypatch).read_text(encoding="utf-8")).text
 
 
 @pytest.mark.parametrize(

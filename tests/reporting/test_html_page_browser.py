@@ -53,17 +53,54 @@ def column(page: Page, number: int) -> list[str]:
     return page.evaluate(COLUMN.format(table=SCORES, column=number))
 
 
+def open_all(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+
+
 def loaded(page: Page) -> list[str]:
     """All addresses but those of images that hold their own content."""
-    return [address for address in page.requests if not address.startswith("data:image/svg+xml;base64,")]
+    return [address for address in page.requests if not address.startswith("data:image/svg+xml,")]
 
 
 def test_it_opens_without_an_error_and_asks_for_nothing(page: Page, html: Path) -> None:
     assert page.problems == []
-    assert [address for address in page.requests if not address.startswith("data:image/svg+xml;base64,")] == [
-        html.resolve().as_uri()
-    ]
+    assert [address for address in page.requests if not address.startswith("data:image/svg+xml,")] == [html.resolve().as_uri()]
     assert page.evaluate("document.title") == "stableft at laptop"
+
+
+def test_it_opens_at_once(page: Page, html: Path) -> None:
+    """The page of the fixtures is small; what is measured is that nothing in it waits."""
+    page.open(html)
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
+
+
+def test_a_figure_beside_the_page_is_loaded_when_a_reader_opens_it(page: Page, html: Path) -> None:
+    figure = "document.getElementById('f-probe-train_loss')"
+    assert page.evaluate(f"{figure}.querySelector('img').naturalWidth") == 0
+    page.evaluate(f"{figure}.querySelector('summary').click()")
+    page.evaluate(f"{figure}.querySelector('img').decode().then(() => true)")
+    assert page.evaluate(f"{figure}.querySelector('img').naturalWidth") > 100
+    assert loaded(page) == [html.resolve().as_uri(), (html.parent / "probe" / "train_loss.svg").resolve().as_uri()]
+    assert page.problems == []
+
+
+def test_the_first_screen_has_the_answers_and_a_figure(page: Page) -> None:
+    page.look(1280, 800)
+    for selector in ("h1", "#answers .answers", "#answers img"):
+        box = page.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
+        assert box["top"] >= 0, selector
+        assert box["bottom"] <= 800, selector
+        assert box["width"] > 100, selector
+
+
+def test_links_open_what_they_lead_to(page: Page) -> None:
+    page.evaluate("document.querySelector('#c-probe-one .see a[href=\"#r-probe\"]').click()")
+    page.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert page.evaluate("document.getElementById('r-probe').open") is True
+    page.evaluate("document.querySelector('#answers a[href=\"#c-probe-two\"]').click()")
+    page.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert page.evaluate("document.querySelector('#c-probe-two details').open") is True
+    assert 0 <= page.evaluate("document.getElementById('c-probe-two').getBoundingClientRect().top") < 800
 
 
 def test_a_request_and_an_error_would_be_noticed(page: Page) -> None:
@@ -74,6 +111,7 @@ def test_a_request_and_an_error_would_be_noticed(page: Page) -> None:
 
 
 def test_tables_are_sorted_by_mouse_and_keyboard(page: Page) -> None:
+    open_all(page)
     header = f"{SCORES}.tHead.rows[0].cells[3]"
     unsorted = [float(cell) for cell in column(page, 3)]
     page.evaluate(f"{header}.querySelector('button').click()")
@@ -127,8 +165,23 @@ def test_the_first_stop_of_the_keyboard_skips_to_the_results(page: Page) -> None
 @pytest.mark.parametrize("width", [360, 700, 1120, 1600])
 def test_nothing_but_boxes_scrolls_sideways(page: Page, width: int) -> None:
     page.look(width)
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    open_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_no_figure_is_cut_on_a_phone(page: Page) -> None:
+    """A figure fits its box, or its box scrolls and says so."""
+    page.look(390, 844)
+    open_all(page)
+    figures = page.evaluate("""Array.from(document.querySelectorAll('img'), image => {
+      const box = image.closest('.scroll');
+      const cue = box ? getComputedStyle(box, '::before').content : '';
+      return [image.getBoundingClientRect().width, box ? box.clientWidth : innerWidth, box && getComputedStyle(box).overflowX, cue];
+    })""")
+    assert len(figures) == 3
+    for width, room, overflow, cue in figures:
+        assert width <= room or (overflow == "auto" and "swipe" in cue)
+    assert any("swipe" in cue for *_, cue in figures)
 
 
 def test_a_small_screen_and_a_dark_one_look_right(page: Page, tmp_path: Path) -> None:
@@ -163,12 +216,23 @@ def test_in_print_there_are_results_and_no_controls(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 700
 
 
+def test_in_print_collapsed_parts_stay_collapsed(page: Page) -> None:
+    page.look(700, media="print")
+    assert visible(page, "figure") == 2  # that of the first screen, and the lead figure
+    assert visible(page, ".more table") == 0
+    assert visible(page, ".claim dl") == 0
+    page.evaluate("document.getElementById('r-probe').open = true")
+    assert visible(page, ".more table") == 1
+
+
 def test_without_scripts_everything_can_be_read(page: Page, html: Path) -> None:
     page.send("Emulation.setScriptExecutionDisabled", value=True)
     try:
         page.open(html)
         assert visible(page, ".claim") == 4
         assert visible(page, "form.search") == 0
+        assert visible(page, "#failed summary") == 1
+        open_all(page)  # as clicks do, which need no script
         assert visible(page, ".curve") == 4
     finally:
         page.send("Emulation.setScriptExecutionDisabled", value=False)

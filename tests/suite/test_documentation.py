@@ -131,7 +131,7 @@ def test_every_experiment_technique_and_room_has_its_page(project: Path) -> None
         assert "## Verdicts" in page
         assert "## Found" in page
         assert f"(figures/laptop-{name}-" in page
-        assert experiment_pages.TELLING.get(name, "score_distribution") in module.REPORT
+        assert getattr(module, "LEAD", "score_distribution") in experiment_pages.figures_of(module)
     without_results = experiment_pages.page("invented", all_experiments()["adam"], {})
     assert "There are no results yet." in without_results
     assert "![" not in without_results

@@ -51,6 +51,17 @@
     document.getElementById("matches").textContent = matches;
   };
 
+  // A link to a collapsed part opens it, and all around it.
+  const reveal = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    let part = target.querySelector(":scope > details.row") || target.closest("details");
+    for (; part; part = part.parentElement.closest("details")) part.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+
   query.form.hidden = false;
   query.form.addEventListener("submit", (event) => event.preventDefault());
   query.addEventListener("input", filter);
