@@ -134,7 +134,7 @@ def test_null_is_the_baseline_bit_for_bit_and_the_example_is_not(
     assert np.isfinite(changed.losses).all()
 
 
-@pytest.mark.parametrize("head", ["linear", "bilstm_crf"])
+@pytest.mark.parametrize("head", ["linear", pytest.param("bilstm_crf", marks=pytest.mark.slow)])
 def test_on_a_tagging_model_too(
     kind: type[Technique],
     head: str,
