@@ -48,7 +48,7 @@ def ls(
     end_incomplete("not listed", unread)
 
 
-def listing(what: str, unread: Callable[[str], None]) -> View:
+def listing(what: str, unread: Callable[[str], None] = lambda said: None) -> View:
     """Shows all names of a kind, with a line about each.
 
     Args:

@@ -42,8 +42,8 @@ def trace(
         runs = f"run set {origin.run_set} of {origin.experiment} at {origin.protocol}"
         raise MissingInput(f"{path} shows {runs}, but no results are collected in {results.resolve()}")
     unread: list[str] = []
-    shown = load_pooled(store, origin.protocol, origin.experiment, unread=unread.append)
-    show(traced(path, origin, shown, store), as_json)
+    pooled = load_pooled(store, origin.protocol, origin.experiment, unread=unread.append)
+    show(traced(path, origin, pooled, store), as_json)
     end_incomplete("not traced", unread)
 
 

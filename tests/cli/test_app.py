@@ -146,6 +146,15 @@ def test_bf16_needs_instructions_or_force(tmp_path: Path, quick: Quick, monkeypa
     assert (code, out) == (2, "")
     assert "this processor has no bf16 instructions" in " ".join(err.split())
     assert not list((tmp_path / "results").rglob("*.parquet"))
+    forced, out, err = quick(tmp_path, *bf16, "--force-bf16", "--dry-run")
+    assert forced == 0, err
+    assert "1 runs, 0 cached, 1 will run" in out
+
+
+@pytest.mark.slow
+def test_bf16_by_force_is_run(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kernels, "this_processor", lambda: kernels.Processor("AuthenticAMD", frozenset({"avx2", "fma"})))
+    bf16 = ("run", *SMOKE, "--precision", "bf16", "--seeds", "0", "--arms", "corrected", *TWO_STEPS)
     forced, _, err = quick(tmp_path, *bf16, "--force-bf16")
     assert forced == 0, err
     assert len(list((tmp_path / "results" / "runs").glob("*.parquet"))) == 1

@@ -105,6 +105,7 @@ def test_own_files_from_a_table_to_a_report(tmp_path: Path, quick: Quick, monkey
     assert {file.name for file in tmp_path.iterdir()} == {"secret", "out", "figures"}
 
 
+@pytest.mark.slow
 def test_own_scores_are_run_and_reported(tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch):
     few_figures(monkeypatch)  # of a regression all are drawn in test_runner.py
     rows = [f"{word} {number} mib,{value + number / 10}" for number in range(12) for word, value in (("alin", 0), ("dorn", 1))]

@@ -83,7 +83,7 @@ def test_what_python_and_libraries_print_is_escaped(encoding: str, monkeypatch: 
         traceback.print_exc()
     for stream in streams:
         stream.flush()
-        text = stream.buffer.getvalue().decode(encoding)
+        text = stream.buffer.getvalue().decode(encoding)  # pyright: ignore[reportAttributeAccessIssue]
         assert "\\x1b[2J" in text
         assert all(c.isprintable() or c == "\n" for c in text)
 

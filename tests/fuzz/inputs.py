@@ -4,6 +4,7 @@
 """
 
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from stableft.core.errors import StableftError
 
+platform.processor()  # asked once in a process, by a command that would be taken for one of an input
 MODE = os.environ.get("STABLEFT_FUZZ", "")
 FAST_SHARE = 10
 SHARES = {

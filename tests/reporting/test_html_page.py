@@ -238,6 +238,7 @@ def test_tables_show_what_their_files_say(read: Reader, built: Path) -> None:
     assert " ".join(" ".join(cells).split()) in read.text.replace("( ", "(")
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert build(tmp_path, monkeypatch).read_bytes() == built.read_bytes()
 

@@ -23,6 +23,8 @@ from tests.helpers import trials
 
 EXAMPLE = Mixout(p=0.5)
 ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+# Whole runs: one engine is enough of every change, since others compare the engines.
+RUNS = pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["packed", "padded"])
 LINEAR = (
     *("attention.self.query", "attention.self.key", "attention.self.value"),
     *("attention.output.dense", "intermediate.dense", "output.dense"),
@@ -199,7 +201,7 @@ def test_both_engines_draw_the_same_masks(toy_config: ConfigFactory, lively_enco
     assert np.abs(np.array(other[2:8]) - losses[0][2:8]).min() > 2e-3
 
 
-@ENGINES
+@RUNS
 def test_dropout_masks_and_order_are_the_baselines(
     packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data
 ) -> None:
@@ -226,7 +228,7 @@ def test_the_variants_differ_by_clipping_alone(toy_config: ConfigFactory, lively
     assert losses("reference", 0.1)[1:] != losses("exact", 0.1)[1:]
 
 
-@ENGINES
+@RUNS
 def test_in_bf16(packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data) -> None:
     config = toy_config(precision="bf16", techniques=(EXAMPLE,))
     trial = trials.run(trials.prepare(config, lively_encoder, toy_data, packed=packed), toy_data, packed=packed)
@@ -234,7 +236,7 @@ def test_in_bf16(packed: bool, toy_config: ConfigFactory, lively_encoder: Encode
     assert len(trial.predictions) == 2
 
 
-@ENGINES
+@RUNS
 def test_the_learnt_weights_are_saved_under_their_names(
     packed: bool, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, tmp_path: Path
 ) -> None:

@@ -216,7 +216,7 @@ def test_global_generators_neither_matter_nor_move(built: Built, toy_config: Con
     assert all(torch.equal(reference[name], after[name]) for name in reference)
 
 
-@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["packed", "padded"])
 def test_order_and_dropout_are_the_baselines(built: Built, toy_config: ConfigFactory, toy_data: Data, packed: bool) -> None:
     """A baseline that is handed the redrawn weights is the same run bit for bit: nothing else of it has moved."""
     config = toy_config(techniques=(EXAMPLE,))

@@ -105,7 +105,9 @@ def test_with_every_technique(
 
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["plain", "mixout", "swa"])
+@pytest.mark.parametrize(
+    "name", ["plain", pytest.param("mixout", marks=pytest.mark.slow), pytest.param("swa", marks=pytest.mark.slow)]
+)
 def test_padded(
     name: str, precision: str, toy_config: ConfigFactory, lively_encoder: Encoder, toy_data: Data, tmp_path: Path
 ) -> None:

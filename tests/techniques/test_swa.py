@@ -24,7 +24,8 @@ from tests.conftest import ConfigFactory
 from tests.helpers import trials
 
 EXAMPLE = SWA(start_step=2, scale=0.5)
-ENGINES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+# Whole runs: one engine is enough of every change, since others compare the engines.
+RUNS = pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["packed", "padded"])
 Weights = dict[str, Tensor]
 
 
@@ -68,7 +69,7 @@ def scoped(trial: trials.Trial, scope: str) -> list[MetricRow]:
 # --- the average ---------------------------------------------------------------------------------------------------------------
 
 
-@ENGINES
+@RUNS
 @pytest.mark.parametrize("others", [(), (Mixout(p=0.5),)], ids=["alone", "mixout"])
 def test_the_average_is_the_mean_of_the_weights(
     others: tuple[Technique, ...], packed: bool, run: Run, recorder: type[Recorder]
@@ -117,7 +118,7 @@ def test_an_average_of_one_step_is_the_model_itself(run: Run) -> None:
 # --- rows ----------------------------------------------------------------------------------------------------------------------
 
 
-@ENGINES
+@RUNS
 def test_without_a_rate_of_its_own_the_run_is_the_baseline_and_rows_are_added(packed: bool, run: Run) -> None:
     baseline, trial = run(packed=packed), run(SWA(start_step=8), packed=packed)
     rest = [row for row in trial.rows if row.scope != "average"]
@@ -158,7 +159,7 @@ def test_the_rate_is_that_of_torchs_swalr(anneal_steps: int, start: int, scale: 
         expected.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         (constant or schedule).step()
-    trial = run(SWA(start_step=start, scale=scale, anneal_steps=anneal_steps))
+    trial = run(SWA(start_step=start, scale=scale, anneal_steps=anneal_steps), **{"evaluation.num_examples": 1})
     assert [row.value for row in trial.rows if row.metric == "lr"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 

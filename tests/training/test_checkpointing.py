@@ -357,7 +357,8 @@ def test_progress_goes_on_from_where_it_was(job: Job, monkeypatch: pytest.Monkey
     assert seen == [(5, 6), (6, 6)]
 
 
-@pytest.mark.parametrize("intermediate", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("intermediate", [False, True])
 def test_a_killed_process_is_replaced_and_the_run_goes_on(job: Job, intermediate: bool, tmp_path: Path) -> None:
     """The real thing: SIGKILL after a checkpoint. With an intermediate task, of each of the two runs."""
     if intermediate:

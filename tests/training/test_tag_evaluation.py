@@ -258,6 +258,7 @@ def test_scores_and_predictions_are_of_all_words(config: RunConfig, tagged_data:
 # --- runs ----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("config", ["linear", pytest.param("bilstm_crf", marks=pytest.mark.slow)], indirect=True)
 def test_it_is_the_same_twice(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
     first, second = (whole(build(config, tagged_data, lively_encoder, Runtime()), tagged_data) for _ in range(2))
     assert repr([item for item in first if isinstance(item, MetricRow)]) == repr(
@@ -267,6 +268,7 @@ def test_it_is_the_same_twice(config: RunConfig, tagged_data: Data, lively_encod
     assert all(np.array_equal(one, two) for one, two in zip(*predicted, strict=True))
 
 
+@pytest.mark.parametrize("config", ["linear", pytest.param("bilstm_crf", marks=pytest.mark.slow)], indirect=True)
 def test_it_learns(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
     config = with_overrides(config, {"schedule.num_epochs": 12, "evaluation.every": 96, "adam.lr": 1e-2, "dropout": 0.0})
     rows = [r for r in whole(build(config, tagged_data, lively_encoder, Runtime()), tagged_data) if isinstance(r, MetricRow)]
@@ -276,6 +278,7 @@ def test_it_learns(config: RunConfig, tagged_data: Data, lively_encoder: Encoder
     assert final["score"] == final["entity_f1"] > 0.3
 
 
+@pytest.mark.parametrize("config", ["linear", pytest.param("bilstm_crf", marks=pytest.mark.slow)], indirect=True)
 def test_packed_and_padded_runs_agree_without_dropout(config: RunConfig, tagged_data: Data, lively_encoder: Encoder) -> None:
     config = config.model_copy(update={"dropout": 0.0})
     losses = []

@@ -31,7 +31,7 @@ def test_the_sources_quarters_are_shown(num_blocks: int, shown: list[int]) -> No
     assert len(synthetic.figure(distances, results).axes) == 2 * len(shown)
 
 
-@pytest.mark.parametrize(("num_blocks", "columns"), [(1, 1), (6, 3), (12, 4), (24, 4), (7, 4)])
+@pytest.mark.parametrize(("num_blocks", "columns"), [(1, 1), (6, 3), (12, 4), pytest.param(24, 4, marks=pytest.mark.slow), (7, 4)])
 def test_every_block_can_be_shown(num_blocks: int, columns: int) -> None:
     results = synthetic.with_blocks(synthetic.grid(1), num_blocks)
     axes = synthetic.figure(distances, results, every=True).axes

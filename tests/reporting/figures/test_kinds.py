@@ -49,7 +49,7 @@ def test_a_caption_and_numbers_beside_it(kind: str) -> None:
     assert len(shown.data) > 1
 
 
-FAST = ("schedules", "validation")  # of the others each takes seconds to write twice
+FAST = ("schedules",)  # of the others each takes seconds to write twice
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=() if kind in FAST else pytest.mark.slow) for kind in KINDS])
