@@ -55,6 +55,7 @@ from stableft.techniques.smart import Smart
 from .techniques import grid as older
 
 HALF = {"smoke": 1, "laptop": 3, "small": 3, "paper": 12}  # of 2, 6, 6 and 24 blocks
+TASKS = {"laptop": ("docpair",)}
 FEW = ("lora", "bitfit")  # train few parameters
 FASTER = 10
 RATES = (LLRD(decay=1.0, top=FASTER), HeadLR(scale=FASTER))  # of blocks, embeddings and head
@@ -80,7 +81,7 @@ def grid(protocol: Protocol) -> Grid:
     }
     for name in FEW:
         new[f"{name} {FASTER} lr"] = {"techniques": (*new[name]["techniques"], *RATES)}
-    return replace(remedies, name="modern", arms={**remedies.arms, **new})
+    return replace(remedies, name="modern", arms={**remedies.arms, **new}, tasks=TASKS.get(protocol.name, remedies.tasks))
 
 
 CLAIMS: tuple[Claim, ...] = ()
