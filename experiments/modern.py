@@ -29,15 +29,15 @@ the run's (the pooler excepted, of which bitfit trains the bias). R-Drop's weigh
 default of its released code for RoBERTa; SMART has the defaults of its first release;
 Child-Tuning p = 0.3, of the released script; SAM rho = 0.05; LoRA rank 8 and alpha 8, the
 defaults of peft. radam is without warm-up, which it is meant to replace, and `no warm-up` is its
-control. No claim is judged: three seeds decide nothing (the least p is 0.25), and how many would,
-seeds_needed.md says.
+control. Three seeds decide no claim (the least p is 0.25); how many would, seeds_needed.md says.
 """
 
 from dataclasses import replace
 
 from stableft.core.grid import Grid, Override, Protocol
 from stableft.reporting import report
-from stableft.reporting.claims import Claim
+from stableft.reporting.claims import OTHER_REMEDIES, Claim
+from stableft.reporting.claims.hypotheses import FEWEST, SIGNIFICANT, greater
 from stableft.reporting.figures import distributions
 from stableft.reporting.tables import score_summary, seeds_needed, stability
 from stableft.techniques.bitfit import BitFit
@@ -52,6 +52,7 @@ from stableft.techniques.rdrop import RDrop
 from stableft.techniques.sam import SAM
 from stableft.techniques.smart import Smart
 
+from .protocol import RTE
 from .techniques import grid as older
 
 HALF = {"smoke": 1, "laptop": 3, "small": 3, "paper": 12}  # of 2, 6, 6 and 24 blocks
@@ -84,7 +85,42 @@ def grid(protocol: Protocol) -> Grid:
     return replace(remedies, name="modern", arms={**remedies.arms, **new}, tasks=TASKS.get(protocol.name, remedies.tasks))
 
 
-CLAIMS: tuple[Claim, ...] = ()
+def _raises(arm: str, name: str, statement: str, source: str, about: str) -> Claim:
+    return Claim(
+        name=name,
+        statement=statement,
+        source=f"{source}; other tasks, other lengths of training",
+        expected=f"on every task the paired difference to standard is above 0: {SIGNIFICANT}",
+        about=about,
+        minimum_n=FEWEST,
+        test=greater(arm, "standard"),
+        question=OTHER_REMEDIES,
+    )
+
+
+CLAIMS = (
+    _raises(
+        "rdrop",
+        "rdrop_gains",
+        "A loss that asks two dropout masks to agree raises the score.",
+        "Liang et al. (2021), section on language understanding: the mean of GLUE rises",
+        "bert-base-uncased",
+    ),
+    _raises(
+        "smart",
+        "smart_gains",
+        "A loss that asks for smoothness around the inputs raises the score.",
+        "Jiang et al. (2020), section on GLUE: above plain fine-tuning on every task",
+        "bert-base-uncased",
+    ),
+    _raises(
+        "child task",
+        "child_task_gains",
+        "Updating only the weights that matter to the task raises the score.",
+        "Xu et al. (2021), main table: above plain fine-tuning on CoLA, RTE, MRPC and STS-B",
+        RTE.encoder,
+    ),
+)
 
 
 REPORT = {
