@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stableft.reporting import markup
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import FAILED, INTERVAL, MEAN, RANGE
 
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
@@ -23,7 +23,7 @@ def band_names(panel: Axes, rows: pd.DataFrame, band: str) -> None:
         panel.plot([], [], **THIN, color=style.INK, label=FAILED)
 
 
-def arm_curves(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
+def arm_curves(panel: Axes, curves: pd.DataFrame, arm: str, look: treatments.ArmStyle) -> None:
     """Draws an arm's rows of `mean_curves`: its mean and band, published curves, and failed runs."""
     mean = curves[curves["series"] == MEAN]
     if len(mean):

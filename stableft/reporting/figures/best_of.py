@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from stableft import statistics
 from stableft.core.errors import NotLogged
 from stableft.reporting import run_scores
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import Results
 
@@ -61,7 +61,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws a row per task, validation left and test right, with one line and band per arm."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     ours, others = frame[frame["series"] == OURS], frame[frame["series"] == PUBLISHED]
-    styles = style.arm_styles(ours["arm"])
+    styles = treatments.arm_styles(ours["arm"])
     with style.context():
         # One panel per task and split; a task scored on validation has no second one.
         splits = list(ours["split"].unique())

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.errors import MissingInput
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
@@ -67,7 +67,7 @@ def plot(frame: pd.DataFrame, _: Results) -> Figure:
         axes.plot(curve["step"], curve["value"], color="black", label="closed form")
         axes.axhline(1, color=style.LIGHT_INK, linewidth=0.6, zorder=1)
         # Measured ratios: rings of a different size and shape per task, because they lie on the curve.
-        look = style.known_arms()["uncorrected"]
+        look = treatments.known_arms()["uncorrected"]
         for index, (task, points) in enumerate(measured.groupby("task", sort=False, observed=True)):
             hollow = {"linestyle": "none", "markerfacecolor": "none", "markersize": 3.5 + 1.5 * index, "markeredgewidth": 0.8}
             marker = MARKERS[index % len(MARKERS)]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft.reporting import captions, panel_parts
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import INTERVAL, RANGE, mean_curves
 from stableft.storage.records import Results
 
@@ -72,7 +72,7 @@ def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band
     """
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
-    styles = style.arm_styles(results.runs["arm"])
+    styles = treatments.arm_styles(results.runs["arm"])
     with style.context():
         figure, axes = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.reporting import captions, run_scores, training_curves
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
@@ -60,7 +60,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """
     # Panels wide enough together for the legend; a task begins a new row.
     # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
-    styles = style.arm_styles(results.runs["arm"])
+    styles = treatments.arm_styles(results.runs["arm"])
     per_task = frame.groupby("task", sort=False, observed=True)["depth"].nunique()
     columns = _columns(int(per_task.max()))
     width = max(PANEL[0], LEAST_WIDTH / columns)
@@ -90,7 +90,7 @@ def _columns(blocks: int) -> int:
     return 3 if blocks % COLUMNS and blocks % 3 == 0 else min(COLUMNS, blocks)
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, styles: dict[str, style.ArmStyle]) -> None:
+def _draw(panel: Axes, rows: pd.DataFrame, styles: dict[str, treatments.ArmStyle]) -> None:
     for arm, line in rows.groupby("arm", sort=False, observed=True):
         style.band(panel, line["step"], line, styles[str(arm)], str(arm), marks=6)
     panel.set_xlim(left=0)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
 from stableft.reporting import majority_scores, run_scores
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
@@ -76,7 +76,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
         others = frame[frame["series"] == PUBLISHED]
         frame = frame[frame["series"] == RUN].astype({"failed": "bool"})
     # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
-    styles = style.arm_styles(results.runs["arm"])
+    styles = treatments.arm_styles(results.runs["arm"])
     # Panels with many arms take the whole width.
     width = max(style.PANEL[0], ARM_WIDTH * (1 + frame["arm"].nunique()))
     with style.context():
@@ -119,7 +119,7 @@ def _draw_published(panel: Axes, rows: pd.DataFrame, arms: list[str], labels: li
             style.published_points(panel, x, of_label["score"], of_label["std"], label, place)
 
 
-def _draw(panel: Axes, groups: dict[str, pd.DataFrame], styles: dict[str, style.ArmStyle]) -> None:
+def _draw(panel: Axes, groups: dict[str, pd.DataFrame], styles: dict[str, treatments.ArmStyle]) -> None:
     for position, (arm, group) in enumerate(groups.items()):
         if len(group) >= style.FEWEST:
             style.box(panel, position, group["score"], styles[arm], width=0.6)

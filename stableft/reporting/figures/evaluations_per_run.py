@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from stableft import statistics
 from stableft.core.errors import TooFew
 from stableft.reporting import run_scores
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 FEW = (1, 3)  # evaluations of a run, beside all that are logged
@@ -52,7 +52,7 @@ def data(results: Results) -> pd.DataFrame:
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a panel per task and arm, with one line and band per number of evaluations."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    looks = style.arm_styles(results.runs["arm"])
+    looks = treatments.arm_styles(results.runs["arm"])
     shown = list(frame.groupby(["task", "arm"], sort=False))
     with style.context():
         figure, panels = style.panels(len(shown))

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stableft.reporting import captions, panel_parts
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import RANGE, mean_curves
 from stableft.storage.records import Results
 
@@ -48,7 +48,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws a row per task: training loss left, score right, with a line and a band per arm."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = style.arm_styles(frame["arm"])
+    styles = treatments.arm_styles(frame["arm"])
     tasks = list(frame["task"].unique())
     with style.context():
         figure, panels = style.panels(2 * len(tasks))

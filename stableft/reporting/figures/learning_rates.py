@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.reporting import grid_axes, panel_parts, run_scores
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
@@ -67,7 +67,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
     about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
     first = grid_axes.learning_rates(results)["arm"].iloc[0]
-    styles = style.arm_styles(sorted(frame["arm"].unique()))
+    styles = treatments.arm_styles(sorted(frame["arm"].unique()))
     with style.context():
         figure, panels = style.panels(len(about))
         for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
@@ -107,7 +107,7 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
     return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side: float) -> None:
+def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: treatments.ArmStyle, side: float) -> None:
     mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN]
     at = mean["lr"] * 10 ** (side * MEAN_SHIFT)
     # Runs are spread in the order of the seeds, as failed runs of equal score would hide each other.

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from stableft.core.errors import NotLogged
 from stableft.reporting import grid_axes, run_scores
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
@@ -56,7 +56,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """
     about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
     measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
-    styles = style.arm_styles(frame["method"])
+    styles = treatments.arm_styles(frame["method"])
     with style.context():
         figure, panels = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):

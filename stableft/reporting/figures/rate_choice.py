@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from stableft import statistics
 from stableft.core.errors import MissingInput, NotLogged, TooFew
 from stableft.reporting import grid_axes, panel_parts
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.tuned_rates import tuned_scores
 from stableft.storage.records import Results
 
@@ -70,7 +70,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a row per task: score against rate left, paired differences right."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     first = str(frame.loc[frame["panel"] == VALIDATION, "arm"].iloc[0])
-    styles = style.arm_styles(sorted(frame["arm"].unique()))
+    styles = treatments.arm_styles(sorted(frame["arm"].unique()))
     tasks = list(frame["task"].unique())
     with style.context():
         figure, panels = style.panels(2 * len(tasks))
@@ -105,7 +105,7 @@ def _differences(arm: pd.DataFrame, first: pd.DataFrame, task: str) -> list[dict
     return rows
 
 
-def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, style.ArmStyle]) -> None:
+def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, treatments.ArmStyle]) -> None:
     panel_parts.rate_axis(panel, np.sort(rows["lr"].unique().astype(float)))
     for arm, of_arm in rows.groupby("arm", sort=False):
         look = styles[str(arm)]
@@ -120,7 +120,7 @@ def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, s
         )  # fmt: skip
 
 
-def _draw_differences(panel: Axes, rows: pd.DataFrame, styles: dict[str, style.ArmStyle]) -> None:
+def _draw_differences(panel: Axes, rows: pd.DataFrame, styles: dict[str, treatments.ArmStyle]) -> None:
     panel.axhline(0, color=style.INK, linestyle=":", linewidth=0.8, zorder=1)
     groups = list(rows.groupby(["arm", "comparison"], sort=False))
     labels = []

@@ -1,17 +1,14 @@
-"""Style of all figures, and their files: same arm, same look; same figure, same bytes.
+"""Style of all figures, and their files: sizes, legends and marks; same figure, same bytes.
 
 Functions import seaborn only to draw, because it imports pyplot and most commands need neither.
 """
 
 import io
-import itertools
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib.style
 import numpy as np
@@ -22,6 +19,7 @@ from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
 from stableft.core.files import write_whole
+from stableft.reporting.figures.treatments import ArmStyle, Color
 from stableft.reporting.rounding_renderer import rounded_coordinates
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
@@ -63,105 +61,8 @@ METADATA: dict[str, dict[str, str | None]] = {
 DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
 LAYOUT_PASSES = 2  # if the panels' aspect is fixed, the first pass leaves labels outside
 
-Color = tuple[float, float, float]
-Line = str | tuple[int, tuple[float, ...]]
-
-
-class ArmStyle(NamedTuple):
-    """The look of one arm. Arms differ in all three, so that they stay apart without colour."""
-
-    color: Color
-    marker: str
-    linestyle: Line
-
-
-MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a failed run
-LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # all with gaps, so that a line below stays visible
-FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
-MOST_SHADES = 3  # more than these need several hues
-FEWEST = 5  # runs for a box; the quartiles of fewer would be the runs themselves
+FEWEST = 5  # runs for a box or an interval; the quartiles of fewer would be the runs themselves
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
-
-
-@cache
-def known_arms() -> dict[str, ArmStyle]:
-    """Returns the fixed looks, by arm.
-
-    ``standard`` and ``basic`` are names of ``corrected`` in other experiments; no experiment has two of
-    the three.
-    """
-    from seaborn import color_palette
-
-    blue, orange, green, vermilion, pink, *_ = color_palette("colorblind")
-    corrected = ArmStyle(blue, "o", "-")
-    return {
-        **dict.fromkeys(("corrected", "standard", "basic"), corrected),
-        "uncorrected": ArmStyle(vermilion, "s", "--"),
-        "reinit": ArmStyle(green, "^", "-."),
-        "llrd": ArmStyle(pink, "D", ":"),
-        "pooler": ArmStyle(orange, "v", "--"),
-    }
-
-
-@cache
-def other_colors() -> tuple[Color, ...]:
-    """Returns the colours for arms without a fixed look.
-
-    First seaborn's palette without its grey and its yellow, too faint for lines on white; its brown is
-    last. In between black and two of Tol's muted colours (personal.sron.nl/~pault).
-    """
-    from seaborn import color_palette
-
-    _, orange, green, _, pink, brown, _, _, _, sky = color_palette("colorblind")
-    return (sky, orange, green, pink, *color_palette(["#000000", "#882255", "#332288"]), brown)
-
-
-def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Returns the look of each arm, independent of their order.
-
-    Known arms have a fixed look; others get one by alphabetical position. Arms with the same first word
-    are a family, such as ``standard 96`` and ``standard 200``. A family has the colour of the arm of
-    that name, in shades from light to dark in the order of their numbers.
-    """
-    # Families and their members are sorted by name: looks do not depend on the order of the arms.
-    names = list(dict.fromkeys(arms))
-    families: dict[str, list[str]] = {}
-    for name in sorted(names, key=_by_number):
-        families.setdefault(_family(name), []).append(name)
-    # Colours, marks and lines of known arms are not used for others.
-    known = {family: look for family, look in known_arms().items() if family in families}
-    taken = {part for look in known.values() for part in look}
-    colors = itertools.cycle(color for color in other_colors() if color not in taken)
-    markers = itertools.cycle(marker for marker in MARKERS if marker not in taken)
-    lines = itertools.cycle(line for line in LINES if line not in taken)
-    styles = {}
-    for family, members in sorted(families.items()):
-        base = known[family].color if family in known else next(colors)
-        shades = _shades(base, len(members), plain=members[0].removeprefix("+") == family)
-        for name, shade in zip(members, shades, strict=True):
-            fixed = known.get(name.removeprefix("+"))
-            styles[name] = fixed or ArmStyle(shade, next(markers), next(lines))
-    return {name: styles[name] for name in names}
-
-
-def _family(name: str) -> str:
-    match = FAMILY.match(name)
-    return match[1] if match else name
-
-
-def _by_number(name: str) -> list[tuple[int, str]]:
-    """Returns a sort key: ``standard 96`` comes before ``standard 200``."""
-    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _shades(base: Color, count: int, plain: bool) -> list[Color]:
-    """Returns ``count`` colours from light to dark; with ``plain`` the first is ``base`` itself."""
-    from seaborn import blend_palette, color_palette
-
-    if count > MOST_SHADES:
-        return [*([base] if plain else []), *color_palette("flare", count - plain)]
-    light, dark = blend_palette([base, "white"], 4)[1], blend_palette([base, "black"], 3)[1]
-    return blend_palette([base, dark] if plain or count == 1 else [light, base, dark], count)
 
 
 def depth_colors(count: int) -> list[Color]:

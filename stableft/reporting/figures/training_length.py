@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from stableft.reporting import grid_axes, majority_scores
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
@@ -66,7 +66,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     if "series" in frame:
         others, frame = frame[frame["series"] == PUBLISHED], frame[frame["series"] == OURS]
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = style.arm_styles(frame["method"])
+    styles = treatments.arm_styles(frame["method"])
     with style.context():
         figure, panels = style.panels(len(names))
         for panel, (task, score) in zip(panels, names.items(), strict=True):

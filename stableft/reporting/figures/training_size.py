@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.reporting import grid_axes
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
@@ -56,7 +56,7 @@ def data(results: Results) -> pd.DataFrame:
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a row per task: scores left, shares of failed runs right, one line per method."""
     about = results.runs.drop_duplicates("task").set_index("task")
-    styles = style.arm_styles(frame["method"])
+    styles = treatments.arm_styles(frame["method"])
     methods = list(styles)
     offsets = dict(zip(methods, ROOM * ((np.arange(len(methods)) + 0.5) / len(methods) - 0.5), strict=True))
     with style.context():
@@ -92,7 +92,9 @@ def _summary(runs: pd.DataFrame) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _draw(scores: Axes, failed: Axes, x: pd.Series, rows: pd.DataFrame, look: style.ArmStyle, method: str, width: float) -> None:
+def _draw(
+    scores: Axes, failed: Axes, x: pd.Series, rows: pd.DataFrame, look: treatments.ArmStyle, method: str, width: float
+) -> None:
     mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN].sort_values("seed", kind="stable")
     # The points of a size are in the order of their seeds, so that equal scores can be counted.
     place = runs.groupby("examples").cumcount() / (runs.groupby("examples")["seed"].transform("size") - 1).clip(lower=1)
