@@ -23,6 +23,7 @@ from stableft.reporting.figures.treatments import ArmStyle, Color
 from stableft.reporting.rounding_renderer import rounded_coordinates
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
+THIRD = 2.3  # inches: a third of a page
 LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit into them; inches of a further row
 LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches of an entry without its label, and of each letter
 INK, LIGHT_INK, PUBLISHED_INK = "#333333", "#999999", "#777777"
@@ -62,6 +63,7 @@ DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
 LAYOUT_PASSES = 2  # if the panels' aspect is fixed, the first pass leaves labels outside
 
 FEWEST = 5  # runs for a box or an interval; the quartiles of fewer would be the runs themselves
+MIXED = 0.1  # least share of failed runs, and of others, of an arm that is in two places
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
 
 
@@ -94,12 +96,17 @@ def context() -> Iterator[None]:
 def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], columns: int = 2) -> tuple[Figure, list[Axes]]:
     """Builds a figure of ``count`` equal panels with room for a legend above.
 
+    Three panels of the usual width are narrower and beside each other, as a second row would have a
+    hole.
+
     Args:
         count: Number of panels.
         width: Of a panel, in inches.
         height: Of a panel, in inches.
         columns: At most.
     """
+    if (count, columns, width) == (3, 2, PANEL[0]):
+        columns, width = 3, THIRD
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(width * columns, height * rows + LEGEND_HEIGHT), layout="constrained")
@@ -171,10 +178,13 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     return written
 
 
-def majority_line(axes: Axes, score: float) -> None:
-    """Draws a dotted line at the threshold for failed runs; nothing if ``score`` is NaN."""
+def majority_line(axes: Axes, score: float, flip: bool = False) -> None:
+    """Draws a dotted line at the threshold for failed runs; nothing if ``score`` is NaN.
+
+    With ``flip`` scores are on the horizontal axis.
+    """
     if score == score:
-        axes.axhline(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
+        (axes.axvline if flip else axes.axhline)(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
 
 
 def nothing(axes: Axes, why: str) -> None:
@@ -192,7 +202,9 @@ def same_scale(axes: Axes, values: pd.Series) -> None:
         axes.set_ylim(low - margin, high + margin)
 
 
-def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int) -> None:
+def published_points(
+    axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int, flip: bool = False
+) -> None:
     """Draws published numbers, open and grey, with bars of one standard deviation to either side.
 
     Args:
@@ -200,12 +212,13 @@ def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLik
         x, values, stds: One for each number; NaN in stds: no bar.
         label: Its entry in the legend.
         place: Index of the source among the figure's sources; decides its mark.
+        flip: True: values are on the horizontal axis.
     """
     marker = PUBLISHED_MARKERS[place % len(PUBLISHED_MARKERS)]
     ends = np.asarray(values, dtype=np.float64) + np.outer((-1.0, 1.0), np.asarray(stds, dtype=np.float64))
-    axes.vlines(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
+    (axes.hlines if flip else axes.vlines)(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
     look = {"markerfacecolor": "white", "markersize": 5.5, "markeredgewidth": 1.1}
-    axes.plot(x, values, marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)
+    axes.plot(*_turned(x, values, flip), marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)
 
 
 def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, label: str) -> None:
@@ -214,16 +227,27 @@ def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, lab
     axes.plot(x, values, marker=marker, **look, zorder=2.2, label=label)
 
 
-def box(axes: Axes, x: float, scores: pd.Series, look: ArmStyle, width: float) -> None:
-    """Draws an arm's quartiles, with whiskers to 1.5 interquartile ranges; ``width`` in units of x."""
+def mixed(failed: pd.Series) -> bool:
+    """Tells whether some runs of an arm fail and some do not, so that hardly one might lie in its box."""
+    return MIXED <= float(failed.astype(bool).mean()) <= 1 - MIXED
+
+
+def box(axes: Axes, x: float, scores: pd.Series, look: ArmStyle, width: float, flip: bool = False) -> None:
+    """Draws an arm's quartiles, with whiskers to 1.5 interquartile ranges; ``width`` in units of x.
+
+    With ``flip`` scores are on the horizontal axis.
+    """
     line = {"color": look.color, "linewidth": 0.9}
     axes.boxplot(
         scores, positions=[x], widths=width, showfliers=False, manage_ticks=False, boxprops=line,
+        orientation="horizontal" if flip else "vertical",
         medianprops={**line, "linewidth": 1.8}, whiskerprops=line, capprops=line,
     )  # fmt: skip
 
 
-def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, **good: object) -> None:
+def run_points(
+    axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, flip: bool = False, **good: object
+) -> None:
     """Draws each run of an arm as a point at its ``score``, and failed ones as crosses.
 
     Crosses have one entry in the legend.
@@ -234,16 +258,21 @@ def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, siz
         runs: Columns ``score`` and ``failed``.
         look: Of the arm.
         size: Of the points; None: the style's default.
+        flip: True: scores are on the horizontal axis.
         good: Changes to the look of the points of successful runs.
     """
     lost = runs["failed"].astype(bool)
     points = {"linestyle": "none", "color": look.color}
     edge = {"markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
-    axes.plot(x[~lost], runs["score"][~lost], marker=look.marker, **points, **{**edge, **good})
+    axes.plot(*_turned(x[~lost], runs["score"][~lost], flip), marker=look.marker, **points, **{**edge, **good})
     if lost.any():
         cross = {"marker": "x", "markersize": 4, "markeredgewidth": 0.9}
-        axes.plot(x[lost], runs["score"][lost], zorder=2.8, **points, **cross)
+        axes.plot(*_turned(x[lost], runs["score"][lost], flip), zorder=2.8, **points, **cross)
         axes.plot([], [], linestyle="none", color=INK, **cross, label="failed run")
+
+
+def _turned(x: ArrayLike, y: ArrayLike, flip: bool) -> tuple[ArrayLike, ArrayLike]:
+    return (y, x) if flip else (x, y)
 
 
 def band(axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10) -> None:

@@ -107,8 +107,11 @@ def test_a_majority_line_is_of_the_split_on_its_axis(name: str) -> None:
     results = labelled(build())
     for options in cases:
         figure = synthetic.figure(kinds()[name], results, **options)
+        named = {axes.get_label(): (axes.get_ylabel() or axes.get_xlabel()) for axes in figure.axes if axes.get_ylabel()}
         for axes in figure.axes:
-            split, task = axes.get_ylabel().split(" ")[0], axes.get_title().replace(":", ",").split(",")[0]
+            # A broken axis has two panels, of which one has its label and one its title.
+            task = (axes.get_title() or str(axes.get_label())).replace(":", ",").split(",")[0]
+            split = (axes.get_ylabel() or named.get(axes.get_label(), "")).split(" ")[0]
             drawn = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_label() == "majority score"]
             for values in drawn:
                 assert set(values) == {majority_scores.on_split(results, split)[task]}, (options, task, split)
