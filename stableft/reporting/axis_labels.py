@@ -5,6 +5,7 @@ import json
 from stableft.storage.records import Results
 
 NAMES = {
+    "accuracy_and_f1": "accuracy and F1",
     "entity_f1": "entity F1",
     "f1": "F1",
     "macro_f1": "macro F1",
@@ -21,14 +22,14 @@ def score_name(score: str) -> str:
 
 
 def of_score(split: str, score: str, examples: int | None = None) -> str:
-    """Returns the label of a score, such as ``validation accuracy (200 examples)``.
+    """Returns the label of a score, such as ``validation accuracy``, and below it ``(200 examples)``.
 
     Args:
         split: ``train``, ``validation`` or ``test``.
         score: The score's name.
         examples: If not all of the split's examples are scored: how many are.
     """
-    return f"{split} {score_name(score)}" + (f" ({examples} examples)" if examples else "")
+    return f"{split} {score_name(score)}" + (f"\n({examples} examples)" if examples else "")
 
 
 def of_points(results: Results, task: str, split: str = "validation") -> str:

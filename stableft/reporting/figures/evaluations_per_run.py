@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
 from stableft.core.errors import TooFew
-from stableft.reporting import run_scores
+from stableft.reporting import axis_labels, run_scores
 from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
@@ -51,7 +51,6 @@ def data(results: Results) -> pd.DataFrame:
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a panel per task and arm, with one line and band per number of evaluations."""
-    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     looks = treatments.arm_styles(results.runs["arm"])
     shown = list(frame.groupby(["task", "arm"], sort=False))
     with style.context():
@@ -59,12 +58,10 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         for panel, ((task, arm), rows) in zip(panels, shown, strict=True):
             for line, (count, curve) in zip(LINES[-rows["evaluations"].nunique() :], rows.groupby("evaluations"), strict=True):
                 look = looks[str(arm)]._replace(linestyle=line)
-                style.band(panel, curve["n"], curve, look, "_")
+                style.band(panel, curve["n"], curve, look, "_", shaded=curve["n"].max() >= style.FEWEST)
                 # An empty artist, so that the legend names no arm.
                 panel.plot([], [], color=style.INK, linestyle=line, label=f"{count} evaluation{'s' * (count != 1)} of a run")
-            panel.set(
-                title=f"{task}, {arm}", xlabel="runs to choose from", ylabel=f"validation {str(names[str(task)]).replace('_', ' ')}"
-            )
+            panel.set(title=f"{task}, {arm}", xlabel="runs to choose from", ylabel=axis_labels.of_points(results, str(task)))
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         style.legend(figure)
     return figure

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.reporting import captions, panel_parts
+from stableft.reporting import axis_labels, captions, grid_axes, panel_parts
 from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import RANGE, mean_curves
 from stableft.storage.records import Results
@@ -47,8 +47,10 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws a row per task: training loss left, score right, with a line and a band per arm."""
-    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = treatments.arm_styles(frame["arm"])
+    # Arms of one learning rate look like their treatment.
+    methods = dict(zip(frame["arm"], grid_axes.without_rate(frame["arm"]), strict=True))
+    names = methods if len(set(methods.values())) == len(methods) else {arm: arm for arm in methods}
+    styles = treatments.arm_styles(names.values())
     tasks = list(frame["task"].unique())
     with style.context():
         figure, panels = style.panels(2 * len(tasks))
@@ -56,10 +58,10 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             task, series = tasks[place // 2], (LOSS, SCORE)[place % 2]
             rows = frame[(frame["task"] == task) & (frame["panel"] == series)]
             for arm, of_arm in rows.groupby("arm", sort=False, observed=True):
-                panel_parts.arm_curves(panel, of_arm, str(arm), styles[str(arm)])
+                panel_parts.arm_curves(panel, of_arm, str(arm), styles[names[str(arm)]])
             panel_parts.band_names(panel, rows, RANGE)
             style.majority_line(panel, rows["majority_score"].iloc[0])
-            what = series if series == LOSS else f"validation {str(names[task]).replace('_', ' ')}"
+            what = series if series == LOSS else axis_labels.of_points(results, str(task))
             panel.set(title=f"{task}, {rows['step'].nunique()} points", xlabel="step", ylabel=what)
             panel.set_xlim(left=0)
         style.legend(figure)

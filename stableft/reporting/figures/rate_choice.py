@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput, NotLogged, TooFew
-from stableft.reporting import grid_axes, panel_parts
+from stableft.reporting import axis_labels, grid_axes, panel_parts
 from stableft.reporting.figures import style, treatments
 from stableft.reporting.tuned_rates import tuned_scores
 from stableft.storage.records import Results
@@ -78,10 +78,12 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             of_task = frame[frame["task"] == task]
             left, right = panels[2 * place : 2 * place + 2]
             _draw_rates(left, of_task[of_task["panel"] == VALIDATION], first, styles)
-            left.set(xlabel="learning rate", ylabel=f"validation {str(names[task]).replace('_', ' ')}")
+            left.set(xlabel="learning rate", ylabel=axis_labels.of_score("validation", str(names[task])))
             left.set_title(str(task), pad=17)
             _draw_differences(right, of_task[of_task["panel"] == DIFFERENCE], styles)
-            right.set(title=f"{task}, difference to {first}", xlabel="", ylabel=f"{str(names[task]).replace('_', ' ')}, difference")
+            right.set(
+                title=f"{task}, difference to {first}", xlabel="", ylabel=f"{axis_labels.score_name(str(names[task]))}, difference"
+            )
         style.legend(figure)
     return figure
 

@@ -267,7 +267,7 @@ def run_points(
     axes.plot(*_turned(x[~lost], runs["score"][~lost], flip), marker=look.marker, **points, **{**edge, **good})
     if lost.any():
         cross = {"marker": "x", "markersize": 4, "markeredgewidth": 0.9}
-        axes.plot(*_turned(x[lost], runs["score"][lost], flip), zorder=2.8, **points, **cross)
+        axes.plot(*_turned(x[lost], runs["score"][lost], flip), zorder=3.3, **points, **cross)
         axes.plot([], [], linestyle="none", color=INK, **cross, label="failed run")
 
 
@@ -275,7 +275,18 @@ def _turned(x: ArrayLike, y: ArrayLike, flip: bool) -> tuple[ArrayLike, ArrayLik
     return (y, x) if flip else (x, y)
 
 
-def band(axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10) -> None:
-    """Draws ``value`` as an arm's line, shaded from ``low`` to ``high``, with about ``marks`` marks."""
-    axes.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, linewidth=0, zorder=1.5)
-    axes.plot(x, rows["value"], **look._asdict(), markevery=max(1, len(rows) // marks), zorder=2.5, label=label)
+def band(
+    axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10, *, shaded: bool = True,
+    wide: bool = False,
+) -> None:  # fmt: skip
+    """Draws ``value`` as an arm's line with about ``marks`` marks, shaded from ``low`` to ``high``.
+
+    With ``wide`` the line is wide and pale and has no marks, so that an equal line on it leaves it
+    visible.
+    """
+    if shaded:
+        axes.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, linewidth=0, zorder=1.5)
+    if wide:
+        axes.plot(x, rows["value"], color=look.color, linewidth=4, alpha=0.35, zorder=2.2, label=label, solid_capstyle="round")
+    else:
+        axes.plot(x, rows["value"], **look._asdict(), markevery=max(1, len(rows) // marks), zorder=2.5, label=label)

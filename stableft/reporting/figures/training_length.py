@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stableft.reporting import grid_axes, majority_scores
+from stableft.reporting import axis_labels, grid_axes, majority_scores
 from stableft.reporting.figures import style, treatments
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
@@ -81,7 +81,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             steps = sorted(of_task["steps"].unique())
             panel.set_xticks(steps, [f"{step:,}" for step in steps])
             panel.xaxis.set_minor_locator(NullLocator())
-            panel.set(title=task, xlabel="total steps", ylabel=f"validation {str(score).replace('_', ' ')}")
+            panel.set(title=task, xlabel="total steps", ylabel=axis_labels.of_score("validation", str(score)))
         style.legend(figure)
     return figure
 
