@@ -26,7 +26,7 @@ CAPTION = (
     "model that have one rate share a line; dark blocks are low."
 )
 MOST_NAMED = 6  # with more lines a legend names only the lowest, the middle one and the upper two
-TITLE, LABEL = 26, 12  # letters of arms' names that fit above a panel, and into its legend
+TITLE, LABEL = {2: 40, 3: 26}, 12  # letters of arms' names that fit above a panel, by panels of a row; and into its legend
 ALL, SEPARATOR = "all parts", ", "
 ABOVE = 1.45  # height of a panel in highest rates, for its legend
 
@@ -72,18 +72,19 @@ def plot(frame: pd.DataFrame, _: Results) -> Figure:
     styles = treatments.arm_styles(dict.fromkeys(arm for arms in frame["arms"].unique() for arm in str(arms).split(SEPARATOR)))
     with style.context():
         shown = [(str(task), panel) for task, of_task in frame.groupby("task", sort=False) for panel in _panels(of_task)]
-        figure, panels = style.panels(len(shown), width=style.THIRD, columns=min(3, len(shown)))
+        columns = 3 if len(shown) in (3, 5, 6) or len(shown) > 8 else 2
+        figure, panels = style.panels(len(shown), style.THIRD if columns == 3 else style.PANEL[0], columns=columns)
         for panel, (task, lines) in zip(panels, shown, strict=True):
             names = list(lines["arms"].unique())
             if set(lines["parts"]) == {ALL}:
                 _draw_whole(panel, lines, styles)
             else:
                 _draw(panel, lines)
-            title = _shorten(names[0].split(SEPARATOR)) if len(names) == 1 else "one rate for all parts"
+            title = _shorten(names[0].split(SEPARATOR), TITLE[columns]) if len(names) == 1 else "one rate for all parts"
             panel.set_title(f"{task}: {title}", fontsize=7.5)
             panel.set(xlabel="step", ylabel="learning rate", ylim=(0, ABOVE * highest[task]), xlim=(0, None))
             panel.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-            if panel.get_legend_handles_labels()[0]:
+            if len(panel.lines) > 1:
                 panel.legend(loc="upper right", handlelength=1.6, borderaxespad=0.0, fontsize=7)
     return figure
 
@@ -138,11 +139,11 @@ def _draw_whole(panel: Axes, lines: pd.DataFrame, styles: dict[str, treatments.A
     for arms, line in lines.groupby("arms", sort=False):
         names = str(arms).split(SEPARATOR)
         look = styles[names[0]]
-        label = _shorten(names, LABEL) if lines["arms"].nunique() > 1 else "_"
+        label = _shorten(names, LABEL) if lines["arms"].nunique() > 1 else ALL
         panel.plot(line["step"], line["lr"], color=look.color, linestyle=look.linestyle, linewidth=1.2, label=label)
 
 
-def _shorten(arms: Sequence[str], letters: int = TITLE) -> str:
+def _shorten(arms: Sequence[str], letters: int) -> str:
     """Joins as many names as fit into some letters, and counts the others."""
     shown = [arm for place, arm in enumerate(arms) if sum(map(len, arms[: place + 1])) + 2 * place <= letters] or arms[:1]
     more = len(arms) - len(shown)
