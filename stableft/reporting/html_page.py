@@ -22,7 +22,8 @@ from stableft.core.experiments import all_experiments, get_experiment
 from stableft.core.files import write_whole
 from stableft.core.grid import Protocol
 from stableft.reporting import markup
-from stableft.reporting.artifact_metadata import read_origin, run_set
+from stableft.reporting.artifact_metadata import CAPTION, read_origin, run_set
+from stableft.reporting.captions import READING, describe
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.experiment_summary import ExperimentSummary, page_totals, summarize
@@ -66,13 +67,15 @@ class PageEntry:
 
     Attributes:
         name: Name in the report.
-        caption: Text below it.
+        title: The first sentence of its caption: what is shown.
+        caption: Further sentences, without those on the runs, which the section has once.
         table: The table, or the numbers of the figure; None for a figure without numbers.
         image: The figure as a data URL; empty for a table.
         alt: Alternative text of the image.
     """
 
     name: str
+    title: str
     caption: str
     table: Table | None
     image: str = ""
@@ -90,6 +93,7 @@ class Section:
         entries: Figures and tables of its report.
         left_out: Entries that can't be shown, each with the reason.
         summary: Its runs, failed runs and provenance.
+        about: The sentences on the runs that all captions end with.
     """
 
     name: str
@@ -98,6 +102,7 @@ class Section:
     entries: list[PageEntry]
     left_out: list[str]
     summary: ExperimentSummary
+    about: str
 
 
 def judge_at(protocol: Protocol | None) -> tuple[str, Judge]:
@@ -166,6 +171,7 @@ def write(
         judgements=judgements,
         counts=Counter(judgement.verdict for judgement in judgements),
         verdicts=VERDICTS,
+        reading=READING,
         shown=names,
         stale=[*(each.sentence() for each in outdated), *unread],
         total=page_totals([section.summary for section in sections]),
@@ -204,7 +210,7 @@ def section(name: str, results: Results, folder: Path, not_shown: Callable[[str]
                     not_shown(f"{folder}/{left_out[-1]}")
             else:
                 raise
-    return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, summarize(results))
+    return Section(name, title, [_labelled(text) for text in paragraphs], entries, left_out, summarize(results), describe(results))
 
 
 def _entry(stem: Path, results: Results) -> PageEntry:
@@ -224,16 +230,23 @@ def _entry(stem: Path, results: Results) -> PageEntry:
     try:
         if not drawn:
             shown, caption = _markdown(table.read_text(encoding="utf-8"))
-            return PageEntry(stem.name, caption, shown)
+            return PageEntry(stem.name, *_titled(caption), shown)
         path = svg
         image = _image(svg.read_bytes())
         path = note
-        caption = note.read_text(encoding="utf-8").strip()
+        title, caption = _titled(note.read_text(encoding="utf-8").strip())
         path = csv
         numbers = _csv(csv) if csv.is_file() else None
-        return PageEntry(stem.name, caption, numbers, image, f"{stem.name}: {SENTENCE_END.split(caption)[0]}")
+        return PageEntry(stem.name, title, caption, numbers, image, f"{stem.name}: {title}")
     except (ValueError, ElementTree.ParseError) as error:
         raise Damaged(path, f"{path} is damaged ({error}): {REDRAW}") from None
+
+
+def _titled(caption: str) -> tuple[str, str]:
+    """Splits a caption into its first sentence and the others, without those on the runs."""
+    own = CAPTION.split(caption)[0].strip() or caption
+    title, *more = SENTENCE_END.split(own, maxsplit=1)
+    return title, "".join(more)
 
 
 def _image(svg: bytes) -> str:

@@ -104,7 +104,8 @@ def test_it_can_be_read_and_used_without_eyes_or_mouse(read: Reader) -> None:
         assert svg.get("role") == "img"
         assert svg.get("aria-label") or svg.get("aria-labelledby")
     assert [image["alt"] for image in read.all("img")] == [
-        "train_loss: Loss on train.", "spread: Final score of every run, on the split that the axis names.",
+        "train_loss: Training loss over the steps of a run, mean over seeds.",
+        "spread: Final score of every run, on the split that the axis names.",
     ]  # fmt: skip
     for box in read.all("div"):
         if "scroll" in (box.get("class") or ""):
@@ -131,10 +132,13 @@ def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> N
     assert "contrastively" not in read.text  # of another encoder
     for part in (
         "Question. What do starred and quoted words look like, and 2 * 3?", "Found (laptop). Nothing.", "The rest.",
-        "train_loss. Loss on train.", "Numbers of train_loss", "Final scores over seeds", "Not shown: distances: no finished run",
+        "Training loss over the steps of a run, mean over seeds. Each point", "Numbers of train_loss", "Final scores over seeds", "Not shown: distances: no finished run",
     ):  # fmt: skip
         assert part in read.text, part
     assert len(read.all("figure")) == 2
+    assert read.text.count("Boxes: quartiles") == 1, "how figures are read is said once"
+    assert read.text.count("Of all figures and tables above: Experiment probe, protocol laptop; scored: ") == 1
+    assert read.text.count("Failed runs of all seeds:") == 1, "and what was run, once for each experiment"
 
 
 def test_images_are_the_figures_files(read: Reader, built: Path) -> None:

@@ -20,11 +20,8 @@ from stableft.storage.records import Results
 
 OURS, PUBLISHED = "ours", "published"
 CAPTION = (
-    "Expected score of the run with the best final validation score among n, drawn from an arm's runs with replacement: the exact "
-    "expectation over draws (Dodge et al.'s estimator, which the bootstrap of Zhang et al. approaches). Validation: the score by "
-    "which the run is chosen, so too high; test: the score that counts. Shaded: one standard deviation over draws to either side, "
-    "within the least and the greatest score of the runs; it is the luck of the draw, no confidence interval. A task that is "
-    "scored on validation has no test split and shows the former alone. Open grey marks, if any: published."
+    "Score to expect of the best of n runs, chosen by its validation score. Exact expectation over draws of n runs "
+    "with replacement; only test counts, as validation chose. Shaded: one standard deviation over draws."
 )
 MOST_BANDS = 4  # arms; the bands of more would hide each other
 PUBLISHED_ARM = re.compile(r"^\((?P<arm>.*) best of (?P<n>\d+)\)$")
@@ -77,7 +74,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             for place, (label, points) in enumerate(here.groupby("label", sort=False)):
                 style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
             panel.set(title=task, xlabel="runs to choose from", ylabel=axis_labels.of_score(split, str(names[task])))
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if of_panel["n"].max() == 1:  # otherwise matplotlib adds ticks at fractions of a run
                 panel.set_xticks([1])
         style.legend(figure)

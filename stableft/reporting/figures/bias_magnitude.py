@@ -16,8 +16,8 @@ from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
-    "How many times too large an Adam update without bias correction is. Line: closed form. Points: measured, mean over the "
-    "uncorrected runs. Dark dash-dot lines: last steps of the tasks here; light: of Zhang et al. (2021), Figure 1."
+    "How many times too large an Adam update without bias correction is. Line: closed form; points: mean over uncorrected "
+    "runs. Dark vertical lines: last steps of the tasks here; light: of Zhang et al. (2021), Figure 1."
 )
 LAST_STEP = 1_000_000
 # Three epochs at batch size 32, protocol section 1.3.

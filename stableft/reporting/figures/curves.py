@@ -17,12 +17,7 @@ from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import INTERVAL, MEAN, RANGE, mean_curves
 from stableft.storage.records import Results
 
-CAPTION = (
-    "Mean over seeds; a point of a training series is the mean over a tenth of the run's steps if nothing else is said. "
-    "Shaded, as the legend says: pointwise 95 % percentile bootstrap interval over seeds, or from the least to the greatest run. "
-    "Thin lines: failed runs (final score at or below the majority score, or diverged). Runs that diverged are not part of a mean, "
-    "except of the score's."
-)
+CAPTION = "Thin lines: failed runs. Runs that diverged are not part of a mean, except of the score's."
 
 
 MOST_CURVES = 4  # arms of one panel
@@ -49,29 +44,20 @@ class Group(NamedTuple):
     lines: bool = False
 
 
-def lead(
-    *,
-    split: str,
-    metric: str,
-    interval: int | None = None,
-    band: str = INTERVAL,
-    published: pd.DataFrame | None = None,
-    arms: Collection[str] | None = None,
-    pairs: Pairs | None = None,
-) -> str:
-    """Returns the sentences before `CAPTION`, on the series and its points, or on the arms drawn.
-
-    They are empty for a band of `RANGE`.
-    """
-    if band == RANGE:
-        return captions.arms_drawn(arms=arms)
-    points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
+def lead(*, split: str, metric: str, interval: int | None = None, **_: object) -> str:
+    """Returns the sentences before `CAPTION`: what is shown, and what a point is."""
+    shown = f"{metric.replace('_', ' ').capitalize()} on {split}" if (split, metric) != ("train", "loss") else "Training loss"
+    title = f"{shown} over the steps of a run, mean over seeds."
     if split == "train":
-        points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
-    sentences = f"{metric.replace('_', ' ').capitalize()} on {split}. {points}"
-    if published is not None:
-        sentences += " Grey, dotted, with open marks: published, where a source's points are at the same steps."
-    return sentences
+        return f"{title} Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
+    return title
+
+
+def note(*, band: str = INTERVAL, published: pd.DataFrame | None = None, arms: Collection[str] | None = None, **_: object) -> str:
+    """Returns the sentences after `CAPTION`: what is shaded, and whose curves are drawn."""
+    shaded = "from the least to the greatest run" if band == RANGE else "pointwise 95 % percentile bootstrap interval over seeds"
+    grey = "Grey, dotted: published." if published is not None else ""
+    return " ".join(filter(None, [f"Shaded: {shaded}.", grey, captions.arms_drawn(arms=arms)]))
 
 
 def data(results: Results, *, split: str, metric: str, pairs: Pairs | None = None, **options: Any) -> pd.DataFrame:

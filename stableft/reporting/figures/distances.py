@@ -14,15 +14,15 @@ from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
-    "L2 distance of all parameters of a block to their values at step 0, after what was drawn anew. Mean over the runs that "
-    "finished and logged it; shaded: from the least to the greatest of them."
+    "How far each block moves from its initial weights. L2 distance of its parameters to those at step 0, after what was "
+    "drawn anew; mean over finished runs, shaded from the least to the greatest."
 )
 COLUMNS = 4  # panels beside each other, the source's number
 PANEL = (1.75, 1.7)  # inches
 LEAST_WIDTH = 3.3  # inches of the figure, for the legend
 
 
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, every: bool = False, arms: Collection[str] | None = None) -> pd.DataFrame:

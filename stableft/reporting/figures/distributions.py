@@ -19,10 +19,8 @@ from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Final score of every run, on the split that the axis names. Boxes, of five runs or more: quartiles, whiskers to 1.5 "
-    "interquartile ranges. Crosses: "
-    "failed runs (final score, on the split that the task is scored on, at or below the majority score, or diverged). Dotted: "
-    "majority score of that split, below the axis where all runs are far above it. Open grey marks, if any: published."
+    "Final score of every run, on the split that the axis names. A cut axis leaves out a range without runs; 'failed' is "
+    "judged on the split that the task is scored on."
 )
 RUN, PUBLISHED = "run", "published"
 ARM_WIDTH, ARM_LETTERS = 0.72, 12  # inches that the label below a box needs, and letters that fit into them

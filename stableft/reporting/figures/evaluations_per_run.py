@@ -17,10 +17,8 @@ from stableft.storage.records import Results
 
 FEW = (1, 3)  # evaluations of a run, beside all that are logged
 CAPTION = (
-    "Expected best validation score of n runs, drawn from an arm's runs with replacement: the exact expectation over draws. Lines: "
-    "how many evaluations of a run count, evenly spaced and the last one among them; a run counts with the best of them. Where a "
-    "protocol evaluates on a fixed subset, all points are on it. Shaded: one standard deviation over draws to either side, within "
-    "the least and the greatest score. All of these scores are chosen on the examples that they are of, so they are too high."
+    "Validation score to expect of the best of n runs, by how many evaluations of a run count. Evenly spaced, the last among "
+    "them; exact expectation over draws. Chosen and scored on the same examples, so too high."
 )
 LINES = (":", "--", "-")
 

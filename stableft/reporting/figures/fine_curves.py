@@ -17,12 +17,10 @@ from stableft.storage.records import Results
 LOSS, SCORE = "train loss", "validation score"
 INTERVAL = 10  # steps per point of the source
 CAPTION = (
-    "Left: training loss, each point the mean over 10 steps. Right: score at every evaluation point before the end and at the end, "
-    "as many as the title says; where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the "
-    "tables. Line: mean over seeds; shaded: from the least to the greatest run. Thin lines: failed runs (final score at or below "
-    "the majority score, or diverged). Runs that diverged are not part of a mean of losses."
+    "Training loss and score of each arm over training. Left: means over 10 steps; right: every evaluation. Line: mean over "
+    "seeds, shaded from the least to the greatest run; thin lines: failed runs."
 )
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:

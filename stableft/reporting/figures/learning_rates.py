@@ -22,10 +22,8 @@ from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
 CAPTION = (
-    "Final score against learning rate. Line: mean over seeds. Small marks beside it: single runs; crosses: failed runs (final "
-    "score at or below the majority score, or diverged). From five runs on also: a box of their quartiles, with whiskers to 1.5 "
-    "interquartile ranges, and the 95 % BCa bootstrap interval of the mean. Dotted: majority score. Triangle: the learning rate "
-    "with the best mean validation score of the first arm, over the seeds that all rates have."
+    "Final score against learning rate, and the failed runs of each arm and rate. All points above a rate are runs of it; "
+    "bars: means. Triangle: the rate with the first arm's best mean validation score, over seeds that all rates have."
 )
 HEIGHT = 2.2  # inches of a panel without the counts of failed runs
 SLOTS, APART = 0.92, 0.35  # width of all arms at a rate; the next rate is 1 away, that of a further setting more

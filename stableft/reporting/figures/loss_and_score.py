@@ -18,12 +18,11 @@ from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Final score against training loss (mean over the last tenth of the steps), every run a point. Crosses: failed runs (final "
-    "score at or below the majority score). Dotted: majority score. Runs that diverged have no final loss and are not shown. "
-    "Colours and marks: the arm, whatever its learning rate."
+    "Final score of every run against its final training loss. Loss: mean over the last tenth of the steps; runs that "
+    "diverged have none. Colours: the arm, whatever its learning rate."
 )
 HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 0.8}  # points below stay visible
-FEW_DECADES = 2.0  # a range of losses up to this also has labels at 2, 3, 5 and 7 times the powers of ten
+FEW_DECADES = 2.0  # a range of losses up to this also has labels between the powers of ten
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -77,8 +76,9 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 def _axis(panel: Axes, losses: np.ndarray) -> None:
     low, high = losses.min() / 1.3, losses.max() * 1.3
     panel.set(xscale="log", xlim=(low, high))
-    few = np.log10(high / low) <= FEW_DECADES
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if few else (1,)))
+    decades = np.log10(high / low)
+    few = decades <= FEW_DECADES
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if few else (1,)))
     panel.xaxis.set_minor_locator(NullLocator())
     if few:
         panel.xaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))

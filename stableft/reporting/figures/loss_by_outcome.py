@@ -19,10 +19,10 @@ from stableft.storage.records import CELL, Results
 FAILED, SUCCESSFUL = "failed", "successful"
 INTERVAL = 10  # steps per point, as the source logs them
 CAPTION = (
-    "Training loss of every run, a line each, as the mean over 10 steps. Failed: final score at or below the majority score, or "
-    "diverged. Where runs of a task differ in length: those of the length that most of them have."
+    "Training loss of every run, failed ones apart from successful ones. Means over 10 steps, of the runs of a task's most "
+    "common length."
 )
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:

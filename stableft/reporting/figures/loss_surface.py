@@ -31,10 +31,8 @@ MARKERS = {"start": "o", "failed": "X", "successful": "*"}
 # Labels of the points (a, b): offset in points, and alignment. All are inside the panel and apart.
 BESIDE = {(0, 0): (0, -7, "center", "top"), (1, 0): (8, 6, "right", "bottom"), (0, 1): (9, 0, "left", "center")}
 CAPTION = (
-    "Mean training loss, without dropout, at start + a (end of the one run - start) + b (end of the other - start), over all "
-    "weights, the head's included; on the same training examples at every point, as many as the bar says. Both runs start from "
-    "the same weights. Beside the two ends: the runs' arms and final scores. Levels are spaced logarithmically and shared by all "
-    "panels; where the loss is not finite, nothing is drawn."
+    "Training loss on the plane through the start of two runs and their ends. Points are start + a (end of the one run - "
+    "start) + b (end of the other - start), of all weights, without dropout, on the same training examples."
 )
 
 

@@ -18,11 +18,8 @@ from stableft.storage.records import Results
 VALIDATION, DIFFERENCE = "validation", "difference"
 OWN = "own"
 CAPTION = (
-    "Left: final validation score against learning rate, mean over the seeds that all rates of an arm have; small marks: single "
-    "runs. Triangles: the rates that an arm's validation scores choose. Right: score on other examples than those that chose the "
-    "rate, paired difference to the first arm by seed: each arm at its own best rate, and both at the best rate of one of them. "
-    "Marks: seeds; line: mean, from five seeds on with 95 % BCa bootstrap interval. Other examples: the test split, or, if a task "
-    "is scored on validation, each half of its examples at the rate that the other half chooses; such an arm can have two rates."
+    "Each arm at its own best learning rate, and both at one arm's. Left: validation score, triangles at the best rates. "
+    "Right: paired difference by seed on examples that did not choose: test, or each half of validation."
 )
 
 
@@ -81,9 +78,8 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             left.set(xlabel="learning rate", ylabel=axis_labels.of_score("validation", str(names[task])))
             left.set_title(str(task), pad=17)
             _draw_differences(right, of_task[of_task["panel"] == DIFFERENCE], styles)
-            right.set(
-                title=f"{task}, difference to {first}", xlabel="", ylabel=f"{axis_labels.score_name(str(names[task]))}, difference"
-            )
+            right.set(title=f"{task}, difference to {first}", xlabel="")
+            right.set_ylabel(f"{axis_labels.score_name(str(names[task]))}, difference")
         style.legend(figure)
     return figure
 

@@ -22,8 +22,8 @@ from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Learning rate of each update, from each arm's configuration (closed form). Arms of one schedule share a panel. Parts of the "
-    "model that have one rate share a line; dark blocks are low."
+    "Learning rate of each update, from each arm's configuration (closed form). Parts of the model that have one rate share "
+    "a line; dark blocks are low."
 )
 MOST_NAMED = 6  # with more lines a legend names only the lowest, the middle one and the upper two
 TITLE, LABEL = {2: 40, 3: 26}, 12  # letters of arms' names that fit above a panel, by panels of a row; and into its legend

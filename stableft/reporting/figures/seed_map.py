@@ -21,11 +21,8 @@ MAP, DARK = "cividis", 0.48  # its lightness also rises without colour; text is 
 MARGINS = ("min", "mean", "max", "std")
 WIDEST = 8  # order seeds; a map with more takes the whole width
 CAPTION = (
-    "Last score on validation, or the final score of a task without it, for each init seed (head, and what else is drawn anew) and "
-    "each order seed (order of the data, and dropout). "
-    "Margins: least, mean, greatest score and standard deviation (n - 1) of a row or column; at their crossings: of all runs. "
-    "Crosses: failed runs (final score at or below the majority score, or diverged). Colours: from the lowest to the highest score "
-    "of a task."
+    "Last validation score for each init seed (head, and what else is drawn anew) and order seed (data, dropout). Margins: "
+    "least, mean, greatest, standard deviation. Crosses: failed runs. A task without validation: final score."
 )
 
 

@@ -14,8 +14,8 @@ from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Validation score after the last step against the number of steps. Each point is of runs of its own, whose schedule is that "
-    "long. Mean over seeds; shaded: from the least to the greatest. Dotted: majority score. Open grey marks, if any: published."
+    "Validation score against the number of steps, of runs whose schedule is that long. Mean over seeds, shaded from the "
+    "least to the greatest run."
 )
 OURS, PUBLISHED = "ours", "published"
 

@@ -15,10 +15,8 @@ from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
 CAPTION = (
-    "Left: final score against the number of training examples. Points: runs, crosses: failed ones; lines: means. Right: share "
-    "of failed runs with its 95 % Wilson interval. Sizes are evenly spaced; below each, n: the runs of each method, every seed of "
-    "every draw of examples. Runs of one draw share their examples, so the intervals are too narrow. std_draws and std_seeds of "
-    "the numbers: standard deviation of the means of draws, and of the seeds within a draw. Dotted: majority score."
+    "Score and share of failed runs against the number of training examples, sizes evenly spaced. Below each, n: every seed "
+    "of every draw. Runs of a draw share examples, so the 95 % Wilson intervals are too narrow."
 )
 ROOM = 0.8  # width of all methods at one size; the next one is 1 away
 USED = 0.85  # share of a method's width that its points take
