@@ -132,7 +132,8 @@ def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> N
     assert "contrastively" not in read.text  # of another encoder
     for part in (
         "Question. What do starred and quoted words look like, and 2 * 3?", "Found (laptop). Nothing.", "The rest.",
-        "Training loss over the steps of a run, mean over seeds. Each point", "Numbers of train_loss", "Final scores over seeds", "Not shown: distances: no finished run",
+        "Training loss over the steps of a run, mean over seeds. Each point", "Numbers of train_loss",
+        "Final scores over seeds", "Not shown: distances: no finished run",
     ):  # fmt: skip
         assert part in read.text, part
     assert len(read.all("figure")) == 2

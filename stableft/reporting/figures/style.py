@@ -13,8 +13,10 @@ from pathlib import Path
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
@@ -116,7 +118,7 @@ def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], column
 def legend(figure: Figure, columns: int | None = None) -> None:
     """Adds one legend above all panels, so that it hides no data.
 
-    A label of several panels is listed once. A label longer than the figure's width is broken into
+    A label of several panels is listed once, and a line outside its panel's limits not at all. A label longer than the figure's width is broken into
     lines. The figure grows if its legend has more rows than there is room for, and shrinks if there is
     no legend.
     """
@@ -125,7 +127,8 @@ def legend(figure: Figure, columns: int | None = None) -> None:
     letters = int((figure.get_figwidth() - LEGEND_HANDLE) / LEGEND_LETTER)
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(textwrap.fill(label, letters), handle)
+            if _visible(axes, handle):
+                entries.setdefault(textwrap.fill(label, letters), handle)
     if not entries:
         figure.set_figheight(figure.get_figheight() - LEGEND_HEIGHT)
         return
@@ -134,6 +137,20 @@ def legend(figure: Figure, columns: int | None = None) -> None:
     rows = -(-(len(entries) + sum(label.count("\n") for label in entries)) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - LEGEND_ROWS))
     figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(columns, len(entries)))
+
+
+def _visible(axes: Axes, handle: Artist) -> bool:
+    """Tells whether a part of a line lies within the limits of its panel; an empty line stands for others."""
+    if not isinstance(handle, Line2D) or not handle.get_clip_on() or not len(np.asarray(handle.get_xdata())):
+        return True
+    inside = np.True_
+    limits = (axes.get_xlim(), axes.get_ylim())
+    of_data = handle.get_transform().contains_branch_seperately(axes.transData)
+    for own, ends, values in zip(of_data, limits, (handle.get_xdata(), handle.get_ydata()), strict=True):
+        if own:
+            places = np.asarray(axes.convert_xunits(values), dtype=np.float64)
+            inside = inside & (places >= min(ends)) & (places <= max(ends))
+    return bool(np.any(inside))
 
 
 def _columns(labels: Sequence[str], width: float) -> int:

@@ -62,6 +62,20 @@ def test_legend_lists_a_label_once() -> None:
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["corrected"]
 
 
+def test_a_legend_lists_no_line_outside_its_panel() -> None:
+    with style.context():
+        drawn, (axes,) = style.panels(1)
+        axes.plot([1, 2], [1, 2], label="line")
+        axes.plot([], [], label="of others")
+        style.majority_line(axes, 0.1)
+        axes.set_ylim(0.5, 2.5)
+        style.legend(drawn)
+        assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["line", "of others"]
+        axes.set_ylim(0.0, 2.5)
+        style.legend(drawn)
+        assert [text.get_text() for text in drawn.legends[1].get_texts()] == ["line", "of others", "majority score"]
+
+
 def test_a_legend_stays_inside_the_figure() -> None:
     names = ["corrected", "uncorrected", "uncorrected, failed run", "corrected multiplied", "corrected multiplied, failed run"]
     with style.context():
