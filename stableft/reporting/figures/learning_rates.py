@@ -77,13 +77,15 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             of_task = frame[frame["task"] == task]
             places = _columns(panel, columns)
             top = COUNT_TOP - COUNT_ROW * (len({setting for setting, _ in columns}) - 1)
+            for arm in (arm for arm in arms if (of_task["arm"] == arm).any()):
+                panel.plot([], [], **styles[arm]._asdict(), label=arm)
             for place, arm in enumerate(arms):
                 look = styles[arm]
                 shift = SLOTS * ((place + 0.5) / len(arms) - 0.5)
                 for (setting, lr), x in places.items():
                     here = of_task[(of_task["setting"] == setting) & (of_task["lr"] == lr) & (of_task["arm"] == arm)]
                     if len(here):
-                        _draw(panel, here, look, x + shift, SLOTS / len(arms), arm)
+                        _draw(panel, here, look, x + shift, SLOTS / len(arms))
                         _count(panel, here, look, x, top - COUNT_ROW * place)
                 _mean_line(panel, of_task[of_task["arm"] == arm], {column: x + shift for column, x in places.items()}, look)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
@@ -161,7 +163,7 @@ def _mean_line(panel: Axes, rows: pd.DataFrame, places: dict[Column, float], loo
             panel.add_patch(PathPatch(Path(ends), facecolor="none", **thin))
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle, at: float, width: float, arm: str) -> None:
+def _draw(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle, at: float, width: float) -> None:
     """Draws the runs of an arm at one learning rate, their mean, and of enough runs box and interval."""
     mean, runs = rows[rows["series"] == MEAN].iloc[0], rows[rows["series"] == RUN].sort_values("seed")
     boxed = len(runs) >= style.FEWEST and not style.mixed(runs["failed"])
@@ -170,7 +172,6 @@ def _draw(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle, at: float,
     style.run_points(panel, pd.Series(at + spread, index=runs.index), runs, look, size=3.2, alpha=0.5 if boxed else 0.8)
     wide: dict[str, Any] = {"markersize": 0.8 * 72 * width * panel.get_figure().get_figwidth() / 14, "markeredgewidth": 1.6}
     panel.plot([at], [mean["score"]], marker="_", linestyle="none", color=look.color, zorder=3.2, **wide)
-    panel.plot([], [], **look._asdict(), label=arm)
     if len(runs) >= style.FEWEST:
         panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)
     if boxed:

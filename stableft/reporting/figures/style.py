@@ -118,9 +118,9 @@ def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], column
 def legend(figure: Figure, columns: int | None = None) -> None:
     """Adds one legend above all panels, so that it hides no data.
 
-    A label of several panels is listed once, and a line outside its panel's limits not at all. A label longer than the figure's width is broken into
-    lines. The figure grows if its legend has more rows than there is room for, and shrinks if there is
-    no legend.
+    A label of several panels is listed once, a line outside its panel's limits not at all. A label
+    longer than the figure's width is broken into lines. The figure grows if its legend has more rows
+    than there is room for, and shrinks if there is no legend.
     """
     # Entries by label, in the order of the panels.
     entries = {}

@@ -61,7 +61,7 @@ TREATMENTS: dict[str, tuple[str, str, Line]] = {
     "mixout": ("#882255", "p", LONG),
     "no dropout": ("#e7788f", "h", SPARSE),
     "pretrained_decay": ("#44788c", "*", "-."),
-    "decay": ("#8fc1cf", "<", ":"),
+    "decay": ("#5f9ea0", "<", ":"),
     "first toyscore": ("#b07d4f", ">", "-."),
     "first docs15": ("#b07d4f", ">", "-."),
     "first docpair": ("#6b3f1d", "v", SPARSE),
@@ -83,7 +83,7 @@ TREATMENTS: dict[str, tuple[str, str, Line]] = {
     "gradual": ("#8a7f72", ">", LONG),
     # recipes of Mosbach et al. (2021) at ten times the data or length
     "devlin 1k": ("#f4a582", "D", ":"),
-    "devlin 1k full steps": ("#7f3b08", "h", SPARSE),
+    "devlin 1k full steps": ("#7f3b08", "^", SPARSE),
 }
 # The same treatment under another name.
 ALIASES = {
