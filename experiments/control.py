@@ -91,7 +91,9 @@ CLAIMS = (
 
 
 REPORT = {
-    "train_loss": report.figure(curves, split="train", metric="loss"),
+    "train_loss": report.figure(
+        curves, split="train", metric="loss", pairs=[("corrected", "uncorrected divided"), ("uncorrected", "corrected multiplied")]
+    ),
     "score_distribution": report.figure(distributions),
     "scores": report.table(score_summary),
     "stability": report.table(stability),

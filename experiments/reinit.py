@@ -203,7 +203,7 @@ REPORT = {
     "score_distribution": report.figure(distributions, published=PUBLISHED),
     "validation_distribution": report.figure(distributions, split="validation", published=PUBLISHED),
     "best_of": report.figure(best_of, published=PUBLISHED),
-    "distances": report.figure(distances),
+    "distances": report.figure(distances, arms=FIGURE_7),
     "distances_of_every_block": report.figure(distances, every=True, arms=FIGURE_7),
     "convergence": report.table(convergence),
     "published": report.table(beside_published, numbers=PUBLISHED),

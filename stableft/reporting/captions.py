@@ -14,6 +14,13 @@ from stableft.reporting.run_scores import DIVERGED_RULE, final_scores
 from stableft.storage.records import Results
 from stableft.storage.schema import ImportedFrom
 
+# How all figures are to be read, for a page of them: their captions do not repeat it.
+READING = (
+    "A treatment has the same colour in all figures; of learning rates, steps and blocks, lighter is less. Crosses and thin lines "
+    "are failed runs: their final score is at or below the majority score (dotted), that of a constant prediction, or they "
+    "diverged. Boxes: quartiles, with whiskers to 1.5 interquartile ranges. Intervals of means: 95 %, bootstrap. Both need five "
+    "runs; arms of fewer, or of which some runs fail and some do not, have a bar at their mean. Open grey marks: published."
+)
 FEW_ARMS = 4  # with more, a caption counts them instead of listing each
 
 
@@ -45,7 +52,7 @@ def describe(results: Results) -> str:
 def arms_drawn(*, arms: Collection[str] | None = None, **_: object) -> str:
     """Returns the sentence on the arms of a figure; empty for all arms.
 
-    It is the ``lead`` of kinds of figures that draw chosen arms, whatever their other options (see
+    It is the ``note`` of kinds of figures that draw chosen arms, whatever their other options (see
     `stableft.reporting.report.figure`).
     """
     return f"Runs of {', '.join(arms)}." if arms else ""

@@ -24,6 +24,7 @@ from stableft.core.files import write_whole
 from stableft.core.grid import Protocol
 from stableft.reporting import lead_figures, markup, page_images
 from stableft.reporting.artifact_metadata import read_origin, run_set
+from stableft.reporting.captions import READING
 from stableft.reporting.claims import Judgement
 from stableft.reporting.claims import judge as judging
 from stableft.reporting.claims.headlines import by_question
@@ -227,6 +228,7 @@ def _parts(protocol: str, sections: Sequence[Section], judgements: Sequence[Judg
         "counts": Counter(judged.verdict for judged in judgements),
         "verdicts": VERDICTS,
         "notes": shared_notes((entry.name, entry.caption.rest) for each in sections for entry in each.entries),
+        "how_to_read": READING,
         "total": page_totals([each.summary for each in sections]),
     }
 

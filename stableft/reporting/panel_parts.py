@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stableft.reporting import markup
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import FAILED, INTERVAL, MEAN, RANGE
 
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
@@ -17,20 +17,44 @@ MOST_NAMED = 8  # with more blocks the legend names only the lowest and every qu
 
 def band_names(panel: Axes, rows: pd.DataFrame, band: str) -> None:
     """Adds entries to the legend: one for all bands, and one for all failed runs."""
-    if rows["low"].notna().any():
+    if len(with_band(rows[rows["series"] == MEAN], band)):
         panel.fill_between([], [], [], color=style.INK, alpha=0.2, linewidth=0, label=BANDS[band])
     if (rows["series"] == FAILED).any():
         panel.plot([], [], **THIN, color=style.INK, label=FAILED)
 
 
-def arm_curves(panel: Axes, curves: pd.DataFrame, arm: str, look: style.ArmStyle) -> None:
-    """Draws an arm's rows of `mean_curves`: its mean and band, published curves, and failed runs."""
+def with_band(means: pd.DataFrame, band: str) -> pd.DataFrame:
+    """Returns the means that have a band: an interval needs `stableft.reporting.figures.style.FEWEST` runs."""
+    fewest = style.FEWEST if band == INTERVAL else 2
+    return means[means["low"].notna() & (means["n"] >= fewest)]
+
+
+def arm_curves(
+    panel: Axes, curves: pd.DataFrame, arm: str, look: treatments.ArmStyle, band: str = RANGE, *, label: str | None = None,
+    wide: bool = False,
+) -> None:  # fmt: skip
+    """Draws an arm's rows of `mean_curves`: its mean and band, published curves, and failed runs.
+
+    Args:
+        panel: The panel.
+        curves: Rows of one task and arm.
+        arm: Its name.
+        look: Its look.
+        band: What the band is, see `stableft.reporting.mean_curves.mean_curves`.
+        label: Entry of the mean in the legend; None: the arm's name.
+        wide: True: the mean is a wide and pale line without marks, which shows below an equal one.
+    """
     mean = curves[curves["series"] == MEAN]
     if len(mean):
-        style.band(panel, mean["step"], mean, look, arm)
+        style.band(panel, mean["step"], mean, look, label or arm, shaded=len(with_band(mean, band)) > 0, wide=wide)
     for source, line in curves[~curves["series"].isin([MEAN, FAILED])].groupby("series", sort=False):
         style.published_line(panel, line["step"], line["value"], look.marker, f"{arm}: {source}")
-    failed = curves[curves["series"] == FAILED].sort_values("seed", kind="stable")
+    failed_runs(panel, curves[curves["series"] == FAILED], look)
+
+
+def failed_runs(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle) -> None:
+    """Draws a thin line for each failed run."""
+    failed = rows.sort_values("seed", kind="stable")
     starts = np.flatnonzero(np.diff(failed["seed"].to_numpy(np.int64))) + 1
     for steps, values in zip(*(np.split(failed[name].to_numpy(), starts) for name in ("step", "value")), strict=True):
         # A run that diverged before its second point would be an invisible line.

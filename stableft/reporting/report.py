@@ -69,13 +69,14 @@ def figure(kind: ModuleType, **options: object) -> Item:
 
     Args:
         kind: A module of `stableft.reporting.figures` with ``data(results, **options)``, ``plot``
-            and ``CAPTION``. It may have ``lead(**options)``, a text that precedes ``CAPTION``.
+            and ``CAPTION``, whose first sentence says what is shown. It may have ``lead(**options)``, a
+            text that precedes ``CAPTION``, and ``note(**options)``, one that follows it.
         options: Options of the kind; see its ``data``.
     """
 
     def build(results: Results) -> FigureReport:
-        lead = kind.lead(**options) if hasattr(kind, "lead") else ""
-        caption = " ".join(filter(None, [lead, kind.CAPTION, describe(results)]))
+        before, after = (getattr(kind, name)(**options) if hasattr(kind, name) else "" for name in ("lead", "note"))
+        caption = " ".join(filter(None, [before, kind.CAPTION, after, describe(results)]))
         return FigureReport(*draw(kind, results, **options), caption)
 
     return ReportItem(FigureReport, build)

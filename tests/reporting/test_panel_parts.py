@@ -4,19 +4,19 @@ import numpy as np
 import pandas as pd
 
 from stableft.reporting import mean_curves, panel_parts
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from tests.helpers import synthetic
 
 
 def test_an_arm_is_its_mean_and_a_thin_line_per_failed_run() -> None:
-    frame = mean_curves.mean_curves(synthetic.grid(), split="train", metric="loss")
+    frame = mean_curves.mean_curves(synthetic.grid(6, diverged=False), split="train", metric="loss")
     rows = frame.query("task == 'rte' and arm == 'uncorrected'")
     with style.context():
         _, (panel,) = style.panels(1)
-        panel_parts.arm_curves(panel, rows, "uncorrected", style.arm_styles(["uncorrected"])["uncorrected"])
+        panel_parts.arm_curves(panel, rows, "uncorrected", treatments.arm_styles(["uncorrected"])["uncorrected"])
         panel_parts.band_names(panel, rows, mean_curves.INTERVAL)
     named = [str(line.get_label()) for line in panel.lines]
-    assert named == ["uncorrected", "_failed", "_failed", "failed run"]
+    assert named == ["uncorrected", "_failed", "_failed", "_failed", "failed run"]
     np.testing.assert_array_equal(panel.lines[0].get_ydata(), rows.loc[rows["series"] == "mean", "value"])
     assert [area.get_label() for area in panel.collections][-1] == "95 % interval"
 

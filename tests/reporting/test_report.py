@@ -125,7 +125,8 @@ def test_captions_say_what_was_run(tmp_path: Path) -> None:
     caption = (tmp_path / "loss.txt").read_text()
     digest = hashlib.sha256("\n".join(sorted(results.runs["run_id"])).encode()).hexdigest()[:12]
     for part in (
-        "Loss on train.", "95 % percentile bootstrap", "protocol laptop", "rte on validation",
+        "Training loss over the steps of a run, mean over seeds.",
+        "95 % percentile bootstrap", "protocol laptop", "rte on validation",
         "corrected 0 of 5, uncorrected 2 of 4", "majority score", f"Run set {digest}.",
     ):  # fmt: skip
         assert part in caption

@@ -5,7 +5,6 @@ Zhang et al. (2021), Figures 4 and 12; Dodge et al. (2020). Protocol sections 4,
 
 import re
 from collections.abc import Iterator
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,19 +13,17 @@ from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
 from stableft.core.errors import NotLogged
-from stableft.reporting import run_scores
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, run_scores
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import Results
 
 OURS, PUBLISHED = "ours", "published"
 CAPTION = (
-    "Expected score of the run with the best final validation score among n, drawn from an arm's runs with replacement: the exact "
-    "expectation over draws (Dodge et al.'s estimator, which the bootstrap of Zhang et al. approaches). Validation: the score by "
-    "which the run is chosen, so too high; test: the score that counts. Shaded: one standard deviation over draws to either side, "
-    "within the least and the greatest score of the runs; it is the luck of the draw, no confidence interval. A task that is "
-    "scored on validation has no test split and shows the former alone. Open grey marks, if any: published."
+    "Score to expect of the best of n runs, chosen by its validation score. Exact expectation over draws of n runs "
+    "with replacement; only test counts, as validation chose. Shaded: one standard deviation over draws."
 )
+MOST_BANDS = 4  # arms; the bands of more would hide each other
 PUBLISHED_ARM = re.compile(r"^\((?P<arm>.*) best of (?P<n>\d+)\)$")
 
 
@@ -58,27 +55,26 @@ def data(results: Results, *, published: pd.DataFrame | None = None) -> pd.DataF
 
 
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
-    """Draws a row per task, validation left and test right, with one line and band per arm."""
+    """Draws a panel per task and split, with one line and band per arm; no bands of many arms or few runs."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     ours, others = frame[frame["series"] == OURS], frame[frame["series"] == PUBLISHED]
-    styles = style.arm_styles(ours["arm"])
+    styles = treatments.arm_styles(ours["arm"])
     with style.context():
         # One panel per task and split; a task scored on validation has no second one.
-        splits = list(ours["split"].unique())
-        figure, panels = style.panels(len(names) * len(splits))
-        for panel, (task, split) in zip(panels, product(names.index, splits), strict=True):
+        shown = list(ours[["task", "split"]].drop_duplicates().itertuples(index=False, name=None))
+        figure, panels = style.panels(len(shown))
+        many = ours["arm"].nunique() > MOST_BANDS
+        for panel, (task, split) in zip(panels, shown, strict=True):
             of_panel = ours[(ours["task"] == task) & (ours["split"] == split)]
-            if of_panel.empty:
-                panel.remove()
-                continue
             # Our arms, then the published numbers for as many runs as we have at most.
             for arm, line in of_panel.groupby("arm", sort=False):
-                style.band(panel, line["n"], line, styles[str(arm)], str(arm))
+                shaded = not many and line["n"].max() >= style.FEWEST
+                style.band(panel, line["n"], line, styles[str(arm)], str(arm), shaded=shaded)
             here = others[(others["task"] == task) & (others["split"] == split) & (others["n"] <= of_panel["n"].max())]
             for place, (label, points) in enumerate(here.groupby("label", sort=False)):
                 style.published_points(panel, points["n"], points["value"], points["low"], str(label), place)
-            panel.set(title=task, xlabel="runs to choose from", ylabel=f"{split} {str(names[task]).replace('_', ' ')}")
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set(title=task, xlabel="runs to choose from", ylabel=axis_labels.of_score(split, str(names[task])))
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if of_panel["n"].max() == 1:  # otherwise matplotlib adds ticks at fractions of a run
                 panel.set_xticks([1])
         style.legend(figure)

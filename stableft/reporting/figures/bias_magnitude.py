@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.errors import MissingInput
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
-    "How many times too large an Adam update without bias correction is. Line: closed form. Points: measured, mean over the "
-    "uncorrected runs. Dark dash-dot lines: last steps of the tasks here; light: of Zhang et al. (2021), Figure 1."
+    "How many times too large an Adam update without bias correction is. Line: closed form; points: mean over uncorrected "
+    "runs. Dark vertical lines: last steps of the tasks here; light: of Zhang et al. (2021), Figure 1."
 )
 LAST_STEP = 1_000_000
 # Three epochs at batch size 32, protocol section 1.3.
@@ -67,7 +67,7 @@ def plot(frame: pd.DataFrame, _: Results) -> Figure:
         axes.plot(curve["step"], curve["value"], color="black", label="closed form")
         axes.axhline(1, color=style.LIGHT_INK, linewidth=0.6, zorder=1)
         # Measured ratios: rings of a different size and shape per task, because they lie on the curve.
-        look = style.known_arms()["uncorrected"]
+        look = treatments.known_arms()["uncorrected"]
         for index, (task, points) in enumerate(measured.groupby("task", sort=False, observed=True)):
             hollow = {"linestyle": "none", "markerfacecolor": "none", "markersize": 3.5 + 1.5 * index, "markeredgewidth": 0.8}
             marker = MARKERS[index % len(MARKERS)]

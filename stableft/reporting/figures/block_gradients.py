@@ -16,13 +16,13 @@ from stableft.storage.records import CELL, Results
 
 FAILED, SUCCESSFUL = "failed", "successful"
 CAPTION = (
-    "L2 norm of each block's gradient before clipping, geometric mean over the runs that finished. Failed: final score at or below "
-    "the majority score. Where runs of a task differ in length: those of the length that most of them have."
+    "Gradient norms of each block over training, failed runs apart from successful ones. L2 norm before clipping, "
+    "geometric mean over the finished runs of a task's most common length."
 )
 
 
-def lead(*, arms: Collection[str] | None = None) -> str:
-    """Returns the sentence before `CAPTION`: the arms whose runs are drawn."""
+def note(*, arms: Collection[str] | None = None) -> str:
+    """Returns the sentence after `CAPTION`: the arms whose runs are drawn."""
     return captions.arms_drawn(arms=arms) or "Runs of all arms."
 
 

@@ -3,56 +3,71 @@
 Zhang et al. (2021), Figures 3 and 11.
 """
 
-from collections.abc import Collection
-from typing import Any
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import captions, panel_parts
-from stableft.reporting.figures import style
-from stableft.reporting.mean_curves import INTERVAL, RANGE, mean_curves
+from stableft.reporting import axis_labels, captions, panel_parts
+from stableft.reporting.figures import style, treatments
+from stableft.reporting.mean_curves import INTERVAL, MEAN, RANGE, mean_curves
 from stableft.storage.records import Results
 
-CAPTION = (
-    "Mean over seeds; a point of a training series is the mean over a tenth of the run's steps if nothing else is said. "
-    "Shaded, as the legend says: pointwise 95 % percentile bootstrap interval over seeds, or from the least to the greatest run. "
-    "Thin lines: failed runs (final score at or below the majority score, or diverged). Runs that diverged are not part of a mean, "
-    "except of the score's."
-)
+CAPTION = "Thin lines: failed runs. Runs that diverged are not part of a mean, except of the score's."
 
 
-def lead(
-    *,
-    split: str,
-    metric: str,
-    interval: int | None = None,
-    band: str = INTERVAL,
-    published: pd.DataFrame | None = None,
-    arms: Collection[str] | None = None,
-) -> str:
-    """Returns the sentences before `CAPTION`, on the series and its points, or on the arms drawn.
+MOST_CURVES = 4  # arms of one panel
+PAGE, SMALL = 7.0, 1.45  # inches: width of a page of small panels, and height of each
+NUMBERED = re.compile(r" (\d+)$")
+Pairs = Sequence[Sequence[str]]
 
-    They are empty for a band of `RANGE`.
+
+class Group(NamedTuple):
+    """What a panel shows of a task.
+
+    Attributes:
+        name: Title after the task; empty: none.
+        arms: The arms drawn.
+        wide: The first arm is a wide, pale line.
+        numbered: The arms end in the number that is the panel's name.
+        lines: Only means are drawn.
     """
-    if band == RANGE:
-        return captions.arms_drawn(arms=arms)
-    points = "Where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the tables."
+
+    name: str
+    arms: list[str]
+    wide: bool = False
+    numbered: bool = False
+    lines: bool = False
+
+
+def lead(*, split: str, metric: str, interval: int | None = None, **_: object) -> str:
+    """Returns the sentences before `CAPTION`: what is shown, and what a point is."""
+    shown = f"{metric.replace('_', ' ').capitalize()} on {split}" if (split, metric) != ("train", "loss") else "Training loss"
+    title = f"{shown} over the steps of a run, mean over seeds."
     if split == "train":
-        points = f"Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
-    sentences = f"{metric.replace('_', ' ').capitalize()} on {split}. {points}"
-    if published is not None:
-        sentences += " Grey, dotted, with open marks: published, where a source's points are at the same steps."
-    return sentences
+        return f"{title} Each point is the mean over {f'{interval} steps' if interval else 'a tenth of the steps'}."
+    return title
 
 
-def data(results: Results, *, split: str, metric: str, **options: Any) -> pd.DataFrame:
+def note(*, band: str = INTERVAL, published: pd.DataFrame | None = None, arms: Collection[str] | None = None, **_: object) -> str:
+    """Returns the sentences after `CAPTION`: what is shaded, and whose curves are drawn."""
+    shaded = "from the least to the greatest run" if band == RANGE else "pointwise 95 % percentile bootstrap interval over seeds"
+    grey = "Grey, dotted: published." if published is not None else ""
+    return " ".join(filter(None, [f"Shaded: {shaded}.", grey, captions.arms_drawn(arms=arms)]))
+
+
+def data(results: Results, *, split: str, metric: str, pairs: Pairs | None = None, **options: Any) -> pd.DataFrame:
     """Computes the mean curves and the curves of failed runs for `plot`.
 
     Args:
         results: Runs and metrics of one experiment.
         split: ``train``, ``validation`` or ``test``.
         metric: Name of the logged series.
+        pairs: See `plot`.
         options: ``interval``, ``band``, ``published`` and ``arms`` of
             `stableft.reporting.mean_curves.mean_curves`.
 
@@ -65,23 +80,102 @@ def data(results: Results, *, split: str, metric: str, **options: Any) -> pd.Dat
     return mean_curves(results, split=split, metric=metric, **options)
 
 
-def plot(frame: pd.DataFrame, results: Results, *, split: str, metric: str, band: str = INTERVAL, **_: object) -> Figure:
+def plot(
+    frame: pd.DataFrame, results: Results, *, split: str, metric: str, band: str = INTERVAL, pairs: Pairs | None = None, **_: object
+) -> Figure:
     """Draws one panel per task: mean curve and band per arm, and failed runs as thin lines.
 
-    For scores a dotted line marks the majority score.
+    More than `MOST_CURVES` arms would hide each other: then each has a panel of its own, with the first
+    arm as a wide, pale line. Arms that end in numbers, such as ``standard 96`` and ``reinit 96``, share
+    a panel per number. For scores a dotted line marks the majority score.
+
+    Args:
+        frame: See `data`.
+        results: The same results.
+        split: See `data`.
+        metric: See `data`.
+        band: See `data`.
+        pairs: Arms that share a panel; the first of each is the wide, pale line. None: as above.
     """
-    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
-    styles = style.arm_styles(results.runs["arm"])
+    styles = treatments.arm_styles(results.runs["arm"])
+    label = {
+        str(task): axis_labels.of_points(results, str(task), split) if metric == "score" else f"{split} {metric.replace('_', ' ')}"
+        for task in frame["task"].unique()
+    }
     with style.context():
-        figure, axes = style.panels(frame["task"].nunique())
-        for panel, (task, of_task) in zip(axes, frame.groupby("task", sort=False, observed=True), strict=True):
-            for arm, curves in of_task.groupby("arm", sort=False, observed=True):
-                panel_parts.arm_curves(panel, curves, str(arm), styles[str(arm)])
-            panel_parts.band_names(panel, of_task, band)
-            style.majority_line(panel, of_task["majority_score"].iloc[0])
-            shown = names[task] if metric == "score" else metric
-            panel.set(title=task, xlabel="step", ylabel=f"{split} {shown.replace('_', ' ')}")
-            panel.set_xlim(left=0)
+        shown = {
+            str(task): (rows, _panels(results.runs[results.runs["task"] == task], list(rows["arm"].unique()), pairs))
+            for task, rows in frame.groupby("task", sort=False)
+        }
+        most = max(len(groups) for _, groups in shown.values())
+        columns = 2 if most == 1 or pairs else grid_columns(most)
+        if most == 1:
+            figure, panels = style.panels(len(shown))
+        else:
+            rows = -(-most // columns)
+            figure, panels = style.panels(len(shown) * rows * columns, PAGE / columns, SMALL, columns)
+        for place, (task, (of_task, groups)) in enumerate(shown.items()):
+            here = panels[place : place + 1] if most == 1 else panels[place * rows * columns : (place + 1) * rows * columns]
+            for number, (panel, group) in enumerate(zip(here, groups, strict=False)):
+                _draw(panel, of_task, group, styles, band)
+                panel.set(title=group.name or task, xlabel="step", ylabel=label[task])
+                panel.set_xlim(left=0)
+                if most > 1:
+                    panel.set_ylabel(f"{task}\n{label[task]}" if number % columns == 0 else "")
+                    _share(panel, of_task, number % columns == 0, number + columns >= len(groups))
+            for unused in here[len(groups) :]:
+                unused.remove()
         style.legend(figure)
     return figure
+
+
+def _panels(runs: pd.DataFrame, arms: list[str], pairs: Pairs | None) -> list[Group]:
+    """Returns the panels of a task, of which ``runs`` are all and ``arms`` those with curves."""
+    if pairs is not None:
+        present = [[arm for arm in pair if arm in arms] for pair in pairs]
+        return [Group(" and ".join(pair), pair, wide=True) for pair in present if pair]
+    if len(arms) <= MOST_CURVES:
+        return [Group("", arms)]
+    numbers = {arm: match[1] for arm in arms if (match := NUMBERED.search(arm))}
+    if len(numbers) == len(arms) > len(each := dict.fromkeys(numbers.values())):
+        unit = " steps" if set(each) <= set(map(str, runs["num_steps"])) else ""
+        return [Group(f"{number}{unit}", [arm for arm in arms if numbers[arm] == number], numbered=True) for number in each]
+    groups = [Group(arm, [arms[0], arm], wide=True) for arm in arms[1:]]
+    # Where a row of panels has room for one more, the first shows all arms.
+    return [Group("all arms", arms, lines=True), *groups] if len(groups) % grid_columns(len(groups)) else groups
+
+
+def grid_columns(count: int) -> int:
+    """Returns the columns, 3 to 5, that give the fewest rows, and of these the fewest holes."""
+    return min((3, 4, 5), key=lambda columns: (-(-count // columns), -count % columns))
+
+
+def _draw(panel: Axes, rows: pd.DataFrame, group: Group, styles: dict[str, treatments.ArmStyle], band: str) -> None:
+    for place, arm in enumerate(group.arms):
+        curves, look = rows[rows["arm"] == arm], styles[arm]
+        if group.lines:
+            mean = curves[curves["series"] == MEAN]
+            panel.plot(mean["step"], mean["value"], color=look.color, linestyle=look.linestyle, linewidth=0.9, label="_")
+            continue
+        label = arm
+        if group.numbered:
+            label = NUMBERED.sub("", arm)
+            look = treatments.arm_styles([label])[label]
+        elif group.name == arm:
+            label = "_"
+        panel_parts.arm_curves(panel, curves, arm, look, band, label=label, wide=group.wide and place == 0)
+    shown = rows[rows["arm"].isin(group.arms)]
+    if not group.lines:
+        panel_parts.band_names(panel, shown, band)
+    style.majority_line(panel, shown["majority_score"].iloc[0])
+
+
+def _share(panel: Axes, rows: pd.DataFrame, leftmost: bool, lowest: bool) -> None:
+    """Gives a panel the scale of the others of its task; only outer panels name it."""
+    values = rows[["value", "low", "high"]].to_numpy(dtype=float)
+    if np.isfinite(values).any():
+        style.same_scale(panel, pd.Series(values[np.isfinite(values)]))
+    panel.tick_params(labelleft=leftmost)
+    if not lowest:
+        panel.set_xlabel("")

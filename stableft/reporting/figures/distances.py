@@ -10,19 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.reporting import captions, run_scores, training_curves
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
-    "L2 distance of all parameters of a block to their values at step 0, after what was drawn anew. Mean over the runs that "
-    "finished and logged it; shaded: from the least to the greatest of them."
+    "How far each block moves from its initial weights. L2 distance of its parameters to those at step 0, after what was "
+    "drawn anew; mean over finished runs, shaded from the least to the greatest."
 )
 COLUMNS = 4  # panels beside each other, the source's number
 PANEL = (1.75, 1.7)  # inches
 LEAST_WIDTH = 3.3  # inches of the figure, for the legend
 
 
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, every: bool = False, arms: Collection[str] | None = None) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """
     # Panels wide enough together for the legend; a task begins a new row.
     # The looks are of all arms, so that an arm looks the same in figures of fewer arms.
-    styles = style.arm_styles(results.runs["arm"])
+    styles = treatments.arm_styles(results.runs["arm"])
     per_task = frame.groupby("task", sort=False, observed=True)["depth"].nunique()
     columns = _columns(int(per_task.max()))
     width = max(PANEL[0], LEAST_WIDTH / columns)
@@ -90,7 +90,7 @@ def _columns(blocks: int) -> int:
     return 3 if blocks % COLUMNS and blocks % 3 == 0 else min(COLUMNS, blocks)
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, styles: dict[str, style.ArmStyle]) -> None:
+def _draw(panel: Axes, rows: pd.DataFrame, styles: dict[str, treatments.ArmStyle]) -> None:
     for arm, line in rows.groupby("arm", sort=False, observed=True):
         style.band(panel, line["step"], line, styles[str(arm)], str(arm), marks=6)
     panel.set_xlim(left=0)

@@ -11,16 +11,14 @@ from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
 from stableft.core.errors import TooFew
-from stableft.reporting import run_scores
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, run_scores
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 FEW = (1, 3)  # evaluations of a run, beside all that are logged
 CAPTION = (
-    "Expected best validation score of n runs, drawn from an arm's runs with replacement: the exact expectation over draws. Lines: "
-    "how many evaluations of a run count, evenly spaced and the last one among them; a run counts with the best of them. Where a "
-    "protocol evaluates on a fixed subset, all points are on it. Shaded: one standard deviation over draws to either side, within "
-    "the least and the greatest score. All of these scores are chosen on the examples that they are of, so they are too high."
+    "Validation score to expect of the best of n runs, by how many evaluations of a run count. Evenly spaced, the last among "
+    "them; exact expectation over draws. Chosen and scored on the same examples, so too high."
 )
 LINES = (":", "--", "-")
 
@@ -51,20 +49,17 @@ def data(results: Results) -> pd.DataFrame:
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a panel per task and arm, with one line and band per number of evaluations."""
-    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    looks = style.arm_styles(results.runs["arm"])
+    looks = treatments.arm_styles(results.runs["arm"])
     shown = list(frame.groupby(["task", "arm"], sort=False))
     with style.context():
         figure, panels = style.panels(len(shown))
         for panel, ((task, arm), rows) in zip(panels, shown, strict=True):
             for line, (count, curve) in zip(LINES[-rows["evaluations"].nunique() :], rows.groupby("evaluations"), strict=True):
                 look = looks[str(arm)]._replace(linestyle=line)
-                style.band(panel, curve["n"], curve, look, "_")
+                style.band(panel, curve["n"], curve, look, "_", shaded=curve["n"].max() >= style.FEWEST)
                 # An empty artist, so that the legend names no arm.
                 panel.plot([], [], color=style.INK, linestyle=line, label=f"{count} evaluation{'s' * (count != 1)} of a run")
-            panel.set(
-                title=f"{task}, {arm}", xlabel="runs to choose from", ylabel=f"validation {str(names[str(task)]).replace('_', ' ')}"
-            )
+            panel.set(title=f"{task}, {arm}", xlabel="runs to choose from", ylabel=axis_labels.of_points(results, str(task)))
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         style.legend(figure)
     return figure

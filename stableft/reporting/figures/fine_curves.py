@@ -9,20 +9,18 @@ from collections.abc import Collection
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.reporting import captions, panel_parts
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, captions, grid_axes, panel_parts
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.mean_curves import RANGE, mean_curves
 from stableft.storage.records import Results
 
 LOSS, SCORE = "train loss", "validation score"
 INTERVAL = 10  # steps per point of the source
 CAPTION = (
-    "Left: training loss, each point the mean over 10 steps. Right: score at every evaluation point before the end and at the end, "
-    "as many as the title says; where a protocol evaluates on a fixed subset, all points are on it, unlike the scores of the "
-    "tables. Line: mean over seeds; shaded: from the least to the greatest run. Thin lines: failed runs (final score at or below "
-    "the majority score, or diverged). Runs that diverged are not part of a mean of losses."
+    "Training loss and score of each arm over training. Left: means over 10 steps; right: every evaluation. Line: mean over "
+    "seeds, shaded from the least to the greatest run; thin lines: failed runs."
 )
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
@@ -47,8 +45,10 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws a row per task: training loss left, score right, with a line and a band per arm."""
-    names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = style.arm_styles(frame["arm"])
+    # Arms of one learning rate look like their treatment.
+    methods = dict(zip(frame["arm"], grid_axes.without_rate(frame["arm"]), strict=True))
+    names = methods if len(set(methods.values())) == len(methods) else {arm: arm for arm in methods}
+    styles = treatments.arm_styles(names.values())
     tasks = list(frame["task"].unique())
     with style.context():
         figure, panels = style.panels(2 * len(tasks))
@@ -56,10 +56,10 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             task, series = tasks[place // 2], (LOSS, SCORE)[place % 2]
             rows = frame[(frame["task"] == task) & (frame["panel"] == series)]
             for arm, of_arm in rows.groupby("arm", sort=False, observed=True):
-                panel_parts.arm_curves(panel, of_arm, str(arm), styles[str(arm)])
+                panel_parts.arm_curves(panel, of_arm, str(arm), styles[names[str(arm)]])
             panel_parts.band_names(panel, rows, RANGE)
             style.majority_line(panel, rows["majority_score"].iloc[0])
-            what = series if series == LOSS else f"validation {str(names[task]).replace('_', ' ')}"
+            what = series if series == LOSS else axis_labels.of_points(results, str(task))
             panel.set(title=f"{task}, {rows['step'].nunique()} points", xlabel="step", ylabel=what)
             panel.set_xlim(left=0)
         style.legend(figure)

@@ -5,27 +5,30 @@ Figures 5 and 9: boxes, here from five runs on; of fewer runs only the points.
 """
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from stableft import statistics
-from stableft.reporting import grid_axes, panel_parts, run_scores
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, grid_axes, markup, run_scores
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
 CAPTION = (
-    "Final score against learning rate. Line: mean over seeds. Small marks beside it: single runs; crosses: failed runs (final "
-    "score at or below the majority score, or diverged). From five runs on also: a box of their quartiles, with whiskers to 1.5 "
-    "interquartile ranges, and the 95 % BCa bootstrap interval of the mean. Dotted: majority score. Triangle: the learning rate "
-    "with the best mean validation score of the first arm, over the seeds that all rates have."
+    "Final score against learning rate, and the failed runs of each arm and rate. All points above a rate are runs of it; "
+    "bars: means. Triangle: the rate with the first arm's best mean validation score, over seeds that all rates have."
 )
-# Offset of a mean from its rate, range of offsets of its runs, offset and width of their box; unit: the gap between two rates.
-MEAN_SHIFT, RUN_SHIFTS, BOX_SHIFT, BOX_WIDTH = 0.1, (0.18, 0.34), 0.26, 0.2
+HEIGHT = 2.2  # inches of a panel without the counts of failed runs
+SLOTS, APART = 0.92, 0.35  # width of all arms at a rate; the next rate is 1 away, that of a further setting more
+COLUMN = "#f5f5f5"  # behind each rate: no point belongs to another one
+COUNT_TOP, COUNT_ROW = -23, 9  # points below the axis of the first row of counts, and between rows
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -59,39 +62,81 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
-    """Draws one panel per task and setting: mean and interval per arm against the learning rate.
+    """Draws one panel per task and setting, with a column per learning rate and the arms beside each other.
 
-    Each run is a point; a triangle marks the chosen learning rate.
+    Each run is a point; a triangle marks the chosen learning rate. Settings with a single rate are
+    further columns of the first panel. Failed runs are counted below each column.
     """
-    # Panels: the tasks, each with its settings in order, and what their scores measure.
-    settings = frame[["task", "setting"]].drop_duplicates().sort_values("setting", kind="stable")
-    about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]].merge(settings, on="task")
-    first = grid_axes.learning_rates(results)["arm"].iloc[0]
-    styles = style.arm_styles(sorted(frame["arm"].unique()))
+    about = run_scores.final_scores(results).drop_duplicates("task").set_index("task")[["split", "score_name"]]
+    arms = list(dict.fromkeys(grid_axes.learning_rates(results)["arm"]))
+    styles = treatments.arm_styles(arms)
+    shown = [panel for task in about.index for panel in _panels(frame[frame["task"] == task], str(task))]
     with style.context():
-        figure, panels = style.panels(len(about))
-        for panel, (task, split, score, setting) in zip(panels, about.itertuples(index=False, name=None), strict=True):
-            of_task = frame[(frame["task"] == task) & (frame["setting"] == setting)]
-            # The first arm is left of each rate, the others right of it.
-            gap = panel_parts.rate_axis(panel, np.sort(of_task["lr"].unique()))
-            for arm, look in styles.items():
-                _draw(panel, of_task[of_task["arm"] == arm], arm, look, -gap if arm == first else gap)
+        figure, panels = style.panels(len(shown), height=HEIGHT + COUNT_ROW / 72 * len(arms))
+        for panel, (task, columns) in zip(panels, shown, strict=True):
+            of_task = frame[frame["task"] == task]
+            places = _columns(panel, columns)
+            top = COUNT_TOP - COUNT_ROW * (len({setting for setting, _ in columns}) - 1)
+            for arm in (arm for arm in arms if (of_task["arm"] == arm).any()):
+                panel.plot([], [], **styles[arm]._asdict(), label=arm)
+            for place, arm in enumerate(arms):
+                look = styles[arm]
+                shift = SLOTS * ((place + 0.5) / len(arms) - 0.5)
+                for (setting, lr), x in places.items():
+                    here = of_task[(of_task["setting"] == setting) & (of_task["lr"] == lr) & (of_task["arm"] == arm)]
+                    if len(here):
+                        _draw(panel, here, look, x + shift, SLOTS / len(arms))
+                        _count(panel, here, look, x, top - COUNT_ROW * place)
+                _mean_line(panel, of_task[of_task["arm"] == arm], {column: x + shift for column, x in places.items()}, look)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
-            for chosen in of_task.loc[of_task["chosen"], "lr"]:
-                panel.plot(
-                    chosen, 1.03, marker="v", color=style.INK, markersize=4, clip_on=False,
-                    transform=panel.get_xaxis_transform(), linestyle="none", label="chosen learning rate",
-                )  # fmt: skip
-            panel.set_title(f"{task}, {setting.replace('=', ' ')}" if setting else task, pad=11)
-            panel.set(xlabel="learning rate", ylabel=f"{split} {score.replace('_', ' ')}")
+            panel.set_title(_title(str(task), columns), pad=11)
+            panel.annotate(
+                "failed runs", (0, 0), (-4, top - COUNT_ROW * (len(arms) - 1) / 2), xycoords="axes fraction",
+                textcoords="offset points", ha="right", va="center", fontsize=7,
+            )  # fmt: skip
+            panel.set_xlabel("learning rate", labelpad=COUNT_ROW * len(arms) + 8)
+            panel.set_ylabel(axis_labels.of_score(*about.loc[task]))
         # The settings of a task share their scale, so that they can be compared.
-        for task in dict.fromkeys(about["task"]):
-            of_task = [panel for panel, name in zip(panels, about["task"], strict=True) if name == task]
+        for task in about.index:
+            of_task = [panel for panel, (name, _) in zip(panels, shown, strict=True) if name == task]
             low, high = zip(*(panel.get_ylim() for panel in of_task), strict=True)
             for panel in of_task:
                 panel.set_ylim(min(low), max(high))
         style.legend(figure)
     return figure
+
+
+Column = tuple[str, float]  # setting and learning rate
+
+
+def _panels(of_task: pd.DataFrame, task: str) -> list[tuple[str, list[Column]]]:
+    """Returns the task and the columns of each panel: one per setting, but for those of a single rate."""
+    settings = {
+        str(setting): [(str(setting), float(str(lr))) for lr in np.sort(rows["lr"].unique())]
+        for setting, rows in of_task.groupby("setting", sort=True, observed=True)
+    }
+    first, *others = settings
+    single = [name for name in others if len(settings[name]) == 1 < len(settings[first])]
+    whole = [*settings[first], *(column for name in single for column in settings[name])]
+    return [(task, whole), *((task, settings[name]) for name in others if name not in single)]
+
+
+def _title(task: str, columns: list[Column]) -> str:
+    setting = columns[0][0]
+    return f"{task}, {setting.replace('=', ' ')}" if setting else task
+
+
+def _columns(panel: Axes, columns: list[Column]) -> dict[Column, float]:
+    """Sets an axis with a column per learning rate, those of further settings apart; returns their middles."""
+    settings = list(dict.fromkeys(setting for setting, _ in columns))
+    places = {column: number + APART * settings.index(column[0]) for number, column in enumerate(columns)}
+    further = {setting: f"\n{setting.replace('=', ' ')}" for setting in settings[1:]}
+    panel.set_xticks(list(places.values()), [markup.FORMATS["lr"](lr) + further.get(setting, "") for setting, lr in columns])
+    panel.set_xlim(-0.5, max(places.values()) + 0.5)
+    panel.tick_params(axis="x", length=0)
+    for x in places.values():
+        panel.axvspan(x - SLOTS / 2 - 0.01, x + SLOTS / 2 + 0.01, color=COLUMN, linewidth=0, zorder=0)
+    return places
 
 
 def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
@@ -107,21 +152,40 @@ def _mean(group: pd.DataFrame) -> dict[Hashable, object]:
     return {**shared, **mean, "n": len(group), "failed": int(group["failed"].sum())}
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, arm: str, look: style.ArmStyle, side: float) -> None:
-    mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN]
-    at = mean["lr"] * 10 ** (side * MEAN_SHIFT)
+def _mean_line(panel: Axes, rows: pd.DataFrame, places: dict[Column, float], look: treatments.ArmStyle) -> None:
+    """Draws a thin line through the means of each setting."""
+    for setting, of_setting in rows[rows["series"] == MEAN].sort_values("lr").groupby("setting", observed=True):
+        ends = [
+            (places[str(setting), lr], score) for lr, score in of_setting[["lr", "score"]].to_numpy() if (setting, lr) in places
+        ]
+        if len(ends) > 1:
+            thin = {"edgecolor": look.color, "linestyle": look.linestyle, "linewidth": 0.8, "alpha": 0.6, "zorder": 1.5}
+            panel.add_patch(PathPatch(Path(ends), facecolor="none", **thin))
+
+
+def _draw(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle, at: float, width: float) -> None:
+    """Draws the runs of an arm at one learning rate, their mean, and of enough runs box and interval."""
+    mean, runs = rows[rows["series"] == MEAN].iloc[0], rows[rows["series"] == RUN].sort_values("seed")
+    boxed = len(runs) >= style.FEWEST and not style.mixed(runs["failed"])
     # Runs are spread in the order of the seeds, as failed runs of equal score would hide each other.
-    of_rate = runs.groupby("lr")["seed"]
-    place = (of_rate.rank(method="dense").astype(float) - 1) / (of_rate.transform("nunique") - 1).clip(lower=1)
-    run_at = runs["lr"] * 10 ** (side * np.interp(place, [0, 1], RUN_SHIFTS))
-    # No error bars, as they take lengths: a BCa interval of few runs need not contain the mean.
-    whole = mean["n"] >= style.FEWEST
-    panel.vlines(at[whole], mean.loc[whole, "low"], mean.loc[whole, "high"], color=look.color, linewidth=0.9, zorder=3)
-    panel.plot(at, mean["score"], **look._asdict(), zorder=3, label=arm)
-    style.run_points(panel, run_at, runs, look, size=3, alpha=0.6, markeredgewidth=0, zorder=2)
-    for lr, of_rate in runs.groupby("lr"):
-        if len(of_rate) >= style.FEWEST:
-            left, right = (
-                float(str(lr)) * 10 ** (side * shift) for shift in (BOX_SHIFT - BOX_WIDTH / 2, BOX_SHIFT + BOX_WIDTH / 2)
-            )
-            style.box(panel, (left + right) / 2, of_rate["score"], look, width=abs(right - left))
+    spread = width * (np.linspace(-0.42, 0.42, len(runs) + 2)[1:-1])
+    style.run_points(panel, pd.Series(at + spread, index=runs.index), runs, look, size=3.2, alpha=0.5 if boxed else 0.8)
+    wide: dict[str, Any] = {"markersize": 0.8 * 72 * width * panel.get_figure().get_figwidth() / 14, "markeredgewidth": 1.6}
+    panel.plot([at], [mean["score"]], marker="_", linestyle="none", color=look.color, zorder=3.2, **wide)
+    if len(runs) >= style.FEWEST:
+        panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)
+    if boxed:
+        style.box(panel, at, runs["score"], look, width=0.9 * width)
+    if mean["chosen"]:
+        panel.plot(
+            at, 1.03, marker="v", color=style.INK, markersize=4, clip_on=False, transform=panel.get_xaxis_transform(),
+            linestyle="none", label="chosen learning rate",
+        )  # fmt: skip
+
+
+def _count(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle, x: float, below: float) -> None:
+    mean = rows[rows["series"] == MEAN].iloc[0]
+    panel.annotate(
+        f"{mean['failed']}/{mean['n']}", (x, 0), (0, below), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="center", va="center", fontsize=7, color=look.color,
+    )  # fmt: skip

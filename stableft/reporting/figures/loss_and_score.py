@@ -4,6 +4,8 @@ Shows if an ever better fit of the training set costs anything. Mosbach et al. (
 protocol section 5.3.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,16 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import grid_axes, run_scores
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, grid_axes, run_scores
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Final score against training loss (mean over the last tenth of the steps), every run a point. Crosses: failed runs (final "
-    "score at or below the majority score). Dotted: majority score. Runs that diverged have no final loss and are not shown. "
-    "Colours and marks: the arm, whatever its learning rate."
+    "Final score of every run against its final training loss. Loss: mean over the last tenth of the steps; runs that "
+    "diverged have none. Colours: the arm, whatever its learning rate."
 )
-FEW_DECADES = 2.0  # a range of losses up to this also has labels at 2, 3 and 5 times the powers of ten
+HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 0.8}  # points below stay visible
+FEW_DECADES = 2.0  # a range of losses up to this also has labels between the powers of ten
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -55,13 +57,14 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     Each run is a point, a failed run a cross.
     """
     about = run_scores.final_scores(results).drop_duplicates("task")[["task", "split", "score_name"]]
-    measures = {task: f"{split} {score}".replace("_", " ") for task, split, score in about.itertuples(index=False, name=None)}
-    styles = style.arm_styles(frame["method"])
+    measures = {task: axis_labels.of_score(split, score) for task, split, score in about.itertuples(index=False, name=None)}
+    styles = treatments.arm_styles(frame["method"])
     with style.context():
         figure, panels = style.panels(frame["task"].nunique())
         for panel, (task, of_task) in zip(panels, frame.groupby("task", sort=False, observed=True), strict=True):
             for method, runs in of_task.groupby("method", sort=False, observed=True):
-                style.run_points(panel, runs["train_loss"], runs, styles[str(method)], label=str(method))
+                look = styles[str(method)]
+                style.run_points(panel, runs["train_loss"], runs, look, label=str(method), **HOLLOW, markeredgecolor=look.color)
             style.majority_line(panel, of_task["majority_score"].iloc[0])
             _axis(panel, of_task["train_loss"].to_numpy())
             lost = f"{of_task['failed'].sum()} of {len(of_task)} runs failed"  # their crosses may hide each other
@@ -73,8 +76,9 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
 def _axis(panel: Axes, losses: np.ndarray) -> None:
     low, high = losses.min() / 1.3, losses.max() * 1.3
     panel.set(xscale="log", xlim=(low, high))
-    few = np.log10(high / low) <= FEW_DECADES
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if few else (1,)))
+    decades = np.log10(high / low)
+    few = decades <= FEW_DECADES
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if few else (1,)))
     panel.xaxis.set_minor_locator(NullLocator())
     if few:
         panel.xaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))

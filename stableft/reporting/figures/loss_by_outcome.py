@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 
 from stableft.core.errors import TooFew
 from stableft.reporting import captions, grid_axes, run_scores, training_curves
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import CELL, Results
 
 FAILED, SUCCESSFUL = "failed", "successful"
 INTERVAL = 10  # steps per point, as the source logs them
 CAPTION = (
-    "Training loss of every run, a line each, as the mean over 10 steps. Failed: final score at or below the majority score, or "
-    "diverged. Where runs of a task differ in length: those of the length that most of them have."
+    "Training loss of every run, failed ones apart from successful ones. Means over 10 steps, of the runs of a task's most "
+    "common length."
 )
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFra
 
 def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     """Draws a row per task, failed runs left and successful ones right, on one scale."""
-    styles = style.arm_styles(frame["method"])
+    styles = treatments.arm_styles(frame["method"])
     tasks = [task for task in results.runs["task"].unique() if task in set(frame["task"])]
     with style.context():
         figure, panels = style.panels(2 * len(tasks))
@@ -74,7 +74,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, run: pd.DataFrame, look: style.ArmStyle, label: str) -> None:
+def _draw(panel: Axes, run: pd.DataFrame, look: treatments.ArmStyle, label: str) -> None:
     # A run that diverged before its second point would be an invisible line.
     marker = "." if len(run) == 1 else ""
     line = {"color": look.color, "linestyle": look.linestyle, "linewidth": 0.7, "alpha": 0.7, "in_layout": False}

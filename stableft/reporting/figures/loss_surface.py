@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import run_scores, training_curves
+from stableft.reporting import axis_labels, run_scores, training_curves
 from stableft.reporting.figures import style
 from stableft.reporting.rounding import exact
 from stableft.storage.records import CELL, Results
@@ -25,15 +25,14 @@ PANEL = (3.3, 2.3)
 MAP = "cividis"  # its lightness also rises without colour; dark is a low loss
 FLOOR = 1e-6  # losses below are drawn as this, because the scale is logarithmic
 NUM_LEVELS = 17
+MOST_DECADES = 3  # of losses that have ticks in between
 OF_NUMBERS = ("spearman", "pearson", "negative_rmse")  # scores of tasks whose loss is the squared error
 MARKERS = {"start": "o", "failed": "X", "successful": "*"}
 # Labels of the points (a, b): offset in points, and alignment. All are inside the panel and apart.
-BESIDE = {(0, 0): (0, -7, "center", "top"), (1, 0): (8, 6, "right", "bottom"), (0, 1): (-8, 6, "left", "bottom")}
+BESIDE = {(0, 0): (0, -7, "center", "top"), (1, 0): (8, 6, "right", "bottom"), (0, 1): (9, 0, "left", "center")}
 CAPTION = (
-    "Mean training loss, without dropout, at start + a (end of the one run - start) + b (end of the other - start), over all "
-    "weights, the head's included; on the same training examples at every point, as many as the bar says. Both runs start from "
-    "the same weights. Beside the two ends: the runs' arms and final scores. Levels are spaced logarithmically and shared by all "
-    "panels; where the loss is not finite, nothing is drawn."
+    "Training loss on the plane through the start of two runs and their ends. Points are start + a (end of the one run - "
+    "start) + b (end of the other - start), of all weights, without dropout, on the same training examples."
 )
 
 
@@ -90,17 +89,17 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             panel.set_title(f"{task}, seed {seed}" + (f", surface of {arm}" if arms > 1 else ""))
             # The three points, and axes with the names of the runs.
             for row in group[group["point"] != ""].itertuples():
-                _mark(panel, row, f"{scored.at[task, 'split']} {scored.at[task, 'score_name']}".replace("_", " "))
+                _mark(panel, row, axis_labels.of_score(*scored.loc[task, ["split", "score_name"]].astype(str)))
             first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
             panel.locator_params(nbins=5)
             panel.grid(False)
             panel.set(xlabel=f"a (from start to {first})", ylabel=f"b (from start to {second})", aspect="equal")
             # A bar as high as its panel.
-            bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=levels[::2])
+            bar = figure.colorbar(drawn, cax=panel.inset_axes((1.04, 0, 0.05, 1)), ticks=_ticks(levels))
             unit = "squared error" if scored.at[task, "score_name"] in OF_NUMBERS else "cross entropy, nats"
             bar.set_label(f"mean loss of {examples} training examples\n({unit})")
             bar.ax.minorticks_off()
-            bar.ax.set_yticklabels([f"{level:.3g}" for level in levels[::2]])
+            bar.ax.set_yticklabels([f"{tick:g}" for tick in _ticks(levels)])
     return figure
 
 
@@ -109,6 +108,14 @@ def _levels(losses: pd.Series) -> NDArray[np.float64]:
     if finite.empty:
         raise NotLogged("no point of any surface has a finite loss: the runs diverged")
     return exact(np.geomspace(finite.min(), max(finite.max(), 1.01 * finite.min()), NUM_LEVELS))
+
+
+def _ticks(levels: NDArray[np.float64]) -> list[float]:
+    """Returns 1, 2, 3, 5 and 7 times the powers of ten within the levels, of many decades only these powers."""
+    decades = np.arange(np.floor(np.log10(levels[0])), np.log10(levels[-1]) + 1)
+    steps = (1, 2, 3, 5, 7) if len(decades) <= MOST_DECADES else (1,)
+    ticks = [round(step * 10**decade, 10) for decade in decades.tolist() for step in steps]
+    return [tick for tick in ticks if levels[0] <= tick <= levels[-1]]
 
 
 def _num_examples(results: Results, task: str, arm: str) -> int:

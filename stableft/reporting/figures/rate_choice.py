@@ -10,19 +10,16 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput, NotLogged, TooFew
-from stableft.reporting import grid_axes, panel_parts
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, grid_axes, panel_parts
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.tuned_rates import tuned_scores
 from stableft.storage.records import Results
 
 VALIDATION, DIFFERENCE = "validation", "difference"
 OWN = "own"
 CAPTION = (
-    "Left: final validation score against learning rate, mean over the seeds that all rates of an arm have; small marks: single "
-    "runs. Triangles: the rates that an arm's validation scores choose. Right: score on other examples than those that chose the "
-    "rate, paired difference to the first arm by seed: each arm at its own best rate, and both at the best rate of one of them. "
-    "Marks: seeds; line: mean, from five seeds on with 95 % BCa bootstrap interval. Other examples: the test split, or, if a task "
-    "is scored on validation, each half of its examples at the rate that the other half chooses; such an arm can have two rates."
+    "Each arm at its own best learning rate, and both at one arm's. Left: validation score, triangles at the best rates. "
+    "Right: paired difference by seed on examples that did not choose: test, or each half of validation."
 )
 
 
@@ -70,7 +67,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a row per task: score against rate left, paired differences right."""
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
     first = str(frame.loc[frame["panel"] == VALIDATION, "arm"].iloc[0])
-    styles = style.arm_styles(sorted(frame["arm"].unique()))
+    styles = treatments.arm_styles(sorted(frame["arm"].unique()))
     tasks = list(frame["task"].unique())
     with style.context():
         figure, panels = style.panels(2 * len(tasks))
@@ -78,10 +75,11 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             of_task = frame[frame["task"] == task]
             left, right = panels[2 * place : 2 * place + 2]
             _draw_rates(left, of_task[of_task["panel"] == VALIDATION], first, styles)
-            left.set(xlabel="learning rate", ylabel=f"validation {str(names[task]).replace('_', ' ')}")
+            left.set(xlabel="learning rate", ylabel=axis_labels.of_score("validation", str(names[task])))
             left.set_title(str(task), pad=17)
             _draw_differences(right, of_task[of_task["panel"] == DIFFERENCE], styles)
-            right.set(title=f"{task}, difference to {first}", xlabel="", ylabel=f"{str(names[task]).replace('_', ' ')}, difference")
+            right.set(title=f"{task}, difference to {first}", xlabel="")
+            right.set_ylabel(f"{axis_labels.score_name(str(names[task]))}, difference")
         style.legend(figure)
     return figure
 
@@ -105,7 +103,7 @@ def _differences(arm: pd.DataFrame, first: pd.DataFrame, task: str) -> list[dict
     return rows
 
 
-def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, style.ArmStyle]) -> None:
+def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, treatments.ArmStyle]) -> None:
     panel_parts.rate_axis(panel, np.sort(rows["lr"].unique().astype(float)))
     for arm, of_arm in rows.groupby("arm", sort=False):
         look = styles[str(arm)]
@@ -120,7 +118,7 @@ def _draw_rates(panel: Axes, rows: pd.DataFrame, first: str, styles: dict[str, s
         )  # fmt: skip
 
 
-def _draw_differences(panel: Axes, rows: pd.DataFrame, styles: dict[str, style.ArmStyle]) -> None:
+def _draw_differences(panel: Axes, rows: pd.DataFrame, styles: dict[str, treatments.ArmStyle]) -> None:
     panel.axhline(0, color=style.INK, linestyle=":", linewidth=0.8, zorder=1)
     groups = list(rows.groupby(["arm", "comparison"], sort=False))
     labels = []

@@ -17,12 +17,10 @@ from stableft.storage.records import CELL, Results
 
 FAILED, SUCCESSFUL = "failed", "successful"
 CAPTION = (
-    "L2 norm of each block's gradient before clipping, of single runs. Left: the first failed one (final score at or below the "
-    "majority score), of the first arm that has runs of both kinds, if there is one. Right: a successful one of that arm, or else "
-    "of the arm next to it, if possible of the same seed. Runs that diverged are not shown. Where runs of a task differ in length: "
-    "those of the length that most of them have."
+    "Gradient norms of each block, one failed run beside one successful run. L2 norm before clipping; the first failed run "
+    "of an arm with both kinds if there is one, and the nearest successful one."
 )
-lead = captions.arms_drawn
+note = captions.arms_drawn
 
 
 def data(results: Results, *, arms: Collection[str] | None = None) -> pd.DataFrame:

@@ -17,18 +17,18 @@ from stableft.core import schedule
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput
 from stableft.reporting import training_curves
-from stableft.reporting.figures import style
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Learning rate of each update, from each arm's configuration (closed form). Arms of one schedule share a panel. Parts of the "
-    "model that have one rate share a line; dark blocks are low."
+    "Learning rate of each update, from each arm's configuration (closed form). Parts of the model that have one rate share "
+    "a line; dark blocks are low."
 )
 MOST_NAMED = 6  # with more lines a legend names only the lowest, the middle one and the upper two
-TITLE = 44  # letters of arms' names that fit above a panel
+TITLE, LABEL = {2: 40, 3: 26}, 12  # letters of arms' names that fit above a panel, by panels of a row; and into its legend
 ALL, SEPARATOR = "all parts", ", "
-BESIDE = 1.0  # inches for a panel's legend
+ABOVE = 1.45  # height of a panel in highest rates, for its legend
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -63,20 +63,37 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, _: Results) -> Figure:
-    """Draws one panel per task and schedule, with a line per rate and a legend next to the panel.
+    """Draws one panel per task and schedule by parts, with a line per rate.
 
+    Schedules that give all parts one rate share a panel of the task, with the look of their first arm.
     The panels of a task share their scale.
     """
     highest = frame.groupby("task", sort=False)["lr"].max().to_dict()
-    groups = frame.groupby(["task", "arms"], sort=False)
+    styles = treatments.arm_styles(dict.fromkeys(arm for arms in frame["arms"].unique() for arm in str(arms).split(SEPARATOR)))
     with style.context():
-        figure, panels = style.panels(groups.ngroups, width=style.PANEL[0] + BESIDE)
-        for panel, ((task, arms), lines) in zip(panels, groups, strict=True):
-            _draw(panel, lines)
-            panel.set_title(f"{task}: {_shorten(str(arms).split(SEPARATOR))}")
-            panel.set(xlabel="step", ylabel="learning rate", ylim=(0, 1.05 * highest[task]), xlim=(0, None))
+        shown = [(str(task), panel) for task, of_task in frame.groupby("task", sort=False) for panel in _panels(of_task)]
+        columns = 3 if len(shown) in (3, 5, 6) or len(shown) > 8 else 2
+        figure, panels = style.panels(len(shown), style.THIRD if columns == 3 else style.PANEL[0], columns=columns)
+        for panel, (task, lines) in zip(panels, shown, strict=True):
+            names = list(lines["arms"].unique())
+            if set(lines["parts"]) == {ALL}:
+                _draw_whole(panel, lines, styles)
+            else:
+                _draw(panel, lines)
+            title = _shorten(names[0].split(SEPARATOR), TITLE[columns]) if len(names) == 1 else "one rate for all parts"
+            panel.set_title(f"{task}: {title}", fontsize=7.5)
+            panel.set(xlabel="step", ylabel="learning rate", ylim=(0, ABOVE * highest[task]), xlim=(0, None))
             panel.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+            if len(panel.lines) > 1:
+                panel.legend(loc="upper right", handlelength=1.6, borderaxespad=0.0, fontsize=7)
     return figure
+
+
+def _panels(of_task: pd.DataFrame) -> list[pd.DataFrame]:
+    """Returns the lines of each panel of a task: first all schedules with one rate for all parts."""
+    schedules = {str(arms): lines for arms, lines in of_task.groupby("arms", sort=False)}
+    whole = [lines for lines in schedules.values() if set(lines["parts"]) == {ALL}]
+    return [*([pd.concat(whole)] if whole else []), *(lines for lines in schedules.values() if set(lines["parts"]) != {ALL})]
 
 
 def corners(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -116,11 +133,18 @@ def _draw(panel: Axes, lines: pd.DataFrame) -> None:
         top = place == len(names) - 1
         panel.plot(line["step"], line["lr"], color=colors[place], linewidth=1.2, linestyle="--" if top and place else "-",
                    label=name if name in named else "_")  # fmt: skip
-    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _shorten(arms: Sequence[str]) -> str:
-    """Joins as many names as fit into a title, and counts the others."""
-    shown = [arm for place, arm in enumerate(arms) if sum(map(len, arms[: place + 1])) + 2 * place <= TITLE] or arms[:1]
+def _draw_whole(panel: Axes, lines: pd.DataFrame, styles: dict[str, treatments.ArmStyle]) -> None:
+    for arms, line in lines.groupby("arms", sort=False):
+        names = str(arms).split(SEPARATOR)
+        look = styles[names[0]]
+        label = _shorten(names, LABEL) if lines["arms"].nunique() > 1 else ALL
+        panel.plot(line["step"], line["lr"], color=look.color, linestyle=look.linestyle, linewidth=1.2, label=label)
+
+
+def _shorten(arms: Sequence[str], letters: int) -> str:
+    """Joins as many names as fit into some letters, and counts the others."""
+    shown = [arm for place, arm in enumerate(arms) if sum(map(len, arms[: place + 1])) + 2 * place <= letters] or arms[:1]
     more = len(arms) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

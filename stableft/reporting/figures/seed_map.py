@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import grid_axes
+from stableft.reporting import axis_labels, grid_axes
 from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
@@ -21,11 +21,8 @@ MAP, DARK = "cividis", 0.48  # its lightness also rises without colour; text is 
 MARGINS = ("min", "mean", "max", "std")
 WIDEST = 8  # order seeds; a map with more takes the whole width
 CAPTION = (
-    "Last score on validation, or the final score of a task without it, for each init seed (head, and what else is drawn anew) and "
-    "each order seed (order of the data, and dropout). "
-    "Margins: least, mean, greatest score and standard deviation (n - 1) of a row or column; at their crossings: of all runs. "
-    "Crosses: failed runs (final score at or below the majority score, or diverged). Colours: from the lowest to the highest score "
-    "of a task."
+    "Last validation score for each init seed (head, and what else is drawn anew) and order seed (data, dropout). Margins: "
+    "least, mean, greatest, standard deviation. Crosses: failed runs. A task without validation: final score."
 )
 
 
@@ -56,7 +53,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws one panel per task and method, with init seeds downwards and order seeds to the right."""
     about = grid_axes.seed_scores(results).drop_duplicates("task")
     names = about[["task", "split", "score_name"]].itertuples(index=False)
-    measured = {str(task): f"{split} {score}" for task, split, score in names}
+    measured = {str(task): axis_labels.of_score(split, score) for task, split, score in names}
     # Panels are as large as their cells need; the colours of a task's panels share one range.
     shown = list(frame.groupby(["task", "method"], sort=False))
     columns, rows = (frame[name].nunique() for name in ("order", "init"))
@@ -66,8 +63,9 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
         for panel, ((task, method), group) in zip(panels, shown, strict=True):
             of_task = frame.loc[(frame["task"] == task) & ~frame["init"].isin(MARGINS) & ~frame["order"].isin(MARGINS), "score"]
             _draw(panel, group, float(of_task.min()), float(of_task.max()))
-            panel.set_title(f"{task}, {method}: {measured[str(task)].replace('_', ' ')}")
-            panel.set(xlabel="order seed", ylabel="init seed")
+            panel.set_title(f"{task}, {method}: {measured[str(task)]}")
+            panel.set_xlabel("order seed", x=(columns - len(MARGINS)) / columns / 2)
+            panel.set_ylabel("init seed", y=1 - (rows - len(MARGINS)) / rows / 2)
     return figure
 
 

@@ -1,30 +1,31 @@
-"""Style of all figures, and their files: same arm, same look; same figure, same bytes.
+"""Style of all figures, and their files: sizes, legends and marks; same figure, same bytes.
 
 Functions import seaborn only to draw, because it imports pyplot and most commands need neither.
 """
 
 import io
-import itertools
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
 from stableft.core.files import write_whole
+from stableft.reporting.figures.treatments import ArmStyle, Color
 from stableft.reporting.rounding_renderer import rounded_coordinates
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
+THIRD = 2.3  # inches: a third of a page
 LEGEND_HEIGHT, LEGEND_ROWS, LEGEND_ROW = 0.35, 2, 0.15  # inches; rows that fit into them; inches of a further row
 LEGEND_HANDLE, LEGEND_LETTER = 0.48, 0.056  # inches of an entry without its label, and of each letter
 INK, LIGHT_INK, PUBLISHED_INK = "#333333", "#999999", "#777777"
@@ -63,105 +64,9 @@ METADATA: dict[str, dict[str, str | None]] = {
 DESCRIPTION = {"pdf": "Subject", "png": "Description", "svg": "Description"}
 LAYOUT_PASSES = 2  # if the panels' aspect is fixed, the first pass leaves labels outside
 
-Color = tuple[float, float, float]
-Line = str | tuple[int, tuple[float, ...]]
-
-
-class ArmStyle(NamedTuple):
-    """The look of one arm. Arms differ in all three, so that they stay apart without colour."""
-
-    color: Color
-    marker: str
-    linestyle: Line
-
-
-MARKERS = ("^", "D", "v", "<", ">", "P", "p", "*", "h")  # no cross: that is a failed run
-LINES: Sequence[Line] = ("-.", ":", (0, (6, 1.5)), (0, (4, 1, 1, 1, 1, 1)))  # all with gaps, so that a line below stays visible
-FAMILY = re.compile(r"\+?([^ +]+)")  # of ``+reinit`` and of ``reinit 200``: reinit
-MOST_SHADES = 3  # more than these need several hues
-FEWEST = 5  # runs for a box; the quartiles of fewer would be the runs themselves
+FEWEST = 5  # runs for a box or an interval; the quartiles of fewer would be the runs themselves
+MIXED = 0.1  # least share of failed runs, and of others, of an arm that is in two places
 PUBLISHED_MARKERS = ("D", "s", "^", "o", "v")  # open and grey, unlike any arm
-
-
-@cache
-def known_arms() -> dict[str, ArmStyle]:
-    """Returns the fixed looks, by arm.
-
-    ``standard`` and ``basic`` are names of ``corrected`` in other experiments; no experiment has two of
-    the three.
-    """
-    from seaborn import color_palette
-
-    blue, orange, green, vermilion, pink, *_ = color_palette("colorblind")
-    corrected = ArmStyle(blue, "o", "-")
-    return {
-        **dict.fromkeys(("corrected", "standard", "basic"), corrected),
-        "uncorrected": ArmStyle(vermilion, "s", "--"),
-        "reinit": ArmStyle(green, "^", "-."),
-        "llrd": ArmStyle(pink, "D", ":"),
-        "pooler": ArmStyle(orange, "v", "--"),
-    }
-
-
-@cache
-def other_colors() -> tuple[Color, ...]:
-    """Returns the colours for arms without a fixed look.
-
-    First seaborn's palette without its grey and its yellow, too faint for lines on white; its brown is
-    last. In between black and two of Tol's muted colours (personal.sron.nl/~pault).
-    """
-    from seaborn import color_palette
-
-    _, orange, green, _, pink, brown, _, _, _, sky = color_palette("colorblind")
-    return (sky, orange, green, pink, *color_palette(["#000000", "#882255", "#332288"]), brown)
-
-
-def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Returns the look of each arm, independent of their order.
-
-    Known arms have a fixed look; others get one by alphabetical position. Arms with the same first word
-    are a family, such as ``standard 96`` and ``standard 200``. A family has the colour of the arm of
-    that name, in shades from light to dark in the order of their numbers.
-    """
-    # Families and their members are sorted by name: looks do not depend on the order of the arms.
-    names = list(dict.fromkeys(arms))
-    families: dict[str, list[str]] = {}
-    for name in sorted(names, key=_by_number):
-        families.setdefault(_family(name), []).append(name)
-    # Colours, marks and lines of known arms are not used for others.
-    known = {family: look for family, look in known_arms().items() if family in families}
-    taken = {part for look in known.values() for part in look}
-    colors = itertools.cycle(color for color in other_colors() if color not in taken)
-    markers = itertools.cycle(marker for marker in MARKERS if marker not in taken)
-    lines = itertools.cycle(line for line in LINES if line not in taken)
-    styles = {}
-    for family, members in sorted(families.items()):
-        base = known[family].color if family in known else next(colors)
-        shades = _shades(base, len(members), plain=members[0].removeprefix("+") == family)
-        for name, shade in zip(members, shades, strict=True):
-            fixed = known.get(name.removeprefix("+"))
-            styles[name] = fixed or ArmStyle(shade, next(markers), next(lines))
-    return {name: styles[name] for name in names}
-
-
-def _family(name: str) -> str:
-    match = FAMILY.match(name)
-    return match[1] if match else name
-
-
-def _by_number(name: str) -> list[tuple[int, str]]:
-    """Returns a sort key: ``standard 96`` comes before ``standard 200``."""
-    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _shades(base: Color, count: int, plain: bool) -> list[Color]:
-    """Returns ``count`` colours from light to dark; with ``plain`` the first is ``base`` itself."""
-    from seaborn import blend_palette, color_palette
-
-    if count > MOST_SHADES:
-        return [*([base] if plain else []), *color_palette("flare", count - plain)]
-    light, dark = blend_palette([base, "white"], 4)[1], blend_palette([base, "black"], 3)[1]
-    return blend_palette([base, dark] if plain or count == 1 else [light, base, dark], count)
 
 
 def depth_colors(count: int) -> list[Color]:
@@ -193,12 +98,17 @@ def context() -> Iterator[None]:
 def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], columns: int = 2) -> tuple[Figure, list[Axes]]:
     """Builds a figure of ``count`` equal panels with room for a legend above.
 
+    Three panels of the usual width are narrower and beside each other, as a second row would have a
+    hole.
+
     Args:
         count: Number of panels.
         width: Of a panel, in inches.
         height: Of a panel, in inches.
         columns: At most.
     """
+    if (count, columns, width) == (3, 2, PANEL[0]):
+        columns, width = 3, THIRD
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(width * columns, height * rows + LEGEND_HEIGHT), layout="constrained")
@@ -208,16 +118,17 @@ def panels(count: int, width: float = PANEL[0], height: float = PANEL[1], column
 def legend(figure: Figure, columns: int | None = None) -> None:
     """Adds one legend above all panels, so that it hides no data.
 
-    A label of several panels is listed once. A label longer than the figure's width is broken into
-    lines. The figure grows if its legend has more rows than there is room for, and shrinks if there is
-    no legend.
+    A label of several panels is listed once, a line outside its panel's limits not at all. A label
+    longer than the figure's width is broken into lines. The figure grows if its legend has more rows
+    than there is room for, and shrinks if there is no legend.
     """
     # Entries by label, in the order of the panels.
     entries = {}
     letters = int((figure.get_figwidth() - LEGEND_HANDLE) / LEGEND_LETTER)
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(textwrap.fill(label, letters), handle)
+            if _visible(axes, handle):
+                entries.setdefault(textwrap.fill(label, letters), handle)
     if not entries:
         figure.set_figheight(figure.get_figheight() - LEGEND_HEIGHT)
         return
@@ -226,6 +137,20 @@ def legend(figure: Figure, columns: int | None = None) -> None:
     rows = -(-(len(entries) + sum(label.count("\n") for label in entries)) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - LEGEND_ROWS))
     figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(columns, len(entries)))
+
+
+def _visible(axes: Axes, handle: Artist) -> bool:
+    """Tells whether a part of a line lies within the limits of its panel; an empty line stands for others."""
+    if not isinstance(handle, Line2D) or not handle.get_clip_on() or not len(np.asarray(handle.get_xdata())):
+        return True
+    inside = np.True_
+    limits = (axes.get_xlim(), axes.get_ylim())
+    of_data = handle.get_transform().contains_branch_seperately(axes.transData)
+    for own, ends, values in zip(of_data, limits, (handle.get_xdata(), handle.get_ydata()), strict=True):
+        if own:
+            places = np.asarray(axes.convert_xunits(values), dtype=np.float64)
+            inside = inside & (places >= min(ends)) & (places <= max(ends))
+    return bool(np.any(inside))
 
 
 def _columns(labels: Sequence[str], width: float) -> int:
@@ -270,10 +195,13 @@ def save(figure: Figure, stem: Path, description: str | None = None) -> list[Pat
     return written
 
 
-def majority_line(axes: Axes, score: float) -> None:
-    """Draws a dotted line at the threshold for failed runs; nothing if ``score`` is NaN."""
+def majority_line(axes: Axes, score: float, flip: bool = False) -> None:
+    """Draws a dotted line at the threshold for failed runs; nothing if ``score`` is NaN.
+
+    With ``flip`` scores are on the horizontal axis.
+    """
     if score == score:
-        axes.axhline(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
+        (axes.axvline if flip else axes.axhline)(score, color=INK, linestyle=":", linewidth=0.8, zorder=1, label="majority score")
 
 
 def nothing(axes: Axes, why: str) -> None:
@@ -291,7 +219,9 @@ def same_scale(axes: Axes, values: pd.Series) -> None:
         axes.set_ylim(low - margin, high + margin)
 
 
-def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int) -> None:
+def published_points(
+    axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLike, label: str, place: int, flip: bool = False
+) -> None:
     """Draws published numbers, open and grey, with bars of one standard deviation to either side.
 
     Args:
@@ -299,12 +229,13 @@ def published_points(axes: Axes, x: ArrayLike, values: ArrayLike, stds: ArrayLik
         x, values, stds: One for each number; NaN in stds: no bar.
         label: Its entry in the legend.
         place: Index of the source among the figure's sources; decides its mark.
+        flip: True: values are on the horizontal axis.
     """
     marker = PUBLISHED_MARKERS[place % len(PUBLISHED_MARKERS)]
     ends = np.asarray(values, dtype=np.float64) + np.outer((-1.0, 1.0), np.asarray(stds, dtype=np.float64))
-    axes.vlines(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
+    (axes.hlines if flip else axes.vlines)(x, *ends, color=PUBLISHED_INK, linewidth=1.1, zorder=3.4)
     look = {"markerfacecolor": "white", "markersize": 5.5, "markeredgewidth": 1.1}
-    axes.plot(x, values, marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)
+    axes.plot(*_turned(x, values, flip), marker=marker, linestyle="none", color=PUBLISHED_INK, zorder=3.5, label=label, **look)
 
 
 def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, label: str) -> None:
@@ -313,16 +244,27 @@ def published_line(axes: Axes, x: ArrayLike, values: ArrayLike, marker: str, lab
     axes.plot(x, values, marker=marker, **look, zorder=2.2, label=label)
 
 
-def box(axes: Axes, x: float, scores: pd.Series, look: ArmStyle, width: float) -> None:
-    """Draws an arm's quartiles, with whiskers to 1.5 interquartile ranges; ``width`` in units of x."""
+def mixed(failed: pd.Series) -> bool:
+    """Tells whether some runs of an arm fail and some do not, so that hardly one might lie in its box."""
+    return MIXED <= float(failed.astype(bool).mean()) <= 1 - MIXED
+
+
+def box(axes: Axes, x: float, scores: pd.Series, look: ArmStyle, width: float, flip: bool = False) -> None:
+    """Draws an arm's quartiles, with whiskers to 1.5 interquartile ranges; ``width`` in units of x.
+
+    With ``flip`` scores are on the horizontal axis.
+    """
     line = {"color": look.color, "linewidth": 0.9}
     axes.boxplot(
         scores, positions=[x], widths=width, showfliers=False, manage_ticks=False, boxprops=line,
+        orientation="horizontal" if flip else "vertical",
         medianprops={**line, "linewidth": 1.8}, whiskerprops=line, capprops=line,
     )  # fmt: skip
 
 
-def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, **good: object) -> None:
+def run_points(
+    axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, size: float | None = None, flip: bool = False, **good: object
+) -> None:
     """Draws each run of an arm as a point at its ``score``, and failed ones as crosses.
 
     Crosses have one entry in the legend.
@@ -333,19 +275,35 @@ def run_points(axes: Axes, x: pd.Series, runs: pd.DataFrame, look: ArmStyle, siz
         runs: Columns ``score`` and ``failed``.
         look: Of the arm.
         size: Of the points; None: the style's default.
+        flip: True: scores are on the horizontal axis.
         good: Changes to the look of the points of successful runs.
     """
     lost = runs["failed"].astype(bool)
     points = {"linestyle": "none", "color": look.color}
     edge = {"markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
-    axes.plot(x[~lost], runs["score"][~lost], marker=look.marker, **points, **{**edge, **good})
+    axes.plot(*_turned(x[~lost], runs["score"][~lost], flip), marker=look.marker, **points, **{**edge, **good})
     if lost.any():
         cross = {"marker": "x", "markersize": 4, "markeredgewidth": 0.9}
-        axes.plot(x[lost], runs["score"][lost], zorder=2.8, **points, **cross)
+        axes.plot(*_turned(x[lost], runs["score"][lost], flip), zorder=3.3, **points, **cross)
         axes.plot([], [], linestyle="none", color=INK, **cross, label="failed run")
 
 
-def band(axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10) -> None:
-    """Draws ``value`` as an arm's line, shaded from ``low`` to ``high``, with about ``marks`` marks."""
-    axes.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, linewidth=0, zorder=1.5)
-    axes.plot(x, rows["value"], **look._asdict(), markevery=max(1, len(rows) // marks), zorder=2.5, label=label)
+def _turned(x: ArrayLike, y: ArrayLike, flip: bool) -> tuple[ArrayLike, ArrayLike]:
+    return (y, x) if flip else (x, y)
+
+
+def band(
+    axes: Axes, x: ArrayLike, rows: pd.DataFrame, look: ArmStyle, label: str, marks: int = 10, *, shaded: bool = True,
+    wide: bool = False,
+) -> None:  # fmt: skip
+    """Draws ``value`` as an arm's line with about ``marks`` marks, shaded from ``low`` to ``high``.
+
+    With ``wide`` the line is wide and pale and has no marks, so that an equal line on it leaves it
+    visible.
+    """
+    if shaded:
+        axes.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, linewidth=0, zorder=1.5)
+    if wide:
+        axes.plot(x, rows["value"], color=look.color, linewidth=4, alpha=0.35, zorder=2.2, label=label, solid_capstyle="round")
+    else:
+        axes.plot(x, rows["value"], **look._asdict(), markevery=max(1, len(rows) // marks), zorder=2.5, label=label)

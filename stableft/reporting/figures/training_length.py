@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stableft.reporting import grid_axes, majority_scores
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, grid_axes, majority_scores
+from stableft.reporting.figures import style, treatments
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
 CAPTION = (
-    "Validation score after the last step against the number of steps. Each point is of runs of its own, whose schedule is that "
-    "long. Mean over seeds; shaded: from the least to the greatest. Dotted: majority score. Open grey marks, if any: published."
+    "Validation score against the number of steps, of runs whose schedule is that long. Mean over seeds, shaded from the "
+    "least to the greatest run."
 )
 OURS, PUBLISHED = "ours", "published"
 
@@ -66,7 +66,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
     if "series" in frame:
         others, frame = frame[frame["series"] == PUBLISHED], frame[frame["series"] == OURS]
     names = results.runs.drop_duplicates("task").set_index("task")["score_name"]
-    styles = style.arm_styles(frame["method"])
+    styles = treatments.arm_styles(frame["method"])
     with style.context():
         figure, panels = style.panels(len(names))
         for panel, (task, score) in zip(panels, names.items(), strict=True):
@@ -81,7 +81,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
             steps = sorted(of_task["steps"].unique())
             panel.set_xticks(steps, [f"{step:,}" for step in steps])
             panel.xaxis.set_minor_locator(NullLocator())
-            panel.set(title=task, xlabel="total steps", ylabel=f"validation {str(score).replace('_', ' ')}")
+            panel.set(title=task, xlabel="total steps", ylabel=axis_labels.of_score("validation", str(score)))
         style.legend(figure)
     return figure
 

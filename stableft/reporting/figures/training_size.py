@@ -9,16 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft import statistics
-from stableft.reporting import grid_axes
-from stableft.reporting.figures import style
+from stableft.reporting import axis_labels, grid_axes
+from stableft.reporting.figures import style, treatments
 from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
 CAPTION = (
-    "Left: final score against the number of training examples. Points: runs, crosses: failed ones; lines: means. Right: share "
-    "of failed runs with its 95 % Wilson interval. Sizes are evenly spaced; below each, n: the runs of each method, every seed of "
-    "every draw of examples. Runs of one draw share their examples, so the intervals are too narrow. std_draws and std_seeds of "
-    "the numbers: standard deviation of the means of draws, and of the seeds within a draw. Dotted: majority score."
+    "Score and share of failed runs against the number of training examples, sizes evenly spaced. Below each, n: every seed "
+    "of every draw. Runs of a draw share examples, so the 95 % Wilson intervals are too narrow."
 )
 ROOM = 0.8  # width of all methods at one size; the next one is 1 away
 USED = 0.85  # share of a method's width that its points take
@@ -56,7 +54,7 @@ def data(results: Results) -> pd.DataFrame:
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
     """Draws a row per task: scores left, shares of failed runs right, one line per method."""
     about = results.runs.drop_duplicates("task").set_index("task")
-    styles = style.arm_styles(frame["method"])
+    styles = treatments.arm_styles(frame["method"])
     methods = list(styles)
     offsets = dict(zip(methods, ROOM * ((np.arange(len(methods)) + 0.5) / len(methods) - 0.5), strict=True))
     with style.context():
@@ -69,7 +67,7 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 _draw(scores, failed, x, of_method, styles[str(method)], str(method), ROOM * USED / len(methods))
             style.majority_line(scores, of_task["majority_score"].iloc[0])
             labels = _labels(of_task[of_task["series"] == MEAN], sizes)
-            name = f"{about.loc[str(task), 'score_split']} {str(about.loc[str(task), 'score_name']).replace('_', ' ')}"
+            name = axis_labels.of_score(*about.loc[str(task), ["score_split", "score_name"]].astype(str))
             for panel, title in ((scores, name), (failed, "share of failed runs")):
                 panel.set_xticks(range(len(sizes)), labels)
                 panel.set(title=task, xlabel="training examples", ylabel=title, xlim=(-0.6, len(sizes) - 0.4))
@@ -92,7 +90,9 @@ def _summary(runs: pd.DataFrame) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _draw(scores: Axes, failed: Axes, x: pd.Series, rows: pd.DataFrame, look: style.ArmStyle, method: str, width: float) -> None:
+def _draw(
+    scores: Axes, failed: Axes, x: pd.Series, rows: pd.DataFrame, look: treatments.ArmStyle, method: str, width: float
+) -> None:
     mean, runs = rows[rows["series"] == MEAN], rows[rows["series"] == RUN].sort_values("seed", kind="stable")
     # The points of a size are in the order of their seeds, so that equal scores can be counted.
     place = runs.groupby("examples").cumcount() / (runs.groupby("examples")["seed"].transform("size") - 1).clip(lower=1)

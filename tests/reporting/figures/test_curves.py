@@ -1,13 +1,15 @@
 """The numbers drawn, against sums done by hand; never pixels."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from stableft.core.errors import MissingInput
-from stableft.reporting.figures import curves
+from stableft.reporting.figures import curves, treatments
 from stableft.reporting.tables import score_summary
 from tests.helpers import synthetic
 
@@ -144,6 +146,63 @@ def test_arms_can_be_chosen_and_keep_their_look() -> None:
     options = {"split": "validation", "metric": "score"}
     chosen = synthetic.figure(curves, results, **options, arms=["uncorrected lr=5e-05"]).axes[0].lines
     (line,) = [line for line in chosen if line.get_label() == "uncorrected lr=5e-05"]
-    whole = {line.get_label(): line for line in synthetic.figure(curves, results, **options).axes[0].lines}
-    assert line.get_color() == whole["uncorrected lr=5e-05"].get_color()
+    panels = {axes.get_title(): axes for axes in reversed(synthetic.figure(curves, results, **options).axes)}
+    same = [other for other in panels["uncorrected lr=5e-05"].lines if other.get_color() == line.get_color()]
+    assert any(np.array_equal(other.get_ydata(), line.get_ydata()) for other in same)
     assert not [line for line in chosen if str(line.get_label()).startswith("corrected")]
+
+
+def _means(axes: Axes) -> list[np.ndarray]:
+    return [np.asarray(line.get_ydata()) for line in axes.lines if line.get_linewidth() > 1.2 and len(np.asarray(line.get_ydata()))]
+
+
+def test_each_of_many_arms_has_a_panel_with_the_first_arm_below_it() -> None:
+    results = synthetic.lr_grid(2)
+    frame = curves.data(results, split="train", metric="loss").query("task == 'rte' and series == 'mean'")
+    names = list(frame["arm"].unique())
+    shown = synthetic.figure(curves, results, split="train", metric="loss").axes
+    panels = [axes for axes in shown if axes.get_title() in names][: len(names) - 1]
+    assert [axes.get_title() for axes in panels] == names[1:]
+    assert shown[0].get_title() == "all arms", "nine panels leave one of ten free"
+    curve = {arm: frame.loc[frame["arm"] == arm, "value"].to_numpy() for arm in names}
+    for axes in panels:
+        for drawn, arm in zip(_means(axes), (names[0], axes.get_title()), strict=True):
+            np.testing.assert_array_equal(drawn, curve[arm])
+    assert len({axes.get_ylim() for axes in panels}) == 1
+    assert [line.get_linewidth() for line in panels[0].lines][:2] == [4, 1.3], "an equal curve leaves the wide one visible"
+
+
+def test_arms_that_end_in_numbers_share_a_panel_per_number_and_look_like_their_treatment() -> None:
+    results = synthetic.lengths(2)
+    frame = curves.data(results, split="train", metric="loss")
+    lengths = list(dict.fromkeys(arm.split(" ")[1] for arm in frame["arm"]))
+    assert len(lengths) > 2
+    axes = synthetic.figure(curves, results, split="train", metric="loss").axes
+    assert [panel.get_title() for panel in axes][: len(lengths)] == [f"{length} steps" for length in lengths]
+    known = treatments.known_arms()
+    colors = {line.get_label(): line.get_color() for line in axes[0].lines}
+    assert (colors["standard"], colors["reinit"]) == (known["corrected"].color, known["reinit"].color)
+
+
+def test_pairs_of_arms_share_a_panel() -> None:
+    results = synthetic.grid(3)
+    figure = synthetic.figure(curves, results, split="train", metric="loss", pairs=[("corrected",), ("uncorrected", "corrected")])
+    assert [axes.get_title() for axes in figure.axes] == ["corrected", "uncorrected and corrected"] * 2
+    assert [axes.get_ylabel() for axes in figure.axes] == ["rte\ntrain loss", "", "tnews_1k\ntrain loss", ""]
+
+
+def test_an_interval_needs_five_runs_and_a_range_two() -> None:
+    for seeds, band, drawn in ((4, "interval", False), (5, "interval", True), (2, "range", True), (1, "range", False)):
+        results = synthetic.grid(seeds, diverged=False)
+        figure = synthetic.figure(curves, results, split="validation", metric="score", band=band)
+        assert bool(figure.axes[0].collections) == drawn, (seeds, band)
+        names = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert bool({"95 % interval", "least to greatest run"} & set(names)) == drawn
+
+
+def test_the_axis_says_how_many_examples_are_scored() -> None:
+    results = synthetic.grid(2)
+    configs = [json.dumps({**json.loads(text), "evaluation": {"num_examples": 200}}) for text in results.runs["config"]]
+    limited = replace(results, runs=results.runs.assign(config=configs))
+    figure = synthetic.figure(curves, limited, split="validation", metric="score")  # rte is scored on all of them
+    assert [axes.get_ylabel() for axes in figure.axes] == ["validation accuracy", "validation accuracy\n(200 examples)"]

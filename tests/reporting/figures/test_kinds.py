@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.published import PUBLISHED
-from stableft.reporting import figures, majority_scores, report
+from stableft.reporting import figures, html_page, majority_scores, report
 from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length, training_size
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -101,14 +101,29 @@ def kinds() -> dict[str, ModuleType]:
 
 
 @pytest.mark.parametrize("name", sorted(kinds()))
+def test_a_caption_is_two_lines_that_begin_with_what_is_shown(name: str) -> None:
+    kind = kinds()[name]
+    for options in SHOWN[name][1]:
+        lead, note = (getattr(kind, part)(**options) if hasattr(kind, part) else "" for part in ("lead", "note"))
+        caption = " ".join(filter(None, [lead, kind.CAPTION, note]))
+        title = html_page.SENTENCE_END.split(caption)[0]
+        assert len(caption) <= 270, "what all figures share is in captions.READING"
+        assert 35 <= len(title) <= 160
+        assert title.endswith(".")
+
+
+@pytest.mark.parametrize("name", sorted(kinds()))
 def test_a_majority_line_is_of_the_split_on_its_axis(name: str) -> None:
     """The constant of rte scores 0.527 on test, on which it is judged, and 0.6 on validation."""
     build, cases = SHOWN[name]
     results = labelled(build())
     for options in cases:
         figure = synthetic.figure(kinds()[name], results, **options)
+        named = {axes.get_label(): (axes.get_ylabel() or axes.get_xlabel()) for axes in figure.axes if axes.get_ylabel()}
         for axes in figure.axes:
-            split, task = axes.get_ylabel().split(" ")[0], axes.get_title().replace(":", ",").split(",")[0]
+            # A broken axis has two panels, of which one has its label and one its title.
+            task = (axes.get_title() or str(axes.get_label())).replace(":", ",").split(",")[0]
+            split = (axes.get_ylabel() or named.get(axes.get_label(), "")).split(" ")[0]
             drawn = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_label() == "majority score"]
             for values in drawn:
                 assert set(values) == {majority_scores.on_split(results, split)[task]}, (options, task, split)

@@ -78,6 +78,17 @@ def test_plot_draws_the_data_a_panel_for_each_schedule() -> None:
         np.testing.assert_array_equal(np.asarray(line.get_xydata()), rows[["step", "lr"]])
 
 
+def test_schedules_with_one_rate_for_all_parts_share_a_panel() -> None:
+    results = results_of({"plain": {}, "mixout": {}, "llrd": {"techniques": (LLRD(decay=0.9),)}, "flat": {"adam.lr": 1e-5}})
+    figure, frame = draw(schedules, results)
+    assert [axes.get_title() for axes in figure.axes] == ["rte: one rate for all parts", "rte: llrd"]
+    lines = {str(line.get_label()): line for line in figure.axes[0].lines}
+    assert list(lines) == ["plain and 1 more", "flat"]
+    for line, arms in zip(lines.values(), ("plain, mixout", "flat"), strict=True):
+        rows = frame[frame["arms"] == arms]
+        np.testing.assert_array_equal(np.asarray(line.get_xydata()), rows[["step", "lr"]])
+
+
 def test_of_many_arms_a_title_names_a_few() -> None:
     figure = synthetic.figure(schedules, results_of({f"an arm called {place}": {} for place in range(9)}))
     (title,) = [axes.get_title() for axes in figure.axes]

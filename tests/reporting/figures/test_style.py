@@ -1,4 +1,4 @@
-"""Same arm, same look; same figure, same bytes."""
+"""Same figure, same bytes; legends inside it."""
 
 from pathlib import Path
 
@@ -17,40 +17,6 @@ def figure() -> Figure:
         axes.fill_between([1, 2, 3], [0, 2, 1], [2, 4, 3], alpha=0.2)
         style.legend(drawn)
     return drawn
-
-
-def test_known_arms_are_fixed_and_others_do_not_depend_on_order() -> None:
-    names = ["uncorrected", "reinit", "mixout", "corrected", "llrd"]
-    styles = style.arm_styles(names)
-    assert list(styles) == names
-    assert styles == style.arm_styles(reversed(names))
-    assert styles["corrected"] == style.known_arms()["corrected"]
-    assert style.arm_styles(["standard", "reinit"])["standard"] == styles["corrected"], "they are the same runs"
-
-
-def test_arms_differ_without_colour() -> None:
-    styles = style.arm_styles([f"arm {index}" for index in range(7)] + ["corrected", "uncorrected"])
-    assert len({look.marker for look in styles.values()}) == len(styles)
-    assert len({look.color for look in style.arm_styles(["a", "b", "c", "corrected", "uncorrected"]).values()}) == 5
-
-
-def test_arms_of_one_family_are_shades_of_its_colour_in_the_order_of_their_numbers() -> None:
-    styles = style.arm_styles(["reinit 400", "standard 96", "reinit 96", "standard 400", "standard 200", "reinit 200"])
-    for family in ("standard", "reinit"):
-        shades = [styles[f"{family} {length}"].color for length in (96, 200, 400)]
-        assert shades[1] == pytest.approx(style.known_arms()[family].color, abs=0.01)
-        assert [sum(shade) for shade in shades] == sorted(map(sum, shades), reverse=True)
-    assert len({look.marker for look in styles.values()}) == len(set(styles.values())) == 6
-    deep = style.arm_styles(["standard", "pooler", *(f"pooler+{depth}" for depth in range(1, 11))])
-    assert deep["pooler"] == style.known_arms()["pooler"]
-    light = [sum(deep[f"pooler+{depth}"].color) for depth in range(1, 11)]
-    assert light == sorted(light, reverse=True), "10 comes after 9"
-
-
-def test_known_arms_look_alike_in_every_experiment() -> None:
-    ours = style.arm_styles(["basic", "+llrd", "+warmup", "+reinit", "+swa"])
-    theirs = style.arm_styles(["standard", "llrd", "mixout", "reinit"])
-    assert (ours["+reinit"], ours["+llrd"], ours["basic"]) == (theirs["reinit"], theirs["llrd"], theirs["standard"])
 
 
 def test_text_is_legible_in_print() -> None:
@@ -94,6 +60,20 @@ def test_legend_lists_a_label_once() -> None:
             axes.plot([1, 2], label="corrected")
         style.legend(drawn)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["corrected"]
+
+
+def test_a_legend_lists_no_line_outside_its_panel() -> None:
+    with style.context():
+        drawn, (axes,) = style.panels(1)
+        axes.plot([1, 2], [1, 2], label="line")
+        axes.plot([], [], label="of others")
+        style.majority_line(axes, 0.1)
+        axes.set_ylim(0.5, 2.5)
+        style.legend(drawn)
+        assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["line", "of others"]
+        axes.set_ylim(0.0, 2.5)
+        style.legend(drawn)
+        assert [text.get_text() for text in drawn.legends[1].get_texts()] == ["line", "of others", "majority score"]
 
 
 def test_a_legend_stays_inside_the_figure() -> None:
