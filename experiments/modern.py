@@ -27,7 +27,7 @@ ten times the rate: less, but not much less. Freezing the lower half costs 0.028
 0.105, a constant rate 0.049. Without warm-up one of 3 runs fails (-0.043), and radam does not
 replace the warm-up (-0.112, one of 3 failed), both against the prediction. Settings are untuned.
 
-Cost: 75 runs at laptop, of which 30 are those of `experiments.techniques`: the same runs, their rows
+Cost: 75 runs at laptop, of which 30 are those of `experiments.techniques`: the same runs, rows
 taken from its tables. The 45 others, and standard again, took 46 minutes on 2 cores beside other
 work. A step of rdrop and sam takes twice, one of smart three times as long as one of `standard`. On
 docs15 it was not run, for want of time: with `TASKS` left out the grid asks for both.

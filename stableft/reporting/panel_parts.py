@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from stableft.reporting import markup
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import markup, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.mean_curves import FAILED, INTERVAL, MEAN, RANGE
 
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.7}
@@ -24,7 +24,7 @@ def band_names(panel: Axes, rows: pd.DataFrame, band: str) -> None:
 
 
 def with_band(means: pd.DataFrame, band: str) -> pd.DataFrame:
-    """Returns the means that have a band: an interval needs `stableft.reporting.figures.style.FEWEST` runs."""
+    """Returns the means that have a band; an interval needs `style.FEWEST` runs."""
     fewest = style.FEWEST if band == INTERVAL else 2
     return means[means["low"].notna() & (means["n"] >= fewest)]
 

@@ -128,7 +128,11 @@ def test_it_can_be_read_and_used_without_eyes_or_mouse(read: Reader) -> None:
         assert svg.get("role") == "img"
         assert svg.get("aria-label") or svg.get("aria-labelledby")
     lead = "spread: Final score of every run, on the split that the axis names."
-    assert [image["alt"] for image in read.all("img")] == [lead, lead, "train_loss: Loss on train."]
+    assert [image["alt"] for image in read.all("img")] == [
+        lead,
+        lead,
+        "train_loss: Training loss over the steps of a run, mean over seeds.",
+    ]
     for box in read.all("div"):
         if "scroll" in (box.get("class") or ""):
             assert box.get("tabindex") == "0"
@@ -154,7 +158,8 @@ def test_experiments_have_question_figures_numbers_and_tables(read: Reader) -> N
     assert "contrastively" not in read.text  # of another encoder
     for part in (
         "Question. What do starred and quoted words look like, and 2 * 3?", "Found (laptop). Nothing.", "The rest.",
-        "train_loss. Loss on train.", "numbers (", "Final scores over seeds", "Not shown: distances: no finished run",
+        "train_loss. Training loss over the steps of a run, mean over seeds.",
+        "numbers (", "Final scores over seeds", "Not shown: distances: no finished run",
     ):  # fmt: skip
         assert part in read.text, part
     assert len(read.all("figure")) == 3  # one of them on the first screen

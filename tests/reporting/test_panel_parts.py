@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from stableft.reporting import mean_curves, panel_parts
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import mean_curves, panel_parts, treatments
+from stableft.reporting.figures import style
 from tests.helpers import synthetic
 
 

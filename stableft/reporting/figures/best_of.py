@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
 from stableft.core.errors import NotLogged
-from stableft.reporting import axis_labels, run_scores
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, run_scores, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.published import CITATIONS
 from stableft.storage.records import Results
 

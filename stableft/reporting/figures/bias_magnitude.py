@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from stableft.core.adam_bias import bias_ratio, metered_steps
 from stableft.core.errors import MissingInput
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import treatments
+from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 CAPTION = (

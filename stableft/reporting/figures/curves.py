@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import axis_labels, captions, panel_parts
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, captions, panel_parts, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.mean_curves import INTERVAL, MEAN, RANGE, mean_curves
 from stableft.storage.records import Results
 
@@ -26,8 +26,8 @@ NUMBERED = re.compile(r" (\d+)$")
 Pairs = Sequence[Sequence[str]]
 
 
-class Group(NamedTuple):
-    """What a panel shows of a task.
+class ArmPanel(NamedTuple):
+    """A panel of a task: its arms, and how they are drawn.
 
     Attributes:
         name: Title after the task; empty: none.
@@ -110,10 +110,10 @@ def plot(
         }
         most = max(len(groups) for _, groups in shown.values())
         columns = 2 if most == 1 or pairs else grid_columns(most)
+        rows = -(-most // columns)
         if most == 1:
             figure, panels = style.panels(len(shown))
         else:
-            rows = -(-most // columns)
             figure, panels = style.panels(len(shown) * rows * columns, PAGE / columns, SMALL, columns)
         for place, (task, (of_task, groups)) in enumerate(shown.items()):
             here = panels[place : place + 1] if most == 1 else panels[place * rows * columns : (place + 1) * rows * columns]
@@ -130,28 +130,28 @@ def plot(
     return figure
 
 
-def _panels(runs: pd.DataFrame, arms: list[str], pairs: Pairs | None) -> list[Group]:
+def _panels(runs: pd.DataFrame, arms: list[str], pairs: Pairs | None) -> list[ArmPanel]:
     """Returns the panels of a task, of which ``runs`` are all and ``arms`` those with curves."""
     if pairs is not None:
         present = [[arm for arm in pair if arm in arms] for pair in pairs]
-        return [Group(" and ".join(pair), pair, wide=True) for pair in present if pair]
+        return [ArmPanel(" and ".join(pair), pair, wide=True) for pair in present if pair]
     if len(arms) <= MOST_CURVES:
-        return [Group("", arms)]
+        return [ArmPanel("", arms)]
     numbers = {arm: match[1] for arm in arms if (match := NUMBERED.search(arm))}
     if len(numbers) == len(arms) > len(each := dict.fromkeys(numbers.values())):
         unit = " steps" if set(each) <= set(map(str, runs["num_steps"])) else ""
-        return [Group(f"{number}{unit}", [arm for arm in arms if numbers[arm] == number], numbered=True) for number in each]
-    groups = [Group(arm, [arms[0], arm], wide=True) for arm in arms[1:]]
+        return [ArmPanel(f"{number}{unit}", [arm for arm in arms if numbers[arm] == number], numbered=True) for number in each]
+    groups = [ArmPanel(arm, [arms[0], arm], wide=True) for arm in arms[1:]]
     # Where a row of panels has room for one more, the first shows all arms.
-    return [Group("all arms", arms, lines=True), *groups] if len(groups) % grid_columns(len(groups)) else groups
+    return [ArmPanel("all arms", arms, lines=True), *groups] if len(groups) % grid_columns(len(groups)) else groups
 
 
 def grid_columns(count: int) -> int:
-    """Returns the columns, 3 to 5, that give the fewest rows, and of these the fewest holes."""
+    """Returns the columns, 3 to 5, that give the fewest rows, then the fewest holes."""
     return min((3, 4, 5), key=lambda columns: (-(-count // columns), -count % columns))
 
 
-def _draw(panel: Axes, rows: pd.DataFrame, group: Group, styles: dict[str, treatments.ArmStyle], band: str) -> None:
+def _draw(panel: Axes, rows: pd.DataFrame, group: ArmPanel, styles: dict[str, treatments.ArmStyle], band: str) -> None:
     for place, arm in enumerate(group.arms):
         curves, look = rows[rows["arm"] == arm], styles[arm]
         if group.lines:

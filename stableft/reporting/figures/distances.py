@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stableft.reporting import captions, run_scores, training_curves
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import captions, run_scores, training_curves, treatments
+from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 CAPTION = (

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import axis_labels, majority_scores, run_scores
-from stableft.reporting.figures import broken_axis, style, treatments
+from stableft.reporting import axis_labels, broken_axis, majority_scores, run_scores, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 
@@ -108,7 +108,7 @@ def plot(frame: pd.DataFrame, results: Results, **_: object) -> Figure:
                 _widen(panel, rows)
             _majority(parts, of_task["majority_score"].iloc[0], rows)
             label = axis_labels.of_score(of_task["split"].iloc[0], of_task["score_name"].iloc[0])
-            (broken_axis.widest(parts, "x") if rows else parts[0]).set_title(task)
+            (broken_axis.widest(parts, "x") if rows else parts[0]).set_title(str(task))
             (broken_axis.widest(parts, "x").set_xlabel if rows else broken_axis.widest(parts, "y").set_ylabel)(label)
         style.legend(figure)
     return figure
@@ -182,7 +182,7 @@ def _widen(panel: Axes, rows: bool) -> None:
 
 
 def _majority(parts: list[Axes], score: float, rows: bool) -> None:
-    """Draws the majority score, unless it is so distant that on one axis with it the arms would look alike."""
+    """Draws the majority score, unless it is so distant that the arms would look alike beside it."""
     lowest = parts[0] if rows else parts[-1]
     for part in parts:
         low, high = part.get_xlim() if rows else part.get_ylim()

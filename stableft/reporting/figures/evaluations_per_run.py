@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from stableft import statistics
 from stableft.core.errors import TooFew
-from stableft.reporting import axis_labels, run_scores
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, run_scores, treatments
+from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 FEW = (1, 3)  # evaluations of a run, beside all that are logged

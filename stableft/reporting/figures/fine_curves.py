@@ -9,8 +9,8 @@ from collections.abc import Collection
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stableft.reporting import axis_labels, captions, grid_axes, panel_parts
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, captions, grid_axes, panel_parts, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.mean_curves import RANGE, mean_curves
 from stableft.storage.records import Results
 

@@ -15,8 +15,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from stableft import statistics
-from stableft.reporting import axis_labels, grid_axes, markup, run_scores
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, grid_axes, markup, run_scores, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 
@@ -62,7 +62,7 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame, results: Results) -> Figure:
-    """Draws one panel per task and setting, with a column per learning rate and the arms beside each other.
+    """Draws one panel per task and setting: a column per learning rate, the arms beside each other.
 
     Each run is a point; a triangle marks the chosen learning rate. Settings with a single rate are
     further columns of the first panel. Failed runs are counted below each column.
@@ -95,7 +95,8 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 textcoords="offset points", ha="right", va="center", fontsize=7,
             )  # fmt: skip
             panel.set_xlabel("learning rate", labelpad=COUNT_ROW * len(arms) + 8)
-            panel.set_ylabel(axis_labels.of_score(*about.loc[task]))
+            split, score = map(str, about.loc[task])
+            panel.set_ylabel(axis_labels.of_score(split, score))
         # The settings of a task share their scale, so that they can be compared.
         for task in about.index:
             of_task = [panel for panel, (name, _) in zip(panels, shown, strict=True) if name == task]
@@ -127,7 +128,7 @@ def _title(task: str, columns: list[Column]) -> str:
 
 
 def _columns(panel: Axes, columns: list[Column]) -> dict[Column, float]:
-    """Sets an axis with a column per learning rate, those of further settings apart; returns their middles."""
+    """Sets an axis with a column per learning rate and setting, and returns their middles."""
     settings = list(dict.fromkeys(setting for setting, _ in columns))
     places = {column: number + APART * settings.index(column[0]) for number, column in enumerate(columns)}
     further = {setting: f"\n{setting.replace('=', ' ')}" for setting in settings[1:]}
@@ -170,7 +171,8 @@ def _draw(panel: Axes, rows: pd.DataFrame, look: treatments.ArmStyle, at: float,
     # Runs are spread in the order of the seeds, as failed runs of equal score would hide each other.
     spread = width * (np.linspace(-0.42, 0.42, len(runs) + 2)[1:-1])
     style.run_points(panel, pd.Series(at + spread, index=runs.index), runs, look, size=3.2, alpha=0.5 if boxed else 0.8)
-    wide: dict[str, Any] = {"markersize": 0.8 * 72 * width * panel.get_figure().get_figwidth() / 14, "markeredgewidth": 1.6}
+    figure: Any = panel.get_figure()
+    wide: dict[str, Any] = {"markersize": 0.8 * 72 * width * figure.get_figwidth() / 14, "markeredgewidth": 1.6}
     panel.plot([at], [mean["score"]], marker="_", linestyle="none", color=look.color, zorder=3.2, **wide)
     if len(runs) >= style.FEWEST:
         panel.vlines(at, mean["low"], mean["high"], color=look.color, linewidth=0.9, zorder=3)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from stableft.core.errors import NotLogged
-from stableft.reporting import axis_labels, grid_axes, run_scores
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, grid_axes, run_scores, treatments
+from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 CAPTION = (

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft.core.errors import TooFew
-from stableft.reporting import captions, grid_axes, run_scores, training_curves
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import captions, grid_axes, run_scores, training_curves, treatments
+from stableft.reporting.figures import style
 from stableft.storage.records import CELL, Results
 
 FAILED, SUCCESSFUL = "failed", "successful"

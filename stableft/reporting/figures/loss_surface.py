@@ -88,8 +88,9 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
             examples = _num_examples(results, str(task), str(arm))
             panel.set_title(f"{task}, seed {seed}" + (f", surface of {arm}" if arms > 1 else ""))
             # The three points, and axes with the names of the runs.
+            split, score = map(str, scored.loc[str(task), ["split", "score_name"]])
             for row in group[group["point"] != ""].itertuples():
-                _mark(panel, row, axis_labels.of_score(*scored.loc[task, ["split", "score_name"]].astype(str)))
+                _mark(panel, row, axis_labels.of_score(split, score))
             first, second = (group.loc[(group["a"] == a) & (group["b"] == 1 - a), "point"].item() for a in (1, 0))
             panel.locator_params(nbins=5)
             panel.grid(False)
@@ -111,7 +112,7 @@ def _levels(losses: pd.Series) -> NDArray[np.float64]:
 
 
 def _ticks(levels: NDArray[np.float64]) -> list[float]:
-    """Returns 1, 2, 3, 5 and 7 times the powers of ten within the levels, of many decades only these powers."""
+    """Returns 1, 2, 3, 5, 7 times the powers of ten within the levels; of many decades, the powers."""
     decades = np.arange(np.floor(np.log10(levels[0])), np.log10(levels[-1]) + 1)
     steps = (1, 2, 3, 5, 7) if len(decades) <= MOST_DECADES else (1,)
     ticks = [round(step * 10**decade, 10) for decade in decades.tolist() for step in steps]

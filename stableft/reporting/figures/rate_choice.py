@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from stableft import statistics
 from stableft.core.errors import MissingInput, NotLogged, TooFew
-from stableft.reporting import axis_labels, grid_axes, panel_parts
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, grid_axes, panel_parts, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.tuned_rates import tuned_scores
 from stableft.storage.records import Results
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from stableft.core import schedule
 from stableft.core.config import RunConfig
 from stableft.core.errors import MissingInput
-from stableft.reporting import training_curves
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import training_curves, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.rounding import exact
 from stableft.storage.records import Results
 

@@ -21,8 +21,8 @@ from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
 from stableft.core.files import write_whole
-from stableft.reporting.figures.treatments import ArmStyle, Color
 from stableft.reporting.rounding_renderer import rounded_coordinates
+from stableft.reporting.treatments import ArmStyle, Color
 
 PANEL = (3.3, 2.2)  # inches: one column of a two-column page
 THIRD = 2.3  # inches: a third of a page
@@ -140,7 +140,7 @@ def legend(figure: Figure, columns: int | None = None) -> None:
 
 
 def _visible(axes: Axes, handle: Artist) -> bool:
-    """Tells whether a part of a line lies within the limits of its panel; an empty line stands for others."""
+    """Tells whether a part of a line lies within its panel; an empty line is a sample for the legend."""
     if not isinstance(handle, Line2D) or not handle.get_clip_on() or not len(np.asarray(handle.get_xdata())):
         return True
     inside = np.True_

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stableft.reporting import axis_labels, grid_axes, majority_scores
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, grid_axes, majority_scores, treatments
+from stableft.reporting.figures import style
 from stableft.reporting.published import matching_rows
 from stableft.storage.records import Results
 

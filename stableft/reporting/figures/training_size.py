@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stableft import statistics
-from stableft.reporting import axis_labels, grid_axes
-from stableft.reporting.figures import style, treatments
+from stableft.reporting import axis_labels, grid_axes, treatments
+from stableft.reporting.figures import style
 from stableft.storage.records import Results
 
 MEAN, RUN = "mean", "run"
@@ -67,7 +67,8 @@ def plot(frame: pd.DataFrame, results: Results) -> Figure:
                 _draw(scores, failed, x, of_method, styles[str(method)], str(method), ROOM * USED / len(methods))
             style.majority_line(scores, of_task["majority_score"].iloc[0])
             labels = _labels(of_task[of_task["series"] == MEAN], sizes)
-            name = axis_labels.of_score(*about.loc[str(task), ["score_split", "score_name"]].astype(str))
+            split, score = map(str, about.loc[str(task), ["score_split", "score_name"]])
+            name = axis_labels.of_score(split, score)
             for panel, title in ((scores, name), (failed, "share of failed runs")):
                 panel.set_xticks(range(len(sizes)), labels)
                 panel.set(title=task, xlabel="training examples", ylabel=title, xlim=(-0.6, len(sizes) - 0.4))

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.axes import Axes
 
 from stableft.core.errors import MissingInput
-from stableft.reporting.figures import curves, treatments
+from stableft.reporting import treatments
+from stableft.reporting.figures import curves
 from stableft.reporting.tables import score_summary
 from tests.helpers import synthetic
 

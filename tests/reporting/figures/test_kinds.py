@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.published import PUBLISHED
-from stableft.reporting import figures, html_page, majority_scores, report
+from stableft.reporting import figures, majority_scores, page_notes, report
 from stableft.reporting.figures import best_of, curves, distributions, loss_and_score, schedules, training_length, training_size
 from stableft.storage.records import Results
 from tests.helpers import synthetic
@@ -106,7 +106,7 @@ def test_a_caption_is_two_lines_that_begin_with_what_is_shown(name: str) -> None
     for options in SHOWN[name][1]:
         lead, note = (getattr(kind, part)(**options) if hasattr(kind, part) else "" for part in ("lead", "note"))
         caption = " ".join(filter(None, [lead, kind.CAPTION, note]))
-        title = html_page.SENTENCE_END.split(caption)[0]
+        title = page_notes.SENTENCE_END.split(caption)[0]
         assert len(caption) <= 270, "what all figures share is in captions.READING"
         assert 35 <= len(title) <= 160
         assert title.endswith(".")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stableft.core.experiments import all_experiments, all_protocols, get_experiment
-from stableft.reporting.figures import treatments
-from stableft.reporting.figures.treatments import Color
+from stableft.reporting import treatments
+from stableft.reporting.treatments import Color
 
 APART, STEP = 12.0, 6.0  # CIE 1976 distances; 2.3 is just noticeable
 

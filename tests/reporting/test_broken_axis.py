@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stableft.reporting.figures import broken_axis, style
+from stableft.reporting import broken_axis
+from stableft.reporting.figures import style
 
 
 @pytest.mark.parametrize(
