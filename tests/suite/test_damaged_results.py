@@ -49,7 +49,13 @@ DAMAGES = {
     "forbidden": forbid,
     "absent": lambda path, patch: path.unlink(),
 }
-CASES = [("runs", "truncated"), ("runs", "forbidden"), ("metrics", "empty"), ("predictions", "another file")]
+ARGUMENTS = {
+    "compare": ("results", "results"),
+    "verify": ("adam", "bias", "--protocol", "laptop", "--output", "CLAIMS.md"),  # of all experiments it takes longer
+}
+# The other kinds of damage are read in every_kind_of_damage.
+OTHERS = [("runs", "forbidden"), ("predictions", "another file")]
+CASES = [("runs", "truncated"), ("metrics", "empty"), *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHERS)]
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_it_costs_its_own_experiment_alone(
     DAMAGES[kind](BAD / f"{name}.parquet", monkeypatch)
     ways = ("Get it again, or move results/laptop/bias away and run its experiment again.", "ask its owner for the right to")
     for verb in ("tables", "report", "verify", "compare"):
-        code, out, err = quick(Path(), verb, *(["results", "results"] if verb == "compare" else []))
+        code, out, err = quick(Path(), verb, *ARGUMENTS.get(verb, ()))
         assert code == Exit.MISSING_INPUT, verb
         what = {"verify": "not judged", "compare": "not compared"}.get(verb, "not drawn")
         where = "figures/laptop/bias" if verb == "tables" else "bias at laptop"
