@@ -1,12 +1,12 @@
 """Failures: lists runs that failed and have not succeeded since."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
 
-from stableft.cli.common import EXPERIMENT, RESULTS, AsJson, ResultsFolder, option, show, verb
+from stableft.cli.common import EXPERIMENT, RESULTS, AsJson, ResultsFolder, end_incomplete, option, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, aligned
 from stableft.core.experiments import get_experiment
 from stableft.storage import run_state
@@ -30,14 +30,16 @@ def failures(
     if experiment:
         get_experiment(experiment)
     store = Store(results)
-    show(failures_view(select_failures(store, experiment, protocol), store), as_json)
+    unread: list[str] = []
+    show(failures_view(select_failures(store, experiment, protocol, unread.append), store), as_json)
+    end_incomplete("not listed", unread)
 
 
-def select_failures(store: Store, experiment: str | None, protocol: str | None) -> list[Failure]:
-    """Returns the failures of an experiment at a scale; None: of all."""
+def select_failures(store: Store, experiment: str | None, protocol: str | None, unread: Callable[[str], None]) -> list[Failure]:
+    """Returns the failures of an experiment at a scale; None: of all. For ``unread`` see `run_state`."""
     return [
         f
-        for f in run_state.failures(store)
+        for f in run_state.failures(store, unread)
         if experiment in (None, f.experiment) and protocol in (None, f.protocol, f.protocol.partition("+")[0])
     ]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stableft.cli.common import RESULTS, Exit, ResultsFolder, option, out, show, verb
+from stableft.cli.common import RESULTS, Exit, ResultsFolder, err, option, out, show, verb
 from stableft.cli.failures import NO_FAILURES, select_failures
 from stableft.cli.formatting import VIEW_SCHEMA, View
 from stableft.core.errors import UsageError
@@ -33,7 +33,7 @@ def logs(
     if what in all_experiments():
         if follow:
             raise UsageError("--follow shows one run: type the first digits of its id, from `failures` or `status --json`")
-        show(logs_view(select_failures(store, what, protocol), store), as_json=False)
+        show(logs_view(select_failures(store, what, protocol, err.print), store), as_json=False)
         return
     try:
         for part in run_logs.follow(store, run_logs.find(store, what), follow):

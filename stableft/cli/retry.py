@@ -41,7 +41,7 @@ def retry(
     execution = dataclasses.replace(execution, again=command(context, "retry", "only"))
     store = Store(results)
     kinds = run_state.parse_failures(only)
-    failed = {note.run_id: note for note in run_state.failures(store) if kinds & {note.state, note.kind}}
+    failed = {note.run_id: note for note in run_state.failures(store, err.print) if kinds & {note.state, note.kind}}
     planned = planning.plan(
         selected.grid, store, selected.inputs, chosen=lambda run_id: run_id in failed, keep_weights=execution.keep_weights
     )

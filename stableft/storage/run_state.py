@@ -200,9 +200,26 @@ def read(path: Path) -> Failure | None:
     return failure
 
 
-def failures(store: Store) -> Iterator[Failure]:
-    """Yields the failure notes of runs that are still failed, by experiment and cell."""
-    notes = [note for path in store.failure_path("").parent.glob("*.json") if (note := read(path)) is not None]
+def failures(store: Store, unread: Callable[[str], None] | None = None) -> Iterator[Failure]:
+    """Yields the failure notes of runs that are still failed, by experiment and cell.
+
+    Args:
+        store: The results folder.
+        unread: Called with a sentence for each damaged note, which is left out; None: it is an error.
+
+    Raises:
+        MissingInput: A note is damaged, and ``unread`` is None.
+    """
+    notes: list[Failure] = []
+    for path in sorted(store.failure_path("").parent.glob("*.json")):
+        try:
+            note = read(path)
+        except MissingInput as error:
+            if unread is None:
+                raise
+            unread(str(error))
+            continue
+        notes += [note] if note else []
     for note in sorted(notes, key=lambda note: (note.protocol, note.experiment, note.task, note.arm, note.seed)):
         if run_status(store, note.run_id).state in FAILED:
             yield note
