@@ -35,7 +35,9 @@ def failures(
     end_incomplete("not listed", unread)
 
 
-def select_failures(store: Store, experiment: str | None, protocol: str | None, unread: Callable[[str], None]) -> list[Failure]:
+def select_failures(
+    store: Store, experiment: str | None, protocol: str | None, unread: Callable[[str], None] | None = None
+) -> list[Failure]:
     """Returns the failures of an experiment at a scale; None: of all. For ``unread`` see `run_state`."""
     return [
         f
