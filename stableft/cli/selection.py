@@ -116,10 +116,10 @@ def read_selection(
         UsageError: a name is unknown, or a setting is impossible.
         MissingInput: own files are absent or malformed.
     """
-    return narrowing.of(_whole(experiment, protocol_name, Store(results)), names(arms))
+    return narrowing.of(whole_grid(experiment, protocol_name, Store(results)), names(arms))
 
 
-def _whole(experiment: str, protocol_name: str, store: Store) -> Grid:
+def whole_grid(experiment: str, protocol_name: str, store: Store) -> Grid:
     """Returns all arms and tasks of an experiment; of imported results those that there are."""
     module, protocol = get_experiment(experiment), find_protocol(protocol_name, store)
     if not protocol.imported:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stableft.cli import selection
+from stableft.cli.common import RESULTS
 from stableft.core.config import run_id
 from stableft.core.errors import MissingInput, UsageError
 from stableft.core.experiments import get_experiment, get_protocol
@@ -54,7 +55,8 @@ def selected(command: str) -> Grid:
     seeds, tasks, arms, encoder, precision = (
         options.get(f"--{name}") for name in ("seeds", "tasks", "arms", "encoder", "precision")
     )
-    return selection.read_selection(words[0], options["--protocol"], seeds, tasks, arms, encoder, precision, options["--set"]).grid
+    narrowing = selection.read_narrowing(seeds, tasks, encoder, precision, options["--set"])
+    return narrowing.of(selection.whole_grid(words[0], options["--protocol"], Store(RESULTS)), selection.names(arms)).grid
 
 
 def identities(command: str) -> list[str]:
