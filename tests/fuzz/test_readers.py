@@ -140,7 +140,7 @@ def test_whole_tables(tmp_path: Path) -> None:
         assert {len(row) for row in table.rows} == {len(table.names)}
         added = {"added": list(range(len(table.rows)))}
         for out in TABLE_FORMS:
-            written = answer(tmp_path, lambda out=out: table_content(out, table, added), path)
+            written = answer(tmp_path, lambda out=out: table_content(out, table, added), path, "--out")
             if isinstance(written, StableftError):
                 continue
             assert len(written.decode().splitlines()) > len(table.rows) - (out == "jsonl")
