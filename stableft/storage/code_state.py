@@ -1,6 +1,6 @@
 """Code state: digests of the code that a run's numbers depend on, and what changed since a run.
 
-A part is the training loop, the model, or a technique. Its digest covers the source without
+A part is a group of modules, see `PARTS`, or a technique. Its digest covers the source without
 comments and docstrings, so that better prose changes no digest.
 """
 
@@ -24,9 +24,14 @@ from stableft.core.grid import run_command
 from stableft.core.technique import all_techniques
 from stableft.storage.store import Store
 
+# Name -> room, and those of its modules that decide a run's numbers. Records from before a part was added do not have it.
 PARTS = {
     "training loop": ("training", ("loop", "setup", "step", "optimizer", "evaluation", "evaluator")),
     "model": ("models", ("model", "layers", "heads", "packed_attention")),
+    "tokens and kernels": ("models", ("tokens", "loading", "architectures", "kernels")),
+    "schedule and seeds": ("core", ("schedule", "seeds", "adam_bias")),
+    "measurements": ("training", ("meters", "best_checkpoint", "surface", "tag_evaluation", "divergence", "runtime")),
+    "scores": ("tasks", ("scores", "entity_spans")),
 }
 TECHNIQUE = "technique "  # begins the name of the part that is a technique
 

@@ -1,10 +1,11 @@
 """Code state: prose changes no digest, code does; what changed since a run is named, by part and number of runs."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from stableft.storage.code_state import ChangedCode, changed, code_of, count, current, digest
+from stableft.storage.code_state import PARTS, ChangedCode, changed, code_of, count, current, digest
 from tests.conftest import ConfigFactory, Plug
 from tests.core.test_plugins import TECHNIQUE
 
@@ -51,7 +52,7 @@ def test_digests_are_the_same_on_every_interpreter():
 
 def test_a_run_has_the_parts_that_decide_it_and_those_of_its_sources(toy_config: ConfigFactory):
     plain = code_of(toy_config())
-    assert list(plain) == ["training loop", "model"]
+    assert list(plain) == list(PARTS)
     first = {"name": "intermediate", "task": "toyscore"}
     both = code_of(toy_config(techniques=[{"name": "reinit", "num_layers": 1}, first]))
     assert both == {
@@ -59,7 +60,48 @@ def test_a_run_has_the_parts_that_decide_it_and_those_of_its_sources(toy_config:
         "technique reinit": current("technique reinit"),
         "technique intermediate": current("technique intermediate"),
     }
-    assert len(set(both.values())) == 4
+    assert len(set(both.values())) == len(PARTS) + 2
+
+
+# Modules that decide no number of a run, and why.
+OTHERS = {
+    "training": {
+        "checkpointing": "a resumed run has the bits of one that was not (tests of every technique)",
+        "memory": "measures memory",
+        "predictor": "predicts with exported models",
+        "setup_contract": "refuses, and changes nothing",
+    },
+    "models": {
+        "coverage": "counts unknown pieces",
+        "encoder_folder": "finds files; their content is part of the identity",
+        "encoders": "the same",
+        "stored_weights": "refuses files, and changes nothing",
+        "exported": "exports models",
+        "model_folder": "exports models",
+        "introspection": "reads sizes of an encoder, for refusals",
+        "token_cache": "keeps tokens by the fingerprint of what they are made from",
+        "weights": "writes and reads weights as they are",
+    },
+}
+
+
+@pytest.mark.parametrize("room", OTHERS)
+def test_every_module_that_decides_a_number_is_in_a_part(project: Path, room: str):
+    """Else an edit of it would leave old numbers without a word."""
+    there = {path.stem for path in (project / "stableft" / room).glob("*.py")} - {"__init__"}
+    covered = {name for of_room, names in PARTS.values() if of_room == room for name in names}
+    assert covered | OTHERS[room].keys() == there
+    assert not covered & OTHERS[room].keys()
+
+
+def test_what_training_takes_of_the_rooms_below_is_in_a_part_or_no_arithmetic(project: Path):
+    files = [*(project / "stableft/training").glob("*.py"), *(project / "stableft/models").glob("*.py")]
+    imports = re.compile(r"^\s*from stableft\.(core|tasks)\.(\w+) import", re.MULTILINE)
+    taken = {found for path in files for found in imports.findall(path.read_text())}
+    covered = {(room, name) for room, names in PARTS.values() for name in names}
+    plain = {"config", "technique", "outline", "feasibility", "model_facts", "own_data", "errors", "files", "hub"}
+    assert {name for room, name in taken - covered if room == "core"} <= plain
+    assert {name for room, name in taken - covered if room == "tasks"} <= {"task"}
 
 
 def test_what_changed_is_named_and_what_is_unknown_is_not(toy_config: ConfigFactory):
