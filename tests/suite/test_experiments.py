@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -64,6 +65,24 @@ def as_written(project: Path, place: tuple[str, str]) -> Results:
     """The results with all that their tables hold, which loading may leave out."""
     folder = Store(project / "results").folder(*place)
     return Results(*(pq.read_table(folder / f"{field.name}.parquet").to_pandas() for field in fields(Results)))
+
+
+@pytest.mark.slow
+def test_a_run_has_the_same_rows_in_every_experiment_that_holds_it(project: Path):
+    """As those of ``techniques`` in ``modern``: one run id, one set of rows, whichever table a reader opens."""
+    store = Store(project / "results")
+    collected = [store.load(*place) for place in store.collected()]
+    held = Counter(run_id for results in collected for run_id in results.runs["run_id"].unique())
+    shared = {run_id for run_id, tables in held.items() if tables > 1}
+    assert len(shared) >= 500
+    keys = {"metrics": ["run_id", "step", "split", "metric", "scope"], "predictions": ["run_id", "split", "example"]}
+    for name, value in (("metrics", "value"), ("predictions", "prediction")):
+        frames = [getattr(results, name) for results in collected]
+        rows = pd.concat(
+            [frame.loc[frame["run_id"].isin(shared), [*keys[name], value]].astype({"run_id": str}) for frame in frames]
+        )
+        others = rows.drop_duplicates().groupby(keys[name], observed=True).size()  # older versions logged fewer metrics
+        assert others.max() == 1, others[others > 1]
 
 
 @pytest.mark.slow
