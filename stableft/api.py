@@ -105,6 +105,7 @@ def run(
         UsageError: A setting is impossible.
     """
     store, inputs, options = Store(Path(results)), Inputs(), options or ExecutionOptions()
+    collect.set_aside_cut_short(store)
     planned = planning.plan(wanted, store, inputs, keep_weights=options.keep_weights, redo=redo)
     if not options.allow_unknown:
         refuse_unreadable(qualities([*planned.jobs.values(), *planned.sources.values()], inputs))

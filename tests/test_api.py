@@ -36,6 +36,15 @@ def test_a_grid_runs_once_and_as_the_command_would(folder: Path, quick: Quick):
     pd.testing.assert_frame_equal(api.load("mine", "smoke", folder / "out").metrics, again.metrics)
 
 
+def test_a_truncated_record_is_done_again(folder: Path):
+    record = sorted((folder / "out" / "runs").iterdir())[0]
+    record.write_bytes(record.read_bytes()[:-9])
+    ended = []
+    grid = api.grid(ARMS, name="mine", protocol="smoke", seeds=range(2))
+    assert len(api.run(grid, folder / "out", options=SERIAL, ended=ended.append).runs) == 4
+    assert [status.job.run_id for status in ended] == [record.stem]
+
+
 def test_numbers_figures_and_verdicts(folder: Path):
     results = api.load("mine", "smoke", folder / "out")
     scores = api.scores(results)

@@ -1,7 +1,6 @@
 """Reference pages: columns, settings, exit codes and commands, read from the code."""
 
 import inspect
-import re
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
@@ -11,6 +10,7 @@ from pydantic import BaseModel
 from docs.generator.text import table, to_markdown
 from stableft.cli.app import app
 from stableft.cli.common import Exit
+from stableft.core.attribute_texts import attributes
 from stableft.core.config import RunConfig
 from stableft.core.errors import StableftError
 from stableft.storage import long_format
@@ -84,7 +84,7 @@ def settings() -> str:
 
 def fields(model: type[BaseModel], prefix: str) -> str:
     """Returns a table of the fields of a model; those with one description share a row."""
-    described = attributes(inspect.cleandoc(model.__doc__ or ""))
+    described = attributes(model.__doc__)
     rows: dict[str, list[str]] = {}
     for name, field in model.model_fields.items():
         if nested(field.annotation) and name != "own_data":  # a table of its own
@@ -102,16 +102,6 @@ def nested(annotation: Any) -> type[BaseModel] | None:
     """Returns the model that a field holds, or None."""
     kinds = [kind for kind in (annotation, *get_args(annotation)) if inspect.isclass(kind) and issubclass(kind, BaseModel)]
     return kinds[0] if kinds else None
-
-
-def attributes(docstring: str) -> dict[str, str]:
-    """Returns the descriptions of a docstring's attributes by name; several names may share one."""
-    _, _, text = docstring.partition("Attributes:\n")
-    found: dict[str, str] = {}
-    for part in re.split(r"^    (?=\w[\w, ]*: )", text, flags=re.MULTILINE)[1:]:
-        names, _, meaning = part.partition(": ")
-        found |= {name.strip(): " ".join(meaning.split()) for name in names.split(",")}
-    return found
 
 
 def kind_of(annotation: Any) -> str:

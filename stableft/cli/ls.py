@@ -1,6 +1,5 @@
 """Ls: lists experiments, techniques, tasks and more, a line each, or shows all about one."""
 
-import inspect
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from stableft.cli.common import RESULTS, AsJson, end_incomplete, show, verb
 from stableft.cli.formatting import VIEW_SCHEMA, View, bare_table
 from stableft.core import plugins
+from stableft.core.attribute_texts import attributes
 from stableft.core.config import RunConfig
 from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import all_experiments, get_experiment
@@ -127,10 +127,7 @@ def _type_name(kind: Any) -> str:
 
 def _meanings(model: type) -> dict[str, str]:
     """Returns the first sentence on each field under Attributes in a docstring."""
-    _, _, text = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
-    entries = re.findall(r"^ {4}(\w[\w, ]*): (.+(?:\n {8}.+)*)", text, flags=re.MULTILINE)
-    sentences = {names: re.split(r"(?<=\.) (?=[A-Z])", " ".join(said.split()))[0] for names, said in entries}
-    return {name.strip(): sentence for names, sentence in sentences.items() for name in names.split(",")}
+    return {name: re.split(r"(?<=\.) (?=[A-Z])", said)[0] for name, said in attributes(model.__doc__).items()}
 
 
 def _first_line(text: str | None) -> str:

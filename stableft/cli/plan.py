@@ -51,6 +51,11 @@ def plan(
         refuse_other_settings(context)
         return show(deciding_view(selected, store, deciding, runner.runs_at_a_time(execution)), as_json)
     planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights, redo=redo)
+    show_plan(planned, store, selected, execution, as_json)
+
+
+def show_plan(planned: Plan, store: Store, selected: Selection, execution: ExecutionOptions, as_json: bool) -> None:
+    """Shows a plan, after measuring what it costs; `run` and `try` do so for a dry run."""
     found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
     show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
 

@@ -16,10 +16,11 @@ from stableft.cli.common import RESULTS, AsJson, Exit, ResultsFolder, err, optio
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.expected_time import time_lines
 from stableft.cli.formatting import VIEW_SCHEMA, View, cell_data, cell_name, collected_lines
-from stableft.cli.plan import RedoRuns, changed_lines, expected_time, plan_view, quality
+from stableft.cli.plan import RedoRuns, changed_lines, expected_time, show_plan
 from stableft.cli.progress import live_progress
-from stableft.cli.selection import Selection, command, failures_command, plugin_words, read_selection
+from stableft.cli.selection import Selection, command, failures_command, read_selection
 from stableft.cli.until_decided import Deciding, deciding_view, next_selections, read_deciding, refuse_other_settings
+from stableft.core import plugins
 from stableft.core.errors import NothingSelected, StableftError, Unwritable
 from stableft.core.experiments import all_experiments
 from stableft.core.files import is_writable
@@ -61,17 +62,25 @@ def run(
     execution = dataclasses.replace(execution, again=command(context, "retry"))
     store = Store(results)
     if not dry_run:
-        if not is_writable(results):
-            raise Unwritable(f"{results} can't be written: name another folder by --results")
-        collect.set_aside_cut_short(store, err.print)
+        prepare(store)
     planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights, redo=redo)
     if dry_run:
-        found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
-        return show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
+        return show_plan(planned, store, selected, execution, as_json)
     if not planned.cells:
         raise NothingSelected(f"no run of {selected.grid.name} is selected")
     say_quality(planned, selected.inputs, execution)
     perform(context, selected, planned, store, execution, as_json)
+
+
+def prepare(store: Store) -> None:
+    """Checks that results can be written, and sets truncated records aside, before a grid is planned.
+
+    Raises:
+        Unwritable: The folder can't be written.
+    """
+    if not is_writable(store.root):
+        raise Unwritable(f"{store.root} can't be written: name another folder by --results")
+    collect.set_aside_cut_short(store, err.print)
 
 
 def run_until_decided(
@@ -240,7 +249,7 @@ def drawable(collected: Results, store: Store) -> str:
 
 def drawing(store: Store) -> str:
     """Returns the command that draws the collected results."""
-    plugged = shlex.join(plugin_words())
+    plugged = shlex.join(plugins.words())
     if not store.option and not plugged:
         return "make report"
     return f"python -m stableft figures{store.option}" + (f" {plugged}" if plugged else "")

@@ -182,15 +182,10 @@ def command(context: typer.Context, verb: str, *left_out: str) -> str:
         else:
             for each in value if isinstance(value, list | tuple) else [value]:
                 words += [flag, str(each)]
-    return shlex.join([*words, *plugin_words()])
-
-
-def plugin_words() -> list[str]:
-    """Returns the options that plug in the same files."""
-    return [word for path in plugins.files().values() for word in ("--plugin", str(path))]
+    return shlex.join([*words, *plugins.words()])
 
 
 def failures_command(planned: Plan, store: Store) -> str:
     """Returns the shell command to list the failures of a grid."""
     words = ["python", "-m", "stableft", "failures", planned.grid.name, "--protocol", planned.grid.protocol.name]
-    return shlex.join([*words, *plugin_words()]) + store.option
+    return shlex.join([*words, *plugins.words()]) + store.option

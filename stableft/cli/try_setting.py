@@ -13,8 +13,8 @@ from rich.console import RenderableType
 from stableft.cli.common import FIGURES, RESULTS, AsJson, FiguresFolder, ResultsFolder, beside, option, show, verb, with_options
 from stableft.cli.execution_options import read_execution_options
 from stableft.cli.formatting import VIEW_SCHEMA, View
-from stableft.cli.plan import RedoRuns, expected_time, plan_view, quality
-from stableft.cli.run import DryRun, ExecutedGrid, execute, failed, say_quality
+from stableft.cli.plan import RedoRuns, show_plan
+from stableft.cli.run import DryRun, ExecutedGrid, execute, failed, prepare, say_quality
 from stableft.cli.selection import Narrowing, ProtocolName, Selection, command, parse_overrides, read_narrowing
 from stableft.core.errors import UsageError, quoted
 from stableft.core.experiments import get_protocol
@@ -53,10 +53,11 @@ def try_setting(
     """
     store, execution = Store(results), dataclasses.replace(execution, again=command(context, "try"))
     selected = narrowing.of(trial_grid(setting, against, protocol_name))
+    if not dry_run:
+        prepare(store)
     planned = planning.plan(selected.grid, store, selected.inputs, keep_weights=execution.keep_weights, redo=redo)
     if dry_run:
-        found, expected = quality(planned, selected.inputs), expected_time(planned, store, selected, execution)
-        return show(plan_view(planned, store, expected, found, allow_unknown=execution.allow_unknown), as_json)
+        return show_plan(planned, store, selected, execution, as_json)
     say_quality(planned, selected.inputs, execution)
     outcome = execute(context, selected, planned, store, execution)
     if outcome.failures:

@@ -250,8 +250,7 @@ def run_command(experiment: str, protocol: str, sources: Sequence[str] = ()) -> 
     words = ["python", "-m", "stableft", "run", str(plugged or experiment), "--protocol", scale]
     if own:
         words += ["--tasks", ",".join(sources or (f"{name.rpartition('.')[2]}:{name}" for name in own))]
-    others = [str(path) for name, path in plugins.files().items() if name != experiment]
-    return shlex.join([*words, *(word for path in others for word in ("--plugin", path))])
+    return shlex.join([*words, *plugins.words(experiment)])
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -73,6 +73,12 @@ def files() -> dict[str, Path]:
     return named | {name: Path(source.path) for name, source in _TEXTS.items()}
 
 
+def words(*left_out: str) -> list[str]:
+    """Returns the options of a command that plug in the same files, without those of some names."""
+    paths = [str(path) for name, path in files().items() if name not in left_out]
+    return [word for path in paths for word in ("--plugin", path)]
+
+
 def key() -> str:
     """Returns a text that changes with the plug-ins, for the caches of what is looked up among them."""
     return " ".join(f"{name} {_text(name).number}" for name in files())

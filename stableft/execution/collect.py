@@ -73,7 +73,7 @@ def check_kept(grid: Grid, store: Store) -> None:
         store.load(grid.protocol.name, grid.name)
 
 
-def set_aside_cut_short(store: Store, warn: Callable[[str], None]) -> None:
+def set_aside_cut_short(store: Store, warn: Callable[[str], None] = lambda _: None) -> None:
     """Quarantines truncated records, so that their runs are done again."""
     for run_id in store.cut_short():
         warn(f"{store.path(run_id)} is damaged (cut short); set aside as {store.quarantine(run_id)}, its run is done again.")

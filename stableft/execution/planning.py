@@ -121,7 +121,8 @@ def plan(
     cells, redone, sources = _resolved(grid, store, inputs, chosen, keep_weights, redo)
     problems = tuple(dict.fromkeys(planned.problem for planned in cells if planned.problem))
     # Sources whose weights exist are not done again.
-    redone |= {identity: None for identity in sources if store.has(identity) and _again(redo, _changed(store, identity))}
+    if redo:
+        redone |= {identity: None for identity in sources if store.has(identity) and _again(redo, _changed(store, identity))}
     sources = {key: source for key, source in sources.items() if key in redone or not store.weights_path(key).is_file()}
     source_bytes = sum(inputs.encoder(source.encoder).size for source in sources.values())
     found = Plan(grid, cells, problems, sources, source_bytes, inputs.remarks(), keep_weights, redone=tuple(redone))

@@ -63,10 +63,7 @@ TREATMENTS: dict[str, tuple[str, str, Line]] = {
     "pretrained_decay": ("#44788c", "*", "-."),
     "decay": ("#5f9ea0", "<", ":"),
     "first toyscore": ("#b07d4f", ">", "-."),
-    "first docs15": ("#b07d4f", ">", "-."),
     "first docpair": ("#6b3f1d", "v", SPARSE),
-    "first mrpc": ("#b07d4f", ">", "-."),
-    "first mnli": ("#b07d4f", ">", "-."),
     # losses and gradients
     "rdrop": ("#5c3a92", "D", "-."),
     "smart": ("#a78bd0", "v", ":"),
@@ -90,6 +87,7 @@ ALIASES = {
     **dict.fromkeys(("standard", "basic", "fp32", "one"), "corrected"),
     **dict.fromkeys(("fp32 edge", "devlin"), "uncorrected"),
     **{"lee": "mixout", "ours": "longer", "+llrd": "llrd", "+reinit": "reinit"},
+    **dict.fromkeys(("first docs15", "first mrpc", "first mnli"), "first toyscore"),
 }
 # What further arms get, in this order: Tol's muted colours (personal.sron.nl/~pault) and others.
 FURTHER = (SKY, ORANGE, "#aa4499", "#44aa99", "#661100", "#999933", "#332288", "#8c6bb1")

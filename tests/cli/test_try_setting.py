@@ -87,6 +87,24 @@ def test_a_setting_that_cant_be_tried(tmp_path: Path, quick: Quick, setting: str
     assert not (tmp_path / "out").exists()
 
 
+def test_a_results_folder_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path, quick: Quick):
+    (tmp_path / "file").touch()
+    code, out, err = quick(tmp_path, "try", "dropout=0", "--protocol", "smoke", "--results", "file/out")
+    assert (code, out) == (Exit.IO, "")
+    assert err == "error: file/out can't be written: name another folder by --results\n"
+
+
+def test_a_truncated_record_is_set_aside_and_its_run_done_again(tmp_path: Path, quick: Quick):
+    assert quick(tmp_path, "try", "dropout=0", *AT, "--seeds", "0")[0] == 0
+    record = sorted((tmp_path / "out" / "runs").iterdir())[0]
+    record.write_bytes(record.read_bytes()[:-9])
+    code, _, err = quick(tmp_path, "try", "dropout=0", *AT, "--seeds", "0")
+    assert code == 0, err
+    assert f"{record.name} is damaged (cut short)" in err
+    assert (tmp_path / "out" / "damaged" / record.name).is_file()
+    assert record.is_file()
+
+
 def test_what_is_said_of_a_task():
     row = {"task": "t", "difference": 0.1, "p": 0.03, "pairs": 6, "more": 0}
     assert sentence(row) == "t: better (p = 0.030, 6 pairs)"
